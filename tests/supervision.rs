@@ -234,8 +234,8 @@ fn without_its_connection_manager_aggregate_mode_answers_what_is_in_flight_and_e
     wait_for("shares", || miner.stats().accepted > 2);
     site.fail("vardiff", "panic");
     site.sluice.wait_line("thread vardiff panicked");
-    site.fail("link-1", "panic");
-    site.sluice.wait_line("thread link-1 panicked");
+    site.fail("group-1", "panic");
+    site.sluice.wait_line("thread group-1 panicked");
     let (status, log) = site.sluice.wait();
     miner.stop();
     assert_eq!(status.code(), Some(1), "{log}");

@@ -1,14 +1,14 @@
-//! The end of all sessions when the program ends: shares in flight get their answers first.
+//! Ends all sessions at shutdown. Shares in flight get their answers first.
 
 use std::time::{Duration, Instant};
 
 use super::registry::{ProxySession, Registry};
 use crate::util::plural::count;
 
-/// The time between two looks whether shares in flight are answered.
+/// The time between two checks whether shares in flight are answered.
 const ANSWER_CHECK: Duration = Duration::from_millis(5);
-/// The time that sessions may take to end once they were told to.
-const CLOSE_LIMIT: Duration = Duration::from_secs(3);
+/// The time that sessions may take to end once they are told to.
+const MAX_CLOSE_WAIT: Duration = Duration::from_secs(3);
 
 /// Ends all sessions. Shares in flight may take `limit` to be answered; `close_pools` then closes the
 /// connections that sessions share.
@@ -21,7 +21,7 @@ pub fn drain<S: ProxySession>(
     let deadline = Instant::now() + limit;
     let mut waiting = registry.all();
     // Miners that the pool does not answer in time are answered by the end of its connection.
-    waiting.iter().for_each(|session| session.stop_reading(deadline + CLOSE_LIMIT));
+    waiting.iter().for_each(|session| session.stop_reading(deadline + MAX_CLOSE_WAIT));
     loop {
         // Each session ends as soon as its own answers are in.
         let is_late = Instant::now() >= deadline;
@@ -42,11 +42,11 @@ pub fn drain<S: ProxySession>(
     }
     drop(waiting);
     close_pools();
-    if registry.wait_empty(Instant::now() + CLOSE_LIMIT) {
+    if registry.wait_empty(Instant::now() + MAX_CLOSE_WAIT) {
         return;
     }
     registry.all().iter().for_each(|session| session.abort());
-    if !registry.wait_empty(Instant::now() + CLOSE_LIMIT) {
+    if !registry.wait_empty(Instant::now() + MAX_CLOSE_WAIT) {
         log::warn!("{} did not end in time", count(registry.count() as u64, "session"));
     }
 }

@@ -1,5 +1,5 @@
-//! What follows from a finding that costs money, where the configuration says so: the upstream leaves the
-//! rotation, and the sessions on it are closed, so that their miners come back on the next one.
+//! Carries out what the analyzer asks for after an alert, if the configuration says so: it takes the pool out
+//! of rotation and closes the sessions on it, so that their miners reconnect to the next one.
 
 use std::io;
 use std::sync::Arc;
@@ -14,29 +14,29 @@ use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::supervise::service;
 
-/// Offences that may wait. Each bad job is one, so that none is missed for good.
-const MOST_WAITING: usize = 64;
+/// Caps the requests that wait. Every bad job makes one, so a request that is dropped is made again.
+const MAX_WAITING_REQUESTS: usize = 64;
 /// The thread's heartbeat is later than this only if something holds it.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
-/// How often it is looked whether the program ends.
-const LOOK: Duration = Duration::from_millis(200);
+/// The time between two checks whether the program ends.
+const STOP_CHECK: Duration = Duration::from_millis(200);
 
-/// Where the analyzer sends what it finds.
+/// The channel on which the analyzer sends its requests.
 pub fn channel() -> (Sender<EnforcementRequest>, Receiver<EnforcementRequest>) {
-    bounded(MOST_WAITING)
+    bounded(MAX_WAITING_REQUESTS)
 }
 
-/// Starts the thread that acts upon offences until `stop`.
+/// Starts the thread that carries out requests until `stop`.
 ///
 /// # Errors
 /// When no thread can be started.
-pub fn start(proxy: &Arc<dyn Proxy>, offences: Receiver<EnforcementRequest>, stop: &Stop) -> io::Result<()> {
+pub fn start(proxy: &Arc<dyn Proxy>, requests: Receiver<EnforcementRequest>, stop: &Stop) -> io::Result<()> {
     let (proxy, stop) = (proxy.clone(), stop.clone());
     service("enforcement").beats_within(STUCK_AFTER).start(move || {
         while stop.check().is_ok() {
             supervise::beat();
-            match offences.recv_timeout(LOOK) {
-                Ok(offence) => enforce(&*proxy, &offence),
+            match requests.recv_timeout(STOP_CHECK) {
+                Ok(request) => enforce(&*proxy, &request),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -46,12 +46,12 @@ pub fn start(proxy: &Arc<dyn Proxy>, offences: Receiver<EnforcementRequest>, sto
     Ok(())
 }
 
-fn enforce(proxy: &dyn Proxy, offence: &EnforcementRequest) {
-    let (upstreams, upstream) = (proxy.upstreams(), UpstreamId(offence.upstream));
-    if offence.upstream >= upstreams.count() {
+fn enforce(proxy: &dyn Proxy, request: &EnforcementRequest) {
+    let (upstreams, upstream) = (proxy.upstreams(), UpstreamId(request.upstream));
+    if request.upstream >= upstreams.count() {
         return;
     }
-    upstreams.block(upstream, &offence.description);
-    // Also those that had chosen it before it was blocked.
+    upstreams.block(upstream, &request.description);
+    // Sessions that had chosen the pool before it was blocked are closed too.
     proxy.leave_pool(upstream);
 }

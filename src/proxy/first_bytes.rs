@@ -1,56 +1,55 @@
-//! A miner's first bytes, held back just long enough to see that they are a miner's.
+//! Holds a miner's first bytes back just long enough to see that they are a miner's.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ListenerContext;
-use super::linger::linger;
-use super::on_timeout::{OnTimeout, Patient};
-use super::peer_log::{LogTopic, say};
-use super::protocol_guess::{Beginning, Foreign, judge, judge_at_last};
+use super::peer_log::LogTopic;
+use super::protocol_guess::{ForeignProtocol, ProtocolGuess, guess, guess_final};
+use super::read_watch::{OnTimeout, TimedWatch, linger};
 use crate::limits::Abuse;
 use crate::net::options::is_timeout;
 use crate::net::{Received, Stamp, StreamReader};
 
-/// How long first bytes that could become something foreign are held back.
-const FOREIGN_WAIT: Duration = Duration::from_secs(1);
+/// The time that first bytes are held back while they could still become another protocol.
+const MAX_GUESS_WAIT: Duration = Duration::from_secs(1);
 
-/// For those who opened the wrong port in a browser.
+/// The page for people who open the wrong port in a browser.
 const HTTP_TEXT: &str = "This is a Stratum port, for miners only.\n";
 
-/// The first bytes of a miner.
+/// The outcome of waiting for a miner's first bytes.
 pub enum FirstBytes {
-    /// They are in the buffer, and a miner's as far as anybody can tell.
+    /// The bytes are in the buffer, and nothing shows that they are not a miner's.
     Miner(Received),
-    /// The peer closed politely before it had said anything.
+    /// The peer closed before it sent anything.
     Finished,
-    /// The connection failed before that, or patience ended.
+    /// The connection failed before that, or the time was up.
     Broken,
-    /// No miner: it was told so, and its connection is closed.
+    /// The peer is no miner. It was told so where it can read that, and its connection is closed.
     Refused,
 }
 
-/// Waits for the first bytes and looks whether they are a miner's.
+/// Waits for the first bytes and checks that they are a miner's.
 pub fn first_bytes(
-    reception: &ListenerContext,
+    listener_context: &ListenerContext,
     miner: SocketAddr,
-    watch: &mut impl Patient,
+    watch: &mut impl TimedWatch,
     reader: &mut StreamReader,
     buffer: &mut [u8],
 ) -> FirstBytes {
     let mut held = 0;
     let mut readable_at = None;
     loop {
-        let timeout = if held == 0 { watch.time_to_wait() } else { Some(FOREIGN_WAIT) };
+        let timeout = if held == 0 { watch.read_timeout() } else { Some(MAX_GUESS_WAIT) };
         let read = match reader.stream().set_read_timeout(timeout) {
             Ok(()) => reader.recv(&mut buffer[held..]),
             Err(error) => Err(error),
         };
-        let beginning = match read {
+        let guessed = match read {
             Ok(received) if received.length > 0 => {
                 held += received.length;
                 readable_at.get_or_insert(received.readable_at);
-                judge(&buffer[..held])
+                guess(&buffer[..held])
             }
             Err(error) if is_timeout(&error) && held == 0 => match watch.on_timeout() {
                 OnTimeout::Wait => continue,
@@ -58,41 +57,44 @@ pub fn first_bytes(
             },
             Ok(_) if held == 0 => return FirstBytes::Finished,
             Err(error) if !is_timeout(&error) && held == 0 => return FirstBytes::Broken,
-            // Closed, or nothing more for a while: what was read is delivered; the end is read again.
-            Ok(_) | Err(_) => judge_at_last(&buffer[..held]),
+            // The peer closed, or sent nothing more for a while: what was read is delivered, and the end is
+            // read again.
+            Ok(_) | Err(_) => guess_final(&buffer[..held]),
         };
-        match beginning {
-            Beginning::Foreign(foreign) => {
-                refuse(reception, miner, foreign);
+        match guessed {
+            ProtocolGuess::Foreign(foreign) => {
+                refuse(listener_context, miner, foreign);
                 turn_away(reader, foreign);
                 return FirstBytes::Refused;
             }
-            Beginning::Stratum => {
+            ProtocolGuess::Stratum => {
                 let readable_at = readable_at.unwrap_or_else(Stamp::now);
                 return FirstBytes::Miner(Received { length: held, readable_at });
             }
-            Beginning::Undecided => {}
+            ProtocolGuess::Undecided => {}
         }
     }
 }
 
-/// Says what was wrong and counts it against the peer.
-fn refuse(reception: &ListenerContext, miner: SocketAddr, foreign: Foreign) {
+/// Logs what was wrong and counts it against the peer.
+fn refuse(listener_context: &ListenerContext, miner: SocketAddr, foreign: ForeignProtocol) {
     let (topic, abuse) = match foreign {
-        Foreign::Tls => (LogTopic::TlsOnPlainPort, Abuse::TlsOnPlainPort),
-        Foreign::Http => (LogTopic::Http, Abuse::Http),
-        Foreign::ProxyHeader => (LogTopic::ProxyHeader, Abuse::Garbage),
-        Foreign::LikelyStratumV2 | Foreign::StratumV2 => (LogTopic::StratumV2, Abuse::Garbage),
+        ForeignProtocol::Tls => (LogTopic::TlsOnPlainPort, Abuse::TlsOnPlainPort),
+        ForeignProtocol::Http => (LogTopic::Http, Abuse::Http),
+        ForeignProtocol::ProxyHeader => (LogTopic::ProxyHeader, Abuse::Garbage),
+        ForeignProtocol::LikelyStratumV2 | ForeignProtocol::StratumV2 => {
+            (LogTopic::StratumV2, Abuse::Garbage)
+        }
     };
-    say(reception, miner, topic, &format_args!("refused: {foreign}"));
-    reception.report_abuse(miner, abuse);
+    listener_context.log_peer(miner, topic, &format_args!("refused: {foreign}"));
+    listener_context.report_abuse(miner, abuse);
 }
 
-/// Closes; a browser is told why first.
-fn turn_away(reader: &mut StreamReader, foreign: Foreign) {
+/// Closes the connection. A browser is told why first.
+fn turn_away(reader: &mut StreamReader, foreign: ForeignProtocol) {
     let stream = reader.stream().clone();
-    if foreign == Foreign::Http {
-        // If it does not arrive, nobody reads it.
+    if foreign == ForeignProtocol::Http {
+        // An answer that does not arrive is lost; nothing depends on it.
         let length = HTTP_TEXT.len();
         let answer = format!(
             "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\

@@ -1,5 +1,5 @@
-//! The accept loop of one listener. It asks the gatekeeper and hands the connection to the mode,
-//! which starts a thread for it; whatever can wait for the network happens there.
+//! The accept loop of one listener. It asks the gatekeeper and hands the connection to the mode, which starts
+//! a thread for it. Whatever can wait for the network happens in that thread.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use super::handshake::{IncomingConnection, TlsPort};
-use super::peer_log::{LogTopic, say};
+use super::peer_log::LogTopic;
 use super::{ListenerContext, Proxy, StartError};
 use crate::config::{ListenConfig, ProxyProtocol};
 use crate::limits::{Admission, AdmissionError};
@@ -24,13 +24,13 @@ use crate::util::supervise;
 use crate::util::supervise::{OnPanic, service};
 use crate::util::thread::{join_within, panic_text};
 
-/// Pause after a failed accept: out of descriptors, the next try would fail as well.
+/// The pause after a failed accept. Without file descriptors, the next try would fail as well.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long the loop may take to end: it only hands the last visitor over.
-const LAST_ACCEPT: Duration = Duration::from_secs(2);
+/// The time that the loop may take to end. It only hands over the last connection.
+const MAX_CLOSE_TIME: Duration = Duration::from_secs(2);
 
-/// A socket that listens, before anybody is accepted.
+/// A listening socket that does not accept yet.
 #[derive(Debug)]
 pub struct OpenListener {
     socket: TcpListener,
@@ -69,7 +69,7 @@ impl OpenListener {
         Ok(OpenListener { socket, address, port: Arc::new(port) })
     }
 
-    /// Begins to accept.
+    /// Starts to accept.
     pub fn start(self, proxy: &Arc<dyn Proxy>, stop: &Stop) -> io::Result<Acceptor> {
         let (proxy, stop, address) = (proxy.clone(), stop.clone(), self.address);
         let socket = self.socket.try_clone()?;
@@ -81,7 +81,7 @@ impl OpenListener {
         Ok(Acceptor { socket, address, thread })
     }
 
-    /// Where it listens, before anybody is accepted.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -96,15 +96,15 @@ impl OpenListener {
                 Ok((socket, peer)) => {
                     failing = false;
                     let peer = canonical(peer);
-                    // One visitor is no reason to end the program.
+                    // A panic over one connection must not end the program.
                     let received = AssertUnwindSafe(|| receive(proxy, socket, peer, &self.port));
                     if let Err(panic) = catch_unwind(received) {
-                        let reason = format!("while it let {peer} in: {}", panic_text(panic.as_ref()));
+                        let reason = format!("while it accepted {peer}: {}", panic_text(panic.as_ref()));
                         log::error!("{}: the listener panicked {reason}", self.address);
                         supervise::note_restart(&reason);
                     }
                 }
-                Err(error) if is_the_peers(&error) => {}
+                Err(error) if is_peer_error(&error) => {}
                 // The socket was shut down for the end.
                 Err(_) if stop.is_stopped() => return,
                 Err(error) => {
@@ -126,63 +126,64 @@ impl OpenListener {
 }
 
 impl Acceptor {
-    /// Wakes the loop, which has been told to stop, and waits for its end, for a bounded time.
+    /// Wakes the loop, which has been told to stop, and waits for its end for a bounded time.
     pub fn join(self) {
         // Ends the wait in accept even when the address has left this machine meanwhile.
         let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
-        if !join_within(self.thread, LAST_ACCEPT) {
+        if !join_within(self.thread, MAX_CLOSE_TIME) {
             log::warn!("{}: the port is still being closed", self.address);
         }
     }
 }
 
-/// Lets a connection in, or closes it.
+/// Admits a connection, or closes it.
 fn receive(proxy: &Arc<dyn Proxy>, socket: TcpStream, peer: SocketAddr, port: &Arc<TlsPort>) {
-    let reception = proxy.reception();
-    match admit(reception, proxy.sessions(), peer) {
+    let listener_context = proxy.listener_context();
+    match admit(listener_context, proxy.sessions(), peer) {
         Ok(admission) => {
             if let Err(error) =
                 proxy.clone().serve(IncomingConnection::new(socket, peer, port.clone(), admission))
             {
-                say(
-                    reception,
+                listener_context.log_peer(
                     peer,
                     LogTopic::NoThread,
                     &format_args!("can't start a session: {}", describe(&error)),
                 );
             }
         }
-        Err(refusal) => say(reception, peer, LogTopic::Refused, &format_args!("refused: {refusal}")),
+        Err(refusal) => {
+            listener_context.log_peer(peer, LogTopic::Refused, &format_args!("refused: {refusal}"))
+        }
     }
 }
 
-/// A peer that will announce whom it speaks for is counted when it has.
+/// Applies the limits. A peer that has to send a PROXY header is counted when it has sent it.
 fn admit(
-    reception: &ListenerContext,
+    listener_context: &ListenerContext,
     sessions: usize,
     peer: SocketAddr,
 ) -> Result<Option<Admission>, AdmissionError> {
-    let limit = reception.listen.max_miners;
+    let limit = listener_context.listen.max_miners;
     if sessions >= limit {
         return Err(AdmissionError::Full { limit });
     }
-    if announces(reception, peer) {
+    if must_send_proxy_header(listener_context, peer) {
         return Ok(None);
     }
-    reception.gatekeeper.admit(peer.ip(), Instant::now()).map(Some)
+    listener_context.gatekeeper.admit(peer.ip(), Instant::now()).map(Some)
 }
 
 /// Whether this peer has to begin with a PROXY header.
-fn announces(reception: &ListenerContext, peer: SocketAddr) -> bool {
-    match &reception.listen.proxy_protocol {
+fn must_send_proxy_header(listener_context: &ListenerContext, peer: SocketAddr) -> bool {
+    match &listener_context.listen.proxy_protocol {
         ProxyProtocol::Off => false,
-        ProxyProtocol::Everyone => reception.gatekeeper.allows(peer.ip()),
+        ProxyProtocol::Everyone => listener_context.gatekeeper.allows(peer.ip()),
         ProxyProtocol::From(blocks) => blocks.iter().any(|block| block.contains(peer.ip())),
     }
 }
 
-/// Errors of accept that belong to the one connection, which is gone.
-fn is_the_peers(error: &io::Error) -> bool {
+/// Whether an error of accept belongs to the one connection, which is gone.
+fn is_peer_error(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted

@@ -1,23 +1,23 @@
-//! What all sessions share while they are let in and received.
+//! Shared by all sessions while they are admitted.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::peer_log::{LogTopic, say};
+use super::peer_log::LogTopic;
 use crate::config::ListenConfig;
 use crate::limits::{Abuse, Gatekeeper, LogLimiter, RateLimitConfig};
 use crate::util::span::seconds;
 
-/// The most that a PROXY header and a TLS handshake may take together.
-const ARRIVAL_LIMIT: Duration = Duration::from_secs(10);
+/// Caps the time for a PROXY header and a TLS handshake together.
+const MAX_HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
-/// Whom to let in, and what may be said about them. Nothing in it is locked between a read and its
-/// send.
+/// The access control of the listeners and the limiter of log lines about peers. Nothing in it is locked
+/// between a read and its send.
 #[derive(Debug)]
 pub struct ListenerContext {
     pub listen: ListenConfig,
     pub gatekeeper: Gatekeeper,
-    pub(crate) quiet: LogLimiter,
+    pub(crate) log_limiter: LogLimiter,
 }
 
 impl ListenerContext {
@@ -25,20 +25,20 @@ impl ListenerContext {
         ListenerContext {
             listen: listen.clone(),
             gatekeeper: Gatekeeper::new(&listen.allow, listen.max_miners, limits),
-            quiet: LogLimiter::new(),
+            log_limiter: LogLimiter::new(),
         }
     }
 
-    /// Until when one that was accepted then must have arrived.
-    pub fn arrival_deadline(&self, accepted_at: Instant) -> Instant {
-        accepted_at + ARRIVAL_LIMIT.min(self.listen.handshake_timeout)
+    /// The deadline for the PROXY header and the TLS handshake of a connection that was accepted at this
+    /// time.
+    pub fn handshake_deadline(&self, accepted_at: Instant) -> Instant {
+        accepted_at + MAX_HANDSHAKE_TIME.min(self.listen.handshake_timeout)
     }
 
-    /// Counts an abuse against a miner's address, and says so when that gets it banned.
+    /// Counts an abuse against a miner's address, and logs the ban if that leads to one.
     pub fn report_abuse(&self, miner: SocketAddr, abuse: Abuse) {
         if let Some(ban) = self.gatekeeper.report_abuse(miner.ip(), abuse, Instant::now()) {
-            say(
-                self,
+            self.log_peer(
                 miner,
                 LogTopic::Banned,
                 &format_args!("banned for {}, because of {abuse}", seconds(ban)),

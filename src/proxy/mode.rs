@@ -14,7 +14,7 @@ use crate::upstream::{RelistError, UpstreamId, Upstreams};
 /// A mode that serves miners, from the first accepted connection to the end of the last session.
 pub trait Proxy: fmt::Debug + Send + Sync + 'static {
     /// The access control and limits of the ports that miners connect to.
-    fn reception(&self) -> &ListenerContext;
+    fn listener_context(&self) -> &ListenerContext;
 
     /// The pools, in their order of preference.
     fn upstreams(&self) -> &Upstreams;
@@ -49,11 +49,11 @@ pub trait Proxy: fmt::Debug + Send + Sync + 'static {
     fn set_vardiff(&self, _: &config::VardiffConfig) {}
 
     /// Ends all sessions: no more is read from miners, shares in flight get their answers within a bounded
-    /// time, then the connections close. Nobody is accepted any more when this is called.
+    /// time, then the connections close. No connection is accepted any more when this is called.
     fn drain(&self);
 }
 
-/// One connection to a pool, or one session's.
+/// One connection to a pool in aggregate mode, or one session's in passthrough mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolUsage {
     pub upstream: UpstreamId,
@@ -65,11 +65,11 @@ pub struct PoolUsage {
 
 impl dyn Proxy {
     /// The figures of this moment, for the status. They are gathered by one thread twice a second, never by a
-    /// visitor of the page: some are behind locks that a new session takes, too.
+    /// incoming of the page: some are behind locks that a new session takes, too.
     pub fn stats(&self) -> ProxyStats {
         let usage = self.pool_usage();
-        let state = |place| {
-            let id = UpstreamId(place);
+        let state = |number| {
+            let id = UpstreamId(number);
             let with = || usage.iter().filter(move |one| one.upstream == id);
             let sessions = with().map(|one| one.sessions).sum();
             UpstreamState::of(self.upstreams(), id, sessions, with().filter_map(|one| one.heard_ago).min())
@@ -77,33 +77,33 @@ impl dyn Proxy {
         ProxyStats {
             sessions: self.sessions(),
             volume: self.volume(),
-            counts: self.reception().gatekeeper.counts(Instant::now()),
+            counts: self.listener_context().gatekeeper.counts(Instant::now()),
             upstreams: (0..self.upstreams().count()).map(state).collect(),
         }
     }
 
-    /// Whether the pool of this number is thought to work.
-    pub fn is_up(&self, place: usize) -> bool {
-        place < self.upstreams().count() && self.upstreams().is_up(UpstreamId(place))
+    /// Whether the pool of this number counts as up.
+    pub fn is_up(&self, number: usize) -> bool {
+        number < self.upstreams().count() && self.upstreams().is_up(UpstreamId(number))
     }
 
-    /// Puts the pool of this number back into rotation, because a person says so. `None` if there is no such
+    /// Puts the pool of this number back into rotation at a person's request. `None` if there is no such
     /// pool, `false` if it was not blocked.
-    pub fn unblock(&self, place: usize) -> Option<bool> {
-        (place < self.upstreams().count()).then(|| self.upstreams().clear(UpstreamId(place)))
+    pub fn unblock(&self, number: usize) -> Option<bool> {
+        (number < self.upstreams().count()).then(|| self.upstreams().unblock(UpstreamId(number)))
     }
 
     /// Takes over another list of pools, or another order. Miners on a pool that stays are not touched; the
-    /// others move as soon as another pool works. `tell` as for [`Upstreams::relist`].
+    /// others move as soon as another pool works. `on_urls` as for [`Upstreams::relist`].
     ///
     /// # Errors
     /// [`RelistError`]; everything is as before then.
     pub fn relist(
         &self,
         configured: &[config::UpstreamConfig],
-        tell: impl FnOnce(Vec<String>),
+        on_urls: impl FnOnce(Vec<String>),
     ) -> Result<(), RelistError> {
-        if self.upstreams().relist(configured, tell)? {
+        if self.upstreams().relist(configured, on_urls)? {
             self.pools_relisted();
         }
         Ok(())

@@ -1,5 +1,5 @@
-//! Log lines about peers. A NerdMiner that is refused comes back several times a second, a scanner
-//! more often: of each kind a peer has one line in ten seconds, and what was left out is counted.
+//! Log lines about peers. A NerdMiner that is refused reconnects several times a second, a scanner more
+//! often. Of each topic a peer gets one line in ten seconds; further ones are counted.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -9,28 +9,28 @@ use log::Level;
 
 use super::ListenerContext;
 
-/// What a line is about; lines of one topic hold back each other only.
+/// The topic of a line. Lines are limited for each topic on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogTopic {
     /// A session began.
     Began,
     /// A session ended.
     Ended,
-    /// Not let in: the list, a ban, a cap.
+    /// The connection was refused: the allow list, a ban, a cap.
     Refused,
     /// A ban begins.
     Banned,
-    /// TLS, HTTP, a PROXY header, Stratum V2 where they don't belong.
+    /// TLS, HTTP, a PROXY header or Stratum V2 where they don't belong.
     TlsOnPlainPort,
     Http,
     ProxyHeader,
     StratumV2,
-    /// The PROXY header or TLS handshake that should have come.
-    Arrival,
-    /// No pool, or one that fell silent.
+    /// The PROXY header or TLS handshake failed.
+    Handshake,
+    /// There is no pool, or it fell silent.
     Pool,
-    /// The miner said nothing for too long.
-    Quiet,
+    /// The miner sent nothing for too long.
+    Idle,
     NoThread,
 }
 
@@ -45,9 +45,9 @@ impl LogTopic {
             LogTopic::Http => "http",
             LogTopic::ProxyHeader => "proxy header",
             LogTopic::StratumV2 => "stratum v2",
-            LogTopic::Arrival => "arrival",
+            LogTopic::Handshake => "handshake",
             LogTopic::Pool => "pool",
-            LogTopic::Quiet => "quiet",
+            LogTopic::Idle => "idle",
             LogTopic::NoThread => "no thread",
         }
     }
@@ -60,11 +60,13 @@ impl LogTopic {
     }
 }
 
-/// One line about a peer, unless it has had one of this topic just now.
-pub fn say(reception: &ListenerContext, peer: SocketAddr, topic: LogTopic, text: &dyn Display) {
-    match reception.quiet.allow(peer.ip().into(), topic.name(), Instant::now()) {
-        None => {}
-        Some(0) => log::log!(topic.level(), "{peer}: {text}"),
-        Some(more) => log::log!(topic.level(), "{peer}: {text} ({more} more like this were not written)"),
+impl ListenerContext {
+    /// Logs one line about a peer, unless it has had one of this topic in the last seconds.
+    pub fn log_peer(&self, peer: SocketAddr, topic: LogTopic, text: &dyn Display) {
+        match self.log_limiter.allow(peer.ip().into(), topic.name(), Instant::now()) {
+            None => {}
+            Some(0) => log::log!(topic.level(), "{peer}: {text}"),
+            Some(more) => log::log!(topic.level(), "{peer}: {text} ({more} more like this not logged)"),
+        }
     }
 }

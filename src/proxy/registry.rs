@@ -1,5 +1,5 @@
-//! The sessions that exist. Locked when one begins or ends and by whoever looks at them, never while bytes are
-//! forwarded.
+//! The sessions that exist. The lock is taken when a session begins or ends and by readers of the list, never
+//! while bytes are forwarded.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use super::Volume;
 use crate::tap::{Conversation, SessionId};
 
 /// A table with fewer free places than this is not shrunk: it would grow again with the next miners.
-const MAX_FREE_PLACES: usize = 64;
+const MAX_SPARE_CAPACITY: usize = 64;
 
 /// A miner's session, as the registry and the drain see it.
 pub trait ProxySession: Send + Sync + 'static {
@@ -56,7 +56,7 @@ impl<S: ProxySession> Registry<S> {
         if let Some(session) = sessions.remove(&id) {
             self.lock_ended_volume().add(session.conversation());
         }
-        if sessions.capacity() > MAX_FREE_PLACES + 4 * sessions.len() {
+        if sessions.capacity() > MAX_SPARE_CAPACITY + 4 * sessions.len() {
             let twice = 2 * sessions.len();
             sessions.shrink_to(twice);
         }

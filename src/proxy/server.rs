@@ -1,20 +1,24 @@
-//! The ports that miners connect to, and the mode behind them.
+//! The listeners that miners connect to, and the mode behind them.
 
+use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::listener::{Acceptor, OpenListener, open_all};
-use super::{ListenerContext, Proxy, StartError};
+use super::{ListenerContext, Proxy};
 use crate::config::{Config, ListenConfig};
-use crate::upstream::Upstreams;
+use crate::net::tls::TlsError;
+use crate::upstream::{SetupError, Upstreams};
+use crate::util::os_error::describe;
 use crate::util::stop::Stop;
 
-/// A proxy with its ports.
+/// A proxy with its listeners.
 #[derive(Debug)]
 pub struct ProxyServer {
     proxy: Arc<dyn Proxy>,
-    /// Listeners that accept nobody yet; connections wait in the kernel.
+    /// Listeners that do not accept yet; connections wait in the kernel.
     listeners: Vec<OpenListener>,
     acceptors: Vec<Acceptor>,
     addresses: Vec<SocketAddr>,
@@ -22,7 +26,7 @@ pub struct ProxyServer {
 }
 
 impl ProxyServer {
-    /// Opens the ports, then starts the mode. Nobody is accepted yet.
+    /// Opens the listeners, then starts the mode. No connection is accepted yet.
     ///
     /// # Errors
     /// [`StartError`] when a listener, a certificate or an upstream can't be set up; nothing runs then.
@@ -37,7 +41,7 @@ impl ProxyServer {
         Ok(ProxyServer { proxy, listeners, acceptors: Vec::new(), addresses, stop: stop.clone() })
     }
 
-    /// Begins to accept miners, once everything that they need is there.
+    /// Starts to accept miners, once everything that they need is there.
     ///
     /// # Errors
     /// When no thread can be started.
@@ -49,7 +53,7 @@ impl ProxyServer {
         Ok(())
     }
 
-    /// The addresses miners can connect to; ports that were configured as 0 have their number.
+    /// The addresses that miners can connect to. A port configured as 0 has its real number.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -58,7 +62,7 @@ impl ProxyServer {
         &self.proxy
     }
 
-    /// Closes the ports, lets shares in flight get their answers, and ends all sessions.
+    /// Closes the listeners, lets shares in flight get their answers, and ends all sessions.
     pub fn shut_down(self) {
         self.stop.stop();
         for acceptor in self.acceptors {
@@ -68,8 +72,30 @@ impl ProxyServer {
     }
 }
 
-/// Sets up what every mode needs before it can serve: the access control of the ports, and the pools. `own`:
-/// the addresses Sluice itself listens on, which are no pools.
+/// The reason that a mode could not start.
+#[derive(Debug)]
+pub enum StartError {
+    Listen(io::Error),
+    Tls(Box<TlsError>),
+    Upstream(SetupError),
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Listen(why) => f.write_str(&describe(why)),
+            StartError::Tls(why) => write!(f, "listen.tls: {why}"),
+            StartError::Upstream(why) => write!(f, "{why}"),
+            StartError::Thread(why) => write!(f, "can't start a thread: {}", describe(why)),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Sets up the access control of the listeners and the pools, which both modes need. `own`: the addresses
+/// that Sluice itself listens on, which are no pools.
 ///
 /// # Errors
 /// When a pool can't be set up.
@@ -78,10 +104,11 @@ pub(crate) fn start_upstreams(
     own: &[SocketAddr],
     stop: &Stop,
 ) -> Result<(ListenerContext, Upstreams), StartError> {
-    let reception = ListenerContext::new(&config.listen, &config.ratelimit);
-    let gatekeeper = reception.gatekeeper.clone();
+    let listener_context = ListenerContext::new(&config.listen, &config.ratelimit);
+    let gatekeeper = listener_context.gatekeeper.clone();
     let on_failure = move || gatekeeper.pool_failed(Instant::now());
-    let upstreams = Upstreams::start_beside(own, &config.upstreams, &config.failover, on_failure, stop)
-        .map_err(StartError::Upstream)?;
-    Ok((reception, upstreams))
+    let upstreams =
+        Upstreams::start_with_own_addresses(own, &config.upstreams, &config.failover, on_failure, stop)
+            .map_err(StartError::Upstream)?;
+    Ok((listener_context, upstreams))
 }

@@ -1,4 +1,4 @@
-//! Figures of the running proxy, for the status.
+//! Figures of the running proxy for the status.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -19,45 +19,45 @@ pub struct ProxyStats {
     pub upstreams: Vec<UpstreamState>,
 }
 
-/// What sessions have carried since the start.
+/// Totals of all sessions since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Volume {
     pub sessions: u64,
     pub bytes_up: u64,
     pub bytes_down: u64,
-    /// Reads that brought something; a message each, nearly always.
+    /// Reads that brought something, which is nearly always one message each.
     pub chunks_up: u64,
     pub chunks_down: u64,
-    /// Copies that found the analyzer's queue full.
+    /// Copies dropped because the analyzer's queue was full.
     pub dropped_copies: u64,
 }
 
-/// An upstream, as dialling and probing know it.
+/// The state of an upstream as connecting and probing know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamState {
     /// Host and port, as configured.
     pub name: String,
     /// As configured.
     pub url: String,
-    /// The template of the names that it knows miners by, in aggregate mode.
+    /// The template of the names that the pool knows miners by, in aggregate mode.
     pub user: String,
-    /// How many are preferred to it; `None` for one that is not listed any more.
+    /// The number of pools that are preferred to it. `None` if it is not listed any more.
     pub rank: Option<usize>,
     pub standing: PoolStatus,
-    /// Sessions that are with it now.
+    /// The sessions on this pool now.
     pub sessions: usize,
-    /// The shortest time since it last said something to one of them.
+    /// The shortest time since the pool last sent something to one of them.
     pub heard_ago: Option<Duration>,
-    /// Why it is out of rotation until a person clears it.
+    /// The reason that it is out of rotation until a person clears it.
     pub blocked: Option<String>,
-    /// How it failed last, and the time until it is tried again.
+    /// The last failure, and the time until the next try.
     pub trouble: Option<(String, Duration)>,
-    /// It failed because it accepts miners and sends no job.
+    /// Whether it failed because it accepts miners and sends no job.
     pub gives_no_work: bool,
 }
 
 impl UpstreamState {
-    /// What dialling and probing know; who is with it the mode must say.
+    /// Collects the state of one pool. The mode knows who is on it.
     pub(crate) fn of(
         upstreams: &Upstreams,
         upstream: UpstreamId,
@@ -81,7 +81,7 @@ impl UpstreamState {
 }
 
 impl Volume {
-    /// One session more.
+    /// Adds one session.
     pub(crate) fn add(&mut self, conversation: &Conversation) {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         self.sessions += 1;

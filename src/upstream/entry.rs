@@ -1,4 +1,4 @@
-//! One upstream: how it is reached, and how it fares.
+//! One upstream: how it is reached, and its state.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,21 +10,21 @@ use super::health::{PoolFailure, PoolHealth};
 use super::list::UpstreamId;
 use super::probe_logins::ProbeLogins;
 use super::route::{SetupError, name_of, route_to};
-use super::spare::WarmConnections;
+use super::spare::SpareConnections;
 use super::{UpstreamsShared, lock};
 use crate::config;
 use crate::net::Stream;
 use crate::net::dial::{DialError, Route};
 use crate::util::stop::Stop;
 
-/// What is known of an upstream, for people.
+/// The state of an upstream, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolStatus {
-    /// No miner needed it yet.
+    /// No miner has needed it yet.
     Untried,
     Up,
     Failed,
-    /// Taken out of rotation for what it did, until a person clears it or the program restarts.
+    /// Out of rotation because of an alert, until a person clears it or the program restarts.
     Blocked,
 }
 
@@ -47,29 +47,29 @@ pub(super) struct UpstreamEntry {
     pub(super) name: Arc<str>,
     route: Route,
     /// The addresses that this program listens on for miners.
-    listening: Vec<SocketAddr>,
+    own_addresses: Vec<SocketAddr>,
     health: Mutex<PoolHealth>,
-    /// Why a person has to say that it may be used again.
+    /// The reason that it is out of rotation until a person clears it.
     blocked: Mutex<Option<String>>,
     /// It was connected to at least once.
     reached: AtomicBool,
     probe_logins: Mutex<ProbeLogins>,
-    /// Told when there is something to probe.
-    news: Condvar,
-    pub(super) warm: WarmConnections,
-    /// It is not listed any more, or the program ends.
+    /// Notified when there is something to probe.
+    probe_wanted: Condvar,
+    pub(super) spares: SpareConnections,
+    /// Stopped when it is not listed any more, or the program ends.
     pub(super) stop: Stop,
 }
 
 impl UpstreamEntry {
-    /// Names are resolved in the background from now on, until `stop`.
+    /// Sets the upstream up. Names are resolved in the background from now on, until `stop`.
     ///
     /// # Errors
     /// [`SetupError`] for unusable certificates, or when a thread can't be started.
     pub(super) fn new(
         id: UpstreamId,
         configured: &config::UpstreamConfig,
-        UpstreamsShared { failover, listening, .. }: &UpstreamsShared,
+        UpstreamsShared { failover, own_addresses, .. }: &UpstreamsShared,
         stop: Stop,
     ) -> Result<UpstreamEntry, SetupError> {
         Ok(UpstreamEntry {
@@ -77,23 +77,23 @@ impl UpstreamEntry {
             configured: Arc::new(configured.clone()),
             name: name_of(configured).into(),
             route: route_to(configured, &stop)?,
-            listening: listening.clone(),
+            own_addresses: own_addresses.clone(),
             health: Mutex::new(PoolHealth::new(failover.backoff_min, failover.backoff_max, Instant::now())),
             blocked: Mutex::new(None),
             reached: AtomicBool::new(false),
             probe_logins: Mutex::default(),
-            news: Condvar::new(),
-            warm: WarmConnections::new(configured.warm),
+            probe_wanted: Condvar::new(),
+            spares: SpareConnections::new(configured.warm),
             stop,
         })
     }
 
-    /// What was taken out of rotation stays out under other terms: a person clears it.
+    /// Keeps a blocked pool out of rotation when it is listed with other settings. A person clears it.
     pub(super) fn inherit_block(&self, before: &[Arc<UpstreamEntry>]) {
         let is_it = |other: &&Arc<UpstreamEntry>| other.name == self.name && other.blocked().is_some();
         if let Some(blocked) = before.iter().find(is_it) {
             let why = blocked.blocked().clone();
-            log::warn!("pool {} {} stays out of rotation", self.id, self.name);
+            log::warn!("pool {} {} stays out of rotation until a person clears it", self.id, self.name);
             *self.blocked() = why;
         }
     }
@@ -102,7 +102,7 @@ impl UpstreamEntry {
         lock(&self.health)
     }
 
-    /// Why it is out of rotation.
+    /// The reason that it is out of rotation.
     pub(super) fn blocked(&self) -> MutexGuard<'_, Option<String>> {
         lock(&self.blocked)
     }
@@ -112,7 +112,7 @@ impl UpstreamEntry {
         lock(&self.probe_logins)
     }
 
-    /// Since when it has been thought to work.
+    /// Since when it has counted as up.
     pub(super) fn up_since(&self) -> Option<Instant> {
         self.health().up_since().filter(|_| self.blocked().is_none())
     }
@@ -128,20 +128,20 @@ impl UpstreamEntry {
         }
     }
 
-    /// Dials, or takes a warm connection.
+    /// Takes a spare connection, or dials.
     pub(super) fn dial(&self, deadline: Instant) -> Result<Stream, DialError> {
-        let stream = match self.warm.take() {
+        let stream = match self.spares.take() {
             Some(stream) => stream,
-            None => self.dial_anew(deadline)?,
+            None => self.dial_new(deadline)?,
         };
         self.reached.store(true, Ordering::Relaxed);
         Ok(stream)
     }
 
     /// Dials.
-    pub(super) fn dial_anew(&self, deadline: Instant) -> Result<Stream, DialError> {
+    pub(super) fn dial_new(&self, deadline: Instant) -> Result<Stream, DialError> {
         let stream = self.route.dial(deadline, &self.stop)?;
-        if is_itself(&stream, &self.listening) {
+        if is_itself(&stream, &self.own_addresses) {
             return Err(DialError::Itself);
         }
         Ok(stream)
@@ -152,43 +152,43 @@ impl UpstreamEntry {
         self.route.dial_at(port, deadline, &self.stop)
     }
 
-    /// How often its addresses have become others.
+    /// The number of times that its addresses have changed.
     pub(super) fn address_changes(&self) -> u64 {
         self.route.address_changes()
     }
 
-    /// It has failed: the pause until the next try, unless that is known already.
+    /// Marks it as failed. Returns the pause until the next try, unless it had failed already.
     pub(super) fn fail(&self, failure: PoolFailure) -> Option<Duration> {
         let pause = self.health().failed(failure, Instant::now());
-        self.news.notify_all();
-        self.warm.clear();
+        self.probe_wanted.notify_all();
+        self.spares.clear();
         pause
     }
 
-    /// A probe is to find out whether it has failed.
+    /// Has a probe find out whether it has failed.
     pub(super) fn suspect(&self, failure: PoolFailure) {
         self.health().suspect(failure);
-        self.news.notify_all();
+        self.probe_wanted.notify_all();
     }
 
-    /// It works. `true` when it had counted as failed.
+    /// Marks it as working. `true` when it had counted as failed.
     pub(super) fn recover(&self) -> bool {
         self.reached.store(true, Ordering::Relaxed);
         self.health().recovered(Instant::now())
     }
 
     /// Sleeps for `time`, or until there is something new to probe.
-    pub(super) fn wait_for_news(&self, time: Duration, known: bool) {
+    pub(super) fn wait_for_probe_request(&self, time: Duration, known: bool) {
         let health = self.health();
         if known || !health.wants_probe() {
-            drop(self.news.wait_timeout(health, time).unwrap_or_else(PoisonError::into_inner));
+            drop(self.probe_wanted.wait_timeout(health, time).unwrap_or_else(PoisonError::into_inner));
         }
     }
 }
 
 /// Whether the connection goes to a port on which this program listens, on this machine. Both ends then have the
 /// same address, or both a loopback address: many systems give their own name the address 127.0.1.1.
-fn is_itself(stream: &Stream, listening: &[SocketAddr]) -> bool {
+fn is_itself(stream: &Stream, own_addresses: &[SocketAddr]) -> bool {
     let socket = stream.socket();
     let (Ok(own), Ok(peer)) = (socket.local_addr(), socket.peer_addr()) else { return false };
     let is_there = |at: &SocketAddr| {
@@ -196,5 +196,5 @@ fn is_itself(stream: &Stream, listening: &[SocketAddr]) -> bool {
         at.port() == peer.port() && is_address
     };
     let is_here = own.ip() == peer.ip() || (own.ip().is_loopback() && peer.ip().is_loopback());
-    is_here && listening.iter().any(is_there)
+    is_here && own_addresses.iter().any(is_there)
 }

@@ -1,5 +1,5 @@
-//! One upstream's health: up, or failed and not tried again before a growing pause is over. Pure;
-//! time is passed in.
+//! The health of one upstream: up, or failed and not tried again before a growing pause is over. Pure; time
+//! is passed in.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -7,31 +7,32 @@ use std::time::{Duration, Instant};
 
 use crate::util::span::seconds;
 
-/// Doublings of the pause after which it grows no further, whatever `backoff_max` says.
-const MOST_DOUBLINGS: u32 = 20;
+/// Caps the doublings of the pause, whatever `backoff_max` says.
+const MAX_DOUBLINGS: u32 = 20;
 
-/// How a pool failed. What is wrong decides what a probe must show before the pool counts as well.
+/// A failure of a pool. It decides what a probe must show before the pool counts as up again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PoolFailure {
     /// It could not be reached: name, TCP, SOCKS5 or TLS.
     Dial(String),
-    /// It closed a connection that had asked something, without one byte of an answer.
+    /// It closed a connection that had sent a request, without one byte of an answer.
     ClosedUnanswered,
     /// The same, by a reset or another error of the connection.
     LostUnanswered(String),
-    /// It said nothing for so long, connected though it was.
+    /// It was connected and sent nothing for this long.
     Silent(Duration),
-    /// It is there, and won't do: what it refused.
+    /// It is there and refuses: what it refused.
     Refused(String),
-    /// It accepts miners and has sent no job for so long. A probe must see a job before it is trusted again.
+    /// It accepts miners and has sent no job for this long. A probe must see a job before it is trusted
+    /// again.
     NoWork(Duration),
-    /// It refuses whoever comes, or closes before they have work: how. A probe must see a job, or that its
-    /// subscribe is accepted if no login is known.
+    /// It refuses every miner, or closes before they have work. A probe must see a job, or that its subscribe
+    /// is accepted if no login is known.
     TurnsMinersAway(String),
 }
 
 impl PoolFailure {
-    /// Whether the pool is there, and miners get no work from it. It may give some to the next one.
+    /// Whether the pool is there and gives no work to miners. It may give some to the next one.
     pub fn is_about_work(&self) -> bool {
         matches!(self, PoolFailure::NoWork(_) | PoolFailure::TurnsMinersAway(_))
     }
@@ -44,7 +45,7 @@ impl fmt::Display for PoolFailure {
             PoolFailure::ClosedUnanswered => f.write_str("it closes connections without an answer"),
             PoolFailure::LostUnanswered(why) => write!(f, "its connections end without an answer: {why}"),
             PoolFailure::Refused(why) | PoolFailure::TurnsMinersAway(why) => f.write_str(why),
-            PoolFailure::Silent(time) => write!(f, "it has said nothing for {}", seconds(*time)),
+            PoolFailure::Silent(time) => write!(f, "it has sent nothing for {}", seconds(*time)),
             PoolFailure::NoWork(time) => {
                 write!(f, "it gives no work: it accepts miners and has sent no job for {}", seconds(*time))
             }
@@ -52,15 +53,15 @@ impl fmt::Display for PoolFailure {
     }
 }
 
-/// Up since when, or failed until when.
+/// The health of one pool.
 #[derive(Debug)]
 pub struct PoolHealth {
     backoff_min: Duration,
     backoff_max: Duration,
     state: HealthState,
-    /// What a session has seen that only a probe can confirm.
+    /// A failure that a session has seen and only a probe can confirm.
     suspicion: Option<PoolFailure>,
-    /// How it gave no work; no probe has seen a job since, whatever else has failed meanwhile.
+    /// The failure to give work, until a probe has seen a job, whatever else has failed meanwhile.
     owes_work: Option<PoolFailure>,
     /// Failures in a row; survives a recovery that does not last, see [`PoolHealth::recovered`].
     failures: u32,
@@ -73,7 +74,7 @@ enum HealthState {
 }
 
 impl PoolHealth {
-    /// Up, until shown otherwise.
+    /// A pool that counts as up.
     pub fn new(backoff_min: Duration, backoff_max: Duration, now: Instant) -> PoolHealth {
         PoolHealth {
             backoff_min,
@@ -93,11 +94,11 @@ impl PoolHealth {
         }
     }
 
-    /// A failure of an upstream that counted as up: returns the pause until the next try. Several
-    /// sessions that see the same failure count once.
+    /// Marks a pool that counted as up as failed, and returns the pause until the next try. Several sessions
+    /// that see the same failure count once.
     pub fn failed(&mut self, failure: PoolFailure, now: Instant) -> Option<Duration> {
         match self.state {
-            // It was still taken by miners that had no other pool.
+            // Miners that had no other pool still used it.
             HealthState::Failed { failure: ref known, .. }
                 if known.is_about_work() && !failure.is_about_work() =>
             {
@@ -105,7 +106,7 @@ impl PoolHealth {
             }
             HealthState::Failed { .. } => None,
             HealthState::Up { since } => {
-                // A pool that held for longer than the longest pause begins anew.
+                // A pool that held for longer than the longest pause starts over.
                 if now.saturating_duration_since(since) > self.backoff_max {
                     self.failures = 0;
                 }
@@ -114,14 +115,14 @@ impl PoolHealth {
         }
     }
 
-    /// One session was let down; whether the pool has failed is for a probe to say.
+    /// Notes that one session failed. A probe decides whether the pool has.
     pub fn suspect(&mut self, failure: PoolFailure) {
         if self.up_since().is_some() {
             self.suspicion = Some(failure);
         }
     }
 
-    /// The suspicion, to be probed now.
+    /// Takes the suspicion, to be probed now.
     pub fn take_suspicion(&mut self) -> Option<PoolFailure> {
         self.suspicion.take()
     }
@@ -131,12 +132,12 @@ impl PoolHealth {
         self.suspicion.is_some() || self.up_since().is_none()
     }
 
-    /// A probe failed, too: the next pause is longer.
+    /// Makes the next pause longer: a probe failed, too.
     pub fn still_failed(&mut self, failure: PoolFailure, now: Instant) {
         self.pause(failure, now);
     }
 
-    /// A probe went well. `true` when the upstream had counted as failed.
+    /// Marks the pool as up after a good probe. `true` when it had counted as failed.
     pub fn recovered(&mut self, now: Instant) -> bool {
         let was_failed = self.up_since().is_none();
         self.owes_work = None;
@@ -146,8 +147,8 @@ impl PoolHealth {
         was_failed
     }
 
-    /// A probe was answered. `true` when the upstream gave no work and then could not be reached: now it is
-    /// again one that only gives no work.
+    /// Notes that a probe was answered. `true` when the upstream gave no work and then could not be reached:
+    /// from now on it only gives no work.
     pub fn answered(&mut self) -> bool {
         match (&mut self.state, &self.owes_work) {
             (HealthState::Failed { failure, .. }, Some(owed)) if !failure.is_about_work() => {
@@ -168,12 +169,12 @@ impl PoolHealth {
         matches!(&self.state, HealthState::Failed { failure: PoolFailure::TurnsMinersAway(_), .. })
     }
 
-    /// How it gave no work, until a probe has seen a job.
+    /// The failure to give work, until a probe has seen a job.
     pub fn owes_work(&self) -> Option<&PoolFailure> {
         self.owes_work.as_ref()
     }
 
-    /// When a failed upstream is to be probed, and what had failed.
+    /// When a failed upstream is to be probed, and its failure.
     pub fn due(&self) -> Option<(Instant, &PoolFailure)> {
         match &self.state {
             HealthState::Up { .. } => None,
@@ -182,9 +183,9 @@ impl PoolHealth {
     }
 
     fn pause(&mut self, failure: PoolFailure, now: Instant) -> Duration {
-        let doubled = 2_u32.saturating_pow(self.failures.min(MOST_DOUBLINGS));
+        let doubled = 2_u32.saturating_pow(self.failures.min(MAX_DOUBLINGS));
         let longest = self.backoff_min.saturating_mul(doubled).min(self.backoff_max);
-        // Between half and all of it, so that a farm's proxies don't come back in step.
+        // Between half and all of it, so that a farm's proxies don't retry in step.
         let pause = longest / 2 + longest.mul_f64(random_fraction() / 2.0);
         self.failures = self.failures.saturating_add(1);
         self.suspicion = None;

@@ -1,15 +1,15 @@
-//! Which upstreams are listed, in which order. Each has a number for as long as the program runs,
-//! whatever is listed beside it later: sessions, jobs and records are told apart by it.
+//! The listed upstreams and their order. Each has a number for as long as the program runs, whatever is
+//! listed later: sessions, jobs and records refer to it.
 
 use std::fmt;
 
 use super::route::SetupError;
 use crate::config;
 
-/// The most different upstreams that one run can be told of.
-const MOST_KNOWN: usize = 256;
+/// Caps the different upstreams of one run.
+const MAX_UPSTREAMS: usize = 256;
 
-/// An upstream's number: its place in the first list, or the next free one when it came later.
+/// An upstream's number: its position in the first list, or the next free one when it came later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UpstreamId(pub usize);
 
@@ -20,18 +20,18 @@ impl fmt::Display for UpstreamId {
     }
 }
 
-/// All upstreams that were ever listed, and the order of preference that holds now.
+/// All upstreams that were ever listed, and the present order of preference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpstreamList {
     known: Vec<config::UpstreamConfig>,
     order: Vec<UpstreamId>,
 }
 
-/// Why other upstreams can't be taken while the program runs.
+/// The reason that another list of upstreams can't be used while the program runs.
 #[derive(Debug)]
 pub enum RelistError {
     Setup(SetupError),
-    /// This run was told of too many different ones.
+    /// This run has had too many different ones.
     TooMany,
 }
 
@@ -39,7 +39,9 @@ impl fmt::Display for RelistError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RelistError::Setup(why) => write!(f, "{why}"),
-            RelistError::TooMany => f.write_str("too many different upstreams for one run; start it again"),
+            RelistError::TooMany => {
+                f.write_str("too many different upstreams since the start; restart Sluice")
+            }
         }
     }
 }
@@ -52,10 +54,10 @@ impl UpstreamList {
         UpstreamList { known: configured.to_vec(), order: (0..configured.len()).map(UpstreamId).collect() }
     }
 
-    /// Another list. Whoever stands in it as before keeps the number.
+    /// The next list. An upstream with the same settings keeps its number.
     ///
     /// # Errors
-    /// When this run can't be told of any more.
+    /// When this run has had too many different ones.
     pub fn relisted(&self, configured: &[config::UpstreamConfig]) -> Result<UpstreamList, RelistError> {
         let mut next = UpstreamList { known: self.known.clone(), order: Vec::new() };
         for one in configured {
@@ -69,25 +71,26 @@ impl UpstreamList {
             });
             next.order.push(UpstreamId(number));
         }
-        if next.known.len() <= MOST_KNOWN { Ok(next) } else { Err(RelistError::TooMany) }
+        if next.known.len() <= MAX_UPSTREAMS { Ok(next) } else { Err(RelistError::TooMany) }
     }
 
-    /// In the order of preference.
+    /// The listed upstreams, the most preferred one first.
     pub fn order(&self) -> &[UpstreamId] {
         &self.order
     }
 
-    /// How much others are preferred: 0 for the best; `None` for one that is not listed any more.
+    /// The number of upstreams that are preferred to this one: 0 for the best. `None` for one that is not
+    /// listed any more.
     pub fn rank(&self, id: UpstreamId) -> Option<usize> {
         self.order.iter().position(|listed| *listed == id)
     }
 
-    /// By their numbers, those that are not listed any more included.
+    /// All upstreams by their numbers, those that are not listed any more included.
     pub fn known(&self) -> &[config::UpstreamConfig] {
         &self.known
     }
 
-    /// Their URLs, by their numbers.
+    /// The URLs of all, by their numbers.
     pub fn urls(&self) -> Vec<String> {
         self.known.iter().map(ToString::to_string).collect()
     }
@@ -106,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn who_stays_keeps_the_number() {
+    fn an_upstream_that_stays_keeps_its_number() {
         let first = UpstreamList::new(&list(&["a", "b"]));
         let second = first.relisted(&list(&["c", "b"])).unwrap();
         assert_eq!(order(&second), [2, 1]);
@@ -130,9 +133,9 @@ mod tests {
     }
 
     #[test]
-    fn what_one_run_can_be_told_of_is_bounded() {
+    fn the_upstreams_of_one_run_are_bounded() {
         let mut listing = UpstreamList::new(&list(&["a"]));
-        for number in 0..MOST_KNOWN - 1 {
+        for number in 0..MAX_UPSTREAMS - 1 {
             listing = listing.relisted(&list(&[&format!("pool-{number}")])).unwrap();
         }
         assert!(matches!(listing.relisted(&list(&["one-too-many"])), Err(RelistError::TooMany)));

@@ -1,6 +1,7 @@
-//! Which pool is taken: the order of preference, each one's health, connections kept warm, and the
-//! background probes that find out when a failed pool is back.
+//! The list of pools: their order of preference, the health of each, spare connections, and the background
+//! probes that find out when a failed pool is back.
 
+mod connect;
 mod entry;
 mod health;
 mod list;
@@ -9,7 +10,6 @@ mod probe_logins;
 mod probe_work;
 mod route;
 mod spare;
-mod work;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use crate::config;
-use crate::net::{Stream, process};
 use crate::stratum::Reconnect;
 use crate::util::stop::Stop;
 
+pub use connect::{NoUpstream, PoolConnection};
 pub use entry::PoolStatus;
 pub use health::{PoolFailure, PoolHealth};
 pub use list::{RelistError, UpstreamId, UpstreamList};
@@ -30,9 +30,6 @@ pub use route::{SetupError, route_to};
 
 use entry::UpstreamEntry;
 pub(crate) use route::name_of;
-
-/// A dial that ran out of less time than this says nothing about the pool.
-const FAIR_SHARE: Duration = Duration::from_secs(3);
 
 /// All configured upstreams. Clones share them.
 #[derive(Debug, Clone)]
@@ -45,67 +42,38 @@ struct UpstreamsShared {
     listed: ArcSwap<Listed>,
     failover: config::FailoverConfig,
     /// The addresses that this program listens on for miners.
-    listening: Vec<SocketAddr>,
-    /// Told whenever an upstream's health changes for the better, when others are listed, and at the end.
+    own_addresses: Vec<SocketAddr>,
+    /// Notified whenever an upstream's health improves, when others are listed, and at the end.
     changed: Condvar,
-    /// Guards nothing but the wait for `changed`; no miner that finds a healthy upstream takes it.
+    /// Guards nothing but the wait for `changed`. A miner that finds a healthy upstream does not take it.
     waiters: Mutex<()>,
-    on_failure: Hook,
+    on_failure: FailureHook,
     stop: Stop,
 }
 
 /// The upstreams as they are listed now.
 #[derive(Debug)]
 struct Listed {
-    listing: UpstreamList,
-    /// All that are known, by their numbers.
+    list: UpstreamList,
+    /// All upstreams that were ever listed, by their numbers.
     upstreams: Vec<Arc<UpstreamEntry>>,
     /// Since when this order holds.
     since: Instant,
 }
 
-/// Called whenever an upstream has failed or is back: miners will come in a wave.
-struct Hook(Box<dyn Fn() + Send + Sync>);
+/// Called whenever an upstream has failed or is back, because miners then come in a wave.
+struct FailureHook(Box<dyn Fn() + Send + Sync>);
 
-impl fmt::Debug for Hook {
+impl fmt::Debug for FailureHook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hook")
+        f.write_str("FailureHook")
     }
 }
-
-/// A connection to a pool.
-#[derive(Debug)]
-pub struct PoolConnection {
-    pub stream: Arc<Stream>,
-    pub upstream: UpstreamId,
-}
-
-/// No connection to any upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoUpstream {
-    /// None could be reached in time.
-    Unreachable,
-    /// This process may open no more files; no pool is at fault.
-    NoDescriptors,
-}
-
-impl fmt::Display for NoUpstream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            NoUpstream::Unreachable => f.write_str("no pool could be reached"),
-            NoUpstream::NoDescriptors => {
-                write!(f, "no connection to a pool can be opened: {}", process::fd_advice())
-            }
-        }
-    }
-}
-
-impl std::error::Error for NoUpstream {}
 
 impl Upstreams {
-    /// Sets the upstreams up and starts their background work (names, probes, warm connections),
-    /// which goes on until `stop`. `on_failure` is called
-    /// whenever one has failed or is back, and while all have failed: miners come in waves then.
+    /// Sets the upstreams up and starts their background work (names, probes, spare connections), which goes
+    /// on until `stop`. `on_failure` is called whenever one has failed or is back, and while all have failed:
+    /// miners come in waves then.
     ///
     /// # Errors
     /// [`SetupError`] for unusable certificates, or when a thread can't be started.
@@ -115,29 +83,29 @@ impl Upstreams {
         on_failure: impl Fn() + Send + Sync + 'static,
         stop: &Stop,
     ) -> Result<Upstreams, SetupError> {
-        Upstreams::start_beside(&[], configured, failover, on_failure, stop)
+        Upstreams::start_with_own_addresses(&[], configured, failover, on_failure, stop)
     }
 
-    /// As [`Upstreams::start`], for a program that listens on these addresses itself: a connection that ends
-    /// there is no connection to a pool.
+    /// Starts as [`Upstreams::start`] does, for a program that listens on these addresses itself: a
+    /// connection that ends there is no connection to a pool.
     ///
     /// # Errors
     /// As [`Upstreams::start`].
-    pub fn start_beside(
-        listening: &[SocketAddr],
+    pub fn start_with_own_addresses(
+        own_addresses: &[SocketAddr],
         configured: &[config::UpstreamConfig],
         failover: &config::FailoverConfig,
         on_failure: impl Fn() + Send + Sync + 'static,
         stop: &Stop,
     ) -> Result<Upstreams, SetupError> {
-        let none = Listed { listing: UpstreamList::new(&[]), upstreams: Vec::new(), since: Instant::now() };
+        let none = Listed { list: UpstreamList::new(&[]), upstreams: Vec::new(), since: Instant::now() };
         let shared = UpstreamsShared {
             listed: ArcSwap::from_pointee(none),
             failover: failover.clone(),
-            listening: listening.to_vec(),
+            own_addresses: own_addresses.to_vec(),
             changed: Condvar::new(),
             waiters: Mutex::new(()),
-            on_failure: Hook(Box::new(on_failure)),
+            on_failure: FailureHook(Box::new(on_failure)),
             stop: stop.clone(),
         };
         let upstreams = Upstreams { shared: Arc::new(shared) };
@@ -145,31 +113,31 @@ impl Upstreams {
         Ok(upstreams)
     }
 
-    /// From now on these, in this order. Who is listed as before is not touched; those that are not
-    /// listed any more are nobody's choice, and whoever is with one learns it from
-    /// [`Upstreams::better_than`]. `tell` hears the URLs of all, by their numbers, before the first
-    /// connection to a new one. `false` when nothing has changed.
+    /// Takes over another list or another order. Upstreams that are listed as before are not touched. Those
+    /// that are not listed any more get no new miners, and [`Upstreams::better_than`] moves the others off
+    /// them. `on_urls` gets the URLs of all, by their numbers, before the first connection to a new one.
+    /// `false` when nothing has changed.
     ///
     /// # Errors
     /// [`RelistError`]; nothing has changed then.
     pub fn relist(
         &self,
         configured: &[config::UpstreamConfig],
-        tell: impl FnOnce(Vec<String>),
+        on_urls: impl FnOnce(Vec<String>),
     ) -> Result<bool, RelistError> {
-        let listing = &self.shared.listed.load().listing;
-        let next = listing.relisted(configured)?;
-        if next == *listing {
+        let list = &self.shared.listed.load().list;
+        let next = list.relisted(configured)?;
+        if next == *list {
             return Ok(false);
         }
-        tell(next.urls());
+        on_urls(next.urls());
         let before = self.order();
         self.list(next).map_err(RelistError::Setup)?;
         log::info!("the list of pools: {}", self.describe_relisting(&before));
         Ok(true)
     }
 
-    /// Which pools were added, removed and kept, and the order that holds now.
+    /// The pools that were added, removed and kept, and the present order, for the log.
     fn describe_relisting(&self, before: &[UpstreamId]) -> String {
         let order = self.order();
         let names = |ids: Vec<&UpstreamId>| {
@@ -186,123 +154,68 @@ impl Upstreams {
         parts.join("; ")
     }
 
-    /// How many have a number, those that are not listed any more included.
+    /// The number of upstreams that were ever listed.
     pub fn count(&self) -> usize {
         self.listed().upstreams.len()
     }
 
-    /// How many there are to choose from.
-    pub fn choices(&self) -> usize {
-        self.listed().listing.order().len()
+    /// The number of upstreams that are listed.
+    pub fn listed_count(&self) -> usize {
+        self.listed().list.order().len()
     }
 
-    /// Those that are listed, the most preferred one first.
+    /// The listed upstreams, the most preferred one first.
     pub fn order(&self) -> Vec<UpstreamId> {
-        self.listed().listing.order().to_vec()
+        self.listed().list.order().to_vec()
     }
 
     /// Whether a `client.reconnect` leads to a host that is listed.
-    pub fn lists(&self, reconnect: &Reconnect) -> bool {
+    pub fn is_listed_host(&self, reconnect: &Reconnect) -> bool {
         let listed = self.listed();
-        let mut hosts = listed.listing.order().iter().map(|id| &listed.upstreams[id.0].configured.host);
+        let mut hosts = listed.list.order().iter().map(|id| &listed.upstreams[id.0].configured.host);
         hosts.any(|host| reconnect.is_to(host))
     }
 
-    /// As [`UpstreamList::rank`].
+    /// The number of listed upstreams that are preferred to this one, see [`UpstreamList::rank`].
     pub fn rank(&self, id: UpstreamId) -> Option<usize> {
-        self.listed().listing.rank(id)
+        self.listed().list.rank(id)
     }
 
-    /// Asked for the end of everything here.
+    /// Stops all background work of the upstreams.
     pub fn stop(&self) -> &Stop {
         &self.shared.stop
     }
 
     /// Host and port, as configured.
     pub fn name(&self, id: UpstreamId) -> Arc<str> {
-        self.one(id).name.clone()
+        self.entry(id).name.clone()
     }
 
-    /// As it is configured, or was when it was last listed.
+    /// The configuration of the upstream, as of when it was last listed.
     pub fn configured(&self, id: UpstreamId) -> Arc<config::UpstreamConfig> {
-        self.one(id).configured.clone()
+        self.entry(id).configured.clone()
     }
 
-    /// Connects to the most preferred upstream that is healthy and not among `tried`. One that fails
-    /// is marked, and the next is tried at once. If none is healthy, one that only gives no work is taken:
-    /// it may have some soon. When there is none of these either, waits for one to come back,
-    /// unless `tried` names any: whoever looks for a second pool has something else to do.
-    ///
-    /// # Errors
-    /// [`NoUpstream`] at the deadline and at the end of the program.
-    pub fn connect(&self, tried: &[UpstreamId], deadline: Instant) -> Result<PoolConnection, NoUpstream> {
-        loop {
-            let candidates = self.candidates(tried);
-            for (place, upstream) in candidates.iter().enumerate() {
-                // A pool that swallows everything may not eat the others' time.
-                let left = deadline.saturating_duration_since(Instant::now());
-                let share = left / u32::try_from(candidates.len() - place).unwrap_or(1);
-                if let Some(link) = self.dial(upstream, share)? {
-                    return Ok(link);
-                }
-            }
-            if Instant::now() >= deadline || !tried.is_empty() {
-                return Err(NoUpstream::Unreachable);
-            }
-            self.wait_for_one(deadline)?;
-        }
-    }
-
-    /// Connects to this one's host at another port, because the pool asks for that. Whether that works says
-    /// nothing of the configured port.
-    ///
-    /// # Errors
-    /// [`NoUpstream`] when it can't be reached.
-    pub fn connect_to_port(
-        &self,
-        id: UpstreamId,
-        port: u16,
-        deadline: Instant,
-    ) -> Result<PoolConnection, NoUpstream> {
-        let upstream = self.one(id);
-        match upstream.dial_at(port, deadline) {
-            Ok(stream) => Ok(PoolConnection { stream: Arc::new(stream), upstream: id }),
-            Err(error) => {
-                log::warn!("pool {id} {}: it asks us to connect to port {port}: {error}", upstream.name);
-                Err(NoUpstream::Unreachable)
-            }
-        }
-    }
-
-    /// Connects to this one.
-    ///
-    /// # Errors
-    /// [`NoUpstream`] when it can't be reached, which is remembered.
-    pub fn connect_to(&self, id: UpstreamId, deadline: Instant) -> Result<PoolConnection, NoUpstream> {
-        self.dial(&self.one(id), deadline.saturating_duration_since(Instant::now()))?
-            .ok_or(NoUpstream::Unreachable)
-    }
-
-    /// Remembers that a pool failed, unless that is known already.
+    /// Marks a pool as failed, unless it is already.
     pub fn mark_failed(&self, id: UpstreamId, failure: PoolFailure) {
-        self.fail(&self.one(id), failure);
+        self.fail(&self.entry(id), failure);
     }
 
-    /// Whether miners of this pool could be with another one that is thought to work.
+    /// Whether miners of this pool could move to another one that counts as up.
     pub fn has_alternative(&self, id: UpstreamId) -> bool {
         self.order().into_iter().any(|other| other != id && self.is_up(other))
     }
 
-    /// A session was let down by a pool that others hear from: a probe finds out.
+    /// Notes that the pool failed one session while others still use it. A probe finds out.
     pub fn suspect(&self, id: UpstreamId, failure: PoolFailure) {
-        let upstream = self.one(id);
+        let upstream = self.entry(id);
         log::debug!("pool {id} {} is suspected: {failure}", upstream.name);
         upstream.suspect(failure);
     }
 
-    /// Where whoever is with this upstream should be, `avoided` apart, and since when: a preferred one
-    /// that has been healthy for `stable`. Whoever is with one that is not listed any more should be
-    /// with any that works.
+    /// The upstream that miners of this one should move to, and since when: a preferred one that has been
+    /// healthy for `stable` and is not `avoided`. Miners of one that is not listed any more should move to
+    /// any that works.
     pub fn better_than(
         &self,
         id: UpstreamId,
@@ -310,8 +223,8 @@ impl Upstreams {
         avoided: &[UpstreamId],
     ) -> Option<(UpstreamId, Instant)> {
         let listed = self.listed();
-        let rank = listed.listing.rank(id);
-        let mut better = listed.listing.order().iter().take(rank.unwrap_or(usize::MAX));
+        let rank = listed.list.rank(id);
+        let mut better = listed.list.order().iter().take(rank.unwrap_or(usize::MAX));
         better.find_map(|better| {
             let up_since = listed.upstreams[better.0].up_since().filter(|_| !avoided.contains(better))?;
             if rank.is_none() {
@@ -322,27 +235,27 @@ impl Upstreams {
         })
     }
 
-    /// What is known of the upstream.
+    /// The state of the upstream, for people.
     pub fn standing(&self, id: UpstreamId) -> PoolStatus {
-        self.one(id).standing()
+        self.entry(id).standing()
     }
 
     /// Takes the upstream out of rotation. `false` when it was already.
     pub fn block(&self, id: UpstreamId, why: &str) -> bool {
-        let upstream = self.one(id);
+        let upstream = self.entry(id);
         let is_new = upstream.blocked().replace(why.to_owned()).is_none();
         if is_new {
-            upstream.warm.clear();
-            // Its miners will come in a wave, and it is not their fault.
+            upstream.spares.clear();
+            // Its miners will come in a wave, which is not their fault.
             (self.shared.on_failure.0)();
             log::error!("pool {id} {} is taken out of rotation: {why}", upstream.name);
         }
         is_new
     }
 
-    /// A person says that the upstream may be used again. `false` when it was not blocked.
-    pub fn clear(&self, id: UpstreamId) -> bool {
-        let upstream = self.one(id);
+    /// Puts the upstream back into rotation at a person's request. `false` when it was not blocked.
+    pub fn unblock(&self, id: UpstreamId) -> bool {
+        let upstream = self.entry(id);
         let was_blocked = upstream.blocked().take().is_some();
         if was_blocked {
             log::warn!("pool {id} {} is in rotation again", upstream.name);
@@ -351,75 +264,77 @@ impl Upstreams {
         was_blocked
     }
 
-    /// Why the upstream is out of rotation.
+    /// The reason that the upstream is out of rotation.
     pub fn blocked(&self, id: UpstreamId) -> Option<String> {
-        self.one(id).blocked().clone()
+        self.entry(id).blocked().clone()
     }
 
-    /// How a failed upstream failed last, and how long until it is probed again.
+    /// The last failure of a failed upstream, and the time until it is probed again.
     pub fn trouble(&self, id: UpstreamId) -> Option<(String, Duration)> {
-        let upstream = self.one(id);
+        let upstream = self.entry(id);
         let health = upstream.health();
         let (until, failure) = health.due()?;
         Some((failure.to_string(), until.saturating_duration_since(Instant::now())))
     }
 
-    /// Whether the upstream is thought to work.
+    /// Whether the upstream counts as up.
     pub fn is_up(&self, id: UpstreamId) -> bool {
-        self.one(id).up_since().is_some()
+        self.entry(id).up_since().is_some()
     }
 
     fn listed(&self) -> Arc<Listed> {
         self.shared.listed.load_full()
     }
 
-    /// Numbers come from here, and none is ever taken back.
-    fn one(&self, id: UpstreamId) -> Arc<UpstreamEntry> {
+    /// The entry of an upstream. Numbers come from the list, and none is ever taken back.
+    fn entry(&self, id: UpstreamId) -> Arc<UpstreamEntry> {
         self.shared.listed.load().upstreams[id.0].clone()
     }
 
-    /// Sets up who is new, lets go who is not listed any more, and lets the new order hold.
-    fn list(&self, listing: UpstreamList) -> Result<(), SetupError> {
+    /// Sets up the new upstreams, stops those that are not listed any more, and puts the new order into
+    /// effect.
+    fn list(&self, list: UpstreamList) -> Result<(), SetupError> {
         let before = self.listed();
-        let was_listed = |id: &UpstreamId| before.listing.rank(*id).is_some();
+        let was_listed = |id: &UpstreamId| before.list.rank(*id).is_some();
         let mut upstreams = before.upstreams.clone();
         let mut added = Vec::new();
-        for (number, configured) in listing.known().iter().enumerate() {
+        for (number, configured) in list.known().iter().enumerate() {
             let id = UpstreamId(number);
-            if listing.rank(id).is_none() || was_listed(&id) {
+            if list.rank(id).is_none() || was_listed(&id) {
                 continue;
             }
             let stop = self.shared.stop.child();
             let started = UpstreamEntry::new(id, configured, &self.shared, stop.clone())
                 .map(Arc::new)
-                .and_then(|one| self.start_work(&one).map(|()| one));
+                .and_then(|entry| self.start_work(&entry).map(|()| entry));
             match started {
-                Ok(one) => {
-                    one.inherit_block(&before.upstreams);
-                    added.push(one);
+                Ok(entry) => {
+                    entry.inherit_block(&before.upstreams);
+                    added.push(entry);
                 }
                 Err(why) => {
                     stop.stop();
-                    added.iter().for_each(|one| one.stop.stop());
+                    added.iter().for_each(|entry| entry.stop.stop());
                     return Err(why);
                 }
             }
         }
-        for one in &added {
-            match upstreams.get_mut(one.id.0) {
-                Some(slot) => *slot = one.clone(),
-                None => upstreams.push(one.clone()),
+        for entry in &added {
+            match upstreams.get_mut(entry.id.0) {
+                Some(slot) => *slot = entry.clone(),
+                None => upstreams.push(entry.clone()),
             }
         }
-        let gone = before.listing.order().iter().filter(|id| listing.rank(**id).is_none());
+        let gone = before.list.order().iter().filter(|id| list.rank(**id).is_none());
         let gone: Vec<UpstreamId> = gone.copied().collect();
-        self.shared.listed.store(Arc::new(Listed { listing, upstreams, since: Instant::now() }));
-        // Nobody chooses them any more, so nothing is begun in vain.
+        self.shared.listed.store(Arc::new(Listed { list, upstreams, since: Instant::now() }));
+        // New miners do not choose them any more, so nothing is begun in vain.
         gone.iter().for_each(|id| before.upstreams[id.0].stop.stop());
         if !before.upstreams.is_empty() {
-            // Whoever wrote them down wants to know, before a miner needs them.
+            // New pools are probed at once, so that a mistake in the configuration shows before a miner needs
+            // them.
             let untried = || PoolFailure::Dial(String::from("not tried yet"));
-            added.iter().for_each(|one| one.suspect(untried()));
+            added.iter().for_each(|entry| entry.suspect(untried()));
         }
         self.wake_waiters();
         Ok(())
@@ -429,47 +344,9 @@ impl Upstreams {
         probe::start(self, upstream).and_then(|()| spare::start(self, upstream)).map_err(SetupError::Thread)
     }
 
-    fn candidates(&self, tried: &[UpstreamId]) -> Vec<Arc<UpstreamEntry>> {
-        let listed = self.listed();
-        let untried = listed.listing.order().iter().filter(|id| !tried.contains(id));
-        let untried: Vec<_> = untried.map(|id| &listed.upstreams[id.0]).collect();
-        let healthy: Vec<_> =
-            untried.iter().filter(|one| one.up_since().is_some()).copied().cloned().collect();
-        if !healthy.is_empty() || !tried.is_empty() {
-            return healthy;
-        }
-        let is_idle = |one: &&&Arc<UpstreamEntry>| one.blocked().is_none() && one.health().gives_no_work();
-        untried.iter().filter(is_idle).copied().cloned().collect()
-    }
-
-    /// `None` when it could not be reached, which is remembered; an error when no other could be either.
-    fn dial(&self, upstream: &UpstreamEntry, time: Duration) -> Result<Option<PoolConnection>, NoUpstream> {
-        let error = match upstream.dial(Instant::now() + time) {
-            Ok(stream) => {
-                return Ok(Some(PoolConnection { stream: Arc::new(stream), upstream: upstream.id }));
-            }
-            Err(error) => error,
-        };
-        // No pool's fault, and no other pool would be reached either.
-        if error.is_local() {
-            return Err(NoUpstream::NoDescriptors);
-        }
-        if self.shared.stop.is_stopped() {
-            return Err(NoUpstream::Unreachable);
-        }
-        let failure = PoolFailure::Dial(error.to_string());
-        if error.is_timeout() && time < FAIR_SHARE {
-            // Too little time for a pool that is far away: a probe has more.
-            upstream.suspect(failure);
-        } else {
-            self.fail(upstream, failure);
-        }
-        Ok(None)
-    }
-
     fn fail(&self, upstream: &UpstreamEntry, failure: PoolFailure) {
         if upstream.stop.is_stopped() {
-            // What fails now was given up.
+            // The pool is not listed any more, so that its connections were given up.
             return;
         }
         let text = failure.to_string();
@@ -479,19 +356,7 @@ impl Upstreams {
         }
     }
 
-    fn wait_for_one(&self, deadline: Instant) -> Result<(), NoUpstream> {
-        let mut guard = lock(&self.shared.waiters);
-        while self.candidates(&[]).is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.shared.stop.is_stopped() {
-                return Err(NoUpstream::Unreachable);
-            }
-            guard = self.shared.changed.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        Ok(())
-    }
-
-    /// A probe has shown that the pool works.
+    /// Marks a pool as up after a good probe.
     fn recover(&self, upstream: &UpstreamEntry) {
         if upstream.recover() {
             log::info!("pool {} {} is back", upstream.id, upstream.name);
@@ -500,22 +365,22 @@ impl Upstreams {
         }
     }
 
-    /// A probe has shown that the pool is still dead.
-    fn fail_again(&self, upstream: &UpstreamEntry, failure: PoolFailure) {
+    /// Marks a pool as still failed after a probe.
+    fn still_failing(&self, upstream: &UpstreamEntry, failure: PoolFailure) {
         let is_choice = failure.is_about_work();
         upstream.health().still_failed(failure, Instant::now());
         if is_choice {
-            // Whoever has no other pool takes it all the same.
+            // Miners that have no other pool take it all the same.
             self.wake_waiters();
         }
-        // While there is no pool at all, miners have reason to come again and again.
+        // While no pool is up at all, miners have reason to reconnect again and again.
         let is_up = |id: UpstreamId| self.is_up(id);
         if !self.order().into_iter().any(is_up) {
             (self.shared.on_failure.0)();
         }
     }
 
-    /// A probe hears from the pool, and may wait long for a job yet.
+    /// Notes that a probe was answered, while it may still wait long for a job.
     fn answered(&self, upstream: &UpstreamEntry) {
         let is_choice = upstream.health().answered();
         if is_choice {
@@ -524,13 +389,13 @@ impl Upstreams {
     }
 
     fn wake_waiters(&self) {
-        // Taking the lock once makes sure that nobody is between its look and its wait.
+        // Taking the lock once makes sure that no thread is between its check and its wait.
         drop(lock(&self.shared.waiters));
         self.shared.changed.notify_all();
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is behind these locks is changed in single steps.
+    // The data behind these locks is changed in single steps.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! Finds out in the background when a failed pool is back, so that no miner pays for the attempt,
-//! and whether a preferred pool that nobody uses still works before miners are moved back to it.
+//! Probes pools in the background: finds out when a failed pool is back, so that no miner has to try it, and
+//! whether a preferred pool that nobody uses still works before miners are moved back to it.
 
 use std::io;
 use std::sync::Arc;
@@ -17,24 +17,24 @@ use crate::util::stop::Stopped;
 use crate::util::supervise;
 use crate::util::supervise::service;
 
-/// The most that one probe's connection may take.
-const PROBE_LIMIT: Duration = Duration::from_secs(10);
-/// How often a pool that is back is probed before miners are moved to it, at least.
-const LONGEST_RECHECK: Duration = Duration::from_secs(30);
-/// The thread's heartbeat is later than this, and than what an answer may take, only if something holds it: a
-/// connection and a pause are shorter, and whoever waits for a job beats meanwhile.
+/// Caps the time of one probe's connection.
+const MAX_PROBE_TIME: Duration = Duration::from_secs(10);
+/// The longest time between two probes of a pool that is back, before miners are moved to it.
+const MAX_RECHECK_INTERVAL: Duration = Duration::from_secs(30);
+/// The thread's heartbeat is later than this, and than the time for an answer, only if something holds it: a
+/// connection and a pause are shorter, and a wait for a job beats meanwhile.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
-/// How often the probes' thread looks for work at least.
-const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+/// The longest time between two checks of the probes' thread for work.
+const MAX_SLEEP: Duration = Duration::from_secs(1);
 
-/// The answer to a subscribe has a few hundred bytes; what a pool says before it may be more. A probe reads
-/// no more than this, in bytes.
+/// Caps the bytes that a probe reads. The answer to a subscribe has a few hundred; other lines before it may
+/// have more.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// The name that probes give themselves.
+/// The user agent of probes.
 const AGENT: &str = concat!("sluice/", env!("CARGO_PKG_VERSION"));
 
-/// A thread of its own: a pool that swallows its probes delays nobody else's.
+/// Starts a thread for this upstream: a pool that drops its probes delays nobody else's.
 pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<UpstreamEntry>) -> io::Result<()> {
     let (upstreams, upstream) = (upstreams.clone(), upstream.clone());
     let name = format!("probe-{}", upstream.id.0 + 1);
@@ -43,16 +43,16 @@ pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<UpstreamEntry>) -> io:
     Ok(())
 }
 
-/// The question may take as long as the answer.
+/// Both the request and the answer may take this long.
 fn stuck_after(answer_timeout: Duration) -> Duration {
     STUCK_AFTER + answer_timeout * 2
 }
 
 fn keep_probing(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), Stopped> {
     let failback_after = upstreams.shared.failover.failback_after;
-    let recheck = (failback_after / 3).min(LONGEST_RECHECK);
+    let recheck = (failback_after / 3).min(MAX_RECHECK_INTERVAL);
     let mut checked_at = Instant::now();
-    // What a pool that is back must go on to disprove until miners are moved to it.
+    // The failure that a pool must keep disproving until miners are moved back to it.
     let mut last_failure: Option<PoolFailure> = None;
     let mut addresses = upstream.address_changes();
     loop {
@@ -77,8 +77,8 @@ fn keep_probing(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), S
                     ProbeResult::Works | ProbeResult::GivesWork | ProbeResult::RefusesLogin => {
                         upstreams.recover(upstream)
                     }
-                    ProbeResult::Failed(failure) => upstreams.fail_again(upstream, failure),
-                    ProbeResult::Nothing => upstreams.fail_again(upstream, failure),
+                    ProbeResult::Failed(failure) => upstreams.still_failing(upstream, failure),
+                    ProbeResult::Nothing => upstreams.still_failing(upstream, failure),
                 }
                 Duration::ZERO
             }
@@ -89,7 +89,7 @@ fn keep_probing(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), S
                     if let ProbeResult::Failed(failure) = probe(upstreams, upstream, failure) {
                         upstreams.fail(upstream, failure);
                     }
-                    // Long enough up: whoever uses it from now on will notice a failure.
+                    // It has been up long enough: miners that use it from now on will notice a failure.
                     let since = upstream.health().up_since();
                     if since.is_some_and(|since| since.elapsed() >= failback_after) {
                         last_failure = None;
@@ -97,21 +97,21 @@ fn keep_probing(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), S
                     Duration::ZERO
                 }
                 Some(_) => (checked_at + recheck).saturating_duration_since(now),
-                None => LONGEST_SLEEP,
+                None => MAX_SLEEP,
             },
         };
         if upstream.stop.is_stopped() {
-            // Those who wait for an upstream learn of the end.
+            // Threads that wait for an upstream see the end.
             upstreams.wake_waiters();
             return Ok(());
         }
         if !pause.is_zero() {
-            upstream.wait_for_news(pause.min(LONGEST_SLEEP), due_before);
+            upstream.wait_for_probe_request(pause.min(MAX_SLEEP), due_before);
         }
     }
 }
 
-/// What a probe has shown.
+/// The outcome of a probe.
 pub(super) enum ProbeResult {
     Works,
     /// It has sent a job.
@@ -119,18 +119,18 @@ pub(super) enum ProbeResult {
     /// It has refused the login.
     RefusesLogin,
     Failed(PoolFailure),
-    /// It could not be made, for reasons of our own.
+    /// It could not be made, for reasons of this program.
     Nothing,
 }
 
-/// Shows whether what had failed works again.
+/// Probes whether a failed pool works again.
 fn probe(upstreams: &Upstreams, upstream: &UpstreamEntry, failed: &PoolFailure) -> ProbeResult {
     supervise::beat();
-    let deadline = Instant::now() + PROBE_LIMIT;
+    let deadline = Instant::now() + MAX_PROBE_TIME;
     let failover = &upstreams.shared.failover;
     let owes_work = upstream.health().owes_work().is_some() || failed.is_about_work();
     let has_failed = upstream.health().up_since().is_none();
-    let stream = match upstream.dial_anew(deadline) {
+    let stream = match upstream.dial_new(deadline) {
         Ok(stream) => stream,
         Err(error) if error.is_local() => return ProbeResult::Nothing,
         Err(error) => return ProbeResult::Failed(PoolFailure::Dial(error.to_string())),
@@ -145,7 +145,7 @@ fn probe(upstreams: &Upstreams, upstream: &UpstreamEntry, failed: &PoolFailure) 
                 upstream.probe_logins().refused_like_others(&login);
                 return ProbeResult::Failed(failed.clone());
             }
-            // What one account is refused says nothing of the work that others wait for.
+            // The refusal of one account shows nothing about the work that others wait for.
             ProbeResult::RefusesLogin if has_failed && upstream.probe_logins().refused(&login) => {
                 return ProbeResult::Failed(PoolFailure::NoWork(failover.first_job_timeout));
             }
@@ -160,22 +160,22 @@ fn probe(upstreams: &Upstreams, upstream: &UpstreamEntry, failed: &PoolFailure) 
         | PoolFailure::NoWork(_)
         | PoolFailure::TurnsMinersAway(_)
         | PoolFailure::Silent(_)
-        | PoolFailure::Refused(_) => ask(stream, failover.answer_timeout, failed),
+        | PoolFailure::Refused(_) => probe_subscribe(stream, failover.answer_timeout, failed),
     }
 }
 
-/// A connection that is about to subscribe. The answer proves more than a connection does: a pool can accept and
-/// be dead behind it.
-pub(super) fn subscribing() -> Client<()> {
+/// A client that is about to subscribe. The answer proves more than a connection does: a pool can accept
+/// connections and be dead behind that.
+pub(super) fn subscribing_client() -> Client<()> {
     let mut client = Client::new(AGENT);
     client.subscribe();
     client
 }
 
-/// Subscribes and waits for the answer. Any will do, except from a pool that had refused miners.
-fn ask(stream: Stream, limit: Duration, failed: &PoolFailure) -> ProbeResult {
+/// Subscribes and waits for the answer. Any answer will do, except from a pool that had refused miners.
+fn probe_subscribe(stream: Stream, limit: Duration, failed: &PoolFailure) -> ProbeResult {
     let deadline = Instant::now() + limit;
-    let mut client = subscribing();
+    let mut client = subscribing_client();
     let request = client.take_outgoing();
     let asked = stream.set_write_timeout(Some(limit)).and_then(|()| stream.send_all(request.as_bytes()));
     if let Err(error) = asked {
@@ -206,7 +206,7 @@ fn ask(stream: Stream, limit: Duration, failed: &PoolFailure) -> ProbeResult {
     }
 }
 
-/// Whether this line accepts the subscribe; `None` if it is about something else.
+/// Whether this line accepts the subscribe. `None` if it is about something else.
 fn subscribed(client: &mut Client<()>, line: &[u8]) -> Option<bool> {
     client.take_line(line, ()).into_iter().find_map(|event| match event {
         ClientEvent::SubscribeAnswered { is_accepted } => Some(is_accepted),
@@ -214,7 +214,7 @@ fn subscribed(client: &mut Client<()>, line: &[u8]) -> Option<bool> {
     })
 }
 
-/// How a connection ended that had asked something.
+/// The failure of a connection that ended after a request.
 pub(super) fn unanswered(error: &io::Error, limit: Duration) -> PoolFailure {
     if is_timeout(error) { PoolFailure::Silent(limit) } else { PoolFailure::LostUnanswered(describe(error)) }
 }

@@ -1,16 +1,18 @@
-//! The logins with which probes ask a pool for work: the one that the pool gave work to last, and those of the
-//! last few accounts that came here. One account without work is no proof against the pool.
+//! The logins with which probes ask a pool for work: the one that the pool gave work to last, and those of
+//! the last few accounts that were refused or got none. One account without work is no proof against the
+//! pool.
 
 use std::collections::VecDeque;
 
+use super::{UpstreamId, Upstreams};
 use crate::stratum::Login;
 use crate::work::account_of_worker;
 
-/// Accounts that are remembered beside the one that got work. Each may cost a probe of
+/// Caps the accounts that are remembered beside the one that got work. Each may cost a probe of
 /// `failover.first_job_timeout`, so more would only delay the others.
 const MAX_OTHERS: usize = 4;
 
-/// What is remembered for one pool's probes.
+/// The logins for one pool's probes.
 #[derive(Debug, Default)]
 pub(super) struct ProbeLogins {
     /// The login that the pool gave work to last.
@@ -21,14 +23,14 @@ pub(super) struct ProbeLogins {
 }
 
 impl ProbeLogins {
-    /// The pool gives work to this login.
+    /// Notes that the pool gives work to this login.
     pub(super) fn got_work(&mut self, login: Login) {
         self.others.retain(|other| account(other) != account(&login));
         self.served = Some(login);
         self.is_others_turn = false;
     }
 
-    /// The login of a miner that the pool may give work to. A new account is tried next.
+    /// Adds the login of a miner that the pool may give work to. A new account is tried next.
     pub(super) fn may_get_work(&mut self, login: Login) {
         let is_its = |other: &Login| account(other) == account(&login);
         if self.served.as_ref().is_some_and(is_its) {
@@ -37,29 +39,29 @@ impl ProbeLogins {
         match self.others.iter().position(is_its) {
             Some(place) => self.others[place] = login,
             None => {
-                // The one that was tried last goes.
+                // The one that was tried last is dropped.
                 self.others.truncate(MAX_OTHERS - 1);
                 self.others.push_front(login);
             }
         }
     }
 
-    /// The pool refuses this login, which is not tried again. Whether others are left to try.
+    /// Removes a login that the pool refuses. Returns whether others are left to try.
     pub(super) fn refused(&mut self, login: &Login) -> bool {
         self.served = self.served.take().filter(|served| served != login);
         self.others.retain(|other| other != login);
         self.served.is_some() || !self.others.is_empty()
     }
 
-    /// A pool that refuses every miner refuses this login, too. It is not tried again while another is known.
+    /// Removes a login that is refused by a pool which refuses every miner, unless no other login is known.
     pub(super) fn refused_like_others(&mut self, login: &Login) {
         if usize::from(self.served.is_some()) + self.others.len() > 1 {
             self.refused(login);
         }
     }
 
-    /// The login of the next probe: for a pool that counts as up, the one that it gave work to; for one that
-    /// has failed, that one and the others in turn.
+    /// The login of the next probe. A pool that counts as up is asked as the login that it gave work to; one
+    /// that has failed, as that one and the others in turn.
     pub(super) fn next(&mut self, has_failed: bool) -> Option<Login> {
         let is_others_turn = self.served.is_none() || (has_failed && self.is_others_turn);
         self.is_others_turn = !has_failed || !self.is_others_turn;
@@ -71,6 +73,47 @@ impl ProbeLogins {
             }
             None => self.served.clone(),
         }
+    }
+}
+
+impl Upstreams {
+    /// Notes that a session with this login got its first job from the pool. A pool that had failed because
+    /// it gave no work counts as up again.
+    pub fn gave_work(&self, id: UpstreamId, login: Option<Login>) {
+        let upstream = self.entry(id);
+        if let Some(login) = login {
+            upstream.probe_logins().got_work(login);
+        }
+        let is_back = upstream.health().gives_no_work();
+        if is_back {
+            self.recover(&upstream);
+        }
+    }
+
+    /// Notes that the pool gives no work to this login. While it has failed, probes use this login, too.
+    pub fn note_login(&self, id: UpstreamId, login: Login) {
+        self.entry(id).probe_logins().may_get_work(login);
+    }
+
+    /// Offers the login of a miner that gets work from this pool, and that uses the same login at any pool,
+    /// to the probes of the other pools that have failed.
+    pub fn offer_login(&self, id: UpstreamId, login: &Login) {
+        for other in self.order().into_iter().filter(|other| *other != id) {
+            let other = self.entry(other);
+            if other.blocked().is_none() {
+                other.probe_logins().may_get_work(login.clone());
+            }
+        }
+    }
+
+    /// Whether the pool counts as failed because it refuses miners, or closes before they have work.
+    pub fn turns_miners_away(&self, id: UpstreamId) -> bool {
+        self.entry(id).health().turns_miners_away()
+    }
+
+    /// Whether the pool counts as failed because it gives no work.
+    pub fn gives_no_work(&self, id: UpstreamId) -> bool {
+        self.entry(id).health().gives_no_work()
     }
 }
 
@@ -123,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_working_pool_is_asked_as_the_one_that_it_gave_work_to() {
+    fn a_working_pool_is_probed_with_the_login_it_gave_work_to() {
         let mut logins = ProbeLogins::default();
         logins.may_get_work(login("a.1"));
         logins.got_work(login("b.1"));

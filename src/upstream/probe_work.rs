@@ -1,9 +1,10 @@
-//! Shows whether a pool gives work: subscribes, authorizes as a miner that it knows, and waits for a job.
+//! Probes whether a pool gives work: subscribes, authorizes as a miner that the pool knows, and waits for a
+//! job.
 
 use std::time::{Duration, Instant};
 
 use super::PoolFailure;
-use super::probe::{ProbeResult, subscribing, unanswered};
+use super::probe::{ProbeResult, subscribing_client, unanswered};
 use crate::net::options::is_timeout;
 use crate::net::{Stream, StreamReader};
 use crate::stratum::LineReader;
@@ -11,16 +12,16 @@ use crate::stratum::{Client, ClientEvent, Login, PoolMethod, ResponseVerdict};
 use crate::util::stop::Stop;
 use crate::util::supervise;
 
-/// How often a wait looks whether the program ends.
+/// The time between two checks whether the program ends.
 const STOP_CHECK: Duration = Duration::from_millis(200);
-/// The most that sending a request may take, which is little: nothing else waits to be sent.
-const WRITE_LIMIT: Duration = Duration::from_secs(10);
-/// A pool that sends more than this, in bytes, and no job is not waited for any longer.
+/// Caps the time for sending a request, which is short: nothing else waits to be sent.
+const MAX_WRITE_TIME: Duration = Duration::from_secs(10);
+/// Caps the bytes that are read before a job. A pool that sends more and no job is not waited for any longer.
 const MAX_READ: usize = 1 << 20;
-/// The longest line of a pool, in bytes, as aggregate mode reads it.
+/// Caps a pool's line, in bytes, as aggregate mode does.
 const MAX_POOL_LINE: usize = 1 << 20;
 
-/// What the pool's lines have shown so far.
+/// The outcome of the pool's lines so far.
 #[derive(Default)]
 struct Progress {
     subscribed: bool,
@@ -29,8 +30,8 @@ struct Progress {
     has_job: bool,
 }
 
-/// Waits up to `limit` for a job. A pool that refuses this login may still give others work, so it is for
-/// the miners to find out. `answered` is called when the pool has answered the subscribe.
+/// Waits up to `limit` for a job. A pool that refuses this login may still give others work, so the miners
+/// have to find out. `answered` is called when the pool has answered the subscribe.
 pub(super) fn ask_for_work(
     stream: Stream,
     login: &Login,
@@ -39,10 +40,10 @@ pub(super) fn ask_for_work(
     stop: &Stop,
 ) -> ProbeResult {
     let deadline = Instant::now() + limit;
-    let mut client = subscribing();
+    let mut client = subscribing_client();
     let asked = stream
         .set_read_timeout(Some(STOP_CHECK.min(limit)))
-        .and_then(|()| stream.set_write_timeout(Some(limit.min(WRITE_LIMIT))))
+        .and_then(|()| stream.set_write_timeout(Some(limit.min(MAX_WRITE_TIME))))
         .and_then(|()| stream.send_all(client.take_outgoing().as_bytes()));
     if let Err(error) = asked {
         return ProbeResult::Failed(unanswered(&error, limit));
@@ -87,13 +88,13 @@ pub(super) fn ask_for_work(
     })
 }
 
-/// The pool has answered the subscribe, and then ended the connection.
+/// The failure of a pool that answers the subscribe and then ends the connection.
 fn closes_early() -> PoolFailure {
     PoolFailure::TurnsMinersAway(String::from("it closes connections before it sends a job"))
 }
 
 impl Progress {
-    /// Takes a line as any miner may read it; what most miners read comes first.
+    /// Takes a line as any miner may read it. The reading of most miners comes first.
     fn take(&mut self, client: &mut Client<()>, line: &[u8]) {
         for event in client.take_line(line, ()) {
             match event {
@@ -142,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_pool_that_writes_every_line_oddly_gives_work_all_the_same() {
-        let (mut client, mut progress) = (subscribing(), Progress::default());
+        let (mut client, mut progress) = (subscribing_client(), Progress::default());
         progress.take(&mut client, br#"{"id":1,"id":1,"result":[[],"0a0b0c0d",8],"error":null}"#);
         assert!(progress.subscribed);
         client.authorize(&Login::new("w", "x"));

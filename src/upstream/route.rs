@@ -1,4 +1,4 @@
-//! The way to a configured upstream: its name, its certificate's judge, its SOCKS proxy.
+//! The route to a configured upstream: its host name, its TLS settings, its SOCKS proxy.
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ use crate::net::tls::{TlsClient, TlsError, Trust};
 use crate::util::os_error::describe;
 use crate::util::stop::Stop;
 
-/// An upstream that can't be set up.
+/// The reason that an upstream can't be set up.
 #[derive(Debug)]
 pub enum SetupError {
     Tls { upstream: String, why: Box<TlsError> },
@@ -38,7 +38,7 @@ pub(crate) fn name_of(configured: &config::UpstreamConfig) -> String {
     }
 }
 
-/// The way to a configured pool. A name is resolved in the background from now on, until `stop`.
+/// The route to a configured pool. A name is resolved in the background from now on, until `stop`.
 ///
 /// # Errors
 /// As [`Upstreams::start`](super::Upstreams::start).

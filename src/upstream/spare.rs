@@ -1,5 +1,5 @@
-//! Connections made ahead of need, for ways that are slow to make (Tor, TLS): a NerdMiner gives up
-//! after 1.2 s (wire reference, section 1.6).
+//! Spare connections, made ahead of need for routes that take long to connect (Tor, TLS): a NerdMiner gives
+//! up after 1.2 s (wire reference, section 1.6).
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,17 +13,17 @@ use crate::util::stop::Stopped;
 use crate::util::supervise;
 use crate::util::supervise::service;
 
-/// How old an unused connection may grow. DATUM closes one that has not subscribed after 15 s
-/// (wire reference, section 1.6).
-const FRESH: Duration = Duration::from_secs(12);
-/// How often the stock is looked through at least.
-const ROUND: Duration = Duration::from_secs(1);
-/// The most that making one may take; Tor needs its time.
-const DIAL_LIMIT: Duration = Duration::from_secs(30);
+/// The age at which an unused connection is closed. DATUM closes one that has not subscribed after 15 s (wire
+/// reference, section 1.6).
+const MAX_SPARE_AGE: Duration = Duration::from_secs(12);
+/// The longest time between two checks of the spare connections.
+const SPARE_CHECK: Duration = Duration::from_secs(1);
+/// Caps the time for one connection; Tor needs its time.
+const MAX_DIAL_TIME: Duration = Duration::from_secs(30);
 
-/// The stock of one upstream.
+/// The spare connections of one upstream.
 #[derive(Debug)]
-pub(super) struct WarmConnections {
+pub(super) struct SpareConnections {
     wanted: usize,
     stock: Mutex<VecDeque<SpareConnection>>,
     taken: Condvar,
@@ -35,16 +35,16 @@ struct SpareConnection {
     since: Instant,
 }
 
-impl WarmConnections {
-    pub(super) fn new(wanted: usize) -> WarmConnections {
-        WarmConnections { wanted, stock: Mutex::default(), taken: Condvar::new() }
+impl SpareConnections {
+    pub(super) fn new(wanted: usize) -> SpareConnections {
+        SpareConnections { wanted, stock: Mutex::default(), taken: Condvar::new() }
     }
 
-    /// The freshest connection that is still alive.
+    /// Takes the freshest connection that is still alive.
     pub(super) fn take(&self) -> Option<Stream> {
         let taken = loop {
             match self.stock().pop_back() {
-                Some(kept) if is_alive(&kept) => break Some(kept.stream),
+                Some(spare) if is_alive(&spare) => break Some(spare.stream),
                 Some(_) => {}
                 None => break None,
             }
@@ -55,7 +55,7 @@ impl WarmConnections {
         taken
     }
 
-    /// Forgets all: the pool has failed.
+    /// Closes all, because the pool has failed.
     pub(super) fn clear(&self) {
         self.stock().clear();
     }
@@ -64,7 +64,7 @@ impl WarmConnections {
         lock(&self.stock)
     }
 
-    /// Removes what is old or dead; how many are missing then.
+    /// Removes connections that are old or dead, and returns how many are missing then.
     fn missing(&self) -> usize {
         let mut stock = self.stock();
         stock.retain(is_alive);
@@ -74,39 +74,39 @@ impl WarmConnections {
     fn wait(&self) {
         let stock = self.stock();
         if stock.len() >= self.wanted {
-            drop(self.taken.wait_timeout(stock, ROUND).unwrap_or_else(PoisonError::into_inner));
+            drop(self.taken.wait_timeout(stock, SPARE_CHECK).unwrap_or_else(PoisonError::into_inner));
         }
     }
 }
 
-/// A thread of its own, where a stock is wanted.
+/// Starts a thread for this upstream, if spare connections are configured.
 pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<UpstreamEntry>) -> io::Result<()> {
-    if upstream.warm.wanted > 0 {
+    if upstream.spares.wanted > 0 {
         let (upstreams, upstream) = (upstreams.clone(), upstream.clone());
         let name = format!("warm-{}", upstream.id.0 + 1);
-        service(name).start(move || keep_warm(&upstreams, &upstream))?;
+        service(name).start(move || keep_connected(&upstreams, &upstream))?;
     }
     Ok(())
 }
 
-fn keep_warm(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), Stopped> {
+fn keep_connected(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), Stopped> {
     let stop = &upstream.stop;
     while !stop.is_stopped() {
         supervise::beat();
         if upstream.up_since().is_none() {
-            // The probes will tell; a stock of refusals is of no use.
-            if stop.sleep(ROUND).is_err() {
+            // The probes find out; spare connections to a pool that refuses them would not help.
+            if stop.sleep(SPARE_CHECK).is_err() {
                 break;
             }
             continue;
         }
-        for _ in 0..upstream.warm.missing() {
-            match upstream.dial_anew(Instant::now() + DIAL_LIMIT) {
+        for _ in 0..upstream.spares.missing() {
+            match upstream.dial_new(Instant::now() + MAX_DIAL_TIME) {
                 Ok(stream) => {
-                    upstream.warm.stock().push_back(SpareConnection { stream, since: Instant::now() })
+                    upstream.spares.stock().push_back(SpareConnection { stream, since: Instant::now() })
                 }
                 Err(error) if error.is_local() => {
-                    if stop.sleep(ROUND).is_err() {
+                    if stop.sleep(SPARE_CHECK).is_err() {
                         return Ok(());
                     }
                     break;
@@ -117,15 +117,15 @@ fn keep_warm(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), Stop
                 }
             }
         }
-        upstream.warm.wait();
+        upstream.spares.wait();
     }
-    upstream.warm.clear();
+    upstream.spares.clear();
     Ok(())
 }
 
-fn is_alive(kept: &SpareConnection) -> bool {
-    if kept.since.elapsed() >= FRESH {
+fn is_alive(spare: &SpareConnection) -> bool {
+    if spare.since.elapsed() >= MAX_SPARE_AGE {
         return false;
     }
-    kept.stream.is_alive()
+    spare.stream.is_alive()
 }

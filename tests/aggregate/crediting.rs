@@ -18,7 +18,7 @@ const ADDRESS: &str = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa";
 
 /// Names are asked about again soon.
 fn impatient(text: &str) -> Site {
-    Site::with_limits(text, Limits { ask_again: Duration::from_millis(100), ..Limits::default() })
+    Site::with_limits(text, Limits { authorize_retry: Duration::from_millis(100), ..Limits::default() })
 }
 
 /// A miner whose authorize the pool has not answered yet.

@@ -13,7 +13,7 @@ use crate::common::upstream;
 #[test]
 fn who_must_leave_is_not_kept_by_shares_that_the_pool_does_not_answer() {
     let pool = Scripted::start();
-    let limits = Limits { dismissal: Duration::from_millis(200), ..Limits::default() };
+    let limits = Limits { disconnect_wait: Duration::from_millis(200), ..Limits::default() };
     let site = Site::with_limits(&upstream(pool.address()), limits);
     let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
     let one = send(&mut line);

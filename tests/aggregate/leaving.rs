@@ -176,7 +176,7 @@ fn losses_that_are_far_apart_are_bad_luck() {
     let apart = Duration::from_millis(40);
     let (pool, backup) = (Scripted::start(), Scripted::start());
     let pools = [&pool, &backup].map(|pool| upstream(pool, "us")).concat();
-    let site = Site::with_limits(&pools, Limits { losses_within: apart, ..Limits::default() });
+    let site = Site::with_limits(&pools, Limits { disconnect_window: apart, ..Limits::default() });
     let (mut line, mut end) = first(&site, &pool, "aa000000", "x.one");
     follow_extranonces(&mut line);
     for extranonce1 in ["aa000001", "aa000002", "aa000003", "aa000004"] {
@@ -260,8 +260,10 @@ fn a_pool_that_always_asks_us_to_connect_again_is_left() {
     let (pool, backup) = (Scripted::start(), Scripted::start());
     let pools =
         format!("{}{}", crate::common::upstream(pool.address()), crate::common::upstream(backup.address()));
-    let site =
-        Site::with_limits(&pools, Limits { obey_again: Duration::from_millis(50), ..Limits::default() });
+    let site = Site::with_limits(
+        &pools,
+        Limits { redirect_interval: Duration::from_millis(50), ..Limits::default() },
+    );
     let (mut line, mut end) = first(&site, &pool, "aa000000", "acct.one");
     follow_extranonces(&mut line);
     let again = json!({ "id": null, "method": "client.reconnect", "params": [] });
@@ -341,7 +343,7 @@ fn a_port_where_nobody_listens_costs_no_work() {
 #[test]
 fn the_only_pool_is_not_connected_to_again_without_end() {
     let pool = Scripted::start();
-    let limits = Limits { obey_again: Duration::from_millis(20), ..Limits::default() };
+    let limits = Limits { redirect_interval: Duration::from_millis(20), ..Limits::default() };
     let site = Site::with_limits(&crate::common::upstream(pool.address()), limits);
     let (mut line, mut end) = first(&site, &pool, "aa000000", "acct.one");
     follow_extranonces(&mut line);

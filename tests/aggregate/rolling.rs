@@ -240,7 +240,7 @@ fn a_configure_about_something_else_leaves_the_mask() {
 #[test]
 fn who_goes_on_rolling_at_a_pool_without_it_comes_again_and_is_no_abuser() {
     let (pool, limits) =
-        (Scripted::start(), Limits { narrowing: Duration::from_millis(300), ..Limits::default() });
+        (Scripted::start(), Limits { mask_grace: Duration::from_millis(300), ..Limits::default() });
     let limited = "[ratelimit]\nmax_connections_per_minute = 100\n";
     let site = Site::with_limits(&format!("{limited}{}", upstream(pool.address())), limits);
     let mut miner = site.connect();

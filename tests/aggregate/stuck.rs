@@ -66,7 +66,7 @@ fn read_to_the_end(mut stream: &TcpStream) {
 #[test]
 fn a_miner_that_stops_reading_is_closed_for_its_queue_and_the_others_notice_nothing() {
     // It is not the deadline that closes it.
-    let limits = Limits { write: Duration::from_secs(600), ..Limits::default() };
+    let limits = Limits { write_timeout: Duration::from_secs(600), ..Limits::default() };
     let (mut end, site, mut resident, _pool) = world("", limits);
     let mut stuck = Line::of(narrow(site.address()));
     stuck.join("stuck", "w");
@@ -78,7 +78,8 @@ fn a_miner_that_stops_reading_is_closed_for_its_queue_and_the_others_notice_noth
 
 #[test]
 fn a_miner_that_takes_nothing_is_closed_at_the_deadline() {
-    let limits = Limits { write: Duration::from_millis(300), most_queued: 1 << 30, ..Limits::default() };
+    let limits =
+        Limits { write_timeout: Duration::from_millis(300), max_queued_bytes: 1 << 30, ..Limits::default() };
     let (mut end, site, mut resident, _pool) = world("", limits);
     let mut stuck = Line::of(narrow(site.address()));
     stuck.join("stuck", "w");
@@ -93,7 +94,7 @@ fn a_tls_miner_is_served_and_when_it_stops_reading_it_is_closed() {
         certificate.cert_file(),
         certificate.key_file()
     );
-    let limits = Limits { write: Duration::from_secs(600), ..Limits::default() };
+    let limits = Limits { write_timeout: Duration::from_secs(600), ..Limits::default() };
     let (mut end, site, mut resident, _pool) = world(&tls, limits);
     let address = site.addresses()[1];
     let connect = || tls_bridge::client(certificate.client(), "127.0.0.1", narrow(address));
@@ -113,7 +114,7 @@ fn a_tls_miner_is_served_and_when_it_stops_reading_it_is_closed() {
 
 #[test]
 fn a_miner_that_asks_and_does_not_read_is_not_read_either() {
-    let limits = Limits { write: Duration::from_millis(500), ..Limits::default() };
+    let limits = Limits { write_timeout: Duration::from_millis(500), ..Limits::default() };
     let (_end, site, mut resident, _pool) = world("", limits);
     let mut greedy = narrow(site.address());
     greedy.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
@@ -132,7 +133,7 @@ fn a_miner_that_asks_and_does_not_read_is_not_read_either() {
 
 #[test]
 fn a_pool_that_stops_reading_is_left_and_nobody_stays_without_an_answer() {
-    let limits = Limits { write: Duration::from_secs(600), ..Limits::default() };
+    let limits = Limits { write_timeout: Duration::from_secs(600), ..Limits::default() };
     let (mut end, site, mut resident, pool) = world("", limits);
     resident.ask(1, "mining.extranonce.subscribe", json!([]));
     resident.answer(1);

@@ -134,7 +134,7 @@ fn bits_are_believed_while_the_pool_has_not_said_what_may_be_rolled() {
 
 #[test]
 fn a_miner_that_never_asked_is_no_abuser_when_the_pool_takes_rolling_away() {
-    let (pool, limits) = (Scripted::start(), Limits { narrowing: Duration::ZERO, ..Limits::default() });
+    let (pool, limits) = (Scripted::start(), Limits { mask_grace: Duration::ZERO, ..Limits::default() });
     let limited = "[ratelimit]\nmax_connections_per_minute = 100\n";
     let site = Site::with_limits(&format!("{limited}{}", upstream(pool.address())), limits);
     let (mut miner, mut end) = first(&site, &pool, "ab120001", "acct.one");

@@ -52,7 +52,7 @@ fn job(coinb2: &str, clean: bool) -> Value {
 }
 
 fn impatient() -> Limits {
-    Limits { unread_job: Duration::from_millis(50), ..Limits::default() }
+    Limits { unreadable_job_grace: Duration::from_millis(50), ..Limits::default() }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Names: who a miner says it is, and who it is at the pool.
+//! Names: a miner's own, and its name at the pool.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,15 +13,15 @@ use crate::work::account_of_worker;
 pub(crate) struct MinerName {
     whole: String,
     account: Range<usize>,
-    /// Where the worker begins; the end when there is none.
+    /// The start of the worker's name, or the end when there is none.
     worker: usize,
 }
 
-/// A name that a miner has given.
+/// A name that a miner has authorized.
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerName {
     pub(crate) name: MinerName,
-    /// Its own password, where the pool is to hear that.
+    /// The miner's own password, if it is passed on to the pool.
     pub(crate) password: Option<Secret>,
 }
 
@@ -29,15 +29,15 @@ pub(crate) struct WorkerName {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct PoolName(pub(crate) String);
 
-/// Whose work a connection to the pool carries: miners of different accounts never share one, for a
-/// pool credits all of it to the name it was authorised with first.
+/// The account that a connection to the pool mines for. Miners of different accounts never share one, because
+/// a pool credits all of it to the name that was authorized first.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(crate) struct Account(pub(crate) String);
 
-/// Why nobody could be credited under a miner's name.
+/// The reason that no one could be credited under a miner's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NameFault {
-    /// Nothing is left of it at the pool, or nothing before the worker.
+    /// The name is empty at the pool, or has nothing before the worker.
     NoAccount,
     /// A name with control characters, which could harm a connection that others share.
     Unprintable,
@@ -54,7 +54,7 @@ impl fmt::Display for NameFault {
     }
 }
 
-/// How names at the pools are made.
+/// The rules by which names at the pools are made.
 #[derive(Debug, Clone)]
 pub(crate) struct Naming {
     /// `[aggregate] user`
@@ -64,7 +64,7 @@ pub(crate) struct Naming {
 }
 
 impl MinerName {
-    /// Divided as pools do it (wire reference, section 4.6).
+    /// Splits the name as pools do (wire reference, section 4.6).
     pub(crate) fn new(whole: String) -> MinerName {
         let account = account_of_worker(&whole);
         let start = whole.find(account).unwrap_or(0);
@@ -99,12 +99,13 @@ impl Naming {
         Naming { template: config.aggregate.user.clone(), is_verbatim: !config.aggregate.local_authorize }
     }
 
-    /// A name as a miner writes it. Some percent-encode special characters (wire reference, section 2.2).
+    /// The name, decoded from the way a miner writes it. Some percent-encode special characters (wire
+    /// reference, section 2.2).
     pub(crate) fn text(&self, written: &str) -> String {
         if self.is_verbatim { shortened(written) } else { shortened(&percent_decoded(written)) }
     }
 
-    /// Why a pool with this `[[upstream]] user` could credit nobody for a miner of this name.
+    /// The reason that a pool with this `[[upstream]] user` could credit nobody for a miner of this name.
     pub(crate) fn fault_of(&self, name: &MinerName, user: &str) -> Option<NameFault> {
         let name = self.at_pool(name, user).0;
         if name.contains(char::is_control) {
@@ -121,7 +122,7 @@ impl Naming {
         }
         let user = filled(user, name.account(), name.worker());
         let whole = filled(&self.template, &user, name.worker());
-        // Without a worker's name nothing is left behind the dot.
+        // Without a worker's name no dot remains at the end.
         PoolName(whole.trim_end_matches('.').to_owned())
     }
 
@@ -131,7 +132,7 @@ impl Naming {
         (!self.is_verbatim && !whole.contains('{')).then_some(PoolName(whole))
     }
 
-    /// Whose work it is, with pools of these `[[upstream]] user`. One for everybody where the
+    /// The account of a miner at pools with these `[[upstream]] user`. It is the same for all miners if the
     /// configuration names the user of every pool.
     pub(crate) fn account<'a>(&self, name: &MinerName, mut users: impl Iterator<Item = &'a str>) -> Account {
         let is_own = self.is_verbatim
@@ -140,7 +141,7 @@ impl Naming {
     }
 }
 
-/// `%2E` and the like, resolved. What then would be no text stays as it is.
+/// Decodes `%2E` and the like. The text stays as it is if the result would not be UTF-8.
 fn percent_decoded(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
@@ -157,7 +158,7 @@ fn percent_decoded(text: &str) -> Cow<'_, str> {
     String::from_utf8(bytes).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// In one pass: what a miner calls itself is no template.
+/// Fills a template in one pass: the name that a miner gives itself is no template.
 fn filled(template: &str, user: &str, worker: &str) -> String {
     let parts: Vec<String> = template.split("{user}").map(|part| part.replace("{worker}", worker)).collect();
     parts.join(user)
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn names_go_through_when_the_pool_is_to_judge_them() {
+    fn names_are_verbatim_when_the_pool_judges_them() {
         let text = "[aggregate]\nlocal_authorize = false\n[[upstream]]\nurl = \"stratum+tcp://a:1\"\n";
         let naming = Naming::new(&config::Config::parse(text, &Overrides::default()).unwrap());
         assert_eq!(naming.at_pool(&name("me.rig"), "x").0, "me.rig");

@@ -1,24 +1,13 @@
-//! Many miners on one connection to the pool.
+//! Aggregate mode: many miners on one connection to the pool.
 //!
-//! | file | what it is |
-//! |---|---|
-//! | `session` | a miner's two threads, from arrival to end |
-//! | `requests`, `requests/seating`, `requests/wishes`, `requests/sharing`, `requests/rolling` | what a miner asks, and what it is answered: its place, its difficulty, its shares and their version bits |
-//! | `judge` | a share by its real hash: forwarded, counted or refused |
-//! | `desk`, `work`, `live` | what one miner was given; jobs, as the pool gave them and as miners have them; those of a connection |
-//! | `miner`, `outbox`, `answers` | the way to a miner: lines now or queued, answers in their order |
-//! | `hub`, `guesses`, `link`, `link/seating`, `link/news` | which connection a miner is on; who sits where in its search space, and who is told what |
-//! | `keeping`, `opening` | dials, replaces, goes back, closes when idle; a new connection until it is of use |
-//! | `losses`, `avoided`, `unconfigured` | which pools lose their connections again and again, know nobody, or can't be asked what may be rolled |
-//! | `connection`, `listening`, `pending` | one connection to a pool: what it gave, says, and owes |
-//! | `identity`, `names` | names: the miner's, and at the pool; what the pool thinks of them |
-//! | `forwarded` | which shares a pool was sent |
-//! | `split`, `slots` | how the pool's extranonce2 is divided, and which prefixes are in use |
-//! | `vardiff`, `window`, `kind` | one miner's difficulty |
-//! | `limits` | patience with peers that take nothing |
-//! | `budget`, `allowance`, `memory` | what a miner may do wrong, and how often; what is remembered of those who left |
-//! | `pace` | the clock's second: difficulties ease in silence |
-//! | `proxy` | what the rest of the program sees of this mode, and changes in it |
+//! - [`miner`]: a connected miner: its two threads, its requests and replies, its difficulty and its jobs.
+//! - [`group`]: the miners that share a connection: which account and connection a miner belongs to, who has
+//!   which part of the search space, and who gets what the pool sends.
+//! - [`pool`]: one connection to a pool: connecting, reading, open requests, names, and the manager that
+//!   replaces it.
+//! - `jobs`: jobs as the pool sent them and as miners have them. `outbox`: lines to one peer, sent now or
+//!   queued.
+//! - `identity`: names of miners, and at the pool. `mode`: what the rest of the program sees.
 
 mod group;
 mod identity;
@@ -47,14 +36,14 @@ use crate::util::stop::Stop;
 
 use group::account_router::AccountRouter;
 use identity::{Account, MinerName, NameFault, Naming};
-use jobs::{SpaceId, TaskNumbers};
+use jobs::{JobNumbers, SpaceId};
 use miner::ConnectedMiner;
 use miner::difficulty_cache::DifficultyCache;
-use pool::connection::Connection;
+use pool::connection::SharedConnection;
 
 pub use limits::Limits;
 
-/// What all sessions share.
+/// Shared by all sessions.
 #[derive(Debug)]
 pub(crate) struct AggregateServices {
     config: Config,
@@ -62,13 +51,13 @@ pub(crate) struct AggregateServices {
     vardiff: ArcSwap<config::VardiffConfig>,
     naming: Naming,
     upstreams: Upstreams,
-    reception: ListenerContext,
-    hub: AccountRouter,
+    listener_context: ListenerContext,
+    router: AccountRouter,
     registry: Registry<ConnectedMiner>,
-    memory: DifficultyCache,
+    difficulty_cache: DifficultyCache,
     to_analyzer: ToAnalyzer,
-    numbers: TaskNumbers,
-    epochs: AtomicU64,
+    numbers: JobNumbers,
+    last_space_id: AtomicU64,
     sessions: AtomicU64,
     /// The version bits that the last pool granted.
     last_mask: AtomicU32,
@@ -88,31 +77,31 @@ pub(crate) fn start(
     stop: &Stop,
 ) -> Result<Arc<dyn Proxy>, StartError> {
     // Connections end with the sessions, after what is in flight was answered.
-    let links_stop = Stop::new();
-    let (reception, upstreams) = start_upstreams(config, own, &links_stop)?;
+    let pools_stop = Stop::new();
+    let (listener_context, upstreams) = start_upstreams(config, own, &pools_stop)?;
     let services = Arc::new(AggregateServices {
         vardiff: ArcSwap::from_pointee(config.vardiff.clone()),
         naming: Naming::new(config),
         config: config.clone(),
         limits,
         upstreams,
-        reception,
-        hub: AccountRouter::default(),
+        listener_context,
+        router: AccountRouter::default(),
         registry: Registry::default(),
-        memory: DifficultyCache::default(),
+        difficulty_cache: DifficultyCache::default(),
         to_analyzer,
-        numbers: TaskNumbers::default(),
-        epochs: AtomicU64::new(0),
+        numbers: JobNumbers::default(),
+        last_space_id: AtomicU64::new(0),
         sessions: AtomicU64::new(1),
         last_mask: AtomicU32::new(VersionMask::BIP320.0),
-        stop: links_stop,
+        stop: pools_stop,
     });
     miner::vardiff_timer::start(&services, stop).map_err(StartError::Thread)?;
     Ok(services)
 }
 
-/// What a pool with this `[[upstream]] user` calls a miner that calls itself `worker`: in passthrough
-/// the same.
+/// The name at a pool with this `[[upstream]] user` of a miner that calls itself `worker`. In passthrough
+/// mode it is the same.
 pub fn name_at_pool<'a>(config: &Config, worker: &'a str, user: Option<&str>) -> Cow<'a, str> {
     match (config.mode, user) {
         (Mode::Aggregate, Some(user)) => {
@@ -128,18 +117,18 @@ impl AggregateServices {
         SessionId(self.sessions.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn next_epoch(&self) -> SpaceId {
-        SpaceId(self.epochs.fetch_add(1, Ordering::Relaxed) + 1)
+    fn next_space_id(&self) -> SpaceId {
+        SpaceId(self.last_space_id.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// Whose work this miner's is.
+    /// The account of a miner of this name.
     fn account(&self, name: &MinerName) -> Account {
         let listed: Vec<_> =
             self.upstreams.order().into_iter().map(|upstream| self.upstreams.configured(upstream)).collect();
         self.naming.account(name, listed.iter().map(|upstream| upstream.user.as_str()))
     }
 
-    /// Why one of the listed pools could credit nobody for a miner of this name, if so.
+    /// The reason that one of the listed pools could credit nobody for a miner of this name, if there is one.
     fn name_fault(&self, name: &MinerName) -> Option<NameFault> {
         let configured = |upstream| self.upstreams.configured(upstream);
         self.upstreams
@@ -148,15 +137,15 @@ impl AggregateServices {
             .find_map(|upstream| self.naming.fault_of(name, &configured(upstream).user))
     }
 
-    /// Where the configuration alone says who we are, the pool is told before a miner needs it.
-    fn authorize_own(&self, connection: &Connection) {
+    /// Authorizes the configured name in advance, if all miners have the same name at this pool.
+    fn authorize_own(&self, connection: &SharedConnection) {
         let configured = &connection.configured;
         if let Some(name) = self.naming.fixed(&configured.user) {
-            connection.authorize(&name, configured.password.expose(), self.limits.ask_again);
+            connection.authorize(&name, configured.password.expose(), self.limits.authorize_retry);
         }
     }
 
-    /// What a pool will probably grant.
+    /// The version bits that a pool will probably grant.
     fn likely_mask(&self) -> Option<VersionMask> {
         let mask = VersionMask(self.last_mask.load(Ordering::Relaxed));
         (!mask.is_empty()).then_some(mask)
@@ -166,15 +155,15 @@ impl AggregateServices {
         self.last_mask.store(mask.unwrap_or_default().0, Ordering::Relaxed);
     }
 
-    /// A miner leaves.
+    /// Remembers the difficulty of a miner that leaves.
     fn remember(&self, miner: &ConnectedMiner) {
-        let desk = miner.desk();
-        if let Some(difficulty) = desk.proven_difficulty() {
-            self.memory.remember(miner.address().ip(), &desk.user_agent, difficulty);
+        let work = miner.work();
+        if let Some(difficulty) = work.proven_difficulty() {
+            self.difficulty_cache.remember(miner.address().ip(), &work.user_agent, difficulty);
         }
     }
 
-    /// A job has gone out to so many miners.
+    /// Logs how long a job took to reach so many miners.
     fn fanned_out(&self, miners: usize, readable_at: Stamp) {
         if let Some(spread) = Stamp::now().since(readable_at) {
             log::debug!("a job went to {miners} miners within {spread:.1?}");

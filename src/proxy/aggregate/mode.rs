@@ -1,4 +1,4 @@
-//! The mode as the rest of the program sees it.
+//! Implements the trait that the rest of the program sees.
 
 use std::io;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use crate::tap::Conversation;
 use crate::upstream::{UpstreamId, Upstreams};
 
 /// The time that shares in flight may take to be answered at the end of the program.
-const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+const MAX_DRAIN_TIME: Duration = Duration::from_secs(5);
 
 impl Proxy for AggregateServices {
-    fn reception(&self) -> &ListenerContext {
-        &self.reception
+    fn listener_context(&self) -> &ListenerContext {
+        &self.listener_context
     }
 
     fn upstreams(&self) -> &Upstreams {
@@ -37,9 +37,9 @@ impl Proxy for AggregateServices {
     }
 
     fn pool_usage(&self) -> Vec<PoolUsage> {
-        let links = self.hub.links();
-        let usage = links.iter().filter_map(|link| {
-            let (sessions, connection) = (link.miners().len(), link.connection()?);
+        let groups = self.router.groups();
+        let usage = groups.iter().filter_map(|group| {
+            let (sessions, connection) = (group.miners().len(), group.connection()?);
             let heard_ago = connection.conversation.down.silent_for();
             Some(PoolUsage { upstream: connection.upstream, sessions, heard_ago })
         });
@@ -51,36 +51,37 @@ impl Proxy for AggregateServices {
     }
 
     fn leave_pool(&self, upstream: UpstreamId) {
-        for link in self.hub.links() {
-            if let Some(connection) = link.connection().filter(|connection| connection.upstream == upstream) {
+        for group in self.router.groups() {
+            if let Some(connection) = group.connection().filter(|connection| connection.upstream == upstream)
+            {
                 connection.end();
-                link.news();
+                group.wake_waiters();
             }
         }
     }
 
     fn pools_relisted(&self) {
-        for link in self.hub.links() {
-            link.sort_out();
-            link.news();
+        for group in self.router.groups() {
+            group.pools_relisted();
+            group.wake_waiters();
         }
     }
 
     fn set_vardiff(&self, vardiff: &config::VardiffConfig) {
         self.vardiff.store(Arc::new(vardiff.clone()));
         for miner in self.registry.all() {
-            miner.desk().change(self.vardiff.load_full());
+            miner.work().set_config(self.vardiff.load_full());
         }
     }
 
     fn drain(&self) {
-        drain(&self.registry, DRAIN_LIMIT, self.to_analyzer.is_some(), || {
+        drain(&self.registry, MAX_DRAIN_TIME, self.to_analyzer.is_some(), || {
             self.stop.stop();
-            for link in self.hub.links() {
-                if let Some(connection) = link.connection() {
+            for group in self.router.groups() {
+                if let Some(connection) = group.connection() {
                     connection.end();
                 }
-                link.news();
+                group.wake_waiters();
             }
         });
     }
@@ -92,7 +93,7 @@ impl ProxySession for ConnectedMiner {
     }
 
     fn stop_reading(&self, deadline: Instant) {
-        self.dismiss_by(deadline);
+        self.disconnect_by(deadline);
     }
 
     fn is_answered(&self, _: bool) -> bool {

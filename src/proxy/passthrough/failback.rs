@@ -1,6 +1,6 @@
-//! The way back: when a preferred pool has been reachable and stable for `failback_after`, sessions
-//! on a lower one are closed one by one, so that their miners reconnect to it. Never all at once: a
-//! pool that has just come up should not be met by a wave.
+//! Fails back: when a preferred pool has been reachable and stable for `failback_after`, sessions on a lower
+//! one are closed one by one, so that their miners reconnect to it. They are never closed all at once: a pool
+//! that has just come up should not be met by a wave.
 
 use std::io;
 use std::sync::Arc;
@@ -16,35 +16,35 @@ use crate::util::supervise::service;
 
 /// The thread's heartbeat is later than this only if something holds it: a move takes less.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
-/// How often it is looked for a session to move.
-const ROUND: Duration = Duration::from_secs(1);
+/// The time between two searches for a session to move.
+const MOVE_CHECK: Duration = Duration::from_secs(1);
 /// The least time between two moves.
-const GAP: Duration = Duration::from_millis(250);
-/// How long the next move waits for the moved miner to be back.
-const BACK_LIMIT: Duration = Duration::from_secs(10);
-/// How often it is looked whether the pool has answered.
+const MOVE_GAP: Duration = Duration::from_millis(250);
+/// The time that the next move waits for the moved miner to be back.
+const MAX_RECONNECT_WAIT: Duration = Duration::from_secs(10);
+/// The time between two checks whether the pool has answered.
 const ANSWER_CHECK: Duration = Duration::from_millis(20);
-/// A session whose shares are not all answered is left alone for so long.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// The time for which a session with unanswered shares is not moved.
+const MAX_ANSWER_WAIT: Duration = Duration::from_secs(5);
 
 /// Starts the thread.
 pub(super) fn start(services: &Arc<PassthroughServices>, stop: &Stop) -> io::Result<()> {
     let (services, stop) = (services.clone(), stop.clone());
-    service("failback").beats_within(STUCK_AFTER).start(move || match keep_returning(&services, &stop) {
+    service("failback").beats_within(STUCK_AFTER).start(move || match fail_back(&services, &stop) {
         Ok(()) | Err(Stopped) => Ok::<(), Stopped>(()),
     })?;
     Ok(())
 }
 
-fn keep_returning(services: &PassthroughServices, stop: &Stop) -> Result<(), Stopped> {
+fn fail_back(services: &PassthroughServices, stop: &Stop) -> Result<(), Stopped> {
     let failback_after = services.config.failover.failback_after;
-    let round = ROUND.min(failback_after / 4).max(Duration::from_millis(10));
+    let round = MOVE_CHECK.min(failback_after / 4).max(Duration::from_millis(10));
     loop {
         stop.sleep(round)?;
         supervise::beat();
-        if let Some((session, better)) = on_a_lower_one(services, failback_after) {
+        if let Some((session, better)) = session_to_move(services, failback_after) {
             wait_for_answers(services, &session, better, stop)?;
-            // One that is not read any more has to come again in any case.
+            // A session that is not read any more has to be closed in any case.
             if services.upstreams.is_up(better) || session.is_paused() {
                 move_back(services, &session, better, stop)?;
             }
@@ -52,10 +52,10 @@ fn keep_returning(services: &PassthroughServices, stop: &Stop) -> Result<(), Sto
     }
 }
 
-/// The oldest session that is on a lower upstream because the preferred one was down, or on one that is
-/// not listed any more, and where it should be. One that came later has been let down by the preferred
-/// one, and would be so again.
-fn on_a_lower_one(
+/// The oldest session that is on a lower upstream because the preferred one was down, or on one that is not
+/// listed any more, and the upstream it should be on. A session that began later was failed by the preferred
+/// one, and would be again.
+fn session_to_move(
     services: &PassthroughServices,
     stable: Duration,
 ) -> Option<(Arc<PassthroughSession>, UpstreamId)> {
@@ -67,15 +67,15 @@ fn on_a_lower_one(
     services.registry.all().into_iter().find_map(should_be)
 }
 
-/// Waits for a moment at which the pool owes the miner nothing. A miner that always has a share in flight
-/// is not read any more, so that there is one.
+/// Waits for a moment at which the pool owes the miner nothing. A miner that always has a share in flight is
+/// paused, so that there is one.
 fn wait_for_answers(
     services: &PassthroughServices,
     session: &PassthroughSession,
     better: UpstreamId,
     stop: &Stop,
 ) -> Result<(), Stopped> {
-    let patience = ANSWER_LIMIT.min(services.config.failover.failback_after);
+    let patience = MAX_ANSWER_WAIT.min(services.config.failover.failback_after);
     let deadline = Instant::now() + patience;
     while session.conversation.unanswered.load(Ordering::Relaxed) > 0 && Instant::now() < deadline {
         stop.sleep(ANSWER_CHECK)?;
@@ -84,7 +84,7 @@ fn wait_for_answers(
         return Ok(());
     }
     session.pause_miner();
-    let deadline = Instant::now() + ANSWER_LIMIT;
+    let deadline = Instant::now() + MAX_ANSWER_WAIT;
     let watched = services.to_analyzer.is_some();
     while !session.is_answered(watched) && Instant::now() < deadline {
         stop.sleep(ANSWER_CHECK)?;
@@ -101,21 +101,21 @@ fn move_back(
 ) -> Result<(), Stopped> {
     let miner = session.conversation.miner();
     log::info!(
-        "session {} of {miner} goes to pool {best} {}",
+        "session {} of {miner} closed, so that the miner reconnects to pool {best} {}",
         session.conversation.id,
         services.upstreams.name(best)
     );
     let next = services.next_session.load(Ordering::Relaxed);
     session.close();
-    stop.sleep(GAP)?;
-    let deadline = Instant::now() + BACK_LIMIT;
+    stop.sleep(MOVE_GAP)?;
+    let deadline = Instant::now() + MAX_RECONNECT_WAIT;
     let is_back = |other: &Arc<PassthroughSession>| {
         other.conversation.id.0 >= next
             && other.conversation.miner().ip() == miner.ip()
             && other.conversation.down.has_begun()
     };
     while Instant::now() < deadline && !services.registry.all().iter().any(is_back) {
-        stop.sleep(GAP)?;
+        stop.sleep(MOVE_GAP)?;
     }
     Ok(())
 }

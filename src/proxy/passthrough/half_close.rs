@@ -1,49 +1,48 @@
-//! How a session's two directions end. Each passes the end of its side on as a half-close and lets
-//! the other finish; what was read before an end is delivered before a connection is closed. The one
-//! that ends first sees to it that the other ends in bounded time.
+//! Ends a session's two directions. Each passes the end of its side on as a half-close and lets the other
+//! finish. What was read before an end is delivered before a connection is closed. The direction that ends
+//! first makes sure that the other ends in bounded time.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::tap::Direction;
 
-/// How long a half-closed session may be without a byte in the direction that is still open.
-const HALF_CLOSED_IDLE: Duration = Duration::from_secs(30);
-/// The same once a side has failed: only what is on its way already is waited for.
-const BROKEN_IDLE: Duration = Duration::from_secs(2);
+/// The time that a half-closed session may be without a byte in the direction that is still open.
+const MAX_HALF_CLOSED_IDLE: Duration = Duration::from_secs(30);
+/// The same once a side has failed: only what is already on its way is waited for.
+const MAX_BROKEN_IDLE: Duration = Duration::from_secs(2);
 
-/// How one direction ended.
+/// The end of one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DirectionEnd {
-    /// Its source closed politely; the other direction may go on.
+    /// The source closed; the other direction may go on.
     Finished,
-    /// Its source failed: whatever the other direction brings, nobody answers it.
+    /// The source failed: nothing that the other direction sends is answered.
     SourceBroken,
-    /// Its destination failed: what it reads has nowhere to go.
+    /// The destination failed: what is read has nowhere to go.
     DestinationBroken,
 }
 
-/// The state both directions share.
+/// Shared by both directions.
 #[derive(Debug, Default)]
 pub struct HalfClose {
-    ended: Mutex<EndGuard>,
+    ended: Mutex<EndedDirections>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct EndGuard {
+struct EndedDirections {
     up: bool,
     down: bool,
 }
 
 impl HalfClose {
-    /// Called once by each direction when it has nothing more to forward. Returns when the other has
-    /// ended as well. `progress` counts the other direction's bytes; `abort` wakes it from whatever
-    /// it waits for.
+    /// Ends one direction when it has nothing more to forward. Returns when the other has ended as well.
+    /// `progress` counts the other direction's bytes; `abort` wakes it from whatever it waits for.
     pub fn end(&self, mine: Direction, how: DirectionEnd, progress: impl Fn() -> u64, abort: impl Fn()) {
         let idle = match how {
-            DirectionEnd::Finished => HALF_CLOSED_IDLE,
-            DirectionEnd::SourceBroken | DirectionEnd::DestinationBroken => BROKEN_IDLE,
+            DirectionEnd::Finished => MAX_HALF_CLOSED_IDLE,
+            DirectionEnd::SourceBroken | DirectionEnd::DestinationBroken => MAX_BROKEN_IDLE,
         };
         let mut ended = self.mark(mine);
         let mut seen = progress();
@@ -62,8 +61,7 @@ impl HalfClose {
         }
     }
 
-    /// Called instead by an upward direction that was paused for shutdown: waits for the other
-    /// without hurrying it.
+    /// Ends an upward direction that was paused for shutdown: waits for the other without hurrying it.
     pub fn wait(&self, mine: Direction) {
         let mut ended = self.mark(mine);
         while !ended.both() {
@@ -85,12 +83,12 @@ impl HalfClose {
         }
     }
 
-    /// A direction that ends by a panic must not keep the other waiting.
+    /// Marks a direction as ended. One that ends by a panic must not keep the other waiting.
     pub fn mark_ended(&self, mine: Direction) {
         drop(self.mark(mine));
     }
 
-    fn mark(&self, mine: Direction) -> MutexGuard<'_, EndGuard> {
+    fn mark(&self, mine: Direction) -> MutexGuard<'_, EndedDirections> {
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         match mine {
             Direction::Up => ended.up = true,
@@ -101,7 +99,7 @@ impl HalfClose {
     }
 }
 
-impl EndGuard {
+impl EndedDirections {
     fn both(&self) -> bool {
         self.up && self.down
     }
@@ -115,30 +113,35 @@ mod tests {
 
     #[test]
     fn the_first_waits_for_the_second() {
-        let ending = Arc::new(HalfClose::default());
+        let half_close = Arc::new(HalfClose::default());
         let first = {
-            let ending = ending.clone();
+            let half_close = half_close.clone();
             std::thread::spawn(move || {
-                ending.end(Direction::Up, DirectionEnd::Finished, || 0, || panic!("the other is not hung"));
+                half_close.end(
+                    Direction::Up,
+                    DirectionEnd::Finished,
+                    || 0,
+                    || panic!("the other is not hung"),
+                );
             })
         };
-        ending.end(Direction::Down, DirectionEnd::Finished, || 0, || panic!("the other is not hung"));
+        half_close.end(Direction::Down, DirectionEnd::Finished, || 0, || panic!("the other is not hung"));
         first.join().unwrap();
     }
 
     #[test]
     fn a_hung_other_is_aborted() {
-        let ending = Arc::new(HalfClose::default());
+        let half_close = Arc::new(HalfClose::default());
         let aborts = AtomicUsize::new(0);
-        ending.end(
+        half_close.end(
             Direction::Up,
             DirectionEnd::DestinationBroken,
             || 7,
             || {
                 aborts.fetch_add(1, Ordering::Relaxed);
                 // What a woken thread does; from another thread, as the lock is held here.
-                let ending = ending.clone();
-                std::thread::spawn(move || ending.mark_ended(Direction::Down));
+                let half_close = half_close.clone();
+                std::thread::spawn(move || half_close.mark_ended(Direction::Down));
             },
         );
         assert_eq!(aborts.load(Ordering::Relaxed), 1);

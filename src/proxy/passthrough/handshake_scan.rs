@@ -1,5 +1,5 @@
-//! Finds a miner's login and the pool's first job while analysis is off. The bytes are looked at after they
-//! were sent on, and only until these two have been seen.
+//! Finds a miner's login and the pool's first job while analysis is off. The bytes are scanned after they
+//! were forwarded, and only until both have been seen.
 
 use crate::stratum::LineReader;
 use crate::stratum::{Envelope, Login};
@@ -7,27 +7,27 @@ use crate::stratum::{Envelope, Login};
 /// An authorize request is shorter than this, in bytes (wire reference, section 1.2: ckpool reads no longer
 /// one).
 const MAX_AUTHORIZE_LINE: usize = 2048;
-/// A handshake is over after so many bytes of one direction, found or not.
+/// Caps the bytes of one direction that are scanned, whether something was found or not.
 const MAX_HANDSHAKE: usize = 64 * 1024;
-/// What may stand between a key's colon and its value, and the method's name, in bytes.
+/// Caps the bytes between a key's colon and the end of its value.
 const OVERLAP: usize = 64;
 
 const AUTHORIZE: &[u8] = b"mining.authorize";
 const NOTIFY: &[u8] = b"\"mining.notify\"";
 
-/// Looks for the login in what the miner says.
+/// Looks for the login in the miner's bytes.
 #[derive(Debug)]
 pub(super) struct LoginFinder {
     lines: LineReader,
     seen: usize,
 }
 
-/// What a look at some bytes has shown.
+/// The outcome of scanning some bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ScanResult<T> {
     NotYet,
-    Here(T),
-    /// There was too much else; it is not looked for any more.
+    Found(T),
+    /// Too many other bytes came first; the scan has ended.
     GivenUp,
 }
 
@@ -36,7 +36,7 @@ impl LoginFinder {
         LoginFinder { lines: LineReader::up_to(MAX_AUTHORIZE_LINE), seen: 0 }
     }
 
-    pub(super) fn look(&mut self, bytes: &[u8]) -> ScanResult<Login> {
+    pub(super) fn scan(&mut self, bytes: &[u8]) -> ScanResult<Login> {
         let mut login = None;
         self.lines.read(bytes, |line| {
             if login.is_none() && line.windows(AUTHORIZE.len()).any(|part| part == AUTHORIZE) {
@@ -45,7 +45,7 @@ impl LoginFinder {
         });
         self.seen += bytes.len();
         match login {
-            Some(login) => ScanResult::Here(login),
+            Some(login) => ScanResult::Found(login),
             None if self.seen > MAX_HANDSHAKE => ScanResult::GivenUp,
             None => ScanResult::NotYet,
         }
@@ -58,21 +58,21 @@ fn login_in(line: &[u8]) -> Option<Login> {
     Login::from_params(message.params.filter(|_| is_authorize))
 }
 
-/// Looks for a job in what the pool says. The answer to a subscribe has the name of the method, too, but
-/// not as the value of a key.
+/// Looks for a job in the pool's bytes. The answer to a subscribe has the name of the method, too, but not as
+/// the value of a key.
 #[derive(Debug, Default)]
 pub(super) struct JobFinder {
-    /// The end of the former bytes.
+    /// The end of the bytes before.
     tail: Vec<u8>,
     seen: usize,
 }
 
 impl JobFinder {
-    pub(super) fn look(&mut self, bytes: &[u8]) -> ScanResult<()> {
+    pub(super) fn scan(&mut self, bytes: &[u8]) -> ScanResult<()> {
         let text = [&self.tail, bytes].concat();
         self.seen += bytes.len();
         if has_job(&text) {
-            return ScanResult::Here(());
+            return ScanResult::Found(());
         }
         if self.seen > MAX_HANDSHAKE {
             return ScanResult::GivenUp;
@@ -109,20 +109,20 @@ mod tests {
         ] {
             let text = [ANSWER, job].concat();
             let mut whole = JobFinder::default();
-            assert_eq!(whole.look(ANSWER), ScanResult::NotYet);
-            assert_eq!(whole.look(job), ScanResult::Here(()));
+            assert_eq!(whole.scan(ANSWER), ScanResult::NotYet);
+            assert_eq!(whole.scan(job), ScanResult::Found(()));
             for split in 0..text.len() {
                 let mut parts = JobFinder::default();
-                let first = parts.look(&text[..split]);
+                let first = parts.scan(&text[..split]);
                 assert!(
-                    first == ScanResult::Here(()) || parts.look(&text[split..]) == ScanResult::Here(()),
+                    first == ScanResult::Found(()) || parts.scan(&text[split..]) == ScanResult::Found(()),
                     "{split}"
                 );
             }
             let mut bytes = JobFinder::default();
-            assert!(text.iter().any(|byte| bytes.look(&[*byte]) == ScanResult::Here(())));
+            assert!(text.iter().any(|byte| bytes.scan(&[*byte]) == ScanResult::Found(())));
         }
-        assert_eq!(JobFinder::default().look(br#"["mining.notify"]"#), ScanResult::NotYet);
+        assert_eq!(JobFinder::default().scan(br#"["mining.notify"]"#), ScanResult::NotYet);
     }
 
     #[test]
@@ -131,15 +131,15 @@ mod tests {
             {\"params\": [\"a.b\", \"x\"], \"id\": 2, \"method\": \"mining.authorize\"}\n";
         for split in 0..said.len() {
             let mut finder = LoginFinder::new();
-            assert_eq!(finder.look(&said[..split]), ScanResult::NotYet);
-            assert_eq!(finder.look(&said[split..]), ScanResult::Here(Login::new("a.b", "x")));
+            assert_eq!(finder.scan(&said[..split]), ScanResult::NotYet);
+            assert_eq!(finder.scan(&said[split..]), ScanResult::Found(Login::new("a.b", "x")));
         }
     }
 
     #[test]
     fn the_search_ends() {
         let noise = vec![b'x'; MAX_HANDSHAKE + 1];
-        assert_eq!(LoginFinder::new().look(&noise), ScanResult::GivenUp);
-        assert_eq!(JobFinder::default().look(&noise), ScanResult::GivenUp);
+        assert_eq!(LoginFinder::new().scan(&noise), ScanResult::GivenUp);
+        assert_eq!(JobFinder::default().scan(&noise), ScanResult::GivenUp);
     }
 }

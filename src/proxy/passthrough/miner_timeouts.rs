@@ -1,4 +1,4 @@
-//! How long a miner may take: to authorize, and between two messages.
+//! Limits how long a miner may take to authorize, and between two messages.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -6,55 +6,50 @@ use std::time::Duration;
 
 use super::session::SessionGuard;
 use crate::net::Stream;
-use crate::proxy::{LogTopic, OnTimeout, Patient, Watch, say};
+use crate::proxy::{LogTopic, OnTimeout, TimedWatch, Watch};
 use crate::util::span::seconds;
 
-/// Looks after a miner's time.
+/// Watches a miner's time limits.
 pub(super) struct MinerWatch<'a> {
-    presence: &'a SessionGuard,
+    guard: &'a SessionGuard,
     miner: Arc<Stream>,
     /// The handshake is over; only silence counts from here on.
     authorized: bool,
 }
 
 impl<'a> MinerWatch<'a> {
-    pub(super) fn new(presence: &'a SessionGuard, miner: Arc<Stream>) -> MinerWatch<'a> {
-        MinerWatch { presence, miner, authorized: false }
+    pub(super) fn new(guard: &'a SessionGuard, miner: Arc<Stream>) -> MinerWatch<'a> {
+        MinerWatch { guard, miner, authorized: false }
     }
 
-    /// Sets the time for the next read.
+    /// Sets the timeout of the next read.
     pub(super) fn arm(&mut self) {
-        let time = self.time_to_wait();
+        let time = self.read_timeout();
         // A socket that refuses this fails in the read as well.
         let _ = self.miner.set_read_timeout(time);
     }
 
-    /// Whether the handshake is over, as far as anybody can tell: the analyzer sees it; where it
-    /// sees nothing, or not all, a conversation that both sides take part in has to do.
+    /// Whether the handshake is over. The analyzer notes it. Where the analyzer sees nothing or not all,
+    /// bytes in both directions count as a finished handshake.
     fn is_authorized(&mut self) -> bool {
         if !self.authorized {
-            let conversation = &self.presence.session.conversation;
-            let blind = self.presence.services.to_analyzer.is_none()
+            let conversation = &self.guard.session.conversation;
+            let is_blind = self.guard.services.to_analyzer.is_none()
                 || conversation.dropped_copies.load(Ordering::Relaxed) > 0;
             self.authorized = conversation.authorized.load(Ordering::Relaxed)
-                || (blind && conversation.up.has_begun() && conversation.down.has_begun());
+                || (is_blind && conversation.up.has_begun() && conversation.down.has_begun());
         }
         self.authorized
     }
 
-    fn quiet_for(&self) -> Duration {
-        let session = &self.presence.session;
+    fn silent_for(&self) -> Duration {
+        let session = &self.guard.session;
         session.conversation.up.silent_for().unwrap_or_else(|| session.accepted_at.elapsed())
     }
 
     fn give_up(&self, why: &str, limit: Duration) -> OnTimeout {
         let text = format!("closed: it {why} ({})", seconds(limit));
-        say(
-            &self.presence.services.reception,
-            self.presence.session.conversation.miner(),
-            LogTopic::Quiet,
-            &text,
-        );
+        self.guard.log(LogTopic::Idle, &text);
         OnTimeout::End
     }
 }
@@ -64,8 +59,8 @@ impl Watch for MinerWatch<'_> {
         if self.on_bytes() == OnTimeout::End {
             return OnTimeout::End;
         }
-        match self.presence.services.reception.listen.idle_timeout {
-            Some(limit) if self.is_authorized() && self.quiet_for() >= limit => {
+        match self.guard.services.listener_context.listen.idle_timeout {
+            Some(limit) if self.is_authorized() && self.silent_for() >= limit => {
                 self.give_up("sent nothing for the whole of listen.idle_timeout", limit)
             }
             _ => {
@@ -75,29 +70,29 @@ impl Watch for MinerWatch<'_> {
         }
     }
 
-    /// A miner may talk and talk without ever authorizing.
+    /// A miner may keep sending without ever authorizing.
     fn on_bytes(&mut self) -> OnTimeout {
         if self.authorized {
             return OnTimeout::Wait;
         }
-        let limit = self.presence.services.reception.listen.handshake_timeout;
+        let limit = self.guard.services.listener_context.listen.handshake_timeout;
         if self.is_authorized() {
             self.arm();
-        } else if self.presence.session.accepted_at.elapsed() >= limit {
+        } else if self.guard.session.accepted_at.elapsed() >= limit {
             return self.give_up("did not authorize within listen.handshake_timeout", limit);
         }
         OnTimeout::Wait
     }
 }
 
-impl Patient for MinerWatch<'_> {
-    fn time_to_wait(&mut self) -> Option<Duration> {
-        let listen = &self.presence.services.reception.listen;
-        let idle_left = listen.idle_timeout.map(|limit| limit.saturating_sub(self.quiet_for()));
+impl TimedWatch for MinerWatch<'_> {
+    fn read_timeout(&mut self) -> Option<Duration> {
+        let listen = &self.guard.services.listener_context.listen;
+        let idle_left = listen.idle_timeout.map(|limit| limit.saturating_sub(self.silent_for()));
         let handshake_left = (!self.is_authorized())
-            .then(|| listen.handshake_timeout.saturating_sub(self.presence.session.accepted_at.elapsed()));
+            .then(|| listen.handshake_timeout.saturating_sub(self.guard.session.accepted_at.elapsed()));
         let left = [idle_left, handshake_left].into_iter().flatten().min();
-        // Zero would mean "for ever".
+        // Zero would mean "no timeout".
         left.map(|left| left.max(Duration::from_millis(1)))
     }
 }

@@ -1,5 +1,5 @@
-//! From the miner up to the pool: the first of a session's two threads. It also receives the miner
-//! (PROXY header, TLS) while the other one dials.
+//! From the miner up to the pool: the first of a session's two threads. It also performs the miner's
+//! handshake (PROXY header, TLS) while the other one connects to the pool.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,13 +9,13 @@ use super::first_answer::Sent;
 use super::half_close::DirectionEnd;
 use super::handshake_scan::{LoginFinder, ScanResult};
 use super::miner_timeouts::MinerWatch;
-use super::pool_to_miner::Downward;
+use super::pool_to_miner::PoolToMiner;
 use super::pump::{self, SpliceRefused};
 use super::session::{PassthroughSession, SessionGuard};
 use crate::config::ForwardPath;
 use crate::net::options::is_timeout;
 use crate::net::{Received, Stamp, Stream, StreamReader};
-use crate::proxy::{FirstBytes, IncomingConnection, LogTopic, OnTimeout, Watch, first_bytes, linger, say};
+use crate::proxy::{FirstBytes, IncomingConnection, LogTopic, OnTimeout, Watch, first_bytes, linger};
 use crate::stratum::Login;
 use crate::tap::Tap;
 use crate::tap::{Conversation, Direction};
@@ -24,54 +24,49 @@ use crate::util::os_error::describe;
 use crate::util::stop::Stopped;
 use crate::util::thread::{SESSION_STACK, spawn};
 
-/// A pool that owes its first answer for so long to a miner that leaves is looked at.
-const WORTH_A_PROBE: Duration = Duration::from_millis(900);
+/// A miner that leaves after the pool has owed it the first answer for this long causes a probe.
+const PROBE_AFTER_SILENCE: Duration = Duration::from_millis(900);
 
-/// The upward thread's own things.
-pub(super) struct Upward {
-    presence: Arc<SessionGuard>,
-    visitor: IncomingConnection,
+/// The state of the upward thread.
+pub(super) struct MinerToPool {
+    guard: Arc<SessionGuard>,
+    incoming: IncomingConnection,
 }
 
-impl Upward {
-    pub(super) fn new(presence: Arc<SessionGuard>, visitor: IncomingConnection) -> Upward {
-        Upward { presence, visitor }
+impl MinerToPool {
+    pub(super) fn new(guard: Arc<SessionGuard>, incoming: IncomingConnection) -> MinerToPool {
+        MinerToPool { guard, incoming }
     }
 
     /// The thread's body.
     pub(super) fn run(self) -> Result<(), Stopped> {
-        let presence = self.presence.clone();
-        let session = presence.session.clone();
-        let _marked = FinishGuard { session: session.clone(), direction: Direction::Up };
-        // Dialling begins now, not when the miner has spoken.
-        let down = Downward::new(presence.clone());
+        let guard = self.guard.clone();
+        let session = guard.session.clone();
+        let _end_guard = EndGuard { session: session.clone(), direction: Direction::Up };
+        // The pool is dialled now, not when the miner has sent something.
+        let down = PoolToMiner::new(guard.clone());
         if let Err(error) =
             spawn(format!("{}-down", session.conversation.id), SESSION_STACK, move || down.run())
         {
-            say(
-                &presence.services.reception,
-                self.visitor.peer(),
-                LogTopic::NoThread,
-                &format_args!("can't start a session: {}", describe(&error)),
-            );
-            session.ending.mark_ended(Direction::Down);
+            guard.log(LogTopic::NoThread, &format_args!("can't start a session: {}", describe(&error)));
+            session.half_close.mark_ended(Direction::Down);
             return Ok(());
         }
-        let Some(miner) = self.arrive() else {
+        let Some(miner) = self.receive() else {
             session.close();
             return Ok(());
         };
-        let mut forwarder = Forwarder::new(&presence, miner);
+        let mut forwarder = Forwarder::new(&guard, miner);
         let end = forwarder.forward();
-        // However it ended: at the program's end nobody waits for more of this miner's shares.
+        // However it ended: at shutdown no more shares of this miner are waited for.
         forwarder.tap.miner_paused();
         let abort = || session.abort();
         if end == DirectionEnd::Finished && session.is_paused() {
-            session.ending.wait(Direction::Up);
-            // What it has sent meanwhile must not make the kernel take its last answers back.
+            session.half_close.wait(Direction::Up);
+            // What the miner has sent meanwhile must not make the kernel reset its last answers.
             linger(&mut forwarder.reader);
         } else {
-            session.ending.end(Direction::Up, end, || session.progress(Direction::Down), abort);
+            session.half_close.end(Direction::Up, end, || session.progress(Direction::Down), abort);
         }
         if end == DirectionEnd::DestinationBroken {
             linger(&mut forwarder.reader);
@@ -79,95 +74,95 @@ impl Upward {
         Ok(())
     }
 
-    /// Turns the visitor into the miner's stream.
-    fn arrive(self) -> Option<Arc<Stream>> {
-        let Upward { presence, mut visitor } = self;
-        let (session, reception) = (&presence.session, &presence.services.reception);
-        let deadline = reception.arrival_deadline(session.accepted_at);
-        session.conversation.set_announced_miner(visitor.introduce(reception, deadline)?);
-        presence.admit(visitor.admit(reception)?);
-        let stream = Arc::new(visitor.establish(reception, deadline)?);
-        session.opening.miner_arrived(stream.clone());
+    /// Turns the incoming connection into the miner's stream.
+    fn receive(self) -> Option<Arc<Stream>> {
+        let MinerToPool { guard, incoming } = self;
+        let (session, context) = (&guard.session, &guard.services.listener_context);
+        let announce = |address| session.conversation.set_announced_miner(address);
+        let stream =
+            incoming.receive(context, session.accepted_at, announce, |admission| guard.admit(admission))?;
+        session.first_answer.miner_arrived(stream.clone());
         Some(stream)
     }
 }
 
-/// Carries the miner's bytes.
+/// Forwards the miner's bytes.
 struct Forwarder<'a> {
-    presence: &'a SessionGuard,
+    guard: &'a SessionGuard,
     reader: StreamReader,
     buffer: Vec<u8>,
     tap: Tap,
     watch: MinerWatch<'a>,
-    /// Where no analyzer sees the login.
+    /// Looks for the login where no analyzer does.
     logins: Option<LoginFinder>,
 }
 
 impl<'a> Forwarder<'a> {
-    fn new(presence: &'a SessionGuard, miner: Arc<Stream>) -> Forwarder<'a> {
-        let (session, services) = (&presence.session, &presence.services);
+    fn new(guard: &'a SessionGuard, miner: Arc<Stream>) -> Forwarder<'a> {
+        let (session, services) = (&guard.session, &guard.services);
         let tap = Tap::new(services.to_analyzer.clone(), session.conversation.clone(), Direction::Up);
         let buffer = vec![0; services.config.forward.buffer];
-        let watch = MinerWatch::new(presence, miner.clone());
+        let watch = MinerWatch::new(guard, miner.clone());
         let logins = services.to_analyzer.is_none().then(LoginFinder::new);
-        Forwarder { presence, reader: StreamReader::new(miner), buffer, tap, watch, logins }
+        Forwarder { guard, reader: StreamReader::new(miner), buffer, tap, watch, logins }
     }
 
     fn forward(&mut self) -> DirectionEnd {
-        let (session, reception) = (&self.presence.session, &self.presence.services.reception);
+        let (session, listener_context) = (&self.guard.session, &self.guard.services.listener_context);
         let miner = session.conversation.miner();
-        let first = match first_bytes(reception, miner, &mut self.watch, &mut self.reader, &mut self.buffer) {
-            FirstBytes::Miner(received) => received,
-            FirstBytes::Finished => {
-                session.opening.finish();
-                return DirectionEnd::Finished;
-            }
-            FirstBytes::Broken => {
-                session.opening.finish();
-                return DirectionEnd::SourceBroken;
-            }
-            FirstBytes::Refused => {
-                session.close();
-                return DirectionEnd::SourceBroken;
-            }
-        };
+        let first =
+            match first_bytes(listener_context, miner, &mut self.watch, &mut self.reader, &mut self.buffer) {
+                FirstBytes::Miner(received) => received,
+                FirstBytes::Finished => {
+                    session.first_answer.finish();
+                    return DirectionEnd::Finished;
+                }
+                FirstBytes::Broken => {
+                    session.first_answer.finish();
+                    return DirectionEnd::SourceBroken;
+                }
+                FirstBytes::Refused => {
+                    session.close();
+                    return DirectionEnd::SourceBroken;
+                }
+            };
         let end = match self.open(first) {
-            Ok(link) => self.pump(&link),
+            Ok(connection) => self.pump(&connection),
             Err(end) => end,
         };
         self.suspect_silence();
-        // The pool reads everything, and then the end. Where it was us who stopped reading it does not: some
+        // The pool reads everything, and then the end. A session that Sluice paused is not half-closed: some
         // pools close at a half-close without answering what is in flight.
-        if !(end == DirectionEnd::Finished && self.presence.session.is_paused()) {
-            self.presence.session.opening.finish();
+        if !(end == DirectionEnd::Finished && self.guard.session.is_paused()) {
+            self.guard.session.first_answer.finish();
         }
         end
     }
 
-    /// Sends what the miner says until it is settled which pool it is; then returns the link.
+    /// Sends the miner's bytes until the session has settled on a pool, and returns that connection.
     fn open(&mut self, mut received: Received) -> Result<Arc<PoolConnection>, DirectionEnd> {
-        let opening = &self.presence.session.opening;
-        // Waiting for the pool is not forwarding, and does not count as its delay.
-        let linked_at = opening.wait_for_link().ok_or(DirectionEnd::DestinationBroken)?;
+        let first_answer = &self.guard.session.first_answer;
+        // Waiting for the pool is not forwarding, and does not count as Sluice's delay.
+        let connected_at = first_answer.wait_for_connection().ok_or(DirectionEnd::DestinationBroken)?;
         loop {
             let bytes = &self.buffer[..received.length];
-            let settled = match opening.send(bytes) {
+            let settled = match first_answer.send(bytes) {
                 Sent::Kept => None,
                 Sent::Over => return Err(DirectionEnd::DestinationBroken),
-                Sent::Settled(link) => {
-                    if link.stream.send_all(bytes).is_err() {
+                Sent::Settled(connection) => {
+                    if connection.stream.send_all(bytes).is_err() {
                         return Err(DirectionEnd::DestinationBroken);
                     }
-                    Some(link)
+                    Some(connection)
                 }
             };
-            self.tap.forwarded(bytes, received.readable_at.max(linked_at), Stamp::now());
-            let conversation = &self.presence.session.conversation;
-            if self.logins.as_mut().is_some_and(|logins| note_login(logins.look(bytes), conversation)) {
+            self.tap.forwarded(bytes, received.readable_at.max(connected_at), Stamp::now());
+            let conversation = &self.guard.session.conversation;
+            if self.logins.as_mut().is_some_and(|logins| note_login(logins.scan(bytes), conversation)) {
                 self.logins = None;
             }
-            if let Some(link) = settled {
-                return Ok(link);
+            if let Some(connection) = settled {
+                return Ok(connection);
             }
             if self.watch.on_bytes() == OnTimeout::End {
                 return Err(DirectionEnd::SourceBroken);
@@ -187,55 +182,55 @@ impl<'a> Forwarder<'a> {
         }
     }
 
-    /// A NerdMiner leaves after 1.2 s without an answer, long before `answer_timeout`. That proves
-    /// nothing, but is worth a probe: it would come back to the same dead pool for ever.
+    /// A NerdMiner leaves after 1.2 s without an answer, long before `answer_timeout`. That proves nothing,
+    /// but is worth a probe: the miner would reconnect to the same dead pool for ever.
     fn suspect_silence(&self) {
-        let session = &self.presence.session;
-        let silence = session.opening.unanswered_for().filter(|time| *time >= WORTH_A_PROBE);
+        let session = &self.guard.session;
+        let silence = session.first_answer.unanswered_for().filter(|time| *time >= PROBE_AFTER_SILENCE);
         if let (Some(silence), Some(place)) = (silence, session.conversation.upstream()) {
-            self.presence.services.upstreams.suspect(UpstreamId(place), PoolFailure::Silent(silence));
+            self.guard.services.upstreams.suspect(UpstreamId(place), PoolFailure::Silent(silence));
         }
     }
 
-    fn splice(&mut self, miner: &Stream, link: &PoolConnection) -> Result<DirectionEnd, SpliceRefused> {
-        let services = &self.presence.services;
+    fn splice(&mut self, miner: &Stream, connection: &PoolConnection) -> Result<DirectionEnd, SpliceRefused> {
+        let services = &self.guard.services;
         let size = services.config.forward.buffer;
-        pump::splice(miner, &link.stream, size, &services.pipes, &mut self.tap, &mut self.watch)
+        pump::splice(miner, &connection.stream, size, &services.pipes, &mut self.tap, &mut self.watch)
     }
 
-    fn pump(&mut self, link: &PoolConnection) -> DirectionEnd {
+    fn pump(&mut self, connection: &PoolConnection) -> DirectionEnd {
         let miner = self.reader.stream().clone();
-        let forward = &self.presence.services.config.forward;
+        let forward = &self.guard.services.config.forward;
         if let Some(logins) = &mut self.logins {
-            let conversation = &self.presence.session.conversation;
+            let conversation = &self.guard.session.conversation;
             let end = pump::copy_until(
                 &mut self.reader,
-                &link.stream,
+                &connection.stream,
                 &mut self.buffer,
                 &mut self.tap,
                 &mut self.watch,
-                |bytes| note_login(logins.look(bytes), conversation),
+                |bytes| note_login(logins.scan(bytes), conversation),
             );
             if let Some(end) = end {
                 return end;
             }
         }
         if forward.path == ForwardPath::Splice {
-            match self.splice(&miner, link) {
+            match self.splice(&miner, connection) {
                 Ok(end) => return end,
-                Err(refused) => splice_refused(self.presence, &refused),
+                Err(refused) => splice_refused(self.guard, &refused),
             }
         }
-        pump::copy(&mut self.reader, &link.stream, &mut self.buffer, &mut self.tap, &mut self.watch)
+        pump::copy(&mut self.reader, &connection.stream, &mut self.buffer, &mut self.tap, &mut self.watch)
     }
 }
 
-/// Notes the login; whether it need not be looked for any more. Whether the pool accepts it nobody sees.
+/// Notes the login. `true` when the scan can end. Whether the pool accepts the login is not known here.
 fn note_login(found: ScanResult<Login>, conversation: &Conversation) -> bool {
     match found {
         ScanResult::NotYet => return false,
         ScanResult::GivenUp => {}
-        ScanResult::Here(login) => {
+        ScanResult::Found(login) => {
             conversation.set_login(login);
             conversation.clock.authorize_accepted();
         }
@@ -243,9 +238,9 @@ fn note_login(found: ScanResult<Login>, conversation: &Conversation) -> bool {
     true
 }
 
-/// Says once, for all sessions, that the splice path is not taken.
-pub(super) fn splice_refused(presence: &SessionGuard, refused: &SpliceRefused) {
-    if !presence.services.splice_refused.swap(true, Ordering::Relaxed) {
+/// Logs once, for all sessions, that the splice path is not taken.
+pub(super) fn splice_refused(guard: &SessionGuard, refused: &SpliceRefused) {
+    if !guard.services.splice_refused.swap(true, Ordering::Relaxed) {
         match refused {
             SpliceRefused::Tls => {
                 log::warn!(
@@ -268,15 +263,15 @@ pub(super) fn splice_refused(presence: &SessionGuard, refused: &SpliceRefused) {
     }
 }
 
-/// Whatever ends a thread, a panic too, the other one learns of it.
-pub(super) struct FinishGuard {
+/// Tells the other thread when this one ends, also by a panic.
+pub(super) struct EndGuard {
     pub(super) session: Arc<PassthroughSession>,
     pub(super) direction: Direction,
 }
 
-impl Drop for FinishGuard {
+impl Drop for EndGuard {
     fn drop(&mut self) {
-        self.session.ending.mark_ended(self.direction);
+        self.session.half_close.mark_ended(self.direction);
         if std::thread::panicking() {
             self.session.abort();
         }

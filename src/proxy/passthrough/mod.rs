@@ -1,8 +1,9 @@
-//! A miner's session: its own connection to the pool, and two threads that carry the bytes.
+//! Passthrough mode: each miner's session has its own connection to the pool, and two threads that forward
+//! the bytes.
 //!
-//! The way of a byte: [`crate::proxy`] (accept, PROXY header, TLS, first bytes) → [`first_answer`] (until
-//! the pool's first answer) → [`miner_to_pool`] and [`pool_to_miner`], each a [`pump`], which gives the tap its copy
-//! → [`half_close`].
+//! The path of a byte: [`crate::proxy`] (accept, PROXY header, TLS, first bytes) → [`first_answer`] (until
+//! the pool's first answer) → [`miner_to_pool`] and [`pool_to_miner`], each a [`pump`], which gives the tap
+//! its copy → [`half_close`].
 
 mod failback;
 mod first_answer;
@@ -33,18 +34,18 @@ pub use pipes::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
 use session::PassthroughSession;
 use turned_away::UnservedSessions;
 
-/// What all sessions share. Nothing in it is locked between a read and its send.
+/// Shared by all sessions. Nothing in it is locked between a read and its send.
 #[derive(Debug)]
 struct PassthroughServices {
     config: Config,
     upstreams: Upstreams,
-    reception: ListenerContext,
+    listener_context: ListenerContext,
     registry: Registry<PassthroughSession>,
     unserved: UnservedSessions,
     to_analyzer: ToAnalyzer,
     pipes: PipeBudget,
     next_session: AtomicU64,
-    /// Whether it was said that splice is not possible.
+    /// Whether it was logged that splice is not possible.
     splice_refused: AtomicBool,
 }
 
@@ -59,15 +60,15 @@ pub(crate) fn start(
     own: &[SocketAddr],
     stop: &Stop,
 ) -> Result<Arc<dyn Proxy>, StartError> {
-    let (reception, upstreams) = start_upstreams(config, own, stop)?;
+    let (listener_context, upstreams) = start_upstreams(config, own, stop)?;
     let services = Arc::new(PassthroughServices {
-        reception,
+        listener_context,
         config: config.clone(),
         upstreams,
         registry: Registry::default(),
         unserved: UnservedSessions::default(),
         to_analyzer,
-        pipes: PipeBudget::beside(config.listen.max_miners),
+        pipes: PipeBudget::for_miners(config.listen.max_miners),
         next_session: AtomicU64::new(1),
         splice_refused: AtomicBool::new(false),
     });

@@ -1,4 +1,4 @@
-//! The mode as the rest of the program sees it.
+//! Implements the trait that the rest of the program sees.
 
 use std::io;
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::tap::Conversation;
 use crate::upstream::{UpstreamId, Upstreams};
 
 /// The time that shares in flight may take to be answered at the end of the program.
-const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+const MAX_DRAIN_TIME: Duration = Duration::from_secs(10);
 
 impl Proxy for PassthroughServices {
-    fn reception(&self) -> &ListenerContext {
-        &self.reception
+    fn listener_context(&self) -> &ListenerContext {
+        &self.listener_context
     }
 
     fn upstreams(&self) -> &Upstreams {
@@ -58,7 +58,7 @@ impl Proxy for PassthroughServices {
     }
 
     fn drain(&self) {
-        drain(&self.registry, DRAIN_LIMIT, self.to_analyzer.is_some(), || ());
+        drain(&self.registry, MAX_DRAIN_TIME, self.to_analyzer.is_some(), || ());
     }
 }
 
@@ -85,9 +85,9 @@ impl ProxySession for PassthroughSession {
 }
 
 impl Registry<PassthroughSession> {
-    /// Whether any session that this pool gave work to has had bytes from it lately: then the silence of another
-    /// session is not the pool's. Answers to a subscribe are no sign of life.
-    pub(super) fn heard_from(&self, upstream: UpstreamId, within: Duration) -> bool {
+    /// Whether any session that this pool has given work to got bytes from it lately: then the silence of
+    /// another session is not the pool's. Answers to a subscribe do not count.
+    pub(super) fn has_bytes_from(&self, upstream: UpstreamId, within: Duration) -> bool {
         self.any(|session| {
             let conversation = &session.conversation;
             conversation.upstream() == Some(upstream.0)

@@ -1,6 +1,6 @@
-//! The descriptors that pipes may take. A session on the splice path needs up to ten where copying
-//! needs two; without a bound they would be used up before `listen.max_miners` is reached, and there
-//! would be none left to accept and dial with.
+//! Limits the file descriptors of pipes. A session on the splice path needs up to ten where copying needs
+//! two. Without a limit they would be used up before `listen.max_miners` is reached, and none would be left
+//! to accept and connect with.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,13 +11,13 @@ pub use crate::net::process::{OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
 /// The two ends of a pipe.
 pub const DESCRIPTORS_PER_PIPE: u64 = 2;
 
-/// How many more pipes there may be. Clones share it.
+/// The pipes that may still be made. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct PipeBudget {
     left: Arc<AtomicU64>,
 }
 
-/// Pipes that may be made; dropping it gives them back.
+/// Pipes that may be made. Dropping it gives them back.
 #[derive(Debug)]
 pub(super) struct PipeGrant {
     left: Arc<AtomicU64>,
@@ -25,8 +25,8 @@ pub(super) struct PipeGrant {
 }
 
 impl PipeBudget {
-    /// What this process's limit leaves when `max_miners` are connected.
-    pub(super) fn beside(max_miners: usize) -> PipeBudget {
+    /// The pipes that this process's limit leaves when `max_miners` are connected.
+    pub(super) fn for_miners(max_miners: usize) -> PipeBudget {
         let kept = OWN_DESCRIPTORS + SOCKETS_PER_SESSION * max_miners as u64;
         PipeBudget::of(process::fd_limit().saturating_sub(kept) / DESCRIPTORS_PER_PIPE)
     }
@@ -35,7 +35,7 @@ impl PipeBudget {
         PipeBudget { left: Arc::new(AtomicU64::new(pipes)) }
     }
 
-    /// Takes `pipes`; `None` when there are not so many.
+    /// Takes `pipes`. `None` when fewer are left.
     pub(super) fn take(&self, pipes: u64) -> Option<PipeGrant> {
         let taken =
             self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(pipes));
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_dropped_can_be_taken_again_and_no_more_than_there_is() {
+    fn dropped_grants_can_be_taken_again_and_the_budget_holds() {
         let budget = PipeBudget::of(5);
         let two = budget.take(2).unwrap();
         let _three = budget.take(3).unwrap();

@@ -1,5 +1,5 @@
-//! The two forwarding paths: read, send, stamp, copy, next. No lock, no parsing, no logging and no
-//! allocation but the copy's.
+//! The two forwarding paths: read, send, stamp, copy, next. No lock, no parsing, no logging and no allocation
+//! but the copy's.
 
 use std::io;
 
@@ -23,7 +23,7 @@ pub(super) fn copy(
     copy_until(from, to, buffer, tap, watch, |_| false).unwrap_or(DirectionEnd::SourceBroken)
 }
 
-/// As [`copy`], until `is_enough` says so of bytes that were sent on: `None` then.
+/// Forwards as [`copy`] does, until `is_enough` returns `true` for bytes that were sent on: `None` then.
 pub(super) fn copy_until(
     from: &mut StreamReader,
     to: &Stream,
@@ -36,7 +36,7 @@ pub(super) fn copy_until(
         let received = match from.recv(buffer) {
             Ok(received) if received.length == 0 => return Some(DirectionEnd::Finished),
             Ok(received) => received,
-            Err(error) => match after(&error, watch) {
+            Err(error) => match handle_error(&error, watch) {
                 OnTimeout::Wait => continue,
                 OnTimeout::End => return Some(DirectionEnd::SourceBroken),
             },
@@ -55,8 +55,10 @@ pub(super) fn copy_until(
     }
 }
 
-/// Forwards through a pipe until one side ends. Both sides must be plain TCP; gives the reader back
-/// the work (`None`) when they are not, or when there are no pipes to be had.
+/// Forwards through a pipe until one side ends.
+///
+/// # Errors
+/// [`SpliceRefused`] when a side is not plain TCP, or when there are no pipes. The caller copies then.
 pub(super) fn splice(
     from: &Stream,
     to: &Stream,
@@ -74,7 +76,7 @@ pub(super) fn splice(
         let length = match splicer.take(from) {
             Ok(0) => return Ok(DirectionEnd::Finished),
             Ok(length) => length,
-            Err(error) => match after(&error, watch) {
+            Err(error) => match handle_error(&error, watch) {
                 OnTimeout::Wait => continue,
                 OnTimeout::End => return Ok(DirectionEnd::SourceBroken),
             },
@@ -86,7 +88,7 @@ pub(super) fn splice(
             return Ok(DirectionEnd::DestinationBroken);
         }
         let sent_at = Stamp::now();
-        // A part that was duplicated must leave the second pipe, too, but is no use to anybody.
+        // A part that was duplicated must leave the second pipe, too, but is not used.
         let copy = splicer.copy(duplicated).ok().filter(|_| duplicated == length);
         tap.spliced(length, copy, readable_at, sent_at);
         if watch.on_bytes() == OnTimeout::End {
@@ -95,18 +97,18 @@ pub(super) fn splice(
     }
 }
 
-/// Why the splice path is not possible.
+/// The reason that the splice path is not possible.
 #[derive(Debug)]
 pub(super) enum SpliceRefused {
     /// One side speaks TLS.
     Tls,
-    /// The descriptors are needed for miners.
+    /// The file descriptors are needed for miners.
     Budget,
     /// No pipe: the user's share of pipe memory is used up.
     Pipe(io::Error),
 }
 
-fn after(error: &io::Error, watch: &mut impl Watch) -> OnTimeout {
+fn handle_error(error: &io::Error, watch: &mut impl Watch) -> OnTimeout {
     if is_timeout(error) {
         return watch.on_timeout();
     }
@@ -127,12 +129,12 @@ mod tests {
     use crate::tap::{Conversation, Direction, SessionId};
 
     #[derive(Default)]
-    struct Noting {
+    struct RecordingWatch {
         timeouts: usize,
         errors: Vec<io::ErrorKind>,
     }
 
-    impl Watch for Noting {
+    impl Watch for RecordingWatch {
         fn on_timeout(&mut self) -> OnTimeout {
             self.timeouts += 1;
             OnTimeout::Wait
@@ -145,7 +147,7 @@ mod tests {
 
     /// A peer that reads nothing until the kernel gives it up, as it does with one whose packets are lost.
     #[test]
-    fn what_the_kernel_gives_up_is_no_read_timeout() {
+    fn a_connection_closed_by_the_kernel_is_no_read_timeout() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (_far, peer) = listener.accept().unwrap();
@@ -156,7 +158,7 @@ mod tests {
         near.set_nonblocking(false).unwrap();
         let from = Arc::new(Stream::Plain(near));
         from.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let (mut reader, mut watch) = (StreamReader::new(from.clone()), Noting::default());
+        let (mut reader, mut watch) = (StreamReader::new(from.clone()), RecordingWatch::default());
         let conversation = Arc::new(Conversation::new(SessionId(1), peer, Stamp::now()));
         let mut tap = Tap::new(None, conversation, Direction::Down);
         let end = copy(&mut reader, &from, &mut [0; 64], &mut tap, &mut watch);

@@ -1,39 +1,40 @@
-//! One miner's session: who takes part, and what ends it. Its two threads are [`super::miner_to_pool`] and
+//! One miner's session: its state, and what ends it. Its two threads are [`super::miner_to_pool`] and
 //! [`super::pool_to_miner`].
 
+use std::fmt::Display;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::PassthroughServices;
 use super::first_answer::FirstAnswer;
 use super::half_close::HalfClose;
-use super::miner_to_pool::Upward;
+use super::miner_to_pool::MinerToPool;
 use crate::limits::{Abuse, Admission};
 use crate::net::Stamp;
-use crate::proxy::{IncomingConnection, LogTopic, say};
+use crate::proxy::{IncomingConnection, LogTopic};
 use crate::tap::send_event;
 use crate::tap::{Conversation, Direction, SessionId, TapEvent};
 use crate::util::plural::count;
 use crate::util::thread::{SESSION_STACK, spawn};
 
-/// Without the analyzer nobody knows what is in flight: so long after the miner's last bytes the
-/// answer should have come (30–100 ms are usual; wire reference, section 2.3).
-const UNWATCHED_ANSWER: Duration = Duration::from_secs(2);
+/// Without the analyzer it is not known what is in flight. This long after the miner's last bytes the answer
+/// should have come (30–100 ms are usual; wire reference, section 2.3).
+const UNSEEN_ANSWER_TIME: Duration = Duration::from_secs(2);
 
-/// What a session's two threads and its observers share.
+/// Shared by a session's two threads and by those that watch it.
 #[derive(Debug)]
 pub(super) struct PassthroughSession {
     pub(super) conversation: Arc<Conversation>,
     pub(super) accepted_at: Instant,
-    pub(super) opening: FirstAnswer,
-    pub(super) ending: HalfClose,
+    pub(super) first_answer: FirstAnswer,
+    pub(super) half_close: HalfClose,
     /// It was told to end.
     closing: AtomicBool,
-    /// That the pool gave it work is known to the list of pools.
+    /// The list of pools knows that the pool gave it work.
     pub(super) work_noted: AtomicBool,
-    /// The pool supervisor has counted it as one that was turned away.
+    /// The pool supervisor has counted it as turned away.
     pub(super) turned_away_noted: AtomicBool,
     /// The pool ended it, not the miner.
     ended_by_pool: AtomicBool,
@@ -41,27 +42,27 @@ pub(super) struct PassthroughSession {
     paused: AtomicBool,
 }
 
-/// A session's place among the others, held by its threads. The last one to let go ends it.
+/// A session's entry among the others, held by its threads. The session ends when the last one drops it.
 #[derive(Debug)]
 pub(super) struct SessionGuard {
     pub(super) session: Arc<PassthroughSession>,
     pub(super) services: Arc<PassthroughServices>,
-    /// Comes with the miner's arrival: whom it speaks for is not known before.
-    admission: Mutex<Option<Admission>>,
+    /// Set when the miner's address is known.
+    admission: OnceLock<Admission>,
 }
 
 /// Starts a session for an accepted connection.
 ///
 /// # Errors
 /// When the system has no room for another thread; the connection is closed then.
-pub(super) fn start(services: &Arc<PassthroughServices>, visitor: IncomingConnection) -> io::Result<()> {
+pub(super) fn start(services: &Arc<PassthroughServices>, incoming: IncomingConnection) -> io::Result<()> {
     let id = SessionId(services.next_session.fetch_add(1, Ordering::Relaxed));
-    let conversation = Arc::new(Conversation::new(id, visitor.peer(), Stamp::now()));
+    let conversation = Arc::new(Conversation::new(id, incoming.peer(), Stamp::now()));
     let session = Arc::new(PassthroughSession {
         conversation,
         accepted_at: Instant::now(),
-        opening: FirstAnswer::default(),
-        ending: HalfClose::default(),
+        first_answer: FirstAnswer::default(),
+        half_close: HalfClose::default(),
         closing: AtomicBool::new(false),
         work_noted: AtomicBool::new(false),
         turned_away_noted: AtomicBool::new(false),
@@ -70,20 +71,20 @@ pub(super) fn start(services: &Arc<PassthroughServices>, visitor: IncomingConnec
     });
     services.registry.add(session.clone());
     send_event(&services.to_analyzer, &session.conversation, TapEvent::Opened);
-    let presence = SessionGuard { session, services: services.clone(), admission: Mutex::new(None) };
-    // From here on dropping the presence takes the session out of the registry again.
-    let upward = Upward::new(Arc::new(presence), visitor);
+    let guard = SessionGuard { session, services: services.clone(), admission: OnceLock::new() };
+    // From here on dropping the guard takes the session out of the registry again.
+    let upward = MinerToPool::new(Arc::new(guard), incoming);
     spawn(format!("{id}-up"), SESSION_STACK, move || upward.run())?;
     Ok(())
 }
 
 impl PassthroughSession {
-    /// Nothing more is read from the miner; what has arrived is still forwarded.
+    /// Stops reading from the miner; what has arrived is still forwarded.
     pub(super) fn pause_miner(&self) {
         self.paused.store(true, Ordering::Release);
-        match self.opening.streams() {
+        match self.first_answer.streams() {
             (Some(miner), Some(_)) => miner.stop_reading(),
-            // Still dialling: there is nothing in flight.
+            // No pool is connected yet: there is nothing in flight.
             _ => self.close(),
         }
     }
@@ -93,28 +94,28 @@ impl PassthroughSession {
         self.paused.load(Ordering::Acquire)
     }
 
-    /// Whether the pool owes this miner nothing. `watched`: the analyzer knows.
+    /// Whether the pool owes this miner nothing. `watched`: the analyzer follows the session.
     pub(super) fn is_answered(&self, watched: bool) -> bool {
         let conversation = &self.conversation;
-        if self.is_closing() || self.ending.is_over() {
+        if self.is_closing() || self.half_close.is_over() {
             return true;
         }
         if watched && conversation.dropped_copies.load(Ordering::Relaxed) == 0 {
             return conversation.fully_read.load(Ordering::Acquire)
                 && conversation.unanswered.load(Ordering::Acquire) == 0;
         }
-        // One that was never answered anything has no share under way.
+        // A session that never got an answer has no share in flight.
         !conversation.down.has_begun()
-            || conversation.up.silent_for().is_none_or(|time| time >= UNWATCHED_ANSWER)
+            || conversation.up.silent_for().is_none_or(|time| time >= UNSEEN_ANSWER_TIME)
     }
 
-    /// Ends the session: the pool's side at once; the miner gets what had come from the pool, and
-    /// then the end.
+    /// Ends the session: the pool's side at once. The miner gets what had come from the pool, and then the
+    /// end.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Release);
-        let (miner, link) = self.opening.give_up();
-        match (miner, link) {
-            (_, Some(link)) => link.stream.abort(),
+        let (miner, connection) = self.first_answer.give_up();
+        match (miner, connection) {
+            (_, Some(connection)) => connection.stream.abort(),
             (Some(miner), None) => miner.abort(),
             (None, None) => {}
         }
@@ -142,29 +143,29 @@ impl PassthroughSession {
         clock.accepted_ago().is_some() && clock.job_ago().is_none()
     }
 
-    /// How long ago the pool refused the miner, if it has not accepted it since. Nobody knows without analysis.
+    /// The time since the pool refused the miner, if it has not accepted it since. Not known without analysis.
     pub(super) fn refused_ago(&self) -> Option<Duration> {
         let clock = &self.conversation.clock;
         clock.refused_ago().filter(|_| clock.accepted_ago().is_none())
     }
 
-    /// Whether the miner's side is still open. One that has left waits for nothing.
+    /// Whether the miner's side is still open. A miner that has left waits for nothing.
     pub(super) fn has_miner(&self) -> bool {
-        !self.ending.is_ended(Direction::Up)
+        !self.half_close.is_ended(Direction::Up)
     }
 
-    /// The pool ends the session, not the miner.
+    /// Notes that the pool ends the session, not the miner.
     pub(super) fn note_ended_by_pool(&self) {
         self.ended_by_pool.store(true, Ordering::Release);
     }
 
-    /// Whether the pool ended a session that had said nothing unreadable.
+    /// Whether the pool ended a session whose miner had sent nothing unreadable.
     pub(super) fn is_ended_by_pool(&self) -> bool {
         let garbage = self.conversation.unreadable_lines.load(Ordering::Relaxed);
         garbage == 0 && self.ended_by_pool.load(Ordering::Acquire)
     }
 
-    /// For how long the pool has owed an answer to a share and said nothing else either.
+    /// For how long the pool has owed an answer to a share and sent nothing else either.
     pub(super) fn unanswered_for(&self) -> Option<Duration> {
         let silence = self.conversation.down.silent_for()?;
         self.conversation.clock.unanswered_for().map(|time| time.min(silence))
@@ -172,37 +173,42 @@ impl PassthroughSession {
 
     /// Wakes both threads from whatever they wait for.
     pub(super) fn abort(&self) {
-        let (miner, link) = self.opening.give_up();
+        let (miner, connection) = self.first_answer.give_up();
         if let Some(miner) = miner {
             miner.abort();
         }
-        if let Some(link) = link {
-            link.stream.abort();
+        if let Some(connection) = connection {
+            connection.stream.abort();
         }
     }
 
-    /// How many bytes a direction has forwarded.
+    /// The number of bytes that a direction has forwarded.
     pub(super) fn progress(&self, direction: Direction) -> u64 {
         self.conversation.traffic(direction).bytes.load(Ordering::Relaxed)
     }
 }
 
 impl SessionGuard {
-    /// The place that the miner's address takes.
+    /// Keeps the miner's address counted for as long as the session lasts.
     pub(super) fn admit(&self, admission: Admission) {
-        *self.admission.lock().unwrap_or_else(PoisonError::into_inner) = Some(admission);
+        let _ = self.admission.set(admission);
+    }
+
+    /// Logs a line about the miner.
+    pub(super) fn log(&self, topic: LogTopic, text: &dyn Display) {
+        self.services.listener_context.log_peer(self.session.conversation.miner(), topic, text);
     }
 }
 
 impl Drop for SessionGuard {
     fn drop(&mut self) {
-        let PassthroughSession { conversation, opening, .. } = &*self.session;
+        let PassthroughSession { conversation, first_answer, .. } = &*self.session;
         // The analyzer may hold the conversation for longer, but not its sockets.
-        opening.forget();
+        first_answer.forget();
         send_event(&self.services.to_analyzer, conversation, TapEvent::Closed);
         let garbage = conversation.unreadable_lines.load(Ordering::Relaxed) > 0;
         if garbage && !conversation.authorized.load(Ordering::Relaxed) {
-            self.services.reception.report_abuse(conversation.miner(), Abuse::Garbage);
+            self.services.listener_context.report_abuse(conversation.miner(), Abuse::Garbage);
         }
         if conversation.down.has_begun() {
             let (up, down) = (self.session.progress(Direction::Up), self.session.progress(Direction::Down));
@@ -213,7 +219,7 @@ impl Drop for SessionGuard {
                 count(up, "byte"),
                 count(down, "byte")
             );
-            say(&self.services.reception, conversation.miner(), LogTopic::Ended, &text);
+            self.log(LogTopic::Ended, &text);
         }
         if !self.session.is_served() && conversation.down.has_begun() {
             self.services.unserved.add(self.session.clone(), Instant::now());

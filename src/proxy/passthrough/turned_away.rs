@@ -1,4 +1,4 @@
-//! Sessions in a row that a pool has turned away. Time is passed in.
+//! Counts the sessions in a row that a pool has turned away. Time is passed in.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,39 +6,39 @@ use std::time::{Duration, Instant};
 
 use super::session::PassthroughSession;
 
-/// Caps the ended sessions that wait for the pool supervisor, which takes them twice a second. More would show
-/// nothing that these do not.
+/// Caps the ended sessions that wait for the pool supervisor, which takes them twice a second. More would
+/// show nothing new.
 const MAX_UNSERVED: usize = 64;
 
-/// Refusals in a row, without anybody served meanwhile, after which a pool is left. One may be a miner's
+/// Refusals in a row, without any miner served meanwhile, after which a pool is left. One may be a miner's
 /// mistake that is corrected at once.
 const MAX_REFUSALS: u32 = 2;
 /// Sessions in a row that ended before they had work, after which a probe looks at the pool. A pool that
 /// restarts ends one or two.
 const MAX_EARLY_ENDS: u32 = 3;
-/// After so long without another one, earlier ones say nothing about the pool any more.
-const FORGET_AFTER: Duration = Duration::from_secs(600);
+/// The time after which earlier sessions show nothing about the pool any more.
+const RESET_AFTER: Duration = Duration::from_secs(600);
 
-/// How a session was turned away.
+/// The way in which a session was turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TurnedAway {
     /// The pool refused its subscribe or authorize.
     Refused,
-    /// It ended before it had work.
+    /// The session ended before it had work.
     EndedEarly,
 }
 
-/// What is to follow.
+/// The next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum NextStep {
     Nothing,
-    /// A probe finds out whether the pool serves anybody.
+    /// A probe finds out whether the pool serves anyone.
     Probe,
     /// The pool is left.
     Leave,
 }
 
-/// One pool's count.
+/// The count of one pool.
 #[derive(Debug, Default)]
 pub(super) struct TurnedAwayCount {
     refused: u32,
@@ -47,9 +47,9 @@ pub(super) struct TurnedAwayCount {
 }
 
 impl TurnedAwayCount {
-    /// Another session was turned away.
+    /// Counts another session that was turned away.
     pub(super) fn note(&mut self, how: TurnedAway, now: Instant) {
-        if self.last_at.is_some_and(|last| now.saturating_duration_since(last) > FORGET_AFTER) {
+        if self.last_at.is_some_and(|last| now.saturating_duration_since(last) > RESET_AFTER) {
             *self = TurnedAwayCount::default();
         }
         self.last_at = Some(now);
@@ -59,14 +59,15 @@ impl TurnedAwayCount {
         }
     }
 
-    /// `is_waiting`: a miner that was refused has stayed, without work, for as long as a pool may take.
-    pub(super) fn next(&self, is_waiting: bool) -> Next {
+    /// Decides the next step. `is_waiting`: a refused miner has stayed, without work, for as long as a pool
+    /// may take.
+    pub(super) fn next(&self, is_waiting: bool) -> NextStep {
         if self.refused >= MAX_REFUSALS || is_waiting {
-            Next::Leave
+            NextStep::Leave
         } else if self.refused + self.ended_early >= MAX_EARLY_ENDS {
-            Next::Probe
+            NextStep::Probe
         } else {
-            Next::Nothing
+            NextStep::Nothing
         }
     }
 }
@@ -100,17 +101,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_refusals_and_three_early_ends_are_no_chance() {
+    fn two_refusals_or_three_early_ends_are_no_accident() {
         let (mut count, now) = (TurnedAwayCount::default(), Instant::now());
-        assert_eq!(count.next(false), Next::Nothing);
+        assert_eq!(count.next(false), NextStep::Nothing);
         count.note(TurnedAway::Refused, now);
-        assert_eq!((count.next(false), count.next(true)), (Next::Nothing, Next::Leave));
+        assert_eq!((count.next(false), count.next(true)), (NextStep::Nothing, NextStep::Leave));
         count.note(TurnedAway::EndedEarly, now);
         count.note(TurnedAway::EndedEarly, now);
-        assert_eq!(count.next(false), Next::Probe);
+        assert_eq!(count.next(false), NextStep::Probe);
         count.note(TurnedAway::Refused, now);
-        assert_eq!(count.next(false), Next::Leave);
-        count.note(TurnedAway::Refused, now + FORGET_AFTER * 2);
-        assert_eq!(count.next(false), Next::Nothing);
+        assert_eq!(count.next(false), NextStep::Leave);
+        count.note(TurnedAway::Refused, now + RESET_AFTER * 2);
+        assert_eq!(count.next(false), NextStep::Nothing);
     }
 }

@@ -1,4 +1,4 @@
-//! All links, and which of them a miner is seated on: one of its own account's, with room.
+//! Assigns each miner to a group: one of its own account's, with room.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,16 +9,16 @@ use super::{LeaseError, MinerGroup};
 use crate::proxy::aggregate::AggregateServices;
 use crate::proxy::aggregate::identity::Account;
 use crate::proxy::aggregate::miner::ConnectedMiner;
-use crate::proxy::aggregate::pool::manager::keep;
+use crate::proxy::aggregate::pool::manager::manage;
 use crate::util::os_error::describe;
 use crate::util::stop::Stopped;
 use crate::util::supervise::{OnPanic, service};
 
-/// The most connections to pools at a time: an account each, or one more for each full search space.
-const MOST_LINKS: usize = 256;
-/// And the most that miners of one address may have had opened: whoever makes accounts up there shuts
-/// out nobody else.
-const MOST_OF_ONE: usize = 64;
+/// Caps the connections to pools: one for each account, or one more for each full search space.
+const MAX_GROUPS: usize = 256;
+/// Caps the pool connections that miners behind one address can cause, so that one host inventing account
+/// names cannot exhaust them for others.
+const MAX_GROUPS_PER_ADDRESS: usize = 64;
 
 #[derive(Debug, Default)]
 pub(crate) struct AccountRouter {
@@ -27,19 +27,19 @@ pub(crate) struct AccountRouter {
 
 #[derive(Debug, Default)]
 struct RouterState {
-    links: Vec<Arc<MinerGroup>>,
+    groups: Vec<Arc<MinerGroup>>,
     opened: usize,
-    guesses: AccountHints,
+    hints: AccountHints,
 }
 
 impl AccountRouter {
-    /// Seats a miner on a link that has room, opening one if there is none. Who has not said whose it is
-    /// is taken for one of those who are expected at its address, or were there last; in the first case,
-    /// whose it was taken for.
+    /// Leases a part of a group's search space to a miner, creating a group if none has room. A miner that
+    /// has not authorized is taken for one that is expected at its address, or for the last one there. In the
+    /// first case this returns the account that it was taken for.
     ///
     /// # Errors
     /// [`LeaseError`], at the deadline at the latest.
-    pub(crate) fn seat(
+    pub(crate) fn lease(
         &self,
         services: &Arc<AggregateServices>,
         miner: &Arc<ConnectedMiner>,
@@ -49,28 +49,28 @@ impl AccountRouter {
         let address = miner.address().ip();
         let guess = match account {
             Some(_) => None,
-            None => self.lock().guesses.take(address, Instant::now()),
+            None => self.lock().hints.take(address, Instant::now()),
         };
         let mut is_guessed = guess.is_some();
         let mut account = account.or(guess.as_ref().map(|(account, _)| account));
         let mut tried = Vec::new();
         loop {
-            let link = match self.candidate(services, address, account, &tried) {
-                // It was only a guess, and there is room with others.
+            let group = match self.candidate(services, address, account, &tried) {
+                // It was only a guess, and there is room in other groups.
                 Err(LeaseError::TooMany) if is_guessed => {
                     (account, is_guessed) = (None, false);
                     continue;
                 }
                 found => found?,
             };
-            match link.seat(miner, deadline) {
+            match group.lease(miner, deadline) {
                 Ok(()) => {
-                    miner.set_link(Some(link));
+                    miner.set_group(Some(group));
                     return Ok(guess.filter(|(_, is_expected)| *is_expected).map(|(account, _)| account));
                 }
-                Err(LeaseError::Full) => tried.push(link.number),
+                Err(LeaseError::Full) => tried.push(group.number),
                 Err(LeaseError::NoPool)
-                    if link.is_retired()
+                    if group.is_retired()
                         && !miner.is_leaving()
                         && !services.stop.is_stopped()
                         && Instant::now() < deadline => {}
@@ -79,36 +79,41 @@ impl AccountRouter {
         }
     }
 
-    /// Takes a miner from where it sits.
-    pub(crate) fn part(&self, miner: &ConnectedMiner) {
-        if let Some(link) = miner.link() {
-            link.leave(miner);
-            miner.set_link(None);
+    /// Removes a miner from its group.
+    pub(crate) fn remove(&self, miner: &ConnectedMiner) {
+        if let Some(group) = miner.group() {
+            group.leave(miner);
+            miner.set_group(None);
         }
     }
 
-    /// A miner of this account is at this address.
+    /// Notes that a miner of this account is at this address.
     pub(crate) fn remember(&self, address: IpAddr, account: &Account) {
-        self.lock().guesses.remember(address, account);
+        self.lock().hints.remember(address, account);
     }
 
-    /// A miner of this account will come again from there at once, and will not have said who it is. It
-    /// was taken for one of `other`. `false` when that happens too often.
-    pub(crate) fn expect(&self, address: IpAddr, account: &Account, other: Option<Account>) -> bool {
+    /// Notes that a miner of this account will reconnect from there, and will not have authorized when it
+    /// subscribes. It was taken for one of `other`. `false` when that happens too often.
+    pub(crate) fn expect_reconnect(
+        &self,
+        address: IpAddr,
+        account: &Account,
+        other: Option<Account>,
+    ) -> bool {
         let (mut state, now) = (self.lock(), Instant::now());
-        let has_room = state.guesses.expect(address, account, now);
+        let has_room = state.hints.expect_reconnect(address, account, now);
         if let Some(other) = other.filter(|_| has_room) {
-            state.guesses.put_back(address, other, now);
+            state.hints.put_back(address, other, now);
         }
         has_room
     }
 
-    /// The links that there are.
-    pub(crate) fn links(&self) -> Vec<Arc<MinerGroup>> {
-        self.lock().links.clone()
+    /// All groups.
+    pub(crate) fn groups(&self) -> Vec<Arc<MinerGroup>> {
+        self.lock().groups.clone()
     }
 
-    /// A link for this account that is not among `tried`; a new one if there is room for one.
+    /// A group for this account that is not among `tried`, or a new one if there is room for one.
     fn candidate(
         &self,
         services: &Arc<AggregateServices>,
@@ -117,37 +122,38 @@ impl AccountRouter {
         tried: &[usize],
     ) -> Result<Arc<MinerGroup>, LeaseError> {
         let mut state = self.lock();
-        state.links.retain(|link| !link.is_retired());
-        let fits = |link: &&Arc<MinerGroup>| {
-            let of_link = link.account();
-            let is_its = match (&of_link, account) {
-                (Some(of_link), Some(account)) => of_link == account,
+        state.groups.retain(|group| !group.is_retired());
+        let fits = |group: &&Arc<MinerGroup>| {
+            let of_group = group.account();
+            let is_its = match (&of_group, account) {
+                (Some(of_group), Some(account)) => of_group == account,
                 _ => true,
             };
-            is_its && !tried.contains(&link.number)
+            is_its && !tried.contains(&group.number)
         };
-        if let Some(link) = state.links.iter().find(fits) {
-            return Ok(link.clone());
+        if let Some(group) = state.groups.iter().find(fits) {
+            return Ok(group.clone());
         }
-        let of_one = state.links.iter().filter(|link| link.opener == address).count();
-        if state.links.len() >= MOST_LINKS || of_one >= MOST_OF_ONE {
+        let of_one = state.groups.iter().filter(|group| group.opener == address).count();
+        if state.groups.len() >= MAX_GROUPS || of_one >= MAX_GROUPS_PER_ADDRESS {
             return Err(LeaseError::TooMany);
         }
         state.opened += 1;
         let number = state.opened;
-        let link = Arc::new(MinerGroup::new((number, address), account.cloned(), services.clone()));
-        let (kept, stop) = (link.clone(), services.stop.clone());
-        // What it was about to do with its connection is lost with it, and its miners wait for that.
-        let manager = service(format!("link-{number}")).on_panic(OnPanic::EndProgram);
-        let thread = manager.start(move || match keep(&kept, &stop) {
+        let group = Arc::new(MinerGroup::new((number, address), account.cloned(), services.clone()));
+        let (kept, stop) = (group.clone(), services.stop.clone());
+        // A panic would lose what the manager was about to do with its connection, and its miners wait for
+        // that.
+        let manager = service(format!("group-{number}")).on_panic(OnPanic::EndProgram);
+        let thread = manager.start(move || match manage(&kept, &stop) {
             Ok(()) | Err(Stopped) => Ok::<(), Stopped>(()),
         });
         if let Err(error) = thread {
-            log::error!("no thread for another connection to the pool: {}", describe(&error));
+            log::error!("can't start a thread for another connection to the pool: {}", describe(&error));
             return Err(LeaseError::TooMany);
         }
-        state.links.push(link.clone());
-        Ok(link)
+        state.groups.push(group.clone());
+        Ok(group)
     }
 
     fn lock(&self) -> MutexGuard<'_, RouterState> {

@@ -1,4 +1,4 @@
-//! What the pool says, for all who are on a link.
+//! Broadcasts what the pool sends to all miners of a group.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,105 +7,114 @@ use serde_json::value::RawValue;
 
 use super::super::identity::PoolName;
 use super::super::miner::ConnectedMiner;
-use super::{JobNews, MinerGroup};
+use super::{JobChange, MinerGroup};
 use crate::net::Stamp;
 use crate::proxy::aggregate::jobs::MinerJob;
-use crate::proxy::aggregate::pool::connection::Connection;
+use crate::proxy::aggregate::pool::connection::SharedConnection;
 use crate::proxy::aggregate::pool::names::NameStatus;
 use crate::proxy::aggregate::pool::pending::Requester;
-use crate::proxy::{LogTopic, say};
 use crate::stratum::{Difficulty, Reconnect, StratumError, VersionMask};
 
-/// Longer words are not passed on: they would fill the queue of every miner that does not take them at once.
-const MOST_SAID: usize = 64 * 1024;
-/// A pool that wants to be connected to later is obeyed after so long at the latest.
-const MOST_WAIT: Duration = Duration::from_secs(10);
+/// Caps the lines that are passed on. Longer ones would fill the queue of every miner that does not take them
+/// at once.
+const MAX_PASSED_ON_LINE: usize = 64 * 1024;
+/// Caps the wait before a reconnection at the pool's request.
+const MAX_RECONNECT_WAIT: Duration = Duration::from_secs(10);
 
 impl MinerGroup {
-    /// A miner's worker was judged by the pool.
-    pub(in super::super) fn authorized(&self, asker: &Requester, is_accepted: bool) {
-        let Some(miner) = asker.miner.upgrade() else { return };
+    /// Handles the pool's verdict on a miner's worker.
+    pub(in super::super) fn authorized(&self, requester: &Requester, is_accepted: bool) {
+        let Some(miner) = requester.miner.upgrade() else { return };
         if is_accepted {
-            miner.desk().is_authorized = true;
-            self.begin(&miner);
+            miner.work().is_authorized = true;
+            self.send_current_job(&miner);
         } else {
-            miner.desk().refusals += 1;
+            miner.work().refusals += 1;
         }
     }
 
     pub(in super::super) fn name_judged(
         &self,
-        connection: &Arc<Connection>,
+        connection: &Arc<SharedConnection>,
         name: &PoolName,
-        standing: &NameStatus,
+        status: &NameStatus,
     ) {
-        if let NameStatus::Refused(refusal) = standing {
+        if let NameStatus::Refused(refusal) = status {
             let text = format!("pool {} refuses {:?}: {refusal}", connection.upstream, name.0);
-            say(&self.services.reception, connection.conversation.miner(), LogTopic::Pool, &text);
+            connection.log(&self.services.listener_context, &text);
         }
-        self.news();
+        self.wake_waiters();
     }
 
-    /// The pool has judged a share.
+    /// Handles the pool's verdict on a share.
     pub(in super::super) fn share_judged(
         &self,
-        connection: &Arc<Connection>,
+        connection: &Arc<SharedConnection>,
         refusal: Option<&StratumError>,
     ) {
-        let mut facts = connection.facts();
+        let mut pool_state = connection.pool_state();
         match refusal {
-            None => facts.unauthorized = 0,
-            Some(refusal) if facts.names.is_about_a_name(refusal) => facts.unauthorized += 1,
+            None => pool_state.unauthorized = 0,
+            Some(refusal) if pool_state.names.is_about_a_name(refusal) => pool_state.unauthorized += 1,
             Some(_) => {}
         }
-        let is_news = facts.credits_nobody();
-        drop(facts);
-        if is_news {
-            self.news();
+        let is_change = pool_state.credits_nobody();
+        drop(pool_state);
+        if is_change {
+            self.wake_waiters();
         }
     }
 
-    /// A job came, as it differs from the one before.
-    pub(in super::super) fn job(&self, connection: &Arc<Connection>, task: &Arc<MinerJob>, news: JobNews) {
+    /// Broadcasts a job. `change` tells how it differs from the one before.
+    pub(in super::super) fn job(
+        &self,
+        connection: &Arc<SharedConnection>,
+        miner_job: &Arc<MinerJob>,
+        change: JobChange,
+    ) {
         let miners: Vec<Arc<ConnectedMiner>> = {
             let mut state = self.lock();
             if !state.is_current(connection) {
-                // Somebody may wait for this one to be ready.
-                return self.tell(state);
+                // A thread may wait for this connection to be ready.
+                return self.notify_changed(state);
             }
-            if news.is_moved {
-                self.reseat(&mut state, connection);
+            if change.is_moved {
+                self.move_miners(&mut state, connection);
             }
-            if let Some((_, slots)) = state.slots.as_mut().filter(|_| news.is_other_work) {
-                slots.next_job();
+            if let Some((_, prefixes)) = state.prefixes.as_mut().filter(|_| change.is_other_work) {
+                prefixes.next_job();
             }
             state.miners.values().cloned().collect()
         };
         for miner in &miners {
-            miner.give(task, connection, task.job.readable_at);
+            miner.send_job(miner_job, connection, miner_job.pool_job.readable_at);
         }
-        self.services.fanned_out(miners.len(), task.job.readable_at);
+        self.services.fanned_out(miners.len(), miner_job.pool_job.readable_at);
     }
 
-    /// The pool asks for another difficulty. Who works above it gets a job at once: shares that only the
-    /// pool would have liked are lost.
-    pub(in super::super) fn difficulty_changed(&self, connection: &Arc<Connection>, difficulty: Difficulty) {
+    /// Handles another difficulty of the pool's. Miners that work above it get a job at once: shares that
+    /// only the pool would have accepted would be lost.
+    pub(in super::super) fn difficulty_changed(
+        &self,
+        connection: &Arc<SharedConnection>,
+        difficulty: Difficulty,
+    ) {
         if !self.is_current(connection) {
             return;
         }
         let above: Vec<_> =
-            self.miners().into_iter().filter(|miner| miner.desk().is_above(difficulty)).collect();
+            self.miners().into_iter().filter(|miner| miner.work().is_above(difficulty)).collect();
         if above.is_empty() {
             return;
         }
-        if let Some(task) = self.renew(connection) {
-            above.iter().for_each(|miner| miner.give(&task, connection, Stamp::now()));
+        if let Some(miner_job) = self.renew(connection) {
+            above.iter().for_each(|miner| miner.send_job(&miner_job, connection, Stamp::now()));
         }
     }
 
     pub(in super::super) fn mask_changed(
         &self,
-        connection: &Arc<Connection>,
+        connection: &Arc<SharedConnection>,
         mask: Option<VersionMask>,
         at: Stamp,
     ) {
@@ -113,47 +122,48 @@ impl MinerGroup {
             self.services.remember_mask(mask);
             self.miners().iter().for_each(|miner| miner.set_mask(mask, at));
         }
-        self.news();
+        self.wake_waiters();
     }
 
-    /// Says the pool's own words to everybody, but for very long ones.
-    pub(in super::super) fn pass_on(&self, connection: &Arc<Connection>, line: &[u8], at: Stamp) {
-        if line.len() <= MOST_SAID && self.is_current(connection) {
+    /// Passes a line of the pool's on to all miners, unless it is very long.
+    pub(in super::super) fn pass_on(&self, connection: &Arc<SharedConnection>, line: &[u8], at: Stamp) {
+        if line.len() <= MAX_PASSED_ON_LINE && self.is_current(connection) {
             let line = [line.trim_ascii_end(), b"\n"].concat();
             for miner in self.miners() {
-                let is_ready = miner.desk().is_ready();
+                let is_ready = miner.work().is_ready();
                 if is_ready {
-                    miner.say(&line, at);
+                    miner.send(&line, at);
                 }
             }
         }
     }
 
-    /// The pool asks for another connection, perhaps to another port. Only a configured host is followed
-    /// (wire reference, section 2.10): the keeper makes the next connection first.
-    pub(in super::super) fn redirected(&self, connection: &Arc<Connection>, params: Option<&RawValue>) {
+    /// Handles `client.reconnect`, perhaps to another port. Only a configured host is followed (wire
+    /// reference, section 2.10). The manager makes the next connection first.
+    pub(in super::super) fn redirected(&self, connection: &Arc<SharedConnection>, params: Option<&RawValue>) {
         let reconnect = Reconnect::from_params(params);
         let services = &self.services;
-        if !services.upstreams.lists(&reconnect) {
+        if !services.upstreams.is_listed_host(&reconnect) {
             let host = &reconnect.host;
-            let peer = connection.conversation.miner();
-            let text =
-                format!("pool {} sends us to another host, {host:?}; not followed", connection.upstream);
-            return say(&services.reception, peer, LogTopic::Pool, &text);
+            let text = format!(
+                "pool {} asks Sluice to reconnect to another host, {host:?}, which is not configured; not followed",
+                connection.upstream
+            );
+            return connection.log(&services.listener_context, &text);
         }
         let is_new = {
-            let mut facts = connection.facts();
-            let is_new = facts.redirection.is_none();
-            // Another port of the pool's own host is followed; a name of another configured pool is not.
+            let mut pool_state = connection.pool_state();
+            let is_new = pool_state.redirection.is_none();
+            // Another port of the pool's own host is followed. The port of another configured pool is not.
             let is_own = reconnect.is_to(&connection.configured.host);
             let port = reconnect.port_number().filter(|_| is_own);
-            let at = Instant::now() + reconnect.wait.min(MOST_WAIT);
-            facts.redirection.get_or_insert((at, port));
+            let at = Instant::now() + reconnect.wait.min(MAX_RECONNECT_WAIT);
+            pool_state.redirection.get_or_insert((at, port));
             is_new
         };
         if is_new {
-            log::info!("pool {} asks us to connect again", connection.upstream);
-            self.news();
+            log::info!("pool {} asks Sluice to reconnect", connection.upstream);
+            self.wake_waiters();
         }
     }
 }

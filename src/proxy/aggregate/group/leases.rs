@@ -1,38 +1,40 @@
-//! Who sits where in a connection's search space: a place for each, another one when the connection
-//! changes, free again with the next job.
+//! Leases parts of a connection's search space: each miner gets one, gets another one when the connection
+//! changes, and frees it with the next job after it left.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::super::miner::{ConnectedMiner, MoveOutcome};
-use super::prefixes::Slots;
-use super::{GroupState, LeaseError, MinerGroup, UNUSABLE};
+use super::extranonce_space::ExtranonceSpace;
+use super::prefixes::PrefixTable;
+use super::{GroupState, LeaseError, MinerGroup, UNUSABLE_TIME};
 use crate::net::Stamp;
 use crate::proxy::aggregate::jobs::SpaceId;
 use crate::proxy::aggregate::miner::work::ExtranonceLease;
-use crate::proxy::aggregate::pool::connection::{Connection, ExtranonceSpace};
+use crate::proxy::aggregate::pool::connection::SharedConnection;
 use crate::upstream::UpstreamId;
 use crate::util::plural::count;
 
 impl MinerGroup {
-    /// Seats a miner in the search space, as soon as there is a pool. Who was in another one is told.
+    /// Leases a part of the search space to a miner, as soon as there is a pool. A miner that had another one
+    /// gets new extranonces.
     ///
     /// # Errors
     /// [`LeaseError`], at the deadline at the latest.
-    pub(in super::super) fn seat(
+    pub(in super::super) fn lease(
         &self,
         miner: &Arc<ConnectedMiner>,
         deadline: Instant,
     ) -> Result<(), LeaseError> {
         self.waiting.fetch_add(1, Ordering::AcqRel);
-        self.news();
-        let seated = self.wait_for_seat(miner, deadline);
+        self.wake_waiters();
+        let leased = self.wait_for_lease(miner, deadline);
         self.waiting.fetch_sub(1, Ordering::AcqRel);
-        seated
+        leased
     }
 
-    fn wait_for_seat(&self, miner: &Arc<ConnectedMiner>, deadline: Instant) -> Result<(), LeaseError> {
+    fn wait_for_lease(&self, miner: &Arc<ConnectedMiner>, deadline: Instant) -> Result<(), LeaseError> {
         let mut state = self.lock();
         loop {
             if state.is_retired || miner.is_leaving() {
@@ -40,12 +42,12 @@ impl MinerGroup {
             }
             let connection = state.connection.clone().filter(|connection| !connection.is_over());
             if let Some(connection) = connection {
-                let unusable = connection.facts().unusable.clone();
+                let unusable = connection.pool_state().unusable.clone();
                 if let Some(why) = unusable {
                     return Err(LeaseError::Unusable(why));
                 }
-                match state.bring_over(miner, &connection, Stamp::now())? {
-                    MoveOutcome::Told => {
+                match state.move_miner(miner, &connection, Stamp::now())? {
+                    MoveOutcome::Moved => {
                         state.miners.insert(miner.id(), miner.clone());
                         state.empty_since = None;
                         return Ok(());
@@ -65,101 +67,99 @@ impl MinerGroup {
         }
     }
 
-    /// The miner is gone; its place is free from the next job on.
+    /// Removes the miner. Its prefix is free from the next job on.
     pub(in super::super) fn leave(&self, miner: &ConnectedMiner) {
         let mut state = self.lock();
         if state.miners.remove(&miner.id()).is_none() {
             return;
         }
-        let seat = miner.desk().seat.take();
-        if let (Some(seat), Some((epoch, slots))) = (seat, &mut state.slots) {
-            if seat.epoch == *epoch {
-                slots.release(&seat.prefix);
+        let lease = miner.work().lease.take();
+        if let (Some(lease), Some((space_id, prefixes))) = (lease, &mut state.prefixes) {
+            if lease.space_id == *space_id {
+                prefixes.release(&lease.prefix);
             }
         }
         if state.miners.is_empty() {
             state.empty_since = Some(Instant::now());
-            self.tell(state);
+            self.notify_changed(state);
         }
     }
 
-    pub(crate) fn reseat(&self, state: &mut GroupState, connection: &Arc<Connection>) {
-        let (epoch, newest) = {
-            let facts = connection.facts();
-            (facts.space.as_ref().map(|space| space.epoch), facts.newest.clone())
+    pub(crate) fn move_miners(&self, state: &mut GroupState, connection: &Arc<SharedConnection>) {
+        let (space_id, newest) = {
+            let pool_state = connection.pool_state();
+            (pool_state.space.as_ref().map(|space| space.space_id), pool_state.newest.clone())
         };
         let now = Stamp::now();
         let mut leaving = 0_usize;
         for miner in state.miners.clone().values() {
-            let is_here = miner.desk().seat.as_ref().is_some_and(|seat| Some(seat.epoch) == epoch);
+            let is_here = miner.work().lease.as_ref().is_some_and(|lease| Some(lease.space_id) == space_id);
             if is_here {
-                // It came after the search space and before its first job.
-                newest.iter().for_each(|task| miner.give(task, connection, now));
-            } else if miner.is_leaving() || state.bring_over(miner, connection, now) != Ok(MoveOutcome::Told)
+                // It joined after the search space was known and before the first job.
+                newest.iter().for_each(|miner_job| miner.send_job(miner_job, connection, now));
+            } else if miner.is_leaving() || state.move_miner(miner, connection, now) != Ok(MoveOutcome::Moved)
             {
                 leaving += 1;
-                miner.dismiss();
+                miner.disconnect();
             }
         }
         if leaving > 0 {
-            // They come back in a wave, and it is not their fault.
-            self.services.reception.gatekeeper.pool_failed(Instant::now());
-            log::info!(
-                "{} can't be told of new extranonces and must reconnect",
-                count(leaving as u64, "miner")
-            );
+            // They reconnect in a wave, which is not their fault.
+            self.services.listener_context.gatekeeper.pool_failed(Instant::now());
+            log::info!("{} can't take new extranonces and must reconnect", count(leaving as u64, "miner"));
         }
     }
 }
 
 impl GroupState {
-    /// Why no miner can be seated, when that was found just now of each of these pools.
+    /// The reason that no miner can get a lease, if all of these pools were found unusable in the last 10 s.
     fn why_unusable(&self, pools: &[UpstreamId]) -> Option<String> {
         let mut fresh = self.newly_unusable(pools);
         let why = fresh.next()?;
         (fresh.count() + 1 == pools.len()).then(|| why.to_owned())
     }
 
-    /// What was found just now of these.
+    /// The reasons recorded in the last 10 s for which these pools could not be used.
     fn newly_unusable<'a>(&'a self, pools: &'a [UpstreamId]) -> impl Iterator<Item = &'a str> {
         let found = pools.iter().filter_map(|pool| self.unusable.get(pool));
-        found.filter(|(_, at)| at.elapsed() < UNUSABLE).map(|(why, _)| why.as_str())
+        found.filter(|(_, at)| at.elapsed() < UNUSABLE_TIME).map(|(why, _)| why.as_str())
     }
 
-    /// Seats a miner on this connection, with what it may roll before the first job: some use that from
-    /// the next job on only (wire reference, section 2.5).
-    fn bring_over(
+    /// Leases a part of this connection's search space to a miner. The miner gets its version mask before the
+    /// first job: some use it from the next job on only (wire reference, section 2.5).
+    fn move_miner(
         &mut self,
         miner: &ConnectedMiner,
-        connection: &Connection,
+        connection: &SharedConnection,
         now: Stamp,
     ) -> Result<MoveOutcome, LeaseError> {
         let (space, newest, mask) = {
-            let facts = connection.facts();
-            (facts.space.clone(), facts.newest.clone(), facts.knows_mask.then_some(facts.mask))
+            let pool_state = connection.pool_state();
+            (pool_state.space.clone(), pool_state.newest.clone(), pool_state.known_mask())
         };
         let Some(space) = space else { return Err(LeaseError::NoPool) };
         let is_to_be_told = {
-            let desk = miner.desk();
-            desk.is_subscribed && desk.can_move()
+            let work = miner.work();
+            work.is_subscribed && work.can_move()
         };
         if let Some(mask) = mask.filter(|_| is_to_be_told) {
             miner.set_mask(mask, now);
         }
-        let work = newest.as_ref().map(|task| (task, connection));
+        let newest_job = newest.as_ref().map(|miner_job| (miner_job, connection));
         miner.conversation.set_carrier(&connection.conversation);
-        miner.move_to(|| self.take_seat(&space), work, now)
+        miner.move_to(|| self.take_lease(&space), newest_job, now)
     }
 
-    fn take_seat(&mut self, space: &ExtranonceSpace) -> Result<ExtranonceLease, LeaseError> {
-        let is_of = |(epoch, _): &(SpaceId, Slots)| *epoch == space.epoch;
-        if !self.slots.as_ref().is_some_and(is_of) {
-            self.slots = Some((space.epoch, Slots::beginning_at(space.split, space.epoch.0)));
+    fn take_lease(&mut self, space: &ExtranonceSpace) -> Result<ExtranonceLease, LeaseError> {
+        let is_of = |(space_id, _): &(SpaceId, PrefixTable)| *space_id == space.space_id;
+        if !self.prefixes.as_ref().is_some_and(is_of) {
+            self.prefixes = Some((space.space_id, PrefixTable::starting_at(space.split, space.space_id.0)));
         }
-        let prefix = self.slots.as_mut().and_then(|(_, slots)| slots.take()).ok_or(LeaseError::Full)?;
+        let prefix =
+            self.prefixes.as_mut().and_then(|(_, prefixes)| prefixes.take()).ok_or(LeaseError::Full)?;
         match space.split.extranonce1(&space.extranonce1, &prefix) {
             Ok(extranonce1) => Ok(ExtranonceLease {
-                epoch: space.epoch,
+                space_id: space.space_id,
                 prefix: Arc::new(prefix),
                 extranonce1: Arc::new(extranonce1),
                 extranonce2_size: space.split.miner_size(),

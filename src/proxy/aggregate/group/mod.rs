@@ -1,14 +1,15 @@
-//! Many miners on one connection to a pool: who sits where in its search space, and who is told what.
-//! The connection changes, the miners stay. [`super::pool::manager`] sees to it that there is one.
+//! Many miners on one connection to a pool: they share its search space and get what it sends. The connection
+//! changes, the miners stay. [`super::pool::manager`] keeps the connection.
 
 pub(crate) mod account_hints;
 pub(crate) mod account_router;
 mod broadcast;
 pub(crate) mod extranonce_space;
 mod leases;
+mod names;
 pub(crate) mod prefixes;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,22 +18,20 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 
 use super::AggregateServices;
-use super::identity::{Account, PoolName, WorkerName};
-use super::jobs::{MinerJob, SpaceId, TaskNumbers};
+use super::identity::Account;
+use super::jobs::{JobNumbers, MinerJob, SpaceId};
 use super::miner::ConnectedMiner;
-use super::pool::connection::Connection;
+use super::pool::connection::SharedConnection;
 use crate::net::Stamp;
 use crate::stratum::VersionMask;
 use crate::tap::SessionId;
 use crate::tap::ToAnalyzer;
 use crate::upstream::UpstreamId;
 use crate::util::plural::count;
-use prefixes::Slots;
+use prefixes::PrefixTable;
 
-/// So many refused names are asked about again at a look.
-const ASKED_AT_ONCE: usize = 8;
-/// So long a pool that can't be used is not tried again for a miner.
-const UNUSABLE: Duration = Duration::from_secs(10);
+/// The time for which a pool that can't be used is not tried again for a miner.
+const UNUSABLE_TIME: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(crate) struct MinerGroup {
@@ -41,48 +40,49 @@ pub(crate) struct MinerGroup {
     pub(crate) opener: IpAddr,
     services: Arc<AggregateServices>,
     state: Mutex<GroupState>,
-    /// Told of whatever somebody may wait for: a connection, a job, a miner, an end.
+    /// Notified of whatever a thread may wait for: a connection, a job, a miner, an end.
     changed: Condvar,
     /// The same connection as in the state; read without a lock for each share.
-    current: ArcSwapOption<Connection>,
-    /// Miners that wait for a seat.
+    current: ArcSwapOption<SharedConnection>,
+    /// Miners that wait for a lease.
     waiting: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct GroupState {
-    connection: Option<Arc<Connection>>,
-    slots: Option<(SpaceId, Slots)>,
+    connection: Option<Arc<SharedConnection>>,
+    prefixes: Option<(SpaceId, PrefixTable)>,
     miners: BTreeMap<SessionId, Arc<ConnectedMiner>>,
-    /// Whose work this is; `None` before the first miner has said who it is.
+    /// The account of the group. `None` before the first miner has authorized.
     account: Option<Account>,
     /// Pools that could be reached and not be used, with the reason, and when that was found.
     unusable: BTreeMap<UpstreamId, (String, Instant)>,
-    /// Since when nobody is here.
+    /// Since when there has been no miner.
     empty_since: Option<Instant>,
-    /// Nobody may come any more: the thread that keeps it has ended.
+    /// No miner can join any more: the thread that manages the group has ended.
     is_retired: bool,
-    /// Counts what somebody may wait for, so that nobody waits for what has happened already.
-    news: u64,
+    /// Counts the changes that a thread may wait for, so that none waits for a change that has happened
+    /// already.
+    changes: u64,
 }
 
-/// How a job differs from the one before.
+/// The difference of a job from the one before.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct JobNews {
-    /// It is in another search space.
+pub(crate) struct JobChange {
+    /// It belongs to another search space.
     pub(crate) is_moved: bool,
     /// No share of it can be one of the job before, whoever searched there.
     pub(crate) is_other_work: bool,
 }
 
-/// Why a miner got no place.
+/// The reason that a miner got no lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LeaseError {
-    /// There is no pool, in all the time that a miner can wait.
+    /// No pool was usable in all the time that a miner can wait.
     NoPool,
-    /// The search space is used up.
+    /// All prefixes of the search space are used.
     Full,
-    /// There are as many connections to pools already as may be.
+    /// The limit of connections to pools is reached.
     TooMany,
     /// The pool's search space can't be shared, with the reason.
     Unusable(String),
@@ -106,8 +106,8 @@ impl MinerGroup {
         }
     }
 
-    /// The connection that there is, if any.
-    pub(crate) fn connection(&self) -> Option<Arc<Connection>> {
+    /// The present connection, if there is one.
+    pub(crate) fn connection(&self) -> Option<Arc<SharedConnection>> {
         self.current.load_full()
     }
 
@@ -115,19 +115,17 @@ impl MinerGroup {
         &self.services
     }
 
-    /// What the pool lets miners roll; `None` while it has not said.
+    /// The version bits that the pool lets miners roll. `None` while the pool has not said.
     pub(crate) fn known_mask(&self) -> Option<Option<VersionMask>> {
-        let connection = self.connection()?;
-        let facts = connection.facts();
-        facts.knows_mask.then_some(facts.mask)
+        self.connection()?.pool_state().known_mask()
     }
 
-    /// Whether this link may carry the account's work; it is the account's from then on.
+    /// Whether this group may mine for the account. The group belongs to the account from then on.
     pub(crate) fn claim(&self, account: &Account) -> bool {
         let mut state = self.lock();
         let is_its = *state.account.get_or_insert_with(|| account.clone()) == *account;
         drop(state);
-        self.news();
+        self.wake_waiters();
         is_its
     }
 
@@ -136,81 +134,38 @@ impl MinerGroup {
     }
 
     /// Whether this search space is that of the connection, and the connection lives.
-    pub(crate) fn is_live(&self, epoch: SpaceId) -> bool {
+    pub(crate) fn is_live(&self, space_id: SpaceId) -> bool {
         self.connection().is_some_and(|connection| {
             !connection.is_over()
-                && connection.facts().space.as_ref().is_some_and(|space| space.epoch == epoch)
+                && connection.pool_state().space.as_ref().is_some_and(|space| space.space_id == space_id)
         })
     }
 
-    /// The current job, for a miner that has just become ready for it.
-    pub(crate) fn begin(&self, miner: &ConnectedMiner) {
+    /// Sends the current job to a miner that has just become ready for it.
+    pub(crate) fn send_current_job(&self, miner: &ConnectedMiner) {
         let Some(connection) = self.connection().filter(|one| !one.is_over()) else { return };
-        let newest = connection.facts().newest.clone();
-        if let Some(task) = newest {
-            miner.give(&task, &connection, Stamp::now());
+        let newest = connection.pool_state().newest.clone();
+        if let Some(miner_job) = newest {
+            miner.send_job(&miner_job, &connection, Stamp::now());
         }
     }
 
-    /// The current job once more, as other work and with the miner's new difficulty.
-    pub(crate) fn again(&self, miner: &ConnectedMiner) {
+    /// Sends the current job once more, as other work and with the miner's new difficulty.
+    pub(crate) fn resend_job(&self, miner: &ConnectedMiner) {
         let Some(connection) = self.connection().filter(|one| !one.is_over()) else { return };
-        let newest = connection.facts().newest.clone();
-        // To a miner that has not had the newest yet that is other work already: times would run away
-        // if each one's retarget moved them for all.
-        let other = newest.filter(|newest| !miner.desk().has(newest));
-        if let Some(task) = other.or_else(|| self.renew(&connection)) {
-            miner.give(&task, &connection, Stamp::now());
+        let newest = connection.pool_state().newest.clone();
+        // For a miner that has not had the newest job yet, that is other work already. Times would run away
+        // if each miner's retarget advanced them for all.
+        let other = newest.filter(|newest| !miner.work().has(newest));
+        if let Some(miner_job) = other.or_else(|| self.renew(&connection)) {
+            miner.send_job(&miner_job, &connection, Stamp::now());
         }
     }
 
-    /// Has the pool asked about a miner's name.
-    pub(crate) fn authorize(&self, worker: &WorkerName) {
-        if let Some(connection) = self.connection() {
-            self.authorize_on(&connection, worker);
-        }
-    }
-
-    pub(crate) fn authorize_on(&self, connection: &Connection, worker: &WorkerName) {
-        let pool_name = self.name_at_pool(connection, worker);
-        if pool_name.0.is_empty() {
-            return;
-        }
-        if connection.facts().names.is_full() {
-            let used: HashSet<PoolName> =
-                self.workers().iter().map(|worker| self.name_at_pool(connection, worker)).collect();
-            connection.facts().names.retain(|name| used.contains(name));
-        }
-        let password = worker.password.as_ref().unwrap_or(&connection.configured.password);
-        connection.authorize(&pool_name, password.expose(), self.services.limits.ask_again);
-    }
-
-    /// What the pool has refused it may know by now: it may have been away for a moment.
-    pub(crate) fn ask_again(&self, connection: &Connection) {
-        if !self.services.config.aggregate.local_authorize {
-            // It is for the miners to come again with the right password.
-            return;
-        }
-        let again = self.services.limits.ask_again;
-        let refused = connection.facts().names.refused_since(again, Instant::now());
-        if refused.is_empty() {
-            return;
-        }
-        let used: HashSet<PoolName> =
-            self.workers().iter().map(|worker| self.name_at_pool(connection, worker)).collect();
-        for name in refused.into_iter().filter(|name| used.contains(name)).take(ASKED_AT_ONCE) {
-            connection.authorize(&name, connection.configured.password.expose(), again);
-        }
-    }
-
-    fn name_at_pool(&self, connection: &Connection, worker: &WorkerName) -> PoolName {
-        self.services.naming.at_pool(&worker.name, &connection.configured.user)
-    }
-
-    /// Lets the connection go when nobody was here for so long: `true`, and it is nobody's any more.
-    pub(crate) fn rest(&self, grace: Duration) -> bool {
+    /// Drops the connection if there has been no miner for `grace`. `true` if it did.
+    pub(crate) fn drop_if_idle(&self, grace: Duration) -> bool {
         let mut state = self.lock();
-        // Whoever comes from now on waits for the lock, and then for the next connection.
+        // A miner that joins from now on waits for the lock, and then for the next connection.
         let is_idle = self.waiting.load(Ordering::Acquire) == 0
             && state.empty_since.is_some_and(|since| since.elapsed() >= grace);
         if is_idle {
@@ -220,30 +175,30 @@ impl MinerGroup {
         is_idle
     }
 
-    /// Other pools are listed: as [`MinerGroup::part_others`], but who is still with a pool that is not listed any
-    /// more stays there until another works.
-    pub(crate) fn sort_out(&self) {
+    /// Adapts to another list of pools, see [`MinerGroup::disconnect_others`]. Miners of a pool that is not listed
+    /// any more stay there until another works.
+    pub(crate) fn pools_relisted(&self) {
         let is_listed =
-            |connection: Arc<Connection>| self.services.upstreams.rank(connection.upstream).is_some();
+            |connection: Arc<SharedConnection>| self.services.upstreams.rank(connection.upstream).is_some();
         if self.connection().is_none_or(is_listed) {
-            self.part_others();
+            self.disconnect_others();
         }
     }
 
-    /// Those who can't share a connection any more, with the pools that are listed now, come again, to
-    /// another one.
-    pub(crate) fn part_others(&self) {
+    /// Disconnects miners whose account may no longer share this connection with the pools that are listed
+    /// now, so that they reconnect to another one.
+    pub(crate) fn disconnect_others(&self) {
         let before = self.account();
-        let (own, miners) = self.whose();
+        let (own, miners) = self.owner_and_miners();
         {
             let mut state = self.lock();
-            // Who has claimed it meanwhile has it.
+            // An account that has claimed the group meanwhile keeps it.
             if state.account == before {
                 state.account = own.clone().filter(|own| !own.0.is_empty());
             }
         }
         let is_nameless = |miner: &ConnectedMiner| {
-            let first = miner.desk().workers.first().cloned();
+            let first = miner.work().workers.first().cloned();
             first.is_some_and(|worker| self.services.name_fault(&worker.name).is_some())
         };
         let leaving: Vec<_> = miners
@@ -251,67 +206,60 @@ impl MinerGroup {
             .filter(|(account, miner)| Some(account) != own.as_ref() || is_nameless(miner))
             .collect();
         if !leaving.is_empty() {
-            self.services.reception.gatekeeper.pool_failed(Instant::now());
+            self.services.listener_context.gatekeeper.pool_failed(Instant::now());
             let leaving = count(leaving.len() as u64, "miner");
             log::info!("{leaving} must reconnect, each to its own account's connection");
         }
-        leaving.iter().for_each(|(_, miner)| miner.dismiss());
+        leaving.iter().for_each(|(_, miner)| miner.disconnect());
     }
 
-    /// Whose the link is, with the pools that are listed now, and the account of each who is here.
-    fn whose(&self) -> (Option<Account>, Vec<(Account, Arc<ConnectedMiner>)>) {
+    /// The account of the group with the pools that are listed now, and the account of each of its miners.
+    fn owner_and_miners(&self) -> (Option<Account>, Vec<(Account, Arc<ConnectedMiner>)>) {
         let account_of = |miner: &Arc<ConnectedMiner>| {
-            let worker = miner.desk().workers.first().cloned()?;
+            let worker = miner.work().workers.first().cloned()?;
             Some(self.services.account(&worker.name))
         };
         let miners: Vec<_> =
             self.miners().into_iter().filter_map(|miner| Some((account_of(&miner)?, miner))).collect();
-        // Where nobody has said who it is yet, it is kept for whom it was opened for.
+        // A group without an authorized miner stays with the account that it was created for.
         let is_still_its =
             |own: &Account| miners.is_empty() || miners.iter().any(|(account, _)| account == own);
         let own = self.account().filter(is_still_its).or_else(|| Some(miners.first()?.0.clone()));
         (own, miners)
     }
 
-    /// The names that a new connection is to carry; not those of miners who are about to leave for another.
-    pub(crate) fn own_workers(&self) -> Vec<WorkerName> {
-        let (own, miners) = self.whose();
-        let its = miners.into_iter().filter(|(account, _)| Some(account) == own.as_ref());
-        its.flat_map(|(_, miner)| miner.desk().workers.clone()).collect()
-    }
-
-    /// Sends all away: there is no pool for them, for this reason.
-    pub(crate) fn let_go(&self, why: &str) {
+    /// Disconnects all miners, because there is no pool for them for this reason.
+    pub(crate) fn disconnect_all(&self, why: &str) {
         let miners = self.miners();
         let staying = miners.iter().filter(|miner| !miner.is_leaving()).count();
         if staying > 0 {
             log::warn!("{why}; {} disconnected", count(staying as u64, "miner"));
         }
-        miners.iter().for_each(|miner| miner.dismiss());
+        miners.iter().for_each(|miner| miner.disconnect());
     }
 
-    /// Nobody keeps it any more, for whatever reason.
-    pub(crate) fn close_down(&self) {
+    /// Closes the group for good.
+    pub(crate) fn shut_down(&self) {
         let mut state = self.lock();
         state.is_retired = true;
         let connection = state.connection.take();
         self.current.store(None);
         let miners = std::mem::take(&mut state.miners);
-        self.tell(state);
+        self.notify_changed(state);
         if let Some(connection) = connection {
             connection.end();
         }
-        miners.values().for_each(|miner| miner.dismiss());
+        miners.values().for_each(|miner| miner.disconnect());
     }
 
-    /// Nobody may come any more. Who is here stays with the connection that there is.
-    pub(crate) fn stop_seating(&self) {
+    /// Lets no more miners join. Those that are here keep the present connection.
+    pub(crate) fn stop_leasing(&self) {
         let mut state = self.lock();
         state.is_retired = true;
-        self.tell(state);
+        self.notify_changed(state);
     }
 
-    /// Its thread ends; nobody may come any more. `false` when somebody is here, or is about to be.
+    /// Retires the group, if no miner is here or about to join. `false` otherwise.
     pub(crate) fn retire(&self) -> bool {
         let mut state = self.lock();
         let is_needed = !state.miners.is_empty() || self.waiting.load(Ordering::Acquire) > 0;
@@ -323,12 +271,12 @@ impl MinerGroup {
         self.lock().is_retired
     }
 
-    /// Whether anybody needs a pool.
+    /// Whether any miner needs a pool.
     pub(crate) fn is_wanted(&self) -> bool {
         self.waiting.load(Ordering::Acquire) > 0 || !self.lock().miners.is_empty()
     }
 
-    /// How long nobody was here; `None` when somebody is.
+    /// The time without any miner. `None` when there is one.
     pub(crate) fn empty_for(&self) -> Option<Duration> {
         let state = self.lock();
         if self.waiting.load(Ordering::Acquire) > 0 {
@@ -341,78 +289,65 @@ impl MinerGroup {
         self.lock().miners.values().cloned().collect()
     }
 
-    /// Those who are here and have said their name; a new pool is asked about all of them.
-    pub(crate) fn workers(&self) -> Vec<WorkerName> {
-        self.miners().iter().flat_map(|miner| miner.desk().workers.clone()).collect()
-    }
-
-    /// What this pool calls them.
-    pub(crate) fn names_at(&self, upstream: UpstreamId) -> BTreeSet<String> {
-        let configured = self.services.upstreams.configured(upstream);
-        let name = |worker: &WorkerName| self.services.naming.at_pool(&worker.name, &configured.user).0;
-        self.workers().iter().map(name).collect()
-    }
-
-    /// Whether miners of other links work with this pool.
+    /// Whether miners of other groups work with this pool.
     pub(crate) fn is_used_by_others(&self, upstream: UpstreamId) -> bool {
-        let works = |connection: Arc<Connection>| {
-            connection.upstream == upstream && !connection.is_over() && connection.facts().newest.is_some()
+        let works = |connection: Arc<SharedConnection>| {
+            connection.upstream == upstream
+                && !connection.is_over()
+                && connection.pool_state().newest.is_some()
         };
-        let links = self.services.hub.links();
-        links
+        let groups = self.services.router.groups();
+        groups
             .iter()
-            .filter(|link| link.number != self.number)
-            .any(|link| link.connection().is_some_and(works))
+            .filter(|group| group.number != self.number)
+            .any(|group| group.connection().is_some_and(works))
     }
 
-    /// From now on this is the pool. Who is here already moves over, or must come again.
-    pub(crate) fn adopt(&self, connection: &Arc<Connection>) {
-        let known_mask = {
-            let facts = connection.facts();
-            facts.knows_mask.then_some(facts.mask)
-        };
+    /// Makes this the present connection. Miners that are here move over, or must reconnect.
+    pub(crate) fn switch_to(&self, connection: &Arc<SharedConnection>) {
+        let known_mask = connection.pool_state().known_mask();
         known_mask.into_iter().for_each(|mask| self.services.remember_mask(mask));
         let mut state = self.lock();
         state.unusable.remove(&connection.upstream);
         state.connection = Some(connection.clone());
         self.current.store(Some(connection.clone()));
-        self.reseat(&mut state, connection);
-        self.tell(state);
+        self.move_miners(&mut state, connection);
+        self.notify_changed(state);
     }
 
-    /// A pool was reached and can't be used.
+    /// Notes that a pool was reached and can't be used.
     pub(crate) fn note_unusable(&self, upstream: UpstreamId, why: &str) {
         self.lock().unusable.insert(upstream, (why.to_owned(), Instant::now()));
         self.changed.notify_all();
     }
 
-    /// There is no pool any more.
-    pub(crate) fn abandon(&self) {
+    /// Drops the connection, which has ended.
+    pub(crate) fn drop_connection(&self) {
         let mut state = self.lock();
         state.connection = None;
         self.current.store(None);
-        self.tell(state);
+        self.notify_changed(state);
     }
 
-    /// Wakes all who wait for something to change here.
-    pub(crate) fn news(&self) {
-        self.tell(self.lock());
+    /// Wakes all threads that wait for a change of this group.
+    pub(crate) fn wake_waiters(&self) {
+        self.notify_changed(self.lock());
     }
 
-    /// How much news there was until now.
-    pub(crate) fn moment(&self) -> u64 {
-        self.lock().news
+    /// The number of changes until now.
+    pub(crate) fn change_count(&self) -> u64 {
+        self.lock().changes
     }
 
-    /// Waits for news after `seen`, `time` at most.
-    pub(crate) fn wait(&self, seen: u64, time: Duration) {
+    /// Waits for a change after `seen`, `time` at most.
+    pub(crate) fn wait_for_change(&self, seen: u64, time: Duration) {
         let state = self.lock();
-        let is_old = |state: &mut GroupState| state.news == seen;
+        let is_old = |state: &mut GroupState| state.changes == seen;
         drop(self.changed.wait_timeout_while(state, time, is_old).unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn tell(&self, mut state: MutexGuard<'_, GroupState>) {
-        state.news += 1;
+    fn notify_changed(&self, mut state: MutexGuard<'_, GroupState>) {
+        state.changes += 1;
         drop(state);
         self.changed.notify_all();
     }
@@ -421,11 +356,11 @@ impl MinerGroup {
         self.services.to_analyzer.clone()
     }
 
-    pub(crate) fn next_epoch(&self) -> SpaceId {
-        self.services.next_epoch()
+    pub(crate) fn next_space_id(&self) -> SpaceId {
+        self.services.next_space_id()
     }
 
-    pub(crate) fn numbers(&self) -> &TaskNumbers {
+    pub(crate) fn numbers(&self) -> &JobNumbers {
         &self.services.numbers
     }
 
@@ -433,26 +368,26 @@ impl MinerGroup {
         self.services.config.aggregate.strict_broadcast
     }
 
-    /// Whether miners are seated on this connection.
-    pub(crate) fn is_current(&self, connection: &Arc<Connection>) -> bool {
+    /// Whether this is the connection of the group.
+    pub(crate) fn is_current(&self, connection: &Arc<SharedConnection>) -> bool {
         self.lock().is_current(connection)
     }
 
-    fn renew(&self, connection: &Connection) -> Option<Arc<MinerJob>> {
-        let mut facts = connection.facts();
-        let task = self.services.numbers.again(facts.newest.as_ref()?, Instant::now());
-        facts.newest = Some(task.clone());
-        Some(task)
+    fn renew(&self, connection: &SharedConnection) -> Option<Arc<MinerJob>> {
+        let mut pool_state = connection.pool_state();
+        let miner_job = self.services.numbers.reissue(pool_state.newest.as_ref()?, Instant::now());
+        pool_state.newest = Some(miner_job.clone());
+        Some(miner_job)
     }
 
     fn lock(&self) -> MutexGuard<'_, GroupState> {
-        // Every change is complete before the lock is let go.
+        // Every change is complete before the lock is released.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl GroupState {
-    fn is_current(&self, connection: &Arc<Connection>) -> bool {
+    fn is_current(&self, connection: &Arc<SharedConnection>) -> bool {
         self.connection.as_ref().is_some_and(|current| Arc::ptr_eq(current, connection))
     }
 }

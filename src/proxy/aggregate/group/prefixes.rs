@@ -1,19 +1,18 @@
-//! Which prefixes are in use. Two miners with the same one would do the same work (wire reference,
-//! section 5.3, 22 and 23).
+//! The prefixes that are in use. Two miners with the same one would do the same work (wire reference, section
+//! 5.3, 22 and 23).
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::extranonce_space::Split;
+use super::extranonce_space::ExtranonceSplit;
 
-/// Room that is kept when many have left.
-const SPARE: usize = 64;
+/// The capacity that is kept when many have left.
+const MIN_CAPACITY: usize = 64;
 
-/// Tells the tables apart.
+/// Numbers the tables.
 static TABLES: AtomicU64 = AtomicU64::new(0);
 
-/// A miner's part of the pool's extranonce2. There is no second one of it; it goes back by
-/// [`Slots::release`].
+/// A miner's part of the pool's extranonce2. It exists once, and is returned by [`PrefixTable::release`].
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Prefix {
     table: u64,
@@ -23,13 +22,13 @@ pub struct Prefix {
 
 /// The prefixes of one connection to the pool. Its memory grows with those in use.
 #[derive(Debug)]
-pub struct Slots {
+pub struct PrefixTable {
     table: u64,
     width: usize,
     capacity: u64,
     /// The number last given.
     last: u64,
-    /// Held, or retired.
+    /// Held by a miner, or retired.
     used: HashSet<u64>,
     retired: HashSet<u64>,
 }
@@ -41,22 +40,22 @@ impl Prefix {
     }
 }
 
-impl Slots {
-    /// All free, beginning with 1.
+impl PrefixTable {
+    /// A table of free prefixes that begins with 1.
     #[cfg(test)]
-    pub fn new(split: Split) -> Slots {
-        Slots::beginning_at(split, 0)
+    pub fn new(split: ExtranonceSplit) -> PrefixTable {
+        PrefixTable::starting_at(split, 0)
     }
 
-    /// All free; the first given is another one for each `number`. Pools are known that give every
-    /// connection the same extranonce1, or none (wire reference, section 5.3, 21): with the same prefixes
-    /// two of them would search the same space, should the coinbases be the same as well.
-    pub fn beginning_at(split: Split, number: u64) -> Slots {
+    /// A table of free prefixes that begins elsewhere for each `number`. Some pools give every connection the
+    /// same extranonce1, or none (wire reference, section 5.3, 21): with the same prefixes two connections
+    /// would search the same space, should the coinbases be the same as well.
+    pub fn starting_at(split: ExtranonceSplit, number: u64) -> PrefixTable {
         let capacity = split.capacity();
         // Multiples of the golden ratio lie far apart, however many there are.
         let spread = u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let last = u64::try_from((spread * u128::from(capacity)) >> 64).unwrap_or(0);
-        Slots {
+        PrefixTable {
             table: TABLES.fetch_add(1, Ordering::Relaxed),
             width: split.prefix_width(),
             capacity,
@@ -66,11 +65,11 @@ impl Slots {
         }
     }
 
-    /// The next free prefix, never the one of zeros; `None` when all are in use or retired.
+    /// Takes the next free prefix, never the one of zeros. `None` when all are in use or retired.
     ///
-    /// Goes on from the last one, so that a freed number is not soon used again. In one round as many
-    /// are passed over as are in use, and the others are given: while half are free, one is passed
-    /// over for each that is given, on average.
+    /// It goes on from the last one, so that a freed number is not soon used again. One round passes over as
+    /// many as are in use and returns the others: while half are free, one is passed over for each that is
+    /// returned, on average.
     pub fn take(&mut self) -> Option<Prefix> {
         if self.used.len() as u64 >= self.capacity {
             return None;
@@ -83,24 +82,24 @@ impl Slots {
         }
     }
 
-    /// The miner is gone. Its prefix is free from the [`Slots::next_job`] on, because shares of the
-    /// present job may be repeated until then. One of another table is nothing to this.
+    /// Retires the prefix of a miner that has left. It is free from the [`PrefixTable::next_job`] on, because
+    /// shares of the present job may be repeated until then. A prefix of another table has no effect.
     pub fn release(&mut self, prefix: &Prefix) {
         if prefix.table == self.table && self.used.contains(&prefix.number) {
             self.retired.insert(prefix.number);
         }
     }
 
-    /// The pool has sent other work: what was retired is free.
+    /// Frees the retired prefixes, because the pool has sent other work.
     pub fn next_job(&mut self) {
         for number in self.retired.drain() {
             self.used.remove(&number);
         }
-        self.retired.shrink_to(SPARE);
-        self.used.shrink_to(SPARE);
+        self.retired.shrink_to(MIN_CAPACITY);
+        self.used.shrink_to(MIN_CAPACITY);
     }
 
-    /// How many are held, without the retired.
+    /// The number of prefixes that miners hold, without the retired ones.
     #[cfg(test)]
     fn held(&self) -> usize {
         self.used.len() - self.retired.len()
@@ -122,18 +121,18 @@ mod tests {
     use super::*;
     use crate::stratum::Extranonce2Size;
 
-    fn slots(extranonce2: u8) -> Slots {
-        Slots::new(Split::of(Extranonce2Size::new(extranonce2).unwrap()).unwrap())
+    fn prefixes(extranonce2: u8) -> PrefixTable {
+        PrefixTable::new(ExtranonceSplit::of(Extranonce2Size::new(extranonce2).unwrap()).unwrap())
     }
 
     #[test]
     fn many_come_and_go_and_never_share() {
-        let mut slots = slots(6);
+        let mut prefixes = prefixes(6);
         let (mut holders, mut held) = (VecDeque::new(), HashSet::new());
         // What no one may get before the next job.
         let mut gone = HashSet::new();
         for miner in 0..70_000_u32 {
-            let prefix = slots.take().unwrap();
+            let prefix = prefixes.take().unwrap();
             assert_eq!(prefix.as_bytes().len(), 2);
             assert_ne!(prefix.as_bytes(), [0, 0]);
             assert!(held.insert(prefix.as_bytes().to_vec()) && !gone.contains(prefix.as_bytes()));
@@ -144,65 +143,67 @@ mod tests {
                 let prefix = holders.swap_remove_back(place).unwrap();
                 held.remove(prefix.as_bytes());
                 gone.insert(prefix.as_bytes().to_vec());
-                slots.release(&prefix);
+                prefixes.release(&prefix);
             }
             if miner % 5000 == 0 {
-                slots.next_job();
+                prefixes.next_job();
                 gone.clear();
             }
-            assert_eq!(slots.held(), held.len());
+            assert_eq!(prefixes.held(), held.len());
         }
     }
 
     #[test]
     fn five_thousand_at_once() {
-        let mut slots = slots(8);
-        let all: HashSet<_> = (0..5000).map(|_| slots.take().unwrap()).collect();
+        let mut prefixes = prefixes(8);
+        let all: HashSet<_> = (0..5000).map(|_| prefixes.take().unwrap()).collect();
         assert_eq!(all.len(), 5000);
         assert!(all.iter().all(|prefix| prefix.as_bytes().len() == 4));
     }
 
     #[test]
-    fn what_is_exhausted_recovers_with_the_next_job() {
-        let mut slots = slots(5);
-        let mut all: Vec<_> = (0..255).map(|_| slots.take().unwrap()).collect();
-        assert!(slots.take().is_none());
+    fn a_full_table_recovers_with_the_next_job() {
+        let mut prefixes = prefixes(5);
+        let mut all: Vec<_> = (0..255).map(|_| prefixes.take().unwrap()).collect();
+        assert!(prefixes.take().is_none());
         let freed = all.swap_remove(41);
         let bytes = freed.as_bytes().to_vec();
-        slots.release(&freed);
-        assert!(slots.take().is_none());
-        slots.next_job();
-        assert_eq!(slots.take().unwrap().as_bytes(), bytes);
-        assert!(slots.take().is_none());
+        prefixes.release(&freed);
+        assert!(prefixes.take().is_none());
+        prefixes.next_job();
+        assert_eq!(prefixes.take().unwrap().as_bytes(), bytes);
+        assert!(prefixes.take().is_none());
     }
 
     #[test]
     fn a_freed_number_is_not_soon_used_again() {
-        let mut slots = slots(5);
-        let first = slots.take().unwrap();
+        let mut prefixes = prefixes(5);
+        let first = prefixes.take().unwrap();
         let bytes = first.as_bytes().to_vec();
-        slots.release(&first);
-        slots.next_job();
+        prefixes.release(&first);
+        prefixes.next_job();
         for _ in 0..254 {
-            assert_ne!(slots.take().unwrap().as_bytes(), bytes);
+            assert_ne!(prefixes.take().unwrap().as_bytes(), bytes);
         }
-        assert_eq!(slots.take().unwrap().as_bytes(), bytes);
+        assert_eq!(prefixes.take().unwrap().as_bytes(), bytes);
     }
 
     #[test]
     fn memory_is_that_of_the_prefixes_in_use() {
-        let mut slots = slots(12);
+        let mut prefixes = prefixes(12);
         for _ in 0..10_000 {
-            let prefix = slots.take().unwrap();
-            slots.release(&prefix);
-            slots.next_job();
+            let prefix = prefixes.take().unwrap();
+            prefixes.release(&prefix);
+            prefixes.next_job();
         }
-        assert!(slots.used.is_empty() && slots.used.capacity() < 100 && slots.retired.capacity() < 100);
+        assert!(
+            prefixes.used.is_empty() && prefixes.used.capacity() < 100 && prefixes.retired.capacity() < 100
+        );
     }
 
     #[test]
     fn a_prefix_of_another_table_frees_nothing() {
-        let (mut old, mut new) = (slots(5), slots(5));
+        let (mut old, mut new) = (prefixes(5), prefixes(5));
         let stranger = old.take().unwrap();
         let _holder = new.take().unwrap();
         new.release(&stranger);
@@ -213,9 +214,10 @@ mod tests {
     #[test]
     fn connections_begin_far_apart() {
         for (extranonce2, room) in [(8_u8, 1 << 24), (6, 400), (5, 1), (32, u64::MAX / 200)] {
-            let split = Split::of(Extranonce2Size::new(extranonce2).unwrap()).unwrap();
-            let mut begun: Vec<u64> =
-                (1..=64).map(|number| Slots::beginning_at(split, number).take().unwrap().number).collect();
+            let split = ExtranonceSplit::of(Extranonce2Size::new(extranonce2).unwrap()).unwrap();
+            let mut begun: Vec<u64> = (1..=64)
+                .map(|number| PrefixTable::starting_at(split, number).take().unwrap().number)
+                .collect();
             begun.sort_unstable();
             assert!(begun.windows(2).all(|pair| pair[1] - pair[0] >= room), "{begun:?}");
             assert!(begun.iter().all(|number| (1..=split.capacity()).contains(number)));
@@ -224,9 +226,9 @@ mod tests {
 
     #[test]
     fn a_wide_prefix_has_its_number_at_the_end() {
-        let mut slots = slots(32);
+        let mut prefixes = prefixes(32);
         let mut expected = vec![0; 24];
         expected[23] = 1;
-        assert_eq!(slots.take().unwrap().as_bytes(), expected);
+        assert_eq!(prefixes.take().unwrap().as_bytes(), expected);
     }
 }

@@ -1,22 +1,22 @@
-//! What a miner's user agent tells about the difficulty it can have (wire reference, section 1.5).
+//! Derives the difficulty that a miner can have from its user agent (wire reference, section 1.5).
 
 use std::time::Duration;
 
 use crate::stratum::Difficulty;
 
-/// The least difficulty that anything is given.
-const LEAST: f64 = 1e-6;
-/// A suggestion may be so many times more or less than the usual start.
-const SUGGESTED: f64 = 1000.0;
-/// The highest suggestion that is followed of a miner that may be a whole farm: 300 TH/s find such a share in
-/// 15 s, and the farm's own shares lead on from there.
-const HIGHEST: f64 = 1e6;
-/// An unknown miner that finds nothing for so long at difficulty 1 has less than 10 MH/s, or pauses.
+/// The lowest difficulty that any miner gets.
+const MIN_DIFFICULTY: f64 = 1e-6;
+/// The factor by which a suggestion may be above or below the usual start.
+const MAX_SUGGESTION_FACTOR: f64 = 1000.0;
+/// The highest suggestion that is followed for an unknown miner, which may be a whole farm: 300 TH/s find
+/// such a share in 15 s, and the farm's own shares lead on from there.
+const MAX_SUGGESTION: f64 = 1e6;
+/// An unknown miner that finds nothing for this long at difficulty 1 has less than 10 MH/s, or pauses.
 const LONG_SILENCE: Duration = Duration::from_secs(600);
-/// It only pauses when it has proven so much work: a miner of 10 MH/s takes a day for it.
-const STRONG: f64 = 200.0;
+/// The work after which a silent miner is taken to pause: a miner of 10 MH/s takes a day for it.
+const MIN_PROVEN_WORK: f64 = 200.0;
 
-/// Looked for in this order: a NerdQAxe is no NerdMiner, whatever its name begins with.
+/// Checked in this order: a NerdQAxe is no NerdMiner, whatever its name begins with.
 const ASICS: [&str; 14] = [
     "axe",
     "bm13",
@@ -36,7 +36,7 @@ const ASICS: [&str; 14] = [
 const NERDS: [&str; 3] = ["nerdminer", "nmminer", "han_solominer"];
 const PROCESSORS: [&str; 2] = ["cpuminer", "minerd"];
 
-/// What kind of miner it is, as far as that matters for its difficulty.
+/// The class of a miner's hardware, as far as that matters for its difficulty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceClass {
     /// A microcontroller of 50 to 1000 kH/s; takes fractions.
@@ -46,7 +46,7 @@ pub enum DeviceClass {
     Asic,
     /// A computer's processor; takes fractions.
     Processor,
-    /// Anything.
+    /// Any other.
     Unknown,
 }
 
@@ -66,8 +66,8 @@ impl DeviceClass {
         }
     }
 
-    /// The difficulty of the first job. `suggested`: what `mining.suggest_difficulty` asked for, which
-    /// is nothing when it is no finite number above zero.
+    /// The difficulty of the first job. `suggested`: the number of `mining.suggest_difficulty`, which is
+    /// ignored when it is no finite number above zero.
     pub fn start(self, suggested: Option<f64>) -> Difficulty {
         let usual = match self {
             // 140 kH/s find one in 15 s.
@@ -78,31 +78,33 @@ impl DeviceClass {
             DeviceClass::Processor => 0.05,
             DeviceClass::Unknown => 1.0,
         };
-        let highest = if self == DeviceClass::Unknown { HIGHEST } else { usual * SUGGESTED };
-        let bounded =
-            usable(suggested).map(|value| value.clamp(usual / SUGGESTED, highest).max(self.least()));
+        let highest =
+            if self == DeviceClass::Unknown { MAX_SUGGESTION } else { usual * MAX_SUGGESTION_FACTOR };
+        let bounded = usable(suggested)
+            .map(|value| value.clamp(usual / MAX_SUGGESTION_FACTOR, highest).max(self.least()));
         Difficulty::new(bounded.unwrap_or(usual)).unwrap_or(Difficulty::ONE)
     }
 
-    /// The least difficulty it may be given at first. Who suggests a fraction knows fractions, unless
-    /// it is known better.
+    /// The lowest difficulty that the miner may get at first. A miner that suggests a fraction knows
+    /// fractions, unless its class is known not to.
     pub fn floor(self, suggested: Option<f64>) -> f64 {
         match (self, usable(suggested)) {
             (DeviceClass::Asic, _) => 1.0,
-            (DeviceClass::Unknown, Some(value)) if value < 1.0 => LEAST,
+            (DeviceClass::Unknown, Some(value)) if value < 1.0 => MIN_DIFFICULTY,
             (DeviceClass::Unknown, _) => 1.0,
-            (DeviceClass::Nerd | DeviceClass::Processor, _) => LEAST,
+            (DeviceClass::Nerd | DeviceClass::Processor, _) => MIN_DIFFICULTY,
         }
     }
 
-    /// The floor from now on, when it falls: an unknown miner that finds nothing at difficulty 1 may
-    /// be a small one. `silence`: since its last share; `work`: the sum of the difficulties of all.
+    /// The floor from now on, when it falls: an unknown miner that finds nothing at difficulty 1 may be a
+    /// small one. `silence`: since its last share; `work`: the sum of the difficulties of all shares.
     pub fn lower_floor(self, silence: Duration, work: f64) -> Option<f64> {
-        (self == DeviceClass::Unknown && silence >= LONG_SILENCE && work < STRONG).then_some(LEAST)
+        (self == DeviceClass::Unknown && silence >= LONG_SILENCE && work < MIN_PROVEN_WORK)
+            .then_some(MIN_DIFFICULTY)
     }
 
     fn least(self) -> f64 {
-        if self == DeviceClass::Asic { 1.0 } else { LEAST }
+        if self == DeviceClass::Asic { 1.0 } else { MIN_DIFFICULTY }
     }
 }
 

@@ -1,5 +1,5 @@
-//! What is remembered of miners that have left: a machine that comes back after the pool's failure
-//! goes on at its own difficulty.
+//! Remembers the difficulty of miners that have left: a machine that reconnects after the pool's failure goes
+//! on at its own difficulty.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -7,11 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::stratum::Difficulty;
 
-/// The most machines that are remembered; each takes about 200 bytes.
-const MOST: usize = 10_000;
+/// Caps the machines that are remembered; each takes about 200 bytes.
+const MAX_MACHINES: usize = 10_000;
 
-/// A machine: where it is, and what it calls itself. Two alike share an entry, which is a first guess
-/// only.
+/// A machine: its address and its user agent. Two alike share an entry, which is a first guess only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Machine {
     address: IpAddr,
@@ -24,9 +23,9 @@ pub(crate) struct DifficultyCache(Mutex<CachedDifficulties>);
 
 #[derive(Debug, Default)]
 struct CachedDifficulties {
-    /// With the number under which it stands in `order`.
+    /// The last difficulty, with the machine's number in `order`.
     difficulties: HashMap<Machine, (u64, Difficulty)>,
-    /// Those that left longest ago come first.
+    /// The machines, those that left longest ago first.
     order: BTreeMap<u64, Machine>,
     last: u64,
 }
@@ -41,7 +40,7 @@ impl DifficultyCache {
             entries.order.remove(&before);
         }
         entries.order.insert(number, machine);
-        if entries.order.len() > MOST {
+        if entries.order.len() > MAX_MACHINES {
             if let Some((_, oldest)) = entries.order.pop_first() {
                 entries.difficulties.remove(&oldest);
             }
@@ -63,17 +62,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_was_not_here_for_longest_is_forgotten_first() {
+    fn the_machine_that_left_longest_ago_is_dropped_first() {
         let memory = DifficultyCache::default();
         let remember = |agent: &str| memory.remember([127, 0, 0, 1].into(), agent, Difficulty::ONE);
         let knows = |agent: &str| memory.recall([127, 0, 0, 1].into(), agent).is_some();
         remember("busy");
-        (1..MOST).for_each(|number| remember(&number.to_string()));
+        (1..MAX_MACHINES).for_each(|number| remember(&number.to_string()));
         // There is no room left when it leaves for the second time, and another one for the first.
         remember("busy");
         remember("new");
         assert!(knows("busy") && knows("new") && !knows("1") && knows("2"));
         let entries = memory.lock();
-        assert_eq!((entries.order.len(), entries.difficulties.len()), (MOST, MOST));
+        assert_eq!((entries.order.len(), entries.difficulties.len()), (MAX_MACHINES, MAX_MACHINES));
     }
 }

@@ -1,15 +1,15 @@
-//! What a miner may do wrong before it is closed. Honest ones have a few stale shares after a block, a
-//! few low ones after a change of difficulty, and a duplicate at times; a budget that fills up again, with
-//! time and with good work, tells them from those who do little else.
+//! Limits the faults of a miner before it is closed. Honest miners have a few stale shares after a block, a
+//! few low ones after a change of difficulty, and a duplicate at times. A budget that refills with time and
+//! with good work tells them from miners that do little else.
 
 use std::time::Instant;
 
-/// So many faults at once: a Bitaxe behind a slow line may send some seconds of stale shares.
-const MOST: f64 = 100.0;
-/// So many come back in a second.
-const REFILL: f64 = 1.0;
+/// Caps the faults at once: a Bitaxe behind a slow line may send some seconds of stale shares.
+const MAX_FAULTS: f64 = 100.0;
+/// The faults that are forgiven in a second.
+const FAULTS_PER_SECOND: f64 = 1.0;
 
-/// What is left.
+/// The faults that are left.
 #[derive(Debug)]
 pub(crate) struct FaultBudget {
     left: f64,
@@ -18,18 +18,18 @@ pub(crate) struct FaultBudget {
 
 impl FaultBudget {
     pub(crate) fn new(now: Instant) -> FaultBudget {
-        FaultBudget { left: MOST, at: now }
+        FaultBudget { left: MAX_FAULTS, at: now }
     }
 
-    /// A good share makes up for a bad one: whoever sends more good ones is never closed.
+    /// Makes up for a fault by a good share: a miner that sends more good ones than bad ones is never closed.
     pub(crate) fn earn(&mut self) {
-        self.left = (self.left + 1.0).min(MOST);
+        self.left = (self.left + 1.0).min(MAX_FAULTS);
     }
 
-    /// A fault. `false` when it was one too many.
+    /// Counts a fault. `false` when it was one too many.
     pub(crate) fn spend(&mut self, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.left = (self.left + passed * REFILL).min(MOST) - 1.0;
+        self.left = (self.left + passed * FAULTS_PER_SECOND).min(MAX_FAULTS) - 1.0;
         self.at = now;
         self.left >= 0.0
     }

@@ -1,7 +1,8 @@
-//! A miner's session: its two threads, from its arrival to its end.
+//! A miner's session: its two threads, from the accepted connection to the end.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::ConnectedMiner;
@@ -11,7 +12,7 @@ use crate::net::options::is_timeout;
 use crate::net::{Received, Stamp, Stream, StreamReader};
 use crate::proxy::aggregate::AggregateServices;
 use crate::proxy::{
-    FirstBytes, IncomingConnection, LogTopic, OnTimeout, Patient, Watch, first_bytes, linger, say,
+    FirstBytes, IncomingConnection, LogTopic, OnTimeout, TimedWatch, Watch, first_bytes, linger,
 };
 use crate::stratum::LineReader;
 use crate::tap::{Conversation, Direction, TapEvent};
@@ -22,126 +23,133 @@ use crate::util::thread::{SESSION_STACK, spawn};
 
 const BUFFER: usize = 8 * 1024;
 
-/// Starts a session.
+/// Starts a session for an accepted connection.
 ///
 /// # Errors
 /// When the system has no room for another thread; the connection is closed then.
-pub(crate) fn start(services: &Arc<AggregateServices>, visitor: IncomingConnection) -> std::io::Result<()> {
+pub(crate) fn start(services: &Arc<AggregateServices>, incoming: IncomingConnection) -> std::io::Result<()> {
     let id = services.next_session();
-    let conversation = Arc::new(Conversation::with_miner(id, visitor.peer(), Stamp::now()));
+    let conversation = Arc::new(Conversation::with_miner(id, incoming.peer(), Stamp::now()));
     let tap = Tap::new(services.to_analyzer.clone(), conversation.clone(), Direction::Down);
     let miner =
         Arc::new(ConnectedMiner::new(conversation, tap, services.vardiff.load_full(), services.limits));
     services.registry.add(miner.clone());
     send_event(&services.to_analyzer, &miner.conversation, TapEvent::Opened);
-    let presence = MinerGuard { services: services.clone(), miner, admission: Mutex::new(None) };
+    let guard = MinerGuard { services: services.clone(), miner, admission: OnceLock::new() };
     spawn(format!("{id}-up"), SESSION_STACK, move || {
-        run(&presence, visitor);
+        run(&guard, incoming);
         Ok::<(), Stopped>(())
     })?;
     Ok(())
 }
 
-/// A session's place among the others. Dropping it ends the session.
+/// A session's entry among the others. Dropping it ends the session.
 struct MinerGuard {
     services: Arc<AggregateServices>,
     miner: Arc<ConnectedMiner>,
-    admission: Mutex<Option<Admission>>,
+    admission: OnceLock<Admission>,
+}
+
+impl MinerGuard {
+    /// Logs a line about the miner.
+    fn log(&self, topic: LogTopic, text: &dyn Display) {
+        self.services.listener_context.log_peer(self.miner.address(), topic, text);
+    }
 }
 
 impl Drop for MinerGuard {
     fn drop(&mut self) {
-        let MinerGuard { services, miner, .. } = self;
+        let MinerGuard { services, miner, .. } = &*self;
         miner.close();
-        services.hub.part(miner);
+        services.router.remove(miner);
         services.remember(miner);
         send_event(&services.to_analyzer, &miner.conversation, TapEvent::Closed);
         if miner.outbox.is_overrun() {
             let text = "closed: it does not read what it is sent";
-            say(&services.reception, miner.address(), LogTopic::Quiet, &text);
+            self.log(LogTopic::Idle, &text);
         }
         if miner.conversation.down.has_begun() {
             let lasted = miner.accepted_at.elapsed().as_secs();
             let text = format!("session {} ended after {lasted} s", miner.id());
-            say(&services.reception, miner.address(), LogTopic::Ended, &text);
+            self.log(LogTopic::Ended, &text);
         }
         services.registry.remove(miner.id());
     }
 }
 
-fn run(presence: &MinerGuard, visitor: IncomingConnection) {
-    let Some(stream) = arrive(presence, visitor) else { return };
-    let miner = presence.miner.clone();
+fn run(guard: &MinerGuard, incoming: IncomingConnection) {
+    let Some(stream) = receive(guard, incoming) else { return };
+    let miner = guard.miner.clone();
     miner.outbox.open(stream.clone());
     if miner.is_leaving() {
         stream.stop_reading();
     }
     let (sending, woken) = (miner.clone(), stream.clone());
-    let quiet = presence.services.limits.remind_after;
+    let quiet = guard.services.limits.remind_after;
     let thread = spawn(format!("{}-down", miner.id()), SESSION_STACK, move || {
         if let Err(error) = sending.outbox.run(quiet, |why| sending.wake(why)) {
             log::debug!("session {}: {error}", sending.id());
         }
-        // The other thread learns that it is over.
+        // The other thread sees the end.
         woken.stop_reading();
         Ok::<(), Stopped>(())
     });
     if let Err(error) = thread {
         let text = format!("can't start a session: {}", describe(&error));
-        say(&presence.services.reception, miner.address(), LogTopic::NoThread, &text);
+        guard.log(LogTopic::NoThread, &text);
         return;
     }
     let mut session = AggregateSession {
-        presence,
+        guard,
         reader: StreamReader::new(stream),
         buffer: vec![0; BUFFER],
         lines: LineReader::default(),
-        tap: Tap::new(presence.services.to_analyzer.clone(), miner.conversation.clone(), Direction::Up),
-        requests: MinerRequests::new(presence.services.clone(), miner.clone()),
-        heard: Instant::now(),
+        tap: Tap::new(guard.services.to_analyzer.clone(), miner.conversation.clone(), Direction::Up),
+        requests: MinerRequests::new(guard.services.clone(), miner.clone()),
+        last_received: Instant::now(),
         free_at: Stamp::default(),
         timeout: None,
     };
     let ending = session.read();
-    // What it was answered last is still to reach it.
+    // The last replies are still to be sent.
     miner.finish();
     if ending == RequestsEnd::Polite {
-        // Also what the pool has yet to say: some close their sending half after the last request.
-        let services = &presence.services;
-        miner.outbox.wait_over(services.config.analysis.share_timeout + services.limits.write);
+        // The pool's answers are still to come, too: some miners close their sending half after the last
+        // request.
+        let services = &guard.services;
+        miner.outbox.wait_over(services.config.analysis.share_timeout + services.limits.write_timeout);
     }
     linger(&mut session.reader);
 }
 
-fn arrive(presence: &MinerGuard, mut visitor: IncomingConnection) -> Option<Arc<Stream>> {
-    let (reception, miner) = (&presence.services.reception, &presence.miner);
-    let deadline = reception.arrival_deadline(miner.accepted_at);
-    miner.conversation.set_announced_miner(visitor.introduce(reception, deadline)?);
-    let admission = visitor.admit(reception)?;
-    *presence.admission.lock().unwrap_or_else(PoisonError::into_inner) = Some(admission);
-    Some(Arc::new(visitor.establish(reception, deadline)?))
+fn receive(guard: &MinerGuard, incoming: IncomingConnection) -> Option<Arc<Stream>> {
+    let (context, miner) = (&guard.services.listener_context, &guard.miner);
+    let announce = |address| miner.conversation.set_announced_miner(address);
+    incoming.receive(context, miner.accepted_at, announce, |admission| {
+        let _ = guard.admission.set(admission);
+    })
 }
 
 struct AggregateSession<'a> {
-    presence: &'a MinerGuard,
+    guard: &'a MinerGuard,
     reader: StreamReader,
     buffer: Vec<u8>,
     lines: LineReader,
     tap: Tap,
     requests: MinerRequests,
-    heard: Instant,
-    /// When what was read before was done with.
+    last_received: Instant,
+    /// When what was read before had been handled.
     free_at: Stamp,
-    /// The socket's, as it was set last.
+    /// The socket's read timeout, as it was set last.
     timeout: Option<Option<Duration>>,
 }
 
-/// How a miner's requests ended.
+/// The end of a miner's requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RequestsEnd {
-    /// It is still owed what it asked for.
+    /// The miner still waits for its replies.
     Polite,
-    /// Nobody waits for anything.
+    /// The miner waits for nothing.
     Broken,
 }
 
@@ -150,15 +158,15 @@ impl AggregateSession<'_> {
         let Some(mut received) = self.first() else { return RequestsEnd::Broken };
         loop {
             match self.take(received) {
-                Flow::GoOn => {}
+                Flow::Continue => {}
                 Flow::Leave => return RequestsEnd::Polite,
                 Flow::Ban => {
-                    self.ban("closed: little else than bad shares or nonsense", Abuse::BadShares);
+                    self.ban("closed: it sends little but bad shares or invalid requests", Abuse::BadShares);
                     return RequestsEnd::Broken;
                 }
             }
             if self.lines.too_long > 0 {
-                self.ban("closed: a line longer than any miner's", Abuse::Garbage);
+                self.ban("closed: it sent a line longer than any miner's", Abuse::Garbage);
                 return RequestsEnd::Broken;
             }
             received = loop {
@@ -166,7 +174,7 @@ impl AggregateSession<'_> {
                     return RequestsEnd::Broken;
                 }
                 match self.reader.recv(&mut self.buffer) {
-                    Ok(received) if self.presence.miner.is_too_late(received.readable_at) => {
+                    Ok(received) if self.guard.miner.is_too_late(received.readable_at) => {
                         return RequestsEnd::Polite;
                     }
                     Ok(received) if received.length > 0 => break received,
@@ -184,30 +192,31 @@ impl AggregateSession<'_> {
 
     fn first(&mut self) -> Option<Received> {
         let miner = self.address();
-        let mut watch = FirstWordLimit { presence: self.presence };
+        let mut watch = FirstWordLimit { guard: self.guard };
         let buffer = &mut self.buffer;
-        match first_bytes(&self.presence.services.reception, miner, &mut watch, &mut self.reader, buffer) {
+        match first_bytes(&self.guard.services.listener_context, miner, &mut watch, &mut self.reader, buffer)
+        {
             FirstBytes::Miner(received) => Some(received),
             FirstBytes::Finished | FirstBytes::Broken => None,
             FirstBytes::Refused => {
-                self.presence.miner.close();
+                self.guard.miner.close();
                 None
             }
         }
     }
 
     fn take(&mut self, received: Received) -> Flow {
-        self.heard = Instant::now();
+        self.last_received = Instant::now();
         let bytes = &self.buffer[..received.length];
-        // What waited in the kernel behind earlier requests comes after the answers to those.
+        // A request that waited in the kernel behind earlier ones is handled after the replies to those.
         let at = received.readable_at.max(self.free_at);
-        // Before it is answered: the analyzer wants the question first.
+        // Before it is answered: the analyzer needs the request first.
         self.tap.forwarded(bytes, at, Stamp::now());
         let requests = &mut self.requests;
-        let mut then = Flow::GoOn;
-        requests.foresee(bytes);
+        let mut then = Flow::Continue;
+        requests.look_ahead(bytes);
         self.lines.read(bytes, |line| {
-            if then == Flow::GoOn {
+            if then == Flow::Continue {
                 then = requests.take(line, at);
             }
         });
@@ -216,15 +225,15 @@ impl AggregateSession<'_> {
     }
 
     fn ban(&self, why: &str, abuse: Abuse) {
-        let (reception, miner) = (&self.presence.services.reception, self.address());
-        say(reception, miner, LogTopic::Refused, &why);
-        reception.report_abuse(miner, abuse);
+        let (listener_context, miner) = (&self.guard.services.listener_context, self.address());
+        listener_context.log_peer(miner, LogTopic::Refused, &why);
+        listener_context.report_abuse(miner, abuse);
     }
 
-    /// Once for a miner that is heard from all the time: the limit is the same after each of its words. Who
-    /// ends the session wakes the thread by the end of the stream.
+    /// Sets the read timeout, if it has changed. It is set once for a miner that sends all the time. The end
+    /// of the stream wakes the thread when the session ends.
     fn set_timeout(&mut self) -> std::io::Result<()> {
-        let timeout = self.time_to_wait();
+        let timeout = self.read_timeout();
         if self.timeout != Some(timeout) {
             self.reader.stream().set_read_timeout(timeout)?;
             self.timeout = Some(timeout);
@@ -232,58 +241,58 @@ impl AggregateSession<'_> {
         Ok(())
     }
 
-    /// How long the miner's next bytes may take.
-    fn time_to_wait(&mut self) -> Option<Duration> {
-        let listen = &self.presence.services.config.listen;
+    /// The time that the miner's next bytes may take.
+    fn read_timeout(&mut self) -> Option<Duration> {
+        let listen = &self.guard.services.config.listen;
         let idle = listen.idle_timeout;
         let opening = (!self.requests.is_authorized())
-            .then(|| listen.handshake_timeout.saturating_sub(self.presence.miner.accepted_at.elapsed()));
-        // Zero would mean "for ever".
+            .then(|| listen.handshake_timeout.saturating_sub(self.guard.miner.accepted_at.elapsed()));
+        // Zero would mean "no timeout".
         [idle, opening].into_iter().flatten().min().map(|left| left.max(Duration::from_millis(1)))
     }
 
     fn on_timeout(&mut self) -> OnTimeout {
-        let listen = &self.presence.services.config.listen;
+        let listen = &self.guard.services.config.listen;
         let is_authorized = self.requests.is_authorized();
         let quiet = match listen.idle_timeout {
-            _ if !is_authorized && self.presence.miner.accepted_at.elapsed() >= listen.handshake_timeout => {
+            _ if !is_authorized && self.guard.miner.accepted_at.elapsed() >= listen.handshake_timeout => {
                 "closed: it did not authorize within listen.handshake_timeout"
             }
-            Some(limit) if self.heard.elapsed() >= limit => {
+            Some(limit) if self.last_received.elapsed() >= limit => {
                 "closed: it sent nothing for the whole of listen.idle_timeout"
             }
             _ => return OnTimeout::Wait,
         };
-        say(&self.presence.services.reception, self.address(), LogTopic::Quiet, &quiet);
+        self.guard.log(LogTopic::Idle, &quiet);
         OnTimeout::End
     }
 
     fn address(&self) -> SocketAddr {
-        self.presence.miner.address()
+        self.guard.miner.address()
     }
 }
 
-/// How long a miner may take to say its first word.
+/// Limits the time to the first bytes of a miner.
 struct FirstWordLimit<'a> {
-    presence: &'a MinerGuard,
+    guard: &'a MinerGuard,
 }
 
 impl Watch for FirstWordLimit<'_> {
     fn on_timeout(&mut self) -> OnTimeout {
-        let miner = &self.presence.miner;
-        if miner.accepted_at.elapsed() < self.presence.services.config.listen.handshake_timeout {
+        let miner = &self.guard.miner;
+        if miner.accepted_at.elapsed() < self.guard.services.config.listen.handshake_timeout {
             return OnTimeout::Wait;
         }
         let text = "closed: it did not authorize within listen.handshake_timeout";
-        say(&self.presence.services.reception, miner.address(), LogTopic::Quiet, &text);
+        self.guard.log(LogTopic::Idle, &text);
         OnTimeout::End
     }
 }
 
-impl Patient for FirstWordLimit<'_> {
-    fn time_to_wait(&mut self) -> Option<Duration> {
-        let limit = self.presence.services.config.listen.handshake_timeout;
-        let left = limit.saturating_sub(self.presence.miner.accepted_at.elapsed());
+impl TimedWatch for FirstWordLimit<'_> {
+    fn read_timeout(&mut self) -> Option<Duration> {
+        let limit = self.guard.services.config.listen.handshake_timeout;
+        let left = limit.saturating_sub(self.guard.miner.accepted_at.elapsed());
         Some(left.max(Duration::from_millis(1)))
     }
 }

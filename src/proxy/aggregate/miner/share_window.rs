@@ -1,15 +1,15 @@
-//! How many shares a miner found at its present difficulty, over the last hours. Constant size
+//! Counts the shares that a miner found at its present difficulty, over the last hours. Constant size
 //! whatever the rate.
 
 use std::time::{Duration, Instant};
 
-/// Parts of the window; the oldest part falls out at once.
+/// The parts of the window. The oldest part is dropped as a whole.
 const PARTS: usize = 32;
-/// A part lasts so many times the time that is wanted between two shares: a full window of a miner
-/// at its right difficulty has 384 shares.
-const PART: f64 = 12.0;
+/// The length of a part as a multiple of the wanted time between two shares: a full window of a miner at its
+/// right difficulty has 384 shares.
+const PART_TARGETS: f64 = 12.0;
 
-/// Into so many moments the wanted time between two shares is divided; see [`WindowSlice::moments`].
+/// The number of moments in the wanted time between two shares, see [`WindowSlice::moments`].
 const MOMENTS: f64 = 32.0;
 
 /// The shares of one difficulty. A share counts for the work of its own job, in shares of the
@@ -22,23 +22,23 @@ pub(crate) struct ShareWindow {
     /// The number of the newest part, counted from the beginning.
     newest: u64,
     counts: [f64; PARTS],
-    /// Moments in which there were any.
+    /// Moments with a share.
     busy: [u32; PARTS],
-    busiest: Option<u64>,
-    /// Seconds after the beginning: the latest time heard of, and the time of the latest share.
+    busiest_moment: Option<u64>,
+    /// Seconds after the beginning: the latest time seen, and the time of the latest share.
     latest: f64,
     latest_share: f64,
 }
 
-/// What happened from some time until now.
+/// The shares of a stretch of time until now.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct WindowSlice {
-    /// Shares.
+    /// The number of shares.
     pub count: f64,
     /// Moments with a share, and moments in all: kept shares that come at once are one.
     pub moments: (f64, f64),
     pub seconds: f64,
-    /// It begins where the window does.
+    /// Whether it begins where the window does.
     pub whole: bool,
 }
 
@@ -47,38 +47,38 @@ impl ShareWindow {
         ShareWindow {
             began: now,
             // Never zero: it is divided by.
-            part: PART * target.as_secs_f64().max(0.001),
+            part: PART_TARGETS * target.as_secs_f64().max(0.001),
             newest: 0,
             counts: [0.0; PARTS],
             busy: [0; PARTS],
-            busiest: None,
+            busiest_moment: None,
             latest: 0.0,
             latest_share: 0.0,
         }
     }
 
-    /// So many shares more.
+    /// Adds shares.
     pub fn add(&mut self, count: f64, now: Instant) {
-        self.turn(now);
-        self.counts[place(self.newest)] += count;
+        self.advance(now);
+        self.counts[index(self.newest)] += count;
         // The cast saturates, after more years than there are.
-        let moment = (self.latest * self.moments_a_second()) as u64;
-        if self.busiest.is_none_or(|busiest| moment > busiest) {
-            self.busiest = Some(moment);
-            self.busy[place(self.newest)] += 1;
+        let change_count = (self.latest * self.moments_a_second()) as u64;
+        if self.busiest_moment.is_none_or(|busiest_moment| change_count > busiest_moment) {
+            self.busiest_moment = Some(change_count);
+            self.busy[index(self.newest)] += 1;
         }
         self.latest_share = self.latest;
     }
 
-    /// Forgets what is too old. A time before the latest one is taken for that.
-    pub fn turn(&mut self, now: Instant) {
+    /// Drops what is too old. A time before the latest one counts as that one.
+    pub fn advance(&mut self, now: Instant) {
         self.latest = now.saturating_duration_since(self.began).as_secs_f64().max(self.latest);
         // The cast saturates, after more years than there are.
         let newest = (self.latest / self.part) as u64;
         for step in 0..(newest - self.newest).min(PARTS as u64) {
-            // What lies between was without shares.
-            self.counts[place(newest - step)] = 0.0;
-            self.busy[place(newest - step)] = 0;
+            // The parts in between had no shares.
+            self.counts[index(newest - step)] = 0.0;
+            self.busy[index(newest - step)] = 0;
         }
         self.newest = newest;
     }
@@ -88,25 +88,25 @@ impl ShareWindow {
         self.latest - self.latest_share
     }
 
-    /// All of the window.
+    /// The whole window.
     pub fn whole(&self) -> WindowSlice {
         let first = self.first();
-        let count = (first..=self.newest).map(|number| self.counts[place(number)]).sum();
-        let busy: u32 = (first..=self.newest).map(|number| self.busy[place(number)]).sum();
+        let count = (first..=self.newest).map(|number| self.counts[index(number)]).sum();
+        let busy: u32 = (first..=self.newest).map(|number| self.busy[index(number)]).sum();
         let seconds = self.since(first);
         WindowSlice { count, moments: self.moments(busy, seconds), seconds, whole: true }
     }
 
-    /// The stretches that begin with each part, the shortest first. Where one of its parts is so much
-    /// fuller than the others that this is no accident, the stretch comes without it: a burst of
-    /// shares that were kept somewhere is no hash rate.
-    pub fn stretches(&self) -> impl Iterator<Item = WindowSlice> {
+    /// The slices that begin with each part, the shortest first. If one of its parts is so much fuller than
+    /// the others that this is no accident, the slice comes without it: a burst of shares that were kept
+    /// somewhere is no hash rate.
+    pub fn slices(&self) -> impl Iterator<Item = WindowSlice> {
         let first = self.first();
         let (mut count, mut busy, mut fullest, mut fullest_seconds) = (0.0, 0, 0.0, 0.0);
         (first..=self.newest).rev().map(move |number| {
-            let here = self.counts[place(number)];
+            let here = self.counts[index(number)];
             count += here;
-            busy += self.busy[place(number)];
+            busy += self.busy[index(number)];
             if here > fullest {
                 fullest = here;
                 fullest_seconds = self.part.min(self.since(number));
@@ -126,7 +126,7 @@ impl ShareWindow {
     }
 
     fn moments_a_second(&self) -> f64 {
-        MOMENTS * PART / self.part
+        MOMENTS * PART_TARGETS / self.part
     }
 
     fn first(&self) -> u64 {
@@ -149,7 +149,7 @@ fn is_burst(part: f64, part_seconds: f64, all: f64, seconds: f64) -> bool {
     term(part, part_seconds / seconds) + term(rest, rest_seconds / seconds) > 12.0
 }
 
-fn place(number: u64) -> usize {
+fn index(number: u64) -> usize {
     usize::try_from(number % PARTS as u64).unwrap_or(0)
 }
 
@@ -169,10 +169,10 @@ mod tests {
         let whole = window.whole();
         assert!((372.0..=385.0).contains(&whole.count), "{whole:?}");
         assert!((whole.seconds / whole.count / 15.0 - 1.0).abs() < 0.01, "{whole:?}");
-        let stretches: Vec<_> = window.stretches().collect();
-        assert_eq!(stretches.len(), PARTS);
-        assert_eq!(stretches.last(), Some(&whole));
-        assert!(stretches.windows(2).all(|pair| pair[0].seconds < pair[1].seconds));
+        let slices: Vec<_> = window.slices().collect();
+        assert_eq!(slices.len(), PARTS);
+        assert_eq!(slices.last(), Some(&whole));
+        assert!(slices.windows(2).all(|pair| pair[0].seconds < pair[1].seconds));
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
         let began = Instant::now();
         let mut window = ShareWindow::new(TARGET, began);
         window.add(100.0, began);
-        window.turn(began + 384 * TARGET);
+        window.advance(began + 384 * TARGET);
         assert_eq!(window.whole().count, 0.0);
         assert_eq!(window.silence(), 384.0 * 15.0);
         window.add(1.0, began + Duration::from_secs(1_000_000_000));
@@ -195,13 +195,13 @@ mod tests {
         for share in 1..=48 {
             window.add(1.0, began + share * TARGET);
         }
-        let whole = window.stretches().last().unwrap();
+        let whole = window.slices().last().unwrap();
         assert!((36.0..=37.0).contains(&whole.count), "{whole:?}");
         // Ten times the rate for half the time is no single burst.
         for share in 0..480 {
             window.add(1.0, began + 48 * TARGET + share * TARGET / 10);
         }
-        let longest_of_new = window.stretches().nth(3).unwrap();
+        let longest_of_new = window.slices().nth(3).unwrap();
         assert!((300.0..=481.0).contains(&longest_of_new.count), "{longest_of_new:?}");
     }
 

@@ -1,4 +1,4 @@
-//! One miner's difficulty. Pure.
+//! The difficulty of one miner. Pure.
 //!
 //! **What is compared.** The shares since the difficulty was sent with those that would have come if
 //! it were right. Shares are found without memory, so their number is Poisson's: `exp(-G)` with
@@ -20,7 +20,7 @@
 //! - From any start to any right difficulty, both from 1e-4 to 1e6, at most three retargets lead to
 //!   ±20 %, where it stays for the rest of ten hours, in 99.6 of 100 runs; six do in the worst of 12,100.
 //!   This is without the steps in silence, at most five. With them it is three in 87 of 100 runs, and
-//!   eight in the worst: what is 10^10 times too high is told from 10^2 times only by trying.
+//!   eight in the worst: what is 10^10 times too high differs from 10^2 times only when it is tried.
 //! - A flood is raised every 256 shares, up to 4096-fold: two steps for 1 TH/s at 0.001.
 //!
 //! **What is not.** More than 256 kept shares at once are taken for a flood. A miner with twice its
@@ -32,64 +32,64 @@ use super::share_window::{ShareWindow, WindowSlice};
 use crate::config;
 use crate::stratum::Difficulty;
 
-/// `G` from which all shares of a difficulty are no accident: one in a thousand.
-const UNLIKELY: f64 = 7.0;
-/// The same for any stretch of them, because there are many to look at.
-const VERY_UNLIKELY: f64 = 12.0;
-/// So many shares know the rate to 6 %, which is within 20 % in 99.7 of 100 cases.
-const EXACT: f64 = 256.0;
-/// So many moments with a share know the rate well enough for a rough step, to a fifth; and it must be so
+/// The `G` from which all shares of a difficulty are no accident: one in a thousand.
+const MIN_CERTAINTY: f64 = 7.0;
+/// The same for any slice of them, because there are many to look at.
+const MIN_SLICE_CERTAINTY: f64 = 12.0;
+/// The shares that give the rate to 6 %, which is within 20 % in 99.7 of 100 cases.
+const EXACT_SHARES: f64 = 256.0;
+/// The moments with a share that give the rate to a fifth, which is enough for a rough step. It must be this
 /// far from right, which is then no accident in a million cases.
-const ROUGH: f64 = 24.0;
-const ROUGHLY_TWICE: f64 = 2.0;
-const MOST_UNLIKELY: f64 = 14.0;
-/// Of moments that have all a share nobody knows how many it were.
-const FULL: f64 = 0.8;
-/// Enough for a step down of less than a half, to 8 %; the window has not more for certain.
-const EXACT_DOWN: f64 = 160.0;
-/// Found shares for one expected, where a deviation is small.
-const SMALL: std::ops::Range<f64> = 0.6..1.6;
-/// A rate is never reckoned over less than this part of the target: a kept batch arrives in no time.
-const SHORTEST: f64 = 1.0 / 16.0;
-/// So many times the wanted rate cannot wait for the pool's next job.
-const FLOOD: f64 = 16.0;
+const ROUGH_MOMENTS: f64 = 24.0;
+const MIN_ROUGH_RATIO: f64 = 2.0;
+const MIN_ROUGH_CERTAINTY: f64 = 14.0;
+/// The share of moments with a share above which the rate can't be estimated from them.
+const MAX_BUSY: f64 = 0.8;
+/// The shares for a step down of less than a half, to 8 %. The window may not have more.
+const EXACT_SHARES_DOWN: f64 = 160.0;
+/// The ratio of found to expected shares at which a deviation is small.
+const SMALL_DEVIATION: std::ops::Range<f64> = 0.6..1.6;
+/// The shortest part of the target over which a rate is reckoned: a kept batch arrives in no time.
+const MIN_TARGET_PART: f64 = 1.0 / 16.0;
+/// The multiple of the wanted rate that cannot wait for the pool's next job.
+const FLOOD_RATE: f64 = 16.0;
 /// The first step in silence, and the further ones.
-const EASE: [f64; 2] = [16.0, 4096.0];
-/// Less is never right: fractions go down to here.
-const LEAST: f64 = 1e-6;
-/// A share is judged with others, so that a flood costs little.
-const JUDGED_TOGETHER: u32 = 16;
-/// A late share of a much higher difficulty counts for no more shares than this.
-const LATE: f64 = 2.0;
+const EASE_FACTORS: [f64; 2] = [16.0, 4096.0];
+/// The lowest difficulty: fractions go down to here.
+const MIN_DIFFICULTY: f64 = 1e-6;
+/// Shares are judged in batches, so that a flood costs little.
+const SHARE_BATCH: u32 = 16;
+/// Caps the shares that a late share of a much higher difficulty counts for.
+const MAX_LATE_SHARES: f64 = 2.0;
 
 /// Decides one miner's difficulty.
 #[derive(Debug, Clone)]
 pub struct VardiffState {
     settings: config::VardiffConfig,
     floor: f64,
-    /// What the pool asks; infinite until it is known.
+    /// The pool's difficulty. Infinite until it is known.
     cap: f64,
     sent: Difficulty,
-    /// What the miner would have without the cap.
+    /// The difficulty that the miner would have without the cap.
     right: f64,
-    /// What was last found; kept until it is sent.
-    judged: Option<Estimate>,
-    /// The present difficulty comes from silence, and there was no share of it yet.
+    /// The last estimate, kept until it is sent.
+    estimate: Option<Estimate>,
+    /// The present difficulty comes from silence, and there was no share at it yet.
     eased: bool,
-    /// The present difficulty is young, and an exact step is the next.
+    /// The present difficulty is young, and the next step is an exact one.
     young: bool,
-    /// It begins anew at a difficulty that was not sent yet: the shares so far say nothing of it.
+    /// It starts over at a difficulty that was not sent yet: the shares so far show nothing about it.
     awaits_start: bool,
     window: ShareWindow,
-    unjudged: u32,
+    unevaluated: u32,
     work: f64,
 }
 
-/// Another difficulty is wanted.
+/// A change of the difficulty.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Retarget {
     pub difficulty: Difficulty,
-    /// True: the miner must be sent a job at once. False: it is sent with the pool's next job.
+    /// Whether the miner must get a job at once. Otherwise it gets the difficulty with the pool's next job.
     pub urgent: bool,
 }
 
@@ -100,8 +100,8 @@ struct Estimate {
 }
 
 impl VardiffState {
-    /// The miner is sent `start`, put within the bounds, at `now`; see [`Vardiff::difficulty`]. It is
-    /// never given less than `floor`, unless the pool asks for less.
+    /// The state of a miner that gets `start`, put within the bounds, at `now`; see
+    /// [`VardiffState::difficulty`]. It never gets less than `floor`, unless the pool asks for less.
     pub fn new(
         settings: &config::VardiffConfig,
         floor: f64,
@@ -114,12 +114,12 @@ impl VardiffState {
             cap: f64::INFINITY,
             sent: start,
             right: start.value(),
-            judged: None,
+            estimate: None,
             eased: false,
             young: false,
             awaits_start: false,
             window: ShareWindow::new(settings.target, now),
-            unjudged: 0,
+            unevaluated: 0,
             work: 0.0,
         };
         if settings.enabled {
@@ -129,8 +129,8 @@ impl VardiffState {
         vardiff
     }
 
-    /// Other bounds, and another target, from the next judgement on.
-    pub fn change(&mut self, settings: &config::VardiffConfig) {
+    /// Sets other bounds and another target, from the next estimate on.
+    pub fn set_config(&mut self, settings: &config::VardiffConfig) {
         self.settings = settings.clone();
     }
 
@@ -139,50 +139,50 @@ impl VardiffState {
         self.sent
     }
 
-    /// A share was found, `worth` the difficulty that its job was sent with. Says only now and then
-    /// what [`Vardiff::tick`] would.
+    /// Counts a share, `worth` the difficulty that its job was sent with. Returns only now and then what
+    /// [`VardiffState::tick`] would.
     pub fn share(&mut self, worth: Difficulty, now: Instant) -> Option<Retarget> {
         let count = worth.value() / self.sent.value();
-        self.window.add(count.min(LATE), now);
+        self.window.add(count.min(MAX_LATE_SHARES), now);
         self.work += worth.value();
         // A late share of an easier job does not end the silence.
         self.eased &= count < 0.999;
-        self.unjudged += 1;
-        if self.unjudged < JUDGED_TOGETHER { None } else { self.tick(now) }
+        self.unevaluated += 1;
+        if self.unevaluated < SHARE_BATCH { None } else { self.tick(now) }
     }
 
-    /// The retarget that is wanted now. To be asked about once a second, and before each job of the
-    /// pool: a retarget stays wanted until it is sent, but not when the miner has fallen silent.
+    /// The retarget that is wanted now. Called once a second, and before each job of the pool. A retarget
+    /// stays wanted until it is sent, unless the miner falls silent.
     pub fn tick(&mut self, now: Instant) -> Option<Retarget> {
-        self.unjudged = 0;
-        self.window.turn(now);
-        // As many would have shown that it is not right.
-        self.young &= self.window.whole().count < EXACT;
-        self.judged = if self.settings.enabled && !self.awaits_start { self.judge() } else { None };
-        let difficulty = self.within(self.judged.map_or(self.right, |judged| judged.right));
+        self.unevaluated = 0;
+        self.window.advance(now);
+        // This many shares would have shown that it is not right.
+        self.young &= self.window.whole().count < EXACT_SHARES;
+        self.estimate = if self.settings.enabled && !self.awaits_start { self.estimate() } else { None };
+        let difficulty = self.within(self.estimate.map_or(self.right, |estimate| estimate.right));
         if difficulty == self.sent {
-            // A bound holds the difficulty; what the miner would have is known all the same.
-            if let Some(judged) = self.judged.take() {
-                self.settle(judged);
+            // A bound limits the difficulty. The miner's own one is known all the same.
+            if let Some(estimate) = self.estimate.take() {
+                self.settle(estimate);
             }
             return None;
         }
         let rate = self.window.whole();
-        let flood = rate.count > FLOOD * self.expected(rate.seconds, self.sent.value());
+        let flood = rate.count > FLOOD_RATE * self.expected(rate.seconds, self.sent.value());
         let urgent = self.sent.value() > self.cap || (difficulty > self.sent && flood);
         Some(Retarget { difficulty, urgent })
     }
 
-    /// The pool asks for `most`: no miner is given more. When this is more than before, the miner
-    /// gets up to what is right for it.
+    /// Sets the pool's difficulty, above which no miner gets. If this is more than before, the miner gets up
+    /// to its own one.
     pub fn cap(&mut self, most: Difficulty, now: Instant) -> Option<Retarget> {
         self.cap = most.value();
         self.tick(now)
     }
 
-    /// Begins anew at `start`, put within the bounds, as if nothing had been sent: it goes out as a retarget
-    /// with the next job. `false`, and nothing changes, if that is the difficulty which was sent.
-    pub fn begin_again(&mut self, floor: f64, start: Difficulty, now: Instant) -> bool {
+    /// Starts over at `start`, put within the bounds, as if nothing had been sent: it goes out as a retarget
+    /// with the next job. `false`, and nothing changes, if that is the difficulty that was sent.
+    pub fn restart(&mut self, floor: f64, start: Difficulty, now: Instant) -> bool {
         let fresh = VardiffState::new(&self.settings, floor, start, now);
         let fresh =
             VardiffState { cap: self.cap, sent: self.sent, work: self.work, awaits_start: true, ..fresh };
@@ -193,21 +193,21 @@ impl VardiffState {
         is_other
     }
 
-    /// From now on the miner may be given as little as `floor`. A floor never rises.
+    /// Lowers the floor. It never rises.
     pub fn lower_floor(&mut self, floor: f64) {
         self.floor = self.floor.min(floor);
     }
 
-    /// The retarget was sent, with a job. From here on this difficulty is judged by its own shares;
-    /// late ones of jobs before it count for their own work.
+    /// Notes that the retarget was sent, with a job. From here on this difficulty is judged by its own
+    /// shares; late ones of jobs before it count for their own work.
     pub fn sent(&mut self, difficulty: Difficulty, now: Instant) {
         self.awaits_start = false;
         if difficulty == self.sent {
             return;
         }
-        match self.judged.take() {
-            Some(judged) if self.within(judged.right) == difficulty => self.settle(judged),
-            // By the cap alone.
+        match self.estimate.take() {
+            Some(estimate) if self.within(estimate.right) == difficulty => self.settle(estimate),
+            // Changed by the cap alone.
             _ if self.within(self.right) == difficulty => {}
             _ => self.right = difficulty.value(),
         }
@@ -215,13 +215,13 @@ impl VardiffState {
         self.resume(now);
     }
 
-    /// The miner had no work until now: the time before says nothing of it.
+    /// Starts a new window, because the miner had no work until now: the time before shows nothing about it.
     pub fn resume(&mut self, now: Instant) {
         self.window = ShareWindow::new(self.settings.target, now);
-        self.unjudged = 0;
+        self.unevaluated = 0;
     }
 
-    /// How long there was no share at the present difficulty; as of the last call with a time.
+    /// The time without a share at the present difficulty, as of the last call with a time.
     pub fn silence(&self) -> Duration {
         Duration::try_from_secs_f64(self.window.silence()).unwrap_or_default()
     }
@@ -231,24 +231,24 @@ impl VardiffState {
         self.work
     }
 
-    fn settle(&mut self, judged: Estimate) {
-        self.right = judged.right;
-        self.eased = judged.silent;
+    fn settle(&mut self, estimate: Estimate) {
+        self.right = estimate.right;
+        self.eased = estimate.silent;
         self.young = true;
     }
 
-    /// What the shares say is right, where that is not what it was taken for.
-    fn judge(&self) -> Option<Estimate> {
+    /// The estimate from the shares, if they show that the difficulty is not right.
+    fn estimate(&self) -> Option<Estimate> {
         let silence =
             WindowSlice { count: 0.0, moments: (0.0, 0.0), seconds: self.window.silence(), whole: false };
         let (_, clearest) = self
             .window
-            .stretches()
+            .slices()
             .chain([silence])
-            .filter(|stretch| stretch.whole || stretch.seconds >= self.target() || stretch.count >= EXACT)
-            .map(|stretch| {
-                let bound = if stretch.whole { UNLIKELY } else { VERY_UNLIKELY };
-                (improbability(stretch.count, self.expected(stretch.seconds, self.right)) - bound, stretch)
+            .filter(|slice| slice.whole || slice.seconds >= self.target() || slice.count >= EXACT_SHARES)
+            .map(|slice| {
+                let bound = if slice.whole { MIN_CERTAINTY } else { MIN_SLICE_CERTAINTY };
+                (improbability(slice.count, self.expected(slice.seconds, self.right)) - bound, slice)
             })
             .max_by(|(one, _), (other, _)| one.total_cmp(other))
             .filter(|(clear, _)| *clear >= 0.0)?;
@@ -258,49 +258,50 @@ impl VardiffState {
         Some(Estimate { right, silent: clearest.count < 0.5 })
     }
 
-    /// What is about right by far too many shares, before there are enough to be exact. As the first step
-    /// only: the next are exact ones.
+    /// A rough estimate from far too many shares, before there are enough to be exact. It is used as the
+    /// first step only; the next are exact ones.
     fn roughly_right_by(
         &self,
         WindowSlice { moments: (busy, all), seconds, .. }: WindowSlice,
     ) -> Option<f64> {
-        if self.young || busy < ROUGH || busy > FULL * all {
+        if self.young || busy < ROUGH_MOMENTS || busy > MAX_BUSY * all {
             return None;
         }
-        // What the moments without a share say of the rate.
+        // The rate as the moments without a share show it.
         let count = -all * (1.0 - busy / all).ln();
         let expected = self.expected(seconds, self.right);
-        let is_clear = count > ROUGHLY_TWICE * expected && improbability(count, expected) >= MOST_UNLIKELY;
-        let silent = self.window.silence() * count > UNLIKELY * seconds;
+        let is_clear =
+            count > MIN_ROUGH_RATIO * expected && improbability(count, expected) >= MIN_ROUGH_CERTAINTY;
+        let silent = self.window.silence() * count > MIN_CERTAINTY * seconds;
         (is_clear && !silent).then(|| self.right * count / expected)
     }
 
-    /// What is right by an improbable stretch; `None` when a better answer is worth waiting for.
-    fn right_by(&self, stretch: WindowSlice) -> Option<f64> {
-        let WindowSlice { count, seconds, .. } = stretch;
+    /// The right difficulty from an improbable slice. `None` when a better estimate is worth waiting for.
+    fn right_by(&self, slice: WindowSlice) -> Option<f64> {
+        let WindowSlice { count, seconds, .. } = slice;
         let expected = self.expected(seconds, self.right);
         let ratio = count / expected;
-        // A small deviation is looked at so long until chance makes it large: three quarters of it, as a
-        // power, come nearer to the truth.
-        let found = self.right * if SMALL.contains(&ratio) { ratio.powf(0.75) } else { ratio };
+        // A small deviation is checked until chance makes it large: three quarters of it, as a power, come
+        // nearer to the truth.
+        let found = self.right * if SMALL_DEVIATION.contains(&ratio) { ratio.powf(0.75) } else { ratio };
         if count > expected {
             // Without time there is no rate, and a miner that has just fallen silent has another.
-            let silent = self.window.silence() * count > UNLIKELY * seconds;
-            return (count >= EXACT && seconds > 0.0 && !silent).then_some(found);
+            let silent = self.window.silence() * count > MIN_CERTAINTY * seconds;
+            return (count >= EXACT_SHARES && seconds > 0.0 && !silent).then_some(found);
         }
         if count < 0.5 {
-            return Some(self.right / EASE[usize::from(self.eased)]);
+            return Some(self.right / EASE_FACTORS[usize::from(self.eased)]);
         }
-        if count >= EXACT_DOWN {
+        if count >= EXACT_SHARES_DOWN {
             return Some(found);
         }
-        // The low end of what is likely: the next step is one up, which is exact.
+        // The low end of the likely range: the next step is one up, which is exact.
         (count < 0.5 * expected).then(|| found * count / (count + 2.0 * count.sqrt()))
     }
 
-    /// Shares of the present difficulty that a miner finds in `seconds` for which `right` is right.
+    /// The shares of the present difficulty that a miner finds in `seconds` for which `right` is right.
     fn expected(&self, seconds: f64, right: f64) -> f64 {
-        (seconds / self.target()).max(SHORTEST) * right / self.sent.value()
+        (seconds / self.target()).max(MIN_TARGET_PART) * right / self.sent.value()
     }
 
     fn target(&self) -> f64 {
@@ -308,10 +309,11 @@ impl VardiffState {
     }
 
     fn least(&self) -> f64 {
-        self.settings.min.max(self.floor).max(LEAST)
+        self.settings.min.max(self.floor).max(MIN_DIFFICULTY)
     }
 
-    /// What may be sent for `right`. The cap is above everything, then the settings, then the floor.
+    /// The difficulty that may be sent for `right`. The cap is above everything, then the settings, then the
+    /// floor.
     fn within(&self, right: f64) -> Difficulty {
         let value = if self.settings.enabled {
             // Miners that know no fractions read 14.2 as 14 (wire reference, section 2.7).
@@ -331,7 +333,7 @@ fn improbability(count: f64, expected: f64) -> f64 {
     if count > 0.0 { count * (count / expected).ln() - count + expected } else { expected }
 }
 
-/// To three digits, because people read it.
+/// Rounds to three digits, because people read it.
 fn rounded(value: f64) -> f64 {
     format!("{value:.2e}").parse().unwrap_or(value)
 }

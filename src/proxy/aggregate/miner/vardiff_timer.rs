@@ -1,4 +1,4 @@
-//! The thread that sees time pass for all miners: a difficulty that nobody reaches eases by itself.
+//! The thread that lets time pass for all miners: a difficulty that no share reaches eases by itself.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,8 +26,8 @@ pub(crate) fn start(services: &Arc<AggregateServices>, stop: &Stop) -> io::Resul
         while stop.sleep(SECOND).is_ok() {
             supervise::beat();
             each_alone(services.registry.all(), step, |miner| {
-                // It comes back, and begins anew.
-                log::error!("session {}: its difficulty can't be looked after; closed", miner.id());
+                // It reconnects, and starts over.
+                log::error!("session {} closed: adjusting its difficulty failed", miner.id());
                 miner.close();
             });
         }
@@ -37,16 +37,17 @@ pub(crate) fn start(services: &Arc<AggregateServices>, stop: &Stop) -> io::Resul
 }
 
 fn step(miner: &Arc<ConnectedMiner>) {
-    // Silence says nothing of a miner that has no work.
-    let has_pool = |link: &Arc<MinerGroup>| link.connection().is_some_and(|pool| !pool.is_over());
-    let Some(link) = miner.link().filter(has_pool) else { return };
-    let is_urgent = miner.desk().tick(Instant::now());
+    // Silence shows nothing about a miner that has no work.
+    let has_pool = |group: &Arc<MinerGroup>| group.connection().is_some_and(|pool| !pool.is_over());
+    let Some(group) = miner.group().filter(has_pool) else { return };
+    let is_urgent = miner.work().tick(Instant::now());
     if is_urgent {
-        link.again(miner);
+        group.resend_job(miner);
     }
 }
 
-/// A panic over one is not the others' end. What it leaves is behind locks that recover from poison.
+/// Calls `step` for each. A panic over one is not the others' end; what it leaves is behind locks that
+/// recover from poison.
 fn each_alone<T>(all: Vec<T>, step: impl Fn(&T), failed: impl Fn(&T)) {
     for one in &all {
         if catch_unwind(AssertUnwindSafe(|| step(one))).is_err() {
@@ -62,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_over_one_is_not_the_others_end() {
+    fn a_panic_over_one_miner_does_not_end_the_others() {
         let (seen, failed) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
         let step = |number: &i32| {
             assert_ne!(*number, 2, "on purpose");

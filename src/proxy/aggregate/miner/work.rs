@@ -1,5 +1,5 @@
-//! One miner's state: what it was given, at which difficulty, in which search space, and the answers that it
-//! waits for. One lock guards all of it.
+//! The state of one miner: its jobs and their difficulty, its search space, and the replies that it waits
+//! for. One lock guards all of it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,245 +13,239 @@ use crate::config;
 use crate::proxy::aggregate::difficulty_line;
 use crate::proxy::aggregate::group::prefixes::Prefix;
 use crate::proxy::aggregate::identity::WorkerName;
-use crate::proxy::aggregate::jobs::{MOST_BYTES, MinerJob, PoolJob, SpaceId};
+use crate::proxy::aggregate::jobs::{MAX_JOB_BYTES, MinerJob, PoolJob, SpaceId};
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, JobId, VersionMask};
 use crate::work::{BlockHash, RecentHashes};
 
-/// The most jobs a miner may still answer: half an hour of them at the fastest cadence seen (Braiins,
-/// 3 s; wire reference, section 2.9), and all since the last clean one elsewhere.
-const MOST_GIVEN: usize = 600;
+/// Caps the jobs that a miner may still send shares for: half an hour of them at the shortest interval seen
+/// (Braiins, 3 s; wire reference, section 2.9), and all since the last clean one elsewhere.
+const MAX_ASSIGNED_JOBS: usize = 600;
 
-/// Of those that were dead before the last clean one so many are kept, for the rare block on one.
-const KEPT_DEAD: usize = 16;
+/// Caps the jobs kept that were dead before the last clean one, for the rare block on one.
+const MAX_DEAD_JOBS: usize = 16;
 
-/// So long a miner may go on with what it had: a block takes 2 s to reach the slowest (wire reference,
-/// section 5.4, 35), and a NerdMiner finishes its queue (section 3.6).
-const GRACE: Duration = Duration::from_secs(5);
+/// The time that a miner may go on with its former jobs: a block takes 2 s to reach the slowest (wire
+/// reference, section 5.4, 35), and a NerdMiner finishes its queue (section 3.6).
+const STALE_GRACE: Duration = Duration::from_secs(5);
 
-/// After a move to another search space, shares for the former one may be on their way for so long.
-const SETTLING: Duration = Duration::from_secs(30);
+/// The time after a move to another search space in which shares for the former one may still arrive.
+const MOVE_GRACE: Duration = Duration::from_secs(30);
 
-/// The part of the pool's search space that is one miner's alone.
+/// The part of the pool's search space that belongs to one miner alone.
 #[derive(Debug, Clone)]
 pub(crate) struct ExtranonceLease {
-    pub(crate) epoch: SpaceId,
+    pub(crate) space_id: SpaceId,
     pub(crate) prefix: Arc<Prefix>,
     pub(crate) extranonce1: Arc<Extranonce1>,
     pub(crate) extranonce2_size: Extranonce2Size,
 }
 
-/// Where a miner names the difficulty it would like to begin with; the stronger one is greater.
+/// The origin of a miner's wish for a difficulty to begin with. The stronger one is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum WishSource {
-    /// `mining.suggest_difficulty` or `mining.suggest_target`: the firmware's word.
+    /// `mining.suggest_difficulty` or `mining.suggest_target`: set by the firmware.
     Suggested,
-    /// `d=512` in the password: a person's word.
+    /// `d=512` in the password: set by a person.
     Password,
 }
 
 /// A job as one miner has it.
 #[derive(Debug, Clone)]
 pub(crate) struct AssignedJob {
-    pub(crate) task: Arc<MinerJob>,
-    /// What was asked for with it.
+    pub(crate) miner_job: Arc<MinerJob>,
+    /// The miner's difficulty with this job.
     pub(crate) difficulty: Difficulty,
-    pub(crate) seat: ExtranonceLease,
-    /// What it could roll then.
+    pub(crate) lease: ExtranonceLease,
+    /// The version bits the miner was allowed to roll when it got this job.
     pub(crate) mask: Option<VersionMask>,
 }
 
 /// The state of one miner.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct MinerWork {
-    /// Answers that can't be sent yet.
-    pub(crate) answers: OrderedReplies,
+    /// Replies that can't be sent yet.
+    pub(crate) replies: OrderedReplies,
     settings: Arc<config::VardiffConfig>,
     pub(crate) user_agent: String,
-    /// The difficulty it would like to begin with, and where it said so.
+    /// The difficulty that it would like to begin with, and where it asked for that.
     wish: Option<(Difficulty, WishSource)>,
-    /// It is told of new extranonces.
+    /// It accepts new extranonces.
     pub(crate) wants_extranonce: bool,
-    /// The version bits that it can roll; `None` before it has asked.
+    /// The version bits that it can roll. `None` before it has sent `mining.configure`.
     pub(crate) asked_mask: Option<VersionMask>,
-    /// Those that it may roll.
+    /// The version bits that it may roll.
     pub(crate) mask: Option<VersionMask>,
-    /// Version bits that the pool lets anybody roll, as of the last look.
+    /// The version bits that the pool lets anyone roll, as of the last check.
     pub(crate) pool_mask: Option<VersionMask>,
-    /// When some were taken from it that it had been granted, or had rolled without asking.
+    /// When some bits were taken from it that it had been granted, or had rolled without asking.
     pub(crate) narrowed_at: Option<Instant>,
-    pub(crate) seat: Option<ExtranonceLease>,
-    /// When it was told of another search space than its first.
+    pub(crate) lease: Option<ExtranonceLease>,
+    /// When it moved to another search space than its first.
     pub(crate) moved_at: Option<Instant>,
-    /// It has been told its search space. Nothing is sent to it before.
+    /// Its subscribe was answered. Nothing else is sent to it before.
     pub(crate) is_subscribed: bool,
-    /// It was told once more, and may have forgotten the rest (wire reference, section 3.6).
+    /// It subscribed once more, and may have forgotten the rest (wire reference, section 3.6).
     starts_over: bool,
-    /// Who it has said it is.
+    /// The names that it has authorized.
     pub(crate) workers: Vec<WorkerName>,
-    /// It has said who it is, and was not refused.
+    /// It has authorized, and was not refused.
     pub(crate) is_authorized: bool,
-    /// How often the pool has refused it since that was looked at.
+    /// The pool's refusals of its names since the last check.
     pub(crate) refusals: u32,
-    given: VecDeque<AssignedJob>,
-    /// What these take, about. Miners have the same ones, so that it is hardly more for all of them.
-    given_bytes: usize,
+    assigned: VecDeque<AssignedJob>,
+    /// The memory of these, roughly. Miners share the same ones, so that it is hardly more for all of them.
+    assigned_bytes: usize,
     vardiff: Option<VardiffState>,
-    /// The last difficulty, of a miner that was here before.
+    /// The last difficulty of a miner that was connected before.
     remembered: Option<Difficulty>,
     hashes: RecentHashes,
     /// When its jobs until then died last.
     cleaned_at: Option<Instant>,
-    /// When it was last asked for more than before.
+    /// When its difficulty was last raised.
     raised_at: Option<Instant>,
 }
 
 impl MinerWork {
     pub(crate) fn new(settings: Arc<config::VardiffConfig>) -> MinerWork {
-        MinerWork {
-            answers: OrderedReplies::default(),
-            settings,
-            user_agent: String::new(),
-            wish: None,
-            wants_extranonce: false,
-            asked_mask: None,
-            mask: None,
-            pool_mask: None,
-            narrowed_at: None,
-            seat: None,
-            moved_at: None,
-            is_subscribed: false,
-            starts_over: false,
-            workers: Vec::new(),
-            is_authorized: false,
-            refusals: 0,
-            given: VecDeque::new(),
-            given_bytes: 0,
-            vardiff: None,
-            remembered: None,
-            hashes: RecentHashes::default(),
-            cleaned_at: None,
-            raised_at: None,
-        }
+        MinerWork { settings, ..MinerWork::default() }
     }
 
-    /// Other bounds, and another target.
-    pub(crate) fn change(&mut self, settings: Arc<config::VardiffConfig>) {
+    /// Sets other bounds, and another target.
+    pub(crate) fn set_config(&mut self, settings: Arc<config::VardiffConfig>) {
         if let Some(vardiff) = &mut self.vardiff {
-            vardiff.change(&settings);
+            vardiff.set_config(&settings);
         }
         self.settings = settings;
     }
 
-    /// Gives the job, at the right difficulty: what is to be sent, in one write. Nothing when the
-    /// miner is not ready, or has this job or a later one already. `most`: what the pool asks for now,
-    /// which is 1 before it has said anything (wire reference, section 3.6).
-    pub(crate) fn give(&mut self, task: &Arc<MinerJob>, most: Difficulty, now: Instant) -> Option<Arc<str>> {
-        let seat = self.seat.clone().filter(|seat| self.is_ready() && seat.epoch == task.job.epoch())?;
-        if self.has(task) {
+    /// Assigns the job, at the right difficulty, and returns the lines to send, in one write. `None` when the
+    /// miner is not ready, or has this job or a later one already. `most`: the pool's present difficulty,
+    /// which is 1 before the pool has set one (wire reference, section 3.6).
+    pub(crate) fn assign(
+        &mut self,
+        miner_job: &Arc<MinerJob>,
+        most: Difficulty,
+        now: Instant,
+    ) -> Option<Arc<str>> {
+        let lease = self
+            .lease
+            .clone()
+            .filter(|lease| self.is_ready() && lease.space_id == miner_job.pool_job.space_id())?;
+        if self.has(miner_job) {
             return None;
         }
-        let newest = self.given.back();
-        let is_first = newest.is_none_or(|newest| newest.seat.epoch != seat.epoch);
-        // Also when it is the clean one given again, which was faster here than the one itself.
-        let is_of_later = newest.is_some_and(|newest| newest.task.job.generation != task.job.generation);
+        let newest = self.assigned.back();
+        let is_first = newest.is_none_or(|newest| newest.lease.space_id != lease.space_id);
+        // Also when it is the clean job issued again, which was faster here than the first one.
+        let is_of_later = newest
+            .is_some_and(|newest| newest.miner_job.pool_job.generation != miner_job.pool_job.generation);
         let has_had_others = newest.is_some();
-        // Work on the former block is worth nothing, whatever the pool says (wire reference, section 3.7);
-        // its late shares are the pool's to judge.
-        let parent = &task.job.notify().prevhash;
-        let is_of_other_block = newest.is_some_and(|newest| newest.task.job.notify().prevhash != *parent);
-        let most = most.min(task.job.difficulty());
+        // Work on the former block is worthless, whatever the pool says (wire reference, section 3.7); the
+        // pool judges its late shares.
+        let parent = &miner_job.pool_job.notify().prevhash;
+        let is_of_other_block =
+            newest.is_some_and(|newest| newest.miner_job.pool_job.notify().prevhash != *parent);
+        let most = most.min(miner_job.pool_job.difficulty());
         let before = self.difficulty();
         if let Some(vardiff) = self.vardiff.as_mut().filter(|_| is_first) {
-            // What was not found without a pool says nothing of the miner.
+            // Shares that were not found without a pool show nothing about the miner.
             vardiff.resume(now);
         }
         let difficulty = self.settle(most, now);
         let begins = is_first | std::mem::take(&mut self.starts_over);
-        let is_the_end = task.clean || is_first || is_of_later || is_of_other_block;
+        let is_the_end = miner_job.clean || is_first || is_of_later || is_of_other_block;
         if is_the_end {
-            self.forget_dead(task);
+            self.forget_dead(miner_job);
             self.cleaned_at = has_had_others.then_some(now);
         }
         if is_first || is_of_later {
-            // Shares of the dead jobs are refused before anybody asks whether they are new.
+            // Shares of the dead jobs are rejected before they are checked for duplicates.
             self.hashes = RecentHashes::default();
         }
         if before.is_some_and(|before| before.value() < difficulty.value()) {
             self.raised_at = Some(now);
         }
-        let line = task.line(is_the_end || begins);
+        let line = miner_job.line(is_the_end || begins);
         let lines = if before != Some(difficulty) || begins {
             [difficulty_line(difficulty).as_str(), line].concat().into()
         } else {
             line.clone()
         };
-        self.given_bytes += task.bytes();
-        self.given.push_back(AssignedJob { task: task.clone(), difficulty, seat, mask: self.mask });
-        while self.given.len() > MOST_GIVEN || (self.given_bytes > MOST_BYTES && self.given.len() > 1) {
-            self.given_bytes -= self.given.pop_front().map_or(0, |given| given.task.bytes());
+        self.assigned_bytes += miner_job.bytes();
+        self.assigned.push_back(AssignedJob {
+            miner_job: miner_job.clone(),
+            difficulty,
+            lease,
+            mask: self.mask,
+        });
+        while self.assigned.len() > MAX_ASSIGNED_JOBS
+            || (self.assigned_bytes > MAX_JOB_BYTES && self.assigned.len() > 1)
+        {
+            self.assigned_bytes -= self.assigned.pop_front().map_or(0, |assigned| assigned.miner_job.bytes());
         }
         Some(lines)
     }
 
-    /// Whether it has this job, or a later one. Numbers of two connections say nothing about that.
-    pub(crate) fn has(&self, task: &MinerJob) -> bool {
-        self.given
-            .back()
-            .is_some_and(|newest| newest.seat.epoch == task.job.epoch() && newest.task.number >= task.number)
+    /// Whether it has this job, or a later one. Numbers of two connections can't be compared.
+    pub(crate) fn has(&self, miner_job: &MinerJob) -> bool {
+        self.assigned.back().is_some_and(|newest| {
+            newest.lease.space_id == miner_job.pool_job.space_id()
+                && newest.miner_job.number >= miner_job.number
+        })
     }
 
-    /// Whether shares that are refused in this way are what an honest miner sends at this time: stale
-    /// ones after a block, and low ones after its difficulty has risen.
+    /// Whether an honest miner sends shares of this kind at this time: stale ones after a block, and low ones
+    /// after its difficulty has risen.
     pub(crate) fn is_excused(&self, fault: RejectKind, now: Instant) -> bool {
         let since = match fault {
             RejectKind::Stale => self.cleaned_at,
-            RejectKind::Low => self.raised_at,
+            RejectKind::LowDifficulty => self.raised_at,
             RejectKind::Rolled | RejectKind::Other => None,
         };
-        since.is_some_and(|since| now.saturating_duration_since(since) < GRACE)
+        since.is_some_and(|since| now.saturating_duration_since(since) < STALE_GRACE)
     }
 
-    /// Its answer to subscribe is on its way. Everything else comes after that.
-    pub(crate) fn was_told_seat(&mut self) {
+    /// Notes that its answer to subscribe is on its way. Everything else comes after that.
+    pub(crate) fn note_subscribed(&mut self) {
         self.is_subscribed = true;
-        self.starts_over = !self.given.is_empty();
+        self.starts_over = !self.assigned.is_empty();
     }
 
-    /// Whether it has to be told its difficulty, and work, once more.
+    /// Whether it must get its difficulty, and work, once more.
     pub(crate) fn starts_over(&self) -> bool {
         self.starts_over
     }
 
-    /// Whether it can get work, and hear what the pool says.
+    /// Whether it can get work and the pool's messages.
     pub(crate) fn is_ready(&self) -> bool {
         self.is_subscribed && self.is_authorized
     }
 
-    /// Whether its search space can change: it is told, or was told of none yet.
+    /// Whether its search space can change: it accepts new extranonces, or has none yet.
     pub(crate) fn can_move(&self) -> bool {
         !self.is_subscribed || self.wants_extranonce
     }
 
-    /// Whether shares for jobs that it has no more are to be expected: after a move, and after jobs of
+    /// Whether shares for jobs that it no longer has are to be expected: after a move, and after jobs of
     /// other blocks in quick succession.
     pub(crate) fn may_be_late(&self, now: Instant) -> bool {
-        let has_moved = self.moved_at.is_some_and(|at| now.saturating_duration_since(at) < SETTLING);
+        let has_moved = self.moved_at.is_some_and(|at| now.saturating_duration_since(at) < MOVE_GRACE);
         has_moved || self.is_excused(RejectKind::Stale, now)
     }
 
     /// The job that a share names.
     pub(crate) fn find(&self, id: &JobId) -> Option<&AssignedJob> {
-        self.given.iter().rev().find(|given| given.task.id == *id)
+        self.assigned.iter().rev().find(|assigned| assigned.miner_job.id == *id)
     }
 
-    /// Whether it works at more than the pool asks for now, and must have a job at once.
+    /// Whether its difficulty is above the pool's present one, so that it must get a job at once.
     pub(crate) fn is_above(&self, most: Difficulty) -> bool {
         self.difficulty().is_some_and(|difficulty| difficulty.value() > most.value())
     }
 
-    /// What it was asked for last.
+    /// Its difficulty with its last job.
     pub(crate) fn difficulty(&self) -> Option<Difficulty> {
-        self.given.back().and(self.vardiff.as_ref()).map(VardiffState::difficulty)
+        self.assigned.back().and(self.vardiff.as_ref()).map(VardiffState::difficulty)
     }
 
     /// Whether this hash is new. It is remembered.
@@ -259,8 +253,8 @@ impl MinerWork {
         self.hashes.is_new(hash)
     }
 
-    /// A good share, of a job with this difficulty. `true`: it must have a job with another difficulty
-    /// at once.
+    /// Counts a good share of a job with this difficulty. `true` when it must get a job with another
+    /// difficulty at once.
     pub(crate) fn count(&mut self, worth: Difficulty, now: Instant) -> bool {
         self.vardiff
             .as_mut()
@@ -268,97 +262,98 @@ impl MinerWork {
             .is_some_and(|wanted| wanted.urgent)
     }
 
-    /// Time has passed. As [`MinerWork::count`].
+    /// Lets time pass. Returns as [`MinerWork::count`] does.
     pub(crate) fn tick(&mut self, now: Instant) -> bool {
-        let kind = self.kind();
-        let here = self.seat.as_ref().map(|seat| seat.epoch);
-        if self.given.back().map(|given| given.seat.epoch) != here {
+        let device_class = self.device_class();
+        let here = self.lease.as_ref().map(|lease| lease.space_id);
+        if self.assigned.back().map(|assigned| assigned.lease.space_id) != here {
             // It has no work.
             return false;
         }
         let Some(vardiff) = &mut self.vardiff else { return false };
-        if let Some(floor) = kind.lower_floor(vardiff.silence(), vardiff.work()) {
+        if let Some(floor) = device_class.lower_floor(vardiff.silence(), vardiff.work()) {
             vardiff.lower_floor(floor);
         }
         vardiff.tick(now).is_some_and(|wanted| wanted.urgent)
     }
 
-    /// The miner names the difficulty it would like to begin with. `true`: it is to have a job with another
-    /// difficulty at once.
+    /// Notes the difficulty that the miner would like to begin with. `true` when it is to get a job with
+    /// another difficulty at once.
     ///
-    /// The first wish counts, and one in the password more than a suggestion, which ESP-Miner sends of itself;
-    /// until the first share, because what follows is decided by shares. A NerdMiner repeats its wish every
-    /// 30 s to keep the connection alive, which means nothing (wire reference, section 2.8). Its first one is
-    /// the firmware's constant, so it does not change what it has begun with.
+    /// The first wish counts, and one in the password more than a suggestion, which ESP-Miner sends by
+    /// itself; and only until the first share, because shares decide what follows. A NerdMiner repeats its
+    /// wish every 30 s to keep the connection alive, which means nothing (wire reference, section 2.8). Its
+    /// first one is the firmware's constant, so it does not change the start.
     pub(crate) fn wish(&mut self, difficulty: Difficulty, source: WishSource, now: Instant) -> bool {
         if self.wish.is_some_and(|(_, before)| before >= source) {
             return false;
         }
         self.wish = Some((difficulty, source));
-        let kind = self.kind();
-        let (floor, start) = (kind.floor(Some(difficulty.value())), kind.start(Some(difficulty.value())));
-        let is_heeded = self.remembered.is_none() && kind != DeviceClass::Nerd;
+        let device_class = self.device_class();
+        let (floor, start) =
+            (device_class.floor(Some(difficulty.value())), device_class.start(Some(difficulty.value())));
+        let is_heeded = self.remembered.is_none() && device_class != DeviceClass::Nerd;
         self.vardiff
             .as_mut()
             .filter(|vardiff| is_heeded && vardiff.work() == 0.0)
-            .is_some_and(|vardiff| vardiff.begin_again(floor, start, now))
+            .is_some_and(|vardiff| vardiff.restart(floor, start, now))
     }
 
-    /// Where it begins when it is known from before.
+    /// Sets the difficulty to begin with, if the miner is known from before.
     pub(crate) fn recall(&mut self, difficulty: Option<Difficulty>) {
         self.remembered = difficulty;
     }
 
-    /// The difficulty that its shares have shown to be right.
+    /// The difficulty that its shares have proven.
     pub(crate) fn proven_difficulty(&self) -> Option<Difficulty> {
         self.vardiff.as_ref().filter(|vardiff| vardiff.work() > 0.0).map(VardiffState::difficulty)
     }
 
-    /// Nothing new, for a miner that must hear something: its difficulty once more, or a ping while there
-    /// is no job.
+    /// A line that says nothing new, for a miner that must get something: its difficulty once more, or a ping
+    /// while there is no job.
     pub(crate) fn reminder(&self) -> Option<String> {
         let ping = || "{\"id\":42,\"method\":\"mining.ping\",\"params\":[]}\n".to_owned();
         self.difficulty().map(difficulty_line).or_else(|| self.is_ready().then(ping))
     }
 
-    fn kind(&self) -> DeviceClass {
+    fn device_class(&self) -> DeviceClass {
         DeviceClass::of(&self.user_agent)
     }
 
-    /// The difficulty from now on.
+    /// Sets the difficulty from now on.
     fn settle(&mut self, most: Difficulty, now: Instant) -> Difficulty {
-        let (kind, suggested) = (self.kind(), self.wish.map(|(wish, _)| wish.value()));
+        let (device_class, suggested) = (self.device_class(), self.wish.map(|(wish, _)| wish.value()));
         let vardiff = self.vardiff.get_or_insert_with(|| {
-            let start = self.remembered.unwrap_or_else(|| kind.start(suggested));
-            let floor = kind.floor(suggested);
-            // It was found out before that it takes fractions.
-            let floor = if kind == DeviceClass::Unknown { floor.min(start.value()) } else { floor };
+            let start = self.remembered.unwrap_or_else(|| device_class.start(suggested));
+            let floor = device_class.floor(suggested);
+            // A former session showed that it takes fractions.
+            let floor = if device_class == DeviceClass::Unknown { floor.min(start.value()) } else { floor };
             VardiffState::new(&self.settings, floor, start, now)
         });
-        // A retarget goes out with whichever job comes first.
+        // A retarget goes out with the next job, whichever it is.
         let wanted = vardiff.cap(most, now).map(|retarget| retarget.difficulty);
         let next = wanted.unwrap_or_else(|| vardiff.difficulty()).min(most);
         vardiff.sent(next, now);
         next
     }
 
-    /// Of jobs that are dead for longer than just now only the last few are kept: a clean job need not
-    /// mean a new block, and a block is a block.
-    fn forget_dead(&mut self, task: &MinerJob) {
-        let life = |job: &PoolJob| (job.epoch(), job.generation);
-        let newest = self.given.back().map(|given| life(&given.task.job));
-        let is_recent = |given: &AssignedJob| {
-            let of_given = life(&given.task.job);
-            Some(of_given) == newest || of_given == life(&task.job)
+    /// Drops jobs that died before the last clean one, but for the last few: a clean job need not mean a new
+    /// block, and a block is a block.
+    fn forget_dead(&mut self, miner_job: &MinerJob) {
+        let life = |job: &PoolJob| (job.space_id(), job.generation);
+        let newest = self.assigned.back().map(|assigned| life(&assigned.miner_job.pool_job));
+        let is_recent = |assigned: &AssignedJob| {
+            let of_given = life(&assigned.miner_job.pool_job);
+            Some(of_given) == newest || of_given == life(&miner_job.pool_job)
         };
-        let dead = self.given.iter().filter(|given| !is_recent(given)).count();
-        let mut surplus = dead.saturating_sub(KEPT_DEAD);
-        self.given.retain(|given| {
-            let is_surplus = surplus > 0 && !is_recent(given);
+        let dead = self.assigned.iter().filter(|assigned| !is_recent(assigned)).count();
+        let mut surplus = dead.saturating_sub(MAX_DEAD_JOBS);
+        self.assigned.retain(|assigned| {
+            let is_surplus = surplus > 0 && !is_recent(assigned);
             surplus -= usize::from(is_surplus);
             !is_surplus
         });
-        self.given_bytes = self.given.iter().map(|given| given.task.bytes()).sum();
+        self.assigned_bytes = self.assigned.iter().map(|assigned| assigned.miner_job.bytes()).sum();
     }
 }
 

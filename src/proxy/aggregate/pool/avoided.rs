@@ -1,13 +1,13 @@
-//! Pools that know nobody of a link. They are left for a while, unless somebody comes whom they were not
-//! asked about.
+//! Pools that credit no miner of a group. They are avoided for a while, unless a miner joins whose name they
+//! have not refused.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::upstream::UpstreamId;
 
-/// A pool that knows nobody is not asked again for so long.
-const AVOIDED: Duration = Duration::from_secs(600);
+/// The time for which a pool that credits nobody is avoided.
+const AVOID_TIME: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Default)]
 pub(crate) struct AvoidedPools {
@@ -18,25 +18,25 @@ pub(crate) struct AvoidedPools {
 struct NameRefusals {
     upstream: UpstreamId,
     since: Instant,
-    /// Who was there, by the names that the pool was asked about.
+    /// The names at the pool that it had refused.
     names: BTreeSet<String>,
 }
 
 impl AvoidedPools {
-    /// The pool knows none of these.
+    /// Avoids a pool that has refused all these names.
     pub(crate) fn add(&mut self, upstream: UpstreamId, names: BTreeSet<String>, now: Instant) {
         self.pools.retain(|refusal| refusal.upstream != upstream);
         self.pools.push(NameRefusals { upstream, since: now, names });
     }
 
-    /// Those that are to be avoided now, with the miners who are here: `names` tells what a pool calls them.
+    /// The pools to avoid now, with the present miners: `names` gives their names at a pool.
     pub(crate) fn now(
         &mut self,
         names: impl Fn(UpstreamId) -> BTreeSet<String>,
         now: Instant,
     ) -> Vec<UpstreamId> {
         self.pools.retain(|refusal| {
-            now.saturating_duration_since(refusal.since) < AVOIDED
+            now.saturating_duration_since(refusal.since) < AVOID_TIME
                 && names(refusal.upstream).is_subset(&refusal.names)
         });
         self.pools.iter().map(|refusal| refusal.upstream).collect()
@@ -52,13 +52,13 @@ mod tests {
     }
 
     #[test]
-    fn a_newcomer_or_time_gives_a_pool_another_chance() {
+    fn a_new_name_or_time_gives_a_pool_another_chance() {
         let (mut avoided, now, pool) = (AvoidedPools::default(), Instant::now(), UpstreamId(0));
         avoided.add(pool, names(&["a", "b"]), now);
         assert_eq!(avoided.now(|_| names(&["a"]), now), [pool]);
         assert_eq!(avoided.now(|_| names(&[]), now), [pool]);
         assert_eq!(avoided.now(|_| names(&["a", "c"]), now), []);
         avoided.add(pool, names(&["a"]), now);
-        assert_eq!(avoided.now(|_| names(&["a"]), now + AVOIDED), []);
+        assert_eq!(avoided.now(|_| names(&["a"]), now + AVOID_TIME), []);
     }
 }

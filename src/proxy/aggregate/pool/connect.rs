@@ -1,74 +1,74 @@
-//! A new connection to a pool, until miners can be seated there.
+//! Connects to a pool, until miners can be moved there.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::connection::Connection;
-use super::reader::{ConnectionEnd, listen};
+use super::connection::SharedConnection;
+use super::reader::{ConnectionEnd, read};
 use crate::net::Stamp;
 use crate::proxy::aggregate::group::MinerGroup;
 use crate::tap::{Conversation, Direction, TapEvent};
 use crate::tap::{Tap, send_event};
-use crate::upstream::{PoolConnection as Dialled, PoolFailure, PoolStatus};
+use crate::upstream::{PoolConnection, PoolFailure, PoolStatus};
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::thread::{SERVICE_STACK, spawn};
 
-/// How often it is looked what is to be done when nothing has happened.
-const LOOK: Duration = Duration::from_millis(250);
+/// The longest time between two checks.
+const MAX_CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What a new connection is for.
+/// The purpose of a new connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ConnectReason<'a> {
-    /// Those of the link have no pool from then on: they are let go. `None`: they have one meanwhile.
+    /// When the group's miners are disconnected for want of a pool. `None`: they have one meanwhile.
     pub(crate) deadline: Option<Instant>,
-    /// There is another pool. Without one, a pool that knows nobody or has no work will do.
+    /// Whether there is another pool. Without one, a pool that credits nobody or has no work will do.
     pub(crate) has_choice: bool,
-    /// A connection to another pool, which it is to replace if it proves better.
-    pub(crate) instead_of: Option<&'a Connection>,
+    /// A connection to another pool, which this one replaces if it proves better.
+    pub(crate) instead_of: Option<&'a SharedConnection>,
     /// The connection that the miners have meanwhile, to whichever pool.
-    pub(crate) present: Option<&'a Connection>,
-    /// The pool is asked what may be rolled.
+    pub(crate) present: Option<&'a SharedConnection>,
+    /// Whether the pool gets `mining.configure`.
     pub(crate) configure: bool,
 }
 
-/// Why a connection is of no use.
+/// The reason that a connection can't be used.
 #[derive(Debug)]
 pub(crate) enum ConnectError {
     /// The pool has failed.
     Failed(PoolFailure),
-    /// It has hung up, before or after its first word.
-    Wordless,
+    /// It was closed before the pool's first line, or after it.
+    ClosedUnanswered,
     Closed,
-    /// It is there, and knows nobody of this link.
-    KnowsNobody,
-    /// It was taken out of rotation meanwhile.
+    /// The pool credits no miner of this group.
+    CreditsNobody,
+    /// The pool was taken out of rotation meanwhile.
     Blocked,
-    /// What it was to replace has ended, and it has not shown that it is any better.
-    Overtaken,
+    /// The connection that it was to replace has ended, and this one has not proven better.
+    Superseded,
 }
 
-/// Opens a connection, and waits until miners can be seated there.
+/// Connects, and waits until miners can be moved there.
 ///
 /// # Errors
-/// At the end of the program; the connection is ended then.
+/// Only at the end of the program; the connection is closed then.
 pub(crate) fn open(
-    link: &Arc<MinerGroup>,
-    dialled: Dialled,
-    purpose: ConnectReason<'_>,
+    group: &Arc<MinerGroup>,
+    dialled: PoolConnection,
+    reason: ConnectReason<'_>,
     stop: &Stop,
-) -> Result<Result<Arc<Connection>, ConnectError>, Stopped> {
-    let connection = begin(link, dialled, purpose.configure);
-    let opened = wait_until_usable(link, &connection, purpose, stop);
+) -> Result<Result<Arc<SharedConnection>, ConnectError>, Stopped> {
+    let connection = start_connection(group, dialled, reason.configure);
+    let opened = wait_until_usable(group, &connection, reason, stop);
     if !matches!(opened, Ok(Ok(()))) {
         connection.end();
     }
     Ok(opened?.map(|()| connection))
 }
 
-/// Says that the pool has failed because it gives no work, and leaves a probe the login to find out with.
-pub(crate) fn no_work(link: &MinerGroup, connection: &Connection) -> PoolFailure {
-    let services = link.services();
+/// The failure of a pool that gives no work. A probe gets the login to find out with.
+pub(crate) fn no_work(group: &MinerGroup, connection: &SharedConnection) -> PoolFailure {
+    let services = group.services();
     connection
         .login()
         .into_iter()
@@ -76,142 +76,147 @@ pub(crate) fn no_work(link: &MinerGroup, connection: &Connection) -> PoolFailure
     PoolFailure::NoWork(services.config.failover.first_job_timeout)
 }
 
-/// Asks the pool about everybody who is here.
-pub(crate) fn authorize_all(link: &MinerGroup, connection: &Connection) {
-    for worker in link.own_workers() {
-        link.authorize_on(connection, &worker);
+/// Authorizes the names of all miners of the group.
+pub(crate) fn authorize_all(group: &MinerGroup, connection: &SharedConnection) {
+    for worker in group.own_workers() {
+        group.authorize_on(connection, &worker);
     }
-    link.services().authorize_own(connection);
+    group.services().authorize_own(connection);
 }
 
-/// Whether nobody's work is worth anything on this connection.
-pub(crate) fn is_futile(link: &MinerGroup, connection: &Connection) -> bool {
-    // Where miners bring their own passwords, it is for them to bring the right ones.
-    let names_are_ours = link.services().config.aggregate.local_authorize;
+/// Whether no miner's work is credited on this connection.
+pub(crate) fn is_uncredited(group: &MinerGroup, connection: &SharedConnection) -> bool {
+    // Where miners bring their own passwords, they have to bring the right ones.
+    let names_are_ours = group.services().config.aggregate.local_authorize;
     connection.credits_nobody() || (names_are_ours && connection.refuses_everybody())
 }
 
-fn begin(link: &Arc<MinerGroup>, dialled: Dialled, configure: bool) -> Arc<Connection> {
-    let services = link.services();
+fn start_connection(
+    group: &Arc<MinerGroup>,
+    dialled: PoolConnection,
+    configure: bool,
+) -> Arc<SharedConnection> {
+    let services = group.services();
     let peer = dialled.stream.socket().peer_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
     let conversation = Arc::new(Conversation::with_pool(services.next_session(), peer, Stamp::now()));
     conversation.set_upstream(dialled.upstream.0);
     send_event(&services.to_analyzer, &conversation, TapEvent::Opened);
     let tap = Tap::new(services.to_analyzer.clone(), conversation.clone(), Direction::Up);
     let upstream = (dialled.upstream, services.upstreams.configured(dialled.upstream));
-    let connection = Arc::new(Connection::new(upstream, dialled.stream, conversation, tap, services.limits));
+    let connection =
+        Arc::new(SharedConnection::new(upstream, dialled.stream, conversation, tap, services.limits));
     log::info!(
-        "pool {} {}: connected, for link {}",
+        "pool {} {}: connected, for group {}",
         connection.upstream,
         services.upstreams.name(connection.upstream),
-        link.number
+        group.number
     );
-    start_threads(link, &connection);
+    start_threads(group, &connection);
     connection.open(configure);
     connection
 }
 
-fn start_threads(link: &Arc<MinerGroup>, connection: &Arc<Connection>) {
-    let name = format!("pool-{}", link.number);
-    let (sending, receiving, heard) = (connection.clone(), connection.clone(), link.clone());
-    let silence = link.services().config.failover.silence_timeout;
+fn start_threads(group: &Arc<MinerGroup>, connection: &Arc<SharedConnection>) {
+    let name = format!("pool-{}", group.number);
+    let (sending, receiving, reading_group) = (connection.clone(), connection.clone(), group.clone());
+    let silence = group.services().config.failover.silence_timeout;
     let threads = spawn(format!("{name}-out"), SERVICE_STACK, move || sending.run_outbox()).and_then(|_| {
         spawn(name, SERVICE_STACK, move || {
-            let _ended = ReaderEndGuard { link: &heard, connection: &receiving };
-            let end = listen(&heard, &receiving, silence);
-            note_end(&heard, &receiving, &end);
+            let _ended = ReaderEndGuard { group: &reading_group, connection: &receiving };
+            let end = read(&reading_group, &receiving, silence);
+            note_end(&reading_group, &receiving, &end);
             Ok::<(), Stopped>(())
         })
     });
     if let Err(error) = threads {
-        log::error!("no thread for the pool's connection: {}", describe(&error));
+        log::error!("can't start a thread for the connection to the pool: {}", describe(&error));
         connection.end();
     }
 }
 
-/// However the reading ends, also by a panic: what waits for the connection is told.
+/// Wakes those that wait for the connection when the reading ends, also by a panic.
 struct ReaderEndGuard<'a> {
-    link: &'a MinerGroup,
-    connection: &'a Connection,
+    group: &'a MinerGroup,
+    connection: &'a SharedConnection,
 }
 
 impl Drop for ReaderEndGuard<'_> {
     fn drop(&mut self) {
         self.connection.end();
-        send_event(&self.link.services().to_analyzer, &self.connection.conversation, TapEvent::Closed);
-        self.link.news();
+        send_event(&self.group.services().to_analyzer, &self.connection.conversation, TapEvent::Closed);
+        self.group.wake_waiters();
     }
 }
 
-/// A connection has ended: the pool's standing is looked after.
-fn note_end(link: &MinerGroup, connection: &Connection, end: &ConnectionEnd) {
-    let services = link.services();
+/// Records how a connection has ended.
+fn note_end(group: &MinerGroup, connection: &SharedConnection, end: &ConnectionEnd) {
+    let services = group.services();
     let (upstream, name) = (connection.upstream, services.upstreams.name(connection.upstream));
     match end {
         ConnectionEnd::Ended => {}
         ConnectionEnd::Closed => log::warn!("pool {upstream} {name}: it closed the connection"),
         ConnectionEnd::Failed(why) => log::warn!("pool {upstream} {name}: the connection was lost: {why}"),
-        // Before the end is seen: the next connection is to another pool.
+        // Marked before the end is seen: the next connection is to another pool.
         ConnectionEnd::Silent(time) => services.upstreams.mark_failed(upstream, PoolFailure::Silent(*time)),
     }
 }
 
 fn wait_until_usable(
-    link: &Arc<MinerGroup>,
-    connection: &Arc<Connection>,
-    purpose: ConnectReason<'_>,
+    group: &Arc<MinerGroup>,
+    connection: &Arc<SharedConnection>,
+    reason: ConnectReason<'_>,
     stop: &Stop,
 ) -> Result<Result<(), ConnectError>, Stopped> {
-    let services = link.services();
-    let ConnectReason { deadline, has_choice, instead_of, present, configure: _ } = purpose;
+    let services = group.services();
+    let ConnectReason { deadline, has_choice, instead_of, present, configure: _ } = reason;
     let (limit, job_limit) =
         (services.config.failover.answer_timeout, services.config.failover.first_job_timeout);
     let began = Instant::now();
-    // When it was asked about our names.
+    // When the names were authorized.
     let mut asked_at = None;
     loop {
-        let seen = link.moment();
+        let seen = group.change_count();
         stop.check()?;
         let (has_space, has_job, unusable) = {
-            let facts = connection.facts();
-            (facts.space.is_some(), facts.newest.is_some(), facts.unusable.clone())
+            let pool_state = connection.pool_state();
+            (pool_state.space.is_some(), pool_state.newest.is_some(), pool_state.unusable.clone())
         };
         if let Some(why) = unusable {
             log::error!("pool {}: {why}", connection.upstream);
-            link.note_unusable(connection.upstream, &why);
+            group.note_unusable(connection.upstream, &why);
             return Ok(Err(ConnectError::Failed(PoolFailure::Refused(why))));
         }
         if connection.is_over() {
             let has_spoken = connection.conversation.down.has_begun();
-            return Ok(Err(if has_spoken { ConnectError::Closed } else { ConnectError::Wordless }));
+            return Ok(Err(if has_spoken { ConnectError::Closed } else { ConnectError::ClosedUnanswered }));
         }
         if services.upstreams.standing(connection.upstream) == PoolStatus::Blocked {
             return Ok(Err(ConnectError::Blocked));
         }
         if has_space && asked_at.is_none() {
             asked_at = Some(Instant::now());
-            authorize_all(link, connection);
+            authorize_all(group, connection);
         }
-        if has_choice && is_futile(link, connection) {
-            return Ok(Err(ConnectError::KnowsNobody));
+        if has_choice && is_uncredited(group, connection) {
+            return Ok(Err(ConnectError::CreditsNobody));
         }
-        // With miners on their way from another pool it is worth waiting for a job to give them.
-        if has_space && (link.miners().is_empty() || (has_job && !connection.owes_verdicts())) {
+        // With miners on their way from another pool it is worth waiting for a job.
+        if has_space && (group.miners().is_empty() || (has_job && !connection.owes_verdicts())) {
             return Ok(Ok(()));
         }
-        if instead_of.is_some_and(Connection::is_spent) {
-            return Ok(Err(ConnectError::Overtaken));
+        if instead_of.is_some_and(SharedConnection::is_spent) {
+            return Ok(Err(ConnectError::Superseded));
         }
         let waited = asked_at.map_or(Duration::ZERO, |at| at.elapsed());
         if waited >= services.limits.first_job.min(job_limit) {
-            // Who has a pool is not brought to one without work.
+            // Miners that have a pool are not moved to one without work.
             let has_pool = present.is_some_and(|present| !present.is_spent());
             if !connection.owes_work() || !has_pool && waited < job_limit {
                 return Ok(Ok(()));
             }
             if waited >= job_limit {
                 let is_useless = has_pool || has_choice;
-                let failed = || Err(ConnectError::Failed(no_work(link, connection)));
+                let failed = || Err(ConnectError::Failed(no_work(group, connection)));
                 return Ok(if is_useless { failed() } else { Ok(()) });
             }
         }
@@ -220,12 +225,15 @@ fn wait_until_usable(
         }
         let now = Instant::now();
         if deadline.is_some_and(|deadline| now >= deadline) {
-            link.let_go("no pool could be reached");
+            group.disconnect_all("no pool could be reached");
         }
-        // Woken in time for whatever is due first.
+        // Wakes in time for whatever is due first.
         let job_due = asked_at.map(|at| at + services.limits.first_job.min(job_limit));
         let due = [Some(began + limit).filter(|_| !has_space), job_due, deadline].into_iter().flatten();
         let due = due.map(|at| at.saturating_duration_since(now)).filter(|time| !time.is_zero()).min();
-        link.wait(seen, due.unwrap_or(LOOK).min(LOOK) + Duration::from_millis(1));
+        group.wait_for_change(
+            seen,
+            due.unwrap_or(MAX_CHECK_INTERVAL).min(MAX_CHECK_INTERVAL) + Duration::from_millis(1),
+        );
     }
 }

@@ -1,102 +1,54 @@
-//! One connection to a pool: what it gave, what it was asked, what is sent to it. [`super::reader`]
-//! reads it.
+//! One connection to a pool: its state, its open requests, and the lines that are sent to it.
+//! [`super::reader`] reads it.
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::forwarded::Forwarded;
-use super::live_jobs::LiveJobs;
-use super::names::{NameStatus, PoolNames};
 use super::pending::{PendingRequest, PendingRequests, Requester};
+use super::state::PoolState;
 use crate::analyzer::{POOL_LOST, POOL_SILENT, TOO_MANY_PENDING};
 use crate::config::{self, Secret};
 use crate::net::{Stamp, Stream};
-use crate::proxy::aggregate::group::extranonce_space::Split;
 use crate::proxy::aggregate::identity::PoolName;
-use crate::proxy::aggregate::jobs::{MinerJob, SpaceId};
 use crate::proxy::aggregate::limits::Limits;
 use crate::proxy::aggregate::outbox::Outbox;
+use crate::proxy::{ListenerContext, LogTopic};
 use crate::stratum::{
-    Difficulty, Extranonce1, Extranonce2Size, Login, RefusalCode, StratumError, VersionMask, accept_line,
-    configure_line, refuse_line, request_line, subscribe_line,
+    Difficulty, Login, RefusalCode, StratumError, accept_line, configure_line, refuse_line, request_line,
+    subscribe_line,
 };
 use crate::tap::Conversation;
 use crate::tap::Tap;
 use crate::upstream::UpstreamId;
 use crate::work::BlockHash;
 
-/// So many refusals of every name in a row, without an accepted share: the pool takes work and credits
-/// nobody (wire reference, section 5.3, 26).
-const UNAUTHORIZED: u32 = 10;
-
-/// The fewest version bits that are worth rolling, as the configure says.
-const LEAST_ROLLED_BITS: u32 = 2;
+/// The fewest version bits that are worth rolling, as sent in `mining.configure`.
+const MIN_ROLLED_BITS: u32 = 2;
 
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct SharedConnection {
     pub(crate) upstream: UpstreamId,
-    /// Who we are there, among others.
+    /// The pool's configuration, among it the user that it knows us by.
     pub(crate) configured: Arc<config::UpstreamConfig>,
     pub(crate) stream: Arc<Stream>,
     pub(crate) conversation: Arc<Conversation>,
     outbox: Outbox,
     pending: Mutex<PendingRequests>,
-    /// Told when the pool owes less.
+    /// Notified when the pool owes fewer answers.
     answered: Condvar,
     forwarded: Mutex<Forwarded>,
-    facts: Mutex<PoolState>,
-    /// The bits of the difficulty that the pool asks for now.
+    pool_state: Mutex<PoolState>,
+    /// The bits of the pool's present difficulty.
     difficulty: AtomicU64,
-    /// How often the pool has declared earlier jobs dead.
+    /// The number of times that the pool has cleaned its jobs.
     generation: AtomicU64,
     is_over: AtomicBool,
 }
 
-/// What the pool has said of itself.
-#[derive(Debug, Default)]
-pub(crate) struct PoolState {
-    pub(crate) space: Option<ExtranonceSpace>,
-    /// From a `mining.set_extranonce`: holds from the next job on (wire reference, section 2.6).
-    pub(crate) next_space: Option<(Extranonce1, Extranonce2Size)>,
-    /// A job that came before the search space was known.
-    pub(crate) early_job: Option<Box<[u8]>>,
-    /// Why its extranonce2 can't be shared, or its subscribe answer can't be read.
-    pub(crate) unusable: Option<String>,
-    pub(crate) mask: Option<VersionMask>,
-    /// It has answered the configure, or said what may be rolled in another way.
-    pub(crate) knows_mask: bool,
-    pub(crate) newest: Option<Arc<MinerJob>>,
-    pub(crate) live: LiveJobs,
-    /// Since when a job can't be read that may have ended those before it.
-    pub(crate) unread_since: Option<Instant>,
-    /// When the pool wants to be connected to again, and at which port if not at the configured one.
-    pub(crate) redirection: Option<(Instant, Option<u16>)>,
-    pub(crate) names: PoolNames,
-    /// Refusals for an unknown worker since the last accepted share.
-    pub(crate) unauthorized: u32,
-}
-
-/// The search space that the pool gave, divided.
-#[derive(Debug, Clone)]
-pub(crate) struct ExtranonceSpace {
-    pub(crate) epoch: SpaceId,
-    pub(crate) extranonce1: Extranonce1,
-    pub(crate) split: Split,
-}
-
-/// What a pool has said about the name and the version bits of a share.
-#[derive(Debug)]
-pub(crate) struct AtPool {
-    /// The name that a share goes out under.
-    pub(crate) name: PoolName,
-    /// The pool's words, where it does not know who has found the share: nobody is credited.
-    pub(crate) refusal: Option<StratumError>,
-    /// The version bits that miners may roll; `None` while the pool has not said.
-    pub(crate) mask: Option<Option<VersionMask>>,
-}
-
-/// Why a share could not be passed on.
+/// The reason that a share could not be forwarded.
 #[derive(Debug)]
 pub(crate) enum SubmitError {
     /// The connection is over.
@@ -105,17 +57,17 @@ pub(crate) enum SubmitError {
     Full(Requester),
 }
 
-impl Connection {
+impl SharedConnection {
     pub(crate) fn new(
         (upstream, configured): (UpstreamId, Arc<config::UpstreamConfig>),
         stream: Arc<Stream>,
         conversation: Arc<Conversation>,
         tap: Tap,
         limits: Limits,
-    ) -> Connection {
+    ) -> SharedConnection {
         let outbox = Outbox::new(tap, limits.of_pool());
         outbox.open(stream.clone());
-        Connection {
+        SharedConnection {
             upstream,
             configured,
             stream,
@@ -124,14 +76,14 @@ impl Connection {
             pending: Mutex::default(),
             answered: Condvar::new(),
             forwarded: Mutex::default(),
-            facts: Mutex::default(),
+            pool_state: Mutex::default(),
             difficulty: AtomicU64::new(Difficulty::ONE.value().to_bits()),
             generation: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
         }
     }
 
-    /// The body of the thread that sends what waits.
+    /// Runs the thread that sends what waits.
     ///
     /// # Errors
     /// The socket's.
@@ -142,158 +94,149 @@ impl Connection {
         result
     }
 
-    /// Why nothing more could be sent, if that ended the connection.
+    /// The reason that nothing more could be sent, if that ended the connection.
     pub(crate) fn send_failure(&self) -> Option<String> {
         self.outbox.failure()
     }
 
-    /// Asks what may be rolled, if it is to, and for a search space.
+    /// Sends `mining.configure`, if asked to, and `mining.subscribe`.
     pub(crate) fn open(&self, configure: bool) {
         if configure {
-            self.ask(PendingRequest::Configure, |id| configure_line(id, Some(LEAST_ROLLED_BITS)));
+            self.ask(PendingRequest::Configure, |id| configure_line(id, Some(MIN_ROLLED_BITS)));
         } else {
-            self.facts().knows_mask = true;
+            self.pool_state().knows_mask = true;
         }
         let agent = concat!("sluice/", env!("CARGO_PKG_VERSION"));
         self.ask(PendingRequest::Subscribe, |id| subscribe_line(id, agent));
     }
 
-    /// Asks whether the pool knows this name, unless it was asked within `again`.
+    /// Authorizes a name, unless that was done within `again`.
     pub(crate) fn authorize(&self, name: &PoolName, password: &str, again: Duration) {
-        if self.facts().names.ask(name, again, Instant::now()) {
-            let asked = PendingRequest::Authorize { name: name.clone(), password: None, asker: None };
+        if self.pool_state().names.ask(name, again, Instant::now()) {
+            let request = PendingRequest::Authorize { name: name.clone(), password: None, requester: None };
             let login = Login::new(name.0.as_str(), password);
-            self.ask(asked, |id| login.authorize_line(id));
+            self.ask(request, |id| login.authorize_line(id));
         }
     }
 
-    /// Asks for a miner that waits for the verdict.
+    /// Authorizes the name of a miner that waits for the verdict.
     ///
     /// # Errors
-    /// Gives the asker back, who must be answered otherwise.
+    /// Gives the requester back, which must be answered in another way.
     pub(crate) fn authorize_for(
         &self,
         name: &PoolName,
         password: Option<Secret>,
-        asker: Requester,
+        requester: Requester,
     ) -> Result<(), Requester> {
-        self.facts().names.note(name, Instant::now());
+        self.pool_state().names.note(name, Instant::now());
         let login = Login::new(name.0.as_str(), password.as_ref().map_or("", Secret::expose));
-        let asked = PendingRequest::Authorize { name: name.clone(), password, asker: Some(asker) };
-        match self.ask(asked, |id| login.authorize_line(id)) {
-            Some(PendingRequest::Authorize { asker: Some(asker), .. }) => Err(asker),
+        let request = PendingRequest::Authorize { name: name.clone(), password, requester: Some(requester) };
+        match self.ask(request, |id| login.authorize_line(id)) {
+            Some(PendingRequest::Authorize { requester: Some(requester), .. }) => Err(requester),
             _ => Ok(()),
         }
     }
 
-    /// The pool's words, where it does not know this name, for the miner.
-    pub(crate) fn refusal_of(&self, name: &PoolName) -> Option<StratumError> {
-        self.facts().refusal_of(name)
-    }
-
-    /// All that a share of this name needs to know of the pool.
-    pub(crate) fn at_pool(&self, name: PoolName) -> AtPool {
-        let facts = self.facts();
-        AtPool {
-            refusal: facts.refusal_of(&name),
-            mask: facts.knows_mask.then_some(facts.mask),
-            name: facts.names.voice(&name).clone(),
-        }
-    }
-
-    /// Notes that this share is about to be sent. `false`: it was already.
+    /// Notes that this share is about to be sent. `false` if it was sent before.
     pub(crate) fn note_forwarded(&self, hash: BlockHash) -> bool {
         self.forwarded().note(hash)
     }
 
     /// Whether all shares are refused because of their names.
     pub(crate) fn credits_nobody(&self) -> bool {
-        self.facts().credits_nobody()
+        self.pool_state().credits_nobody()
     }
 
-    /// Why nobody is credited here, in words.
+    /// The reason that no one is credited here, for people.
     pub(crate) fn refusal(&self) -> String {
-        let facts = self.facts();
-        let of_name = facts
+        let pool_state = self.pool_state();
+        let of_name = pool_state
             .names
             .first_refusal()
             .map(|(name, refusal)| format!("it refuses {name}: {}", refusal.reason));
         of_name.unwrap_or_else(|| "it credits nobody".to_owned())
     }
 
-    /// Whether every name that it was asked about was refused.
+    /// Whether every name that was authorized was refused.
     pub(crate) fn refuses_everybody(&self) -> bool {
-        self.facts().names.are_all_refused()
+        self.pool_state().names.are_all_refused()
     }
 
-    /// Whether it knows who mines, or may, and has given no job. Whom it refuses it owes none.
+    /// Whether it has accepted a miner, or may, and has given no job. It owes none to miners that it refuses.
     pub(crate) fn owes_work(&self) -> bool {
-        let facts = self.facts();
-        facts.newest.is_none() && facts.names.is_any_welcome()
+        let pool_state = self.pool_state();
+        pool_state.newest.is_none() && pool_state.names.has_unrefused()
     }
 
     /// Whether it has given a job.
     pub(crate) fn has_work(&self) -> bool {
-        self.facts().newest.is_some()
+        self.pool_state().newest.is_some()
     }
 
     /// A login that the pool has accepted here.
     pub(crate) fn login(&self) -> Option<Login> {
-        let facts = self.facts();
-        let (name, password) = facts.names.accepted()?;
+        let pool_state = self.pool_state();
+        let (name, password) = pool_state.names.accepted()?;
         Some(Login::new(name.0.clone(), password.unwrap_or(&self.configured.password).expose()))
     }
 
-    /// Whether nothing more is to be expected of it: it is over, or is about to be left.
+    /// Whether nothing more is to be expected of it: it has ended, or is about to be left.
     pub(crate) fn is_spent(&self) -> bool {
-        self.is_over() || self.facts().unusable.is_some()
+        self.is_over() || self.pool_state().unusable.is_some()
     }
 
-    /// Whether it has still to say what it thinks of every name.
+    /// Whether it has not answered any authorize yet.
     pub(crate) fn owes_verdicts(&self) -> bool {
-        self.facts().names.are_all_open()
+        self.pool_state().names.are_all_pending()
     }
 
-    /// Whether this share was sent already.
+    /// Whether this share was sent before.
     pub(crate) fn was_forwarded(&self, hash: &BlockHash) -> bool {
         self.forwarded().knows(hash)
     }
 
-    /// It was not sent after all.
+    /// Takes back that a share was sent.
     pub(crate) fn forget_forwarded(&self, hash: &BlockHash) {
         self.forwarded().forget(hash);
     }
 
-    /// Passes a share on. `params` are those of `mining.submit`. Where the pool owes very many answers it
-    /// waits until `deadline`.
+    /// Forwards a share. `params` are those of `mining.submit`. Waits until `deadline` if the pool owes very
+    /// many answers.
     ///
     /// # Errors
-    /// Gives the asker back, who must be answered otherwise.
+    /// Gives the requester back, which must be answered in another way.
     pub(crate) fn submit(
         &self,
-        asker: Requester,
+        requester: Requester,
         params: &serde_json::Value,
         since: Stamp,
         deadline: Instant,
     ) -> Result<(), SubmitError> {
         if self.is_over() {
-            return Err(SubmitError::Over(asker));
+            return Err(SubmitError::Over(requester));
         }
-        let asked = PendingRequest::Submit { asker };
-        let id = match self.pending_with_room(deadline).ask(asked, Instant::now()) {
+        let request = PendingRequest::Submit { requester };
+        let id = match self.pending_with_room(deadline).ask(request, Instant::now()) {
             Ok(id) => id,
-            Err(PendingRequest::Submit { asker }) => return Err(SubmitError::Full(asker)),
-            // Nothing else was put in.
+            Err(PendingRequest::Submit { requester }) => return Err(SubmitError::Full(requester)),
+            // No other request was put in.
             Err(_) => return Ok(()),
         };
         if self.outbox.send(request_line(id, "mining.submit", params), since) {
             return Ok(());
         }
-        // Who ends the connection answers what waits; if that was before this was noted, it is done here.
+        // The thread that ends the connection answers what waits. If that was before this request was noted,
+        // it is done here.
         match self.pending().answered(id) {
-            Some((PendingRequest::Submit { asker }, _)) => Err(SubmitError::Over(asker)),
+            Some((PendingRequest::Submit { requester }, _)) => Err(SubmitError::Over(requester)),
             _ => Ok(()),
         }
+    }
+
+    /// Logs a line about the pool.
+    pub(crate) fn log(&self, listener_context: &ListenerContext, text: &dyn Display) {
+        listener_context.log_peer(self.conversation.miner(), LogTopic::Pool, text);
     }
 
     /// Answers a request of the pool's.
@@ -301,18 +244,18 @@ impl Connection {
         self.outbox.send(line, Stamp::now());
     }
 
-    /// What was asked under this id, and when.
+    /// Takes the open request of this id, and when it was sent.
     pub(crate) fn answered(&self, id: u64) -> Option<(PendingRequest, Instant)> {
         let answered = self.pending().answered(id);
         self.answered.notify_one();
         answered
     }
 
-    /// Answers all that has waited for the pool for too long: shares for `share`; verdicts on names, once
-    /// there was one, for `verdict`.
+    /// Gives up requests that have waited too long for the pool: shares after `share`, and authorizes, once
+    /// one was accepted, after `verdict`.
     pub(crate) fn expire(&self, share: Duration, verdict: Duration) {
         let now = Instant::now();
-        let verdict = if self.facts().names.has_voice() { verdict } else { share };
+        let verdict = if self.pool_state().names.has_accepted() { verdict } else { share };
         let (late, owes_verdict) = {
             let mut pending = self.pending();
             let owes_verdict = pending.owes_verdict(verdict, now);
@@ -320,17 +263,17 @@ impl Connection {
         };
         self.answered.notify_all();
         let (names, late): (Vec<_>, Vec<_>) =
-            late.into_iter().partition(|asked| matches!(asked, PendingRequest::Authorize { .. }));
-        if owes_verdict && self.facts().names.is_ignored() {
-            // Whoever waits for a verdict is credited as the first was.
-            names.into_iter().for_each(welcome);
+            late.into_iter().partition(|request| matches!(request, PendingRequest::Authorize { .. }));
+        if owes_verdict && self.pool_state().names.note_unanswered() {
+            // Miners that wait for a verdict are credited as the first one was.
+            names.into_iter().for_each(accept_unjudged);
         } else {
             give_up(names, &StratumError::new(RefusalCode::Other, POOL_SILENT));
         }
         give_up(late, &StratumError::new(RefusalCode::Other, POOL_SILENT));
     }
 
-    /// The connection is over; all that waits for it is answered.
+    /// Ends the connection, and answers all that waits for it.
     pub(crate) fn end(&self) {
         self.is_over.store(true, Ordering::Release);
         self.outbox.close();
@@ -356,27 +299,27 @@ impl Connection {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// All jobs until now are dead.
+    /// Notes that all jobs until now are dead.
     pub(crate) fn next_generation(&self) -> u64 {
-        self.forwarded().turn();
+        self.forwarded().rotate();
         self.generation.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    pub(crate) fn facts(&self) -> MutexGuard<'_, PoolState> {
-        // Each fact is whole in itself.
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn pool_state(&self) -> MutexGuard<'_, PoolState> {
+        // Each change is complete in itself.
+        self.pool_state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `None` when it was sent; else what was asked, as nobody will answer.
-    fn ask(&self, asked: PendingRequest, line: impl FnOnce(u64) -> String) -> Option<PendingRequest> {
-        let id = match self.pending().ask(asked, Instant::now()) {
+    /// Sends a request. `None` when it was sent; else the request, which will not be answered.
+    fn ask(&self, request: PendingRequest, line: impl FnOnce(u64) -> String) -> Option<PendingRequest> {
+        let id = match self.pending().ask(request, Instant::now()) {
             Ok(id) => id,
-            Err(asked) => return Some(asked),
+            Err(request) => return Some(request),
         };
         if self.outbox.send(line(id), Stamp::now()) {
             return None;
         }
-        self.pending().answered(id).map(|(asked, _)| asked)
+        self.pending().answered(id).map(|(request, _)| request)
     }
 
     fn pending_with_room(&self, deadline: Instant) -> MutexGuard<'_, PendingRequests> {
@@ -400,81 +343,53 @@ impl Connection {
     }
 }
 
-impl ExtranonceSpace {
-    /// Whether it is what the pool gave with these.
-    pub(crate) fn is(&self, extranonce1: &Extranonce1, size: Extranonce2Size) -> bool {
-        let bytes = self.split.prefix_width() + self.split.miner_size().bytes();
-        self.extranonce1 == *extranonce1 && bytes == size.bytes()
-    }
-}
-
 impl SubmitError {
-    /// The miner's request, and what it is answered.
+    /// The miner's request, and the error that answers it.
     pub(crate) fn into_refusal(self) -> (Requester, StratumError) {
         match self {
-            SubmitError::Over(asker) => {
+            SubmitError::Over(requester) => {
                 let words = "Stale share: its connection to the pool is gone";
-                (asker, StratumError::new(RefusalCode::JobNotFound, words))
+                (requester, StratumError::new(RefusalCode::JobNotFound, words))
             }
-            SubmitError::Full(asker) => (asker, StratumError::new(RefusalCode::Other, TOO_MANY_PENDING)),
+            SubmitError::Full(requester) => {
+                (requester, StratumError::new(RefusalCode::Other, TOO_MANY_PENDING))
+            }
         }
     }
 }
 
-impl PoolState {
-    pub(crate) fn credits_nobody(&self) -> bool {
-        self.unauthorized >= UNAUTHORIZED
-    }
-
-    fn refusal_of(&self, name: &PoolName) -> Option<StratumError> {
-        match self.names.standing(name)? {
-            NameStatus::Refused(refusal) => {
-                Some(StratumError::new(RefusalCode::Unauthorized, refusal.reason.clone()))
-            }
-            NameStatus::Asked | NameStatus::Accepted => None,
-        }
-    }
-
-    /// Takes the search space that the pool gives.
-    pub(crate) fn divide(&mut self, epoch: SpaceId, extranonce1: Extranonce1, size: Extranonce2Size) {
-        match Split::of_space(&extranonce1, size) {
-            Ok(split) => self.space = Some(ExtranonceSpace { epoch, extranonce1, split }),
-            Err(error) => self.unusable = Some(error.to_string()),
-        }
-    }
-}
-
-/// Answers those who would wait for ever.
+/// Answers requests that the pool will not answer.
 pub(crate) fn give_up(open: Vec<PendingRequest>, refusal: &StratumError) {
-    for asked in open {
-        let is_authorize = matches!(asked, PendingRequest::Authorize { .. });
-        let (PendingRequest::Submit { asker } | PendingRequest::Authorize { asker: Some(asker), .. }) = asked
+    for request in open {
+        let is_authorize = matches!(request, PendingRequest::Authorize { .. });
+        let (PendingRequest::Submit { requester }
+        | PendingRequest::Authorize { requester: Some(requester), .. }) = request
         else {
             continue;
         };
-        tell(&asker, refuse_line(&asker.id, refusal, Default::default()), Stamp::now());
+        complete_reply(&requester, refuse_line(&requester.id, refusal, Default::default()), Stamp::now());
         if is_authorize {
-            // It is not to believe that it is unknown: it asks again when it comes again.
-            asker.miner.upgrade().iter().for_each(|miner| miner.dismiss());
+            // The miner must not take its name for unknown: it authorizes again after a reconnect.
+            requester.miner.upgrade().iter().for_each(|miner| miner.disconnect());
         }
     }
 }
 
-/// Lets a miner in whose name the pool has no opinion of.
-fn welcome(asked: PendingRequest) {
-    let PendingRequest::Authorize { asker: Some(asker), .. } = asked else { return };
-    tell(&asker, accept_line(&asker.id), Stamp::now());
-    if let Some(miner) = asker.miner.upgrade() {
-        miner.desk().is_authorized = true;
-        if let Some(link) = miner.link() {
-            link.begin(&miner);
+/// Accepts a miner on whose name the pool has no opinion.
+fn accept_unjudged(request: PendingRequest) {
+    let PendingRequest::Authorize { requester: Some(requester), .. } = request else { return };
+    complete_reply(&requester, accept_line(&requester.id), Stamp::now());
+    if let Some(miner) = requester.miner.upgrade() {
+        miner.work().is_authorized = true;
+        if let Some(group) = miner.group() {
+            group.send_current_job(&miner);
         }
     }
 }
 
-/// Passes an answer on, if its miner is still there.
-pub(crate) fn tell(asker: &Requester, line: String, since: Stamp) {
-    if let Some(miner) = asker.miner.upgrade() {
-        miner.complete(asker.place, line, since);
+/// Passes an answer on, if its miner is still connected.
+pub(crate) fn complete_reply(requester: &Requester, line: String, since: Stamp) {
+    if let Some(miner) = requester.miner.upgrade() {
+        miner.complete(requester.slot, line, since);
     }
 }

@@ -1,37 +1,37 @@
-//! Which pools lose their connections again and again. A connection that is lost once is bad luck, and
-//! the next is to the same pool; one that is lost every minute leaves miners without work as often.
+//! Counts how often each pool loses its connections. One lost connection is bad luck, and the next is to the
+//! same pool; a connection that is lost every minute leaves miners without work as often.
 
 use std::time::{Duration, Instant};
 
 use crate::upstream::UpstreamId;
 
-/// What a loss means.
+/// The meaning of a lost connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Loss {
     /// Bad luck.
-    Single,
-    /// One more, and the pool has failed.
+    SingleName,
+    /// One more, and the pool counts as failed.
     Repeated,
-    /// The pool has failed.
+    /// The pool counts as failed.
     TooMany,
 }
 
-/// The latest losses of a link.
+/// The latest lost connections of a group.
 #[derive(Debug)]
 pub(crate) struct DisconnectCounter {
     within: Duration,
-    /// So many are a failure of the pool's.
+    /// The number that makes the pool count as failed.
     most: usize,
     lost: Vec<(UpstreamId, Instant)>,
 }
 
 impl DisconnectCounter {
-    /// Those within this time of each other count together; so many are too many.
+    /// A counter of those within this time of each other.
     pub(crate) fn new(within: Duration, most: usize) -> DisconnectCounter {
         DisconnectCounter { within, most, lost: Vec::new() }
     }
 
-    /// A connection to this pool was lost. After too many it begins anew.
+    /// Notes a lost connection to this pool. After too many it starts over.
     pub(crate) fn note(&mut self, upstream: UpstreamId, now: Instant) -> Loss {
         self.lost.retain(|(_, at)| now.saturating_duration_since(*at) < self.within);
         self.lost.push((upstream, now));
@@ -41,7 +41,7 @@ impl DisconnectCounter {
                 Loss::TooMany
             }
             count if count + 1 == self.most => Loss::Repeated,
-            _ => Loss::Single,
+            _ => Loss::SingleName,
         }
     }
 }
@@ -54,25 +54,25 @@ mod tests {
 
     #[test]
     fn the_third_within_the_time_is_too_many_however_long_each_connection_lasted() {
-        let (mut losses, now) = (DisconnectCounter::new(WITHIN, 3), Instant::now());
+        let (mut disconnects, now) = (DisconnectCounter::new(WITHIN, 3), Instant::now());
         let (pool, other) = (UpstreamId(0), UpstreamId(1));
-        let mut lost = |upstream, second| losses.note(upstream, now + Duration::from_secs(second));
-        assert_eq!(lost(pool, 0), Loss::Single);
+        let mut lost = |upstream, second| disconnects.note(upstream, now + Duration::from_secs(second));
+        assert_eq!(lost(pool, 0), Loss::SingleName);
         assert_eq!(lost(pool, 100), Loss::Repeated);
-        assert_eq!(lost(other, 150), Loss::Single);
+        assert_eq!(lost(other, 150), Loss::SingleName);
         assert_eq!(lost(pool, 200), Loss::TooMany);
         // It has another chance when it is back.
-        assert_eq!(lost(pool, 210), Loss::Single);
+        assert_eq!(lost(pool, 210), Loss::SingleName);
         assert_eq!(lost(other, 220), Loss::Repeated);
     }
 
     #[test]
-    fn what_is_long_ago_does_not_count() {
-        let (mut losses, now) = (DisconnectCounter::new(WITHIN, 3), Instant::now());
+    fn old_disconnects_do_not_count() {
+        let (mut disconnects, now) = (DisconnectCounter::new(WITHIN, 3), Instant::now());
         for number in 0..10 {
-            let loss = losses.note(UpstreamId(0), now + number * WITHIN / 2);
+            let loss = disconnects.note(UpstreamId(0), now + number * WITHIN / 2);
             assert_ne!(loss, Loss::TooMany);
         }
-        assert!(losses.lost.len() < 3);
+        assert!(disconnects.lost.len() < 3);
     }
 }

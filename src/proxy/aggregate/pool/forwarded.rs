@@ -1,19 +1,19 @@
-//! Which shares a pool was sent. What a miner repeats must not get there a second time, however long
-//! ago the first was; a miner's own memory is too short for that.
+//! The shares that a pool was sent. A share that a miner repeats must not get there a second time, however
+//! long ago the first was. A miner's own memory of hashes is too short for that.
 
 use std::collections::HashSet;
 
 use crate::work::BlockHash;
 
-/// So many hashes are kept at least, if there were so many since the last clean job: a hundred a
-/// second for ten minutes. Twice as many, which are 9 MB, at most.
-const KEPT: usize = 65_536;
+/// The fewest hashes kept, if there were so many since the last clean job: a hundred a second for ten
+/// minutes. The most are twice as many, which take 9 MB.
+const MIN_HASHES: usize = 65_536;
 
 /// The hashes of the shares that one connection to a pool was sent.
 #[derive(Debug, Default)]
 pub(crate) struct Forwarded {
     newer: HashSet<BlockHash>,
-    /// Those before the last clean job: a block on a dead job is sent all the same, once.
+    /// Hashes before the last clean job: a block on a dead job is sent all the same, once.
     older: HashSet<BlockHash>,
 }
 
@@ -23,8 +23,8 @@ impl Forwarded {
         if self.older.contains(&hash) {
             return false;
         }
-        if self.newer.len() >= KEPT {
-            self.turn();
+        if self.newer.len() >= MIN_HASHES {
+            self.rotate();
         }
         self.newer.insert(hash)
     }
@@ -33,13 +33,13 @@ impl Forwarded {
         self.newer.contains(hash) || self.older.contains(hash)
     }
 
-    /// It was not sent after all.
+    /// Takes back that a share was sent.
     pub(crate) fn forget(&mut self, hash: &BlockHash) {
         self.newer.remove(hash);
     }
 
-    /// All jobs until now are dead, and with them their shares.
-    pub(crate) fn turn(&mut self) {
+    /// Notes that all jobs until now are dead, and with them their shares.
+    pub(crate) fn rotate(&mut self) {
         self.older = std::mem::take(&mut self.newer);
     }
 }
@@ -61,19 +61,19 @@ mod tests {
         assert!((0..5000).all(|number| !forwarded.note(hash(number))));
         forwarded.forget(&hash(7));
         assert!(!forwarded.knows(&hash(7)) && forwarded.note(hash(7)));
-        forwarded.turn();
+        forwarded.rotate();
         assert!(!forwarded.note(hash(4999)));
-        forwarded.turn();
+        forwarded.rotate();
         assert!(!forwarded.knows(&hash(4999)));
     }
 
     #[test]
-    fn it_is_bounded() {
+    fn forwarded_hashes_are_bounded() {
         let mut forwarded = Forwarded::default();
-        for number in 0..3 * KEPT + 1 {
+        for number in 0..3 * MIN_HASHES + 1 {
             assert!(forwarded.note(hash(number)));
         }
-        assert!(forwarded.newer.len() + forwarded.older.len() <= 2 * KEPT);
-        assert!(forwarded.knows(&hash(2 * KEPT)));
+        assert!(forwarded.newer.len() + forwarded.older.len() <= 2 * MIN_HASHES);
+        assert!(forwarded.knows(&hash(2 * MIN_HASHES)));
     }
 }

@@ -1,15 +1,15 @@
-//! The jobs of a connection that shares may be of: all since the last clean one, within bounds (wire
+//! The jobs of a connection that shares may still be for: all since the last clean one, within limits (wire
 //! reference, section 3.7).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::proxy::aggregate::jobs::{MOST_BYTES, PoolJob, is_other_work};
+use crate::proxy::aggregate::jobs::{MAX_JOB_BYTES, PoolJob, is_other_work};
 use crate::stratum::{Notify, Ntime};
 
-/// The most that are kept; see `desk`.
-const MOST: usize = 600;
+/// Caps the jobs that are kept, as for each miner.
+const MAX_JOBS: usize = 600;
 
 /// The jobs that are kept, the newest last.
 #[derive(Debug, Default)]
@@ -19,14 +19,14 @@ pub(crate) struct LiveJobs {
 }
 
 impl LiveJobs {
-    /// The latest time with which this work was given; `None` when none of it was. Pools send a job
-    /// twice, or return to the one before the last.
+    /// The latest time with which this work was issued. `None` when it never was. Pools send a job twice, or
+    /// return to the one before the last.
     pub(crate) fn latest_time_of(&self, work: &Notify) -> Option<Ntime> {
         let same = self.jobs.iter().filter(|job| !is_other_work(job.notify(), work));
-        same.map(|job| job.given_with()).max()
+        same.map(|job| job.latest_ntime()).max()
     }
 
-    /// A job that shares may be of from now on. One of the same id with other work is none any more.
+    /// Keeps a job that shares may be for from now on. A job of the same id with other work is replaced.
     pub(crate) fn keep(&mut self, job: &Arc<PoolJob>) {
         self.jobs.retain(|live| live.generation == job.generation);
         for live in &self.jobs {
@@ -37,7 +37,7 @@ impl LiveJobs {
         }
         self.jobs.push_back(job.clone());
         self.bytes = self.jobs.iter().map(|job| job.bytes()).sum();
-        while self.jobs.len() > MOST || (self.bytes > MOST_BYTES && self.jobs.len() > 1) {
+        while self.jobs.len() > MAX_JOBS || (self.bytes > MAX_JOB_BYTES && self.jobs.len() > 1) {
             self.bytes -= self.jobs.pop_front().map_or(0, |job| job.bytes());
         }
     }
@@ -49,18 +49,23 @@ mod tests {
     use crate::proxy::aggregate::jobs::tests::job_of;
 
     #[test]
-    fn what_is_kept_is_bounded_in_number_and_in_bytes() {
+    fn kept_jobs_are_bounded_in_number_and_in_bytes() {
         let mut live = LiveJobs::default();
         for number in 0..1000 {
             live.keep(&Arc::new(job_of(1, vec![1; 60], number)));
         }
-        assert_eq!(live.jobs.len(), MOST);
+        assert_eq!(live.jobs.len(), MAX_JOBS);
         for number in 0..1000 {
             live.keep(&Arc::new(job_of(1, vec![1; 60_000], number)));
         }
-        assert!(live.bytes <= MOST_BYTES && live.jobs.len() > 200, "{} of {}", live.bytes, live.jobs.len());
+        assert!(
+            live.bytes <= MAX_JOB_BYTES && live.jobs.len() > 200,
+            "{} of {}",
+            live.bytes,
+            live.jobs.len()
+        );
         // However large it is, there is the newest.
-        live.keep(&Arc::new(job_of(1, vec![1; 2 * MOST_BYTES], 1000)));
+        live.keep(&Arc::new(job_of(1, vec![1; 2 * MAX_JOB_BYTES], 1000)));
         assert_eq!(live.jobs.len(), 1);
         // A clean one is alone.
         live.keep(&Arc::new(job_of(2, vec![1; 60], 1001)));

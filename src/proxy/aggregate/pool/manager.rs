@@ -1,97 +1,95 @@
-//! Keeps a link's connection: dials when a miner is there, replaces one that is lost, returns to a
-//! better pool (the new connection works before the old one goes), closes when nobody needs it.
+//! Manages a group's connection: connects when a miner is there, replaces a connection that is lost, returns
+//! to a better pool (the new connection works before the old one closes), and closes it when no miner needs
+//! it.
+
+mod switch_over;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::avoided::AvoidedPools;
-use super::connect::{ConnectError, ConnectReason, authorize_all, is_futile, no_work, open};
-use super::connection::Connection;
+use super::connect::{ConnectError, ConnectReason, authorize_all, is_uncredited, no_work, open};
+use super::connection::SharedConnection;
 use super::disconnects::{DisconnectCounter, Loss};
 use super::no_configure::NoConfigurePools;
 use crate::proxy::aggregate::group::MinerGroup;
-use crate::upstream::{PoolConnection as Dialled, PoolFailure, PoolStatus, UpstreamId};
-use crate::util::os_error::describe;
+use crate::upstream::{PoolConnection, PoolFailure, PoolStatus, UpstreamId};
+use crate::util::span::seconds;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
-use crate::util::thread::{SERVICE_STACK, spawn};
 
-/// How often it is looked what is to be done when nothing has happened.
-const LOOK: Duration = Duration::from_millis(250);
-/// What is on its way on the connection that is left.
-const DRAIN: Duration = Duration::from_secs(2);
-/// How often it is looked whether it has arrived.
-const DRAIN_LOOK: Duration = Duration::from_millis(10);
-/// Before the loss that is one too many.
-const PAUSE: Duration = Duration::from_millis(300);
-/// Before a pool is dialled that knows nobody of the link.
+/// The longest time between two checks.
+const MAX_CHECK_INTERVAL: Duration = Duration::from_millis(250);
+/// The pause before the loss that is one too many.
+const DISCONNECT_PAUSE: Duration = Duration::from_millis(300);
+/// The pause before a connection to a pool that credits no miner of the group.
 const AVOIDED_PAUSE: Duration = Duration::from_secs(1);
-/// So many lost connections are a failure of the pool's.
-const MOST_LOSSES: usize = 3;
-/// And so many wishes to be connected to again, which is obeyed every so often at most.
-const MOST_REDIRECTIONS: usize = 6;
+/// The lost connections that make a pool count as failed.
+const MAX_DISCONNECTS: usize = 3;
+/// The requests for a reconnection that make a pool count as failed.
+const MAX_REDIRECTIONS: usize = 6;
 
-/// The body of a link's thread.
+/// Runs the thread of a group.
 ///
 /// # Errors
 /// At the end of the program.
-pub(crate) fn keep(link: &Arc<MinerGroup>, stop: &Stop) -> Result<(), Stopped> {
-    // However this ends, nobody waits for it any longer.
-    let _closing = Closing(link);
-    let within = link.services().limits.losses_within;
-    let (losses, redirections) =
-        (DisconnectCounter::new(within, MOST_LOSSES), DisconnectCounter::new(within, MOST_REDIRECTIONS));
-    let (avoided, unconfigured) = (AvoidedPools::default(), NoConfigurePools::default());
-    let mut keeper = ConnectionManager {
-        link,
+pub(crate) fn manage(group: &Arc<MinerGroup>, stop: &Stop) -> Result<(), Stopped> {
+    // However this ends, no thread waits for it any longer.
+    let _closing = CloseGuard(group);
+    let within = group.services().limits.disconnect_window;
+    let (disconnects, redirections) =
+        (DisconnectCounter::new(within, MAX_DISCONNECTS), DisconnectCounter::new(within, MAX_REDIRECTIONS));
+    let (avoided, no_configure) = (AvoidedPools::default(), NoConfigurePools::default());
+    let mut manager = ConnectionManager {
+        group,
         stop,
-        losses,
+        disconnects,
         redirections,
         avoided,
-        unconfigured,
+        no_configure,
         unproven: None,
         without_since: None,
-        obeyed: None,
+        redirected_at: None,
         ignored_until: None,
     };
-    keeper.run()
+    manager.run()
 }
 
-struct Closing<'a>(&'a MinerGroup);
+struct CloseGuard<'a>(&'a MinerGroup);
 
-impl Drop for Closing<'_> {
+impl Drop for CloseGuard<'_> {
     fn drop(&mut self) {
-        // The end of the program is about to give the miners their answers by the connection that there is.
+        // The end of the program is about to give the miners their answers on the present connection.
         if std::thread::panicking() && supervise::ends_program() {
-            self.0.stop_seating();
+            self.0.stop_leasing();
         } else {
-            self.0.close_down();
+            self.0.shut_down();
         }
     }
 }
 
 struct ConnectionManager<'a> {
-    link: &'a Arc<MinerGroup>,
+    group: &'a Arc<MinerGroup>,
     stop: &'a Stop,
-    losses: DisconnectCounter,
+    disconnects: DisconnectCounter,
     redirections: DisconnectCounter,
     avoided: AvoidedPools,
-    unconfigured: NoConfigurePools,
+    no_configure: NoConfigurePools,
     /// A better pool that had not shown that it works when the present one was lost: others are tried first.
     unproven: Option<UpstreamId>,
-    /// Since when miners have no pool.
+    /// Since when the miners have had no pool.
     without_since: Option<Instant>,
-    /// When a pool was last connected to again because it wanted that.
-    obeyed: Option<Instant>,
-    /// The only pool has asked for that too often, and is not obeyed before.
+    /// When a reconnection was last made at a pool's request.
+    redirected_at: Option<Instant>,
+    /// When such requests of the only pool, which has made too many, are followed again.
     ignored_until: Option<Instant>,
 }
 
-/// Why a connection is not served any longer.
+/// The reason that a connection is not used any longer.
 enum ServiceEnd {
     /// It ended.
     Lost(UpstreamId),
-    /// It was left, for a reason that is noted.
+    /// It was closed, for a reason that is logged.
     Left,
     Idle,
 }
@@ -101,51 +99,51 @@ impl ConnectionManager<'_> {
         while self.wait_for_miners()? {
             let Some(connection) = self.connect()? else { continue };
             self.without_since = None;
-            self.link.part_others();
-            self.link.adopt(&connection);
-            // Also those who came while it was made.
-            authorize_all(self.link, &connection);
+            self.group.disconnect_others();
+            self.group.switch_to(&connection);
+            // Also the names of miners that joined while it was made.
+            authorize_all(self.group, &connection);
             let over = self.serve(connection)?;
-            self.link.abandon();
+            self.group.drop_connection();
             match over {
                 ServiceEnd::Idle => continue,
                 ServiceEnd::Left => {}
                 ServiceEnd::Lost(upstream) => {
-                    self.lost(upstream)?;
+                    self.note_lost(upstream)?;
                 }
             }
             self.without_since = Some(Instant::now());
-            // The miners may come back in a wave, and it is not their fault.
-            self.link.services().reception.gatekeeper.pool_failed(Instant::now());
+            // The miners may reconnect in a wave, which is not their fault.
+            self.group.services().listener_context.gatekeeper.pool_failed(Instant::now());
         }
         Ok(())
     }
 
-    /// `false` when nobody has come for so long that the link is not kept.
+    /// Waits until a miner needs a pool. `false` when none has come for so long that the group is retired.
     fn wait_for_miners(&mut self) -> Result<bool, Stopped> {
         loop {
             supervise::beat();
-            let seen = self.link.moment();
+            let seen = self.group.change_count();
             self.stop.check()?;
-            if self.link.is_wanted() {
+            if self.group.is_wanted() {
                 return Ok(true);
             }
             self.without_since = None;
-            // The first link stays, so that the next miner need not wait for a thread.
-            let is_spare = self.link.number > 1 || self.link.account().is_some();
-            let is_over = self.link.empty_for().is_some_and(|time| time > self.grace());
-            if is_spare && is_over && self.link.retire() {
+            // The first group stays, so that the next miner need not wait for a thread.
+            let is_spare = self.group.number > 1 || self.group.account().is_some();
+            let is_over = self.group.empty_for().is_some_and(|time| time > self.grace());
+            if is_spare && is_over && self.group.retire() {
                 return Ok(false);
             }
-            self.link.wait(seen, LOOK);
+            self.group.wait_for_change(seen, MAX_CHECK_INTERVAL);
         }
     }
 
-    /// A connection on which miners can be seated. Miners who have no pool for too long are let go: their
-    /// own next pool may be better than none.
-    fn connect(&mut self) -> Result<Option<Arc<Connection>>, Stopped> {
+    /// A connection that miners can be moved to. Miners that have no pool for too long are disconnected:
+    /// their own next pool may be better than none.
+    fn connect(&mut self) -> Result<Option<Arc<SharedConnection>>, Stopped> {
         let since = *self.without_since.get_or_insert_with(Instant::now);
-        let deadline = since + self.link.services().config.failover.connect_deadline;
+        let deadline = since + self.group.services().config.failover.connect_deadline;
         let dialled = self.dial(deadline)?;
         let was_reached = dialled.is_some();
         let connection = match dialled {
@@ -153,65 +151,66 @@ impl ConnectionManager<'_> {
             None => None,
         };
         if connection.is_none() && Instant::now() >= deadline {
-            self.link.let_go("no pool could be reached");
+            self.group.disconnect_all("no pool could be reached");
             self.without_since = None;
         } else if !was_reached {
-            // Before the deadline only for reasons of our own, such as no more descriptors.
-            self.stop.sleep(PAUSE)?;
+            // Before the deadline this happens only for reasons of this program, such as no more file
+            // descriptors.
+            self.stop.sleep(DISCONNECT_PAUSE)?;
         }
         Ok(connection)
     }
 
-    fn dial(&mut self, deadline: Instant) -> Result<Option<Dialled>, Stopped> {
+    fn dial(&mut self, deadline: Instant) -> Result<Option<PoolConnection>, Stopped> {
         let mut avoided = self.avoided();
         avoided.extend(self.unproven.take());
-        let upstreams = &self.link.services().upstreams;
+        let upstreams = &self.group.services().upstreams;
         let mut dialled = None;
         if !avoided.is_empty() {
             dialled = upstreams.connect(&avoided, deadline).ok();
         }
         if dialled.is_none() {
             if !avoided.is_empty() {
-                // It is not asked all the time.
+                // Such a pool is not asked all the time.
                 let left = deadline.saturating_duration_since(Instant::now());
                 self.stop.sleep(AVOIDED_PAUSE.min(left / 4))?;
             }
-            // Better one that knows nobody, and says so, than none.
+            // A pool that credits nobody, and says so, is better than none.
             dialled = upstreams.connect(&[], deadline).ok();
         }
         self.stop.check()?;
         Ok(dialled)
     }
 
-    /// What is wrong with the pool is noted.
+    /// Opens a connection, and records what is wrong with the pool if that fails.
     fn open(
         &mut self,
-        dialled: Dialled,
+        dialled: PoolConnection,
         deadline: Option<Instant>,
-        instead_of: Option<&Connection>,
-        present: Option<&Connection>,
-    ) -> Result<Option<Arc<Connection>>, Stopped> {
+        instead_of: Option<&SharedConnection>,
+        present: Option<&SharedConnection>,
+    ) -> Result<Option<Arc<SharedConnection>>, Stopped> {
         let upstream = dialled.upstream;
-        let configure = !self.unconfigured.is_due(upstream);
-        // Who has a pool that works need not take one that does not.
+        let configure = !self.no_configure.is_due(upstream);
+        // Miners that have a pool that works need not take one that does not.
         let has_choice = instead_of.is_some() || self.has_other(upstream);
-        let purpose = ConnectReason { deadline, has_choice, instead_of, present, configure };
-        match open(self.link, dialled, purpose, self.stop)? {
+        let reason = ConnectReason { deadline, has_choice, instead_of, present, configure };
+        match open(self.group, dialled, reason, self.stop)? {
             Ok(connection) => {
-                self.unconfigured.answered(upstream, configure);
+                self.no_configure.answered(upstream, configure);
                 return Ok(Some(connection));
             }
             Err(ConnectError::Blocked) => {}
-            Err(ConnectError::Overtaken) => self.unproven = Some(upstream),
-            Err(ConnectError::KnowsNobody) => self.avoid(upstream),
-            // Whoever waits for it has nothing to lose by another try.
-            Err(useless @ (ConnectError::Closed | ConnectError::Wordless)) if deadline.is_some() => {
-                if matches!(useless, ConnectError::Wordless) {
-                    self.unconfigured.wordless(upstream);
+            Err(ConnectError::Superseded) => self.unproven = Some(upstream),
+            Err(ConnectError::CreditsNobody) => self.avoid(upstream),
+            // Miners that wait for it have nothing to lose by another try.
+            Err(useless @ (ConnectError::Closed | ConnectError::ClosedUnanswered)) if deadline.is_some() => {
+                if matches!(useless, ConnectError::ClosedUnanswered) {
+                    self.no_configure.closed_unanswered(upstream);
                 }
-                self.lost(upstream)?;
+                self.note_lost(upstream)?;
             }
-            Err(ConnectError::Closed | ConnectError::Wordless) => {
+            Err(ConnectError::Closed | ConnectError::ClosedUnanswered) => {
                 self.failed(upstream, PoolFailure::ClosedUnanswered)
             }
             Err(ConnectError::Failed(failure)) => self.failed(upstream, failure),
@@ -219,18 +218,19 @@ impl ConnectionManager<'_> {
         Ok(None)
     }
 
-    /// Until the connection is lost or nobody needs it any more. A better one replaces it meanwhile.
-    fn serve(&mut self, mut connection: Arc<Connection>) -> Result<ServiceEnd, Stopped> {
-        let services = self.link.services().clone();
-        let patience = services.config.failover.connect_deadline;
-        let is_past = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= patience);
-        let patience_for_work = patience.max(services.config.failover.first_job_timeout);
-        let is_idle =
-            |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= patience_for_work);
-        let (mut without_work, mut futile, mut not_before, mut is_noted) = (None, None, None, false);
+    /// Manages the connection until it is lost or no miner needs it any more. A better one replaces it
+    /// meanwhile.
+    fn serve(&mut self, mut connection: Arc<SharedConnection>) -> Result<ServiceEnd, Stopped> {
+        let services = self.group.services().clone();
+        let max_wait = services.config.failover.connect_deadline;
+        let is_past = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= max_wait);
+        let max_work_wait = max_wait.max(services.config.failover.first_job_timeout);
+        let is_idle = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= max_work_wait);
+        let (mut without_work, mut uncredited_since, mut switch_after, mut is_noted) =
+            (None, None, None, false);
         loop {
             supervise::beat();
-            let seen = self.link.moment();
+            let seen = self.group.change_count();
             self.stop.check()?;
             let upstream = connection.upstream;
             if services.upstreams.standing(upstream) == PoolStatus::Blocked {
@@ -251,27 +251,27 @@ impl ConnectionManager<'_> {
                 services.upstreams.gave_work(upstream, connection.login());
             }
             if is_idle(without_work) {
-                // The pool may give some yet, to whoever comes.
-                self.link.let_go("the pool gives no work");
+                // The pool may give work later, to miners that come then.
+                self.group.disconnect_all("the pool gives no work");
                 without_work = None;
             }
-            let is_futile = is_futile(self.link, &connection);
-            if is_futile && self.has_other(upstream) {
+            let is_uncredited = is_uncredited(self.group, &connection);
+            if is_uncredited && self.has_other(upstream) {
                 self.avoid(upstream);
                 connection.end();
                 return Ok(ServiceEnd::Left);
             }
-            futile = is_futile.then(|| futile.unwrap_or_else(Instant::now));
-            if is_past(futile) {
-                // Nobody of these is credited here: their own next pool may be better.
+            uncredited_since = is_uncredited.then(|| uncredited_since.unwrap_or_else(Instant::now));
+            if is_past(uncredited_since) {
+                // No miner of the group is credited here: their own next pool may be better.
                 log::warn!("pool {upstream} {}: {}", services.upstreams.name(upstream), connection.refusal());
-                self.link.let_go("the pool credits none of them");
+                self.group.disconnect_all("the pool credits none of them");
                 self.avoid(upstream);
                 connection.end();
                 return Ok(ServiceEnd::Left);
             }
-            if self.link.rest(self.grace()) {
-                log::info!("pool {upstream}: nobody mines; closed");
+            if self.group.drop_if_idle(self.grace()) {
+                log::info!("pool {upstream}: connection closed, because no miner is connected");
                 connection.end();
                 return Ok(ServiceEnd::Idle);
             }
@@ -279,18 +279,20 @@ impl ConnectionManager<'_> {
             let next = if let Some(port) = redirection {
                 let loss = self.redirections.note(upstream, Instant::now());
                 if loss == Loss::TooMany && self.has_other(upstream) {
-                    let failure = PoolFailure::Refused("it asks us to connect again and again".to_owned());
+                    let failure =
+                        PoolFailure::Refused("it asks Sluice to reconnect again and again".to_owned());
                     self.failed(upstream, failure);
                     connection.end();
                     return Ok(ServiceEnd::Left);
                 }
                 if loss == Loss::TooMany {
-                    let pause = services.limits.losses_within;
+                    let pause = services.limits.disconnect_window;
                     self.ignored_until = Some(Instant::now() + pause);
                     log::warn!(
-                        "pool {upstream} {}: it asks us to connect again and again; there is no other pool, so \
-                         that is ignored for {pause:?}",
-                        services.upstreams.name(upstream)
+                        "pool {upstream} {}: it asks Sluice to reconnect again and again; there is no other pool, so \
+                         that is ignored for {}",
+                        services.upstreams.name(upstream),
+                        seconds(pause)
                     );
                     continue;
                 }
@@ -300,109 +302,53 @@ impl ConnectionManager<'_> {
                 let better = services.upstreams.better_than(upstream, stable, &self.avoided());
                 better.map(|(better, _)| (better, None))
             };
-            if let Some((to, port)) = next.filter(|_| not_before.is_none_or(|at| Instant::now() >= at)) {
-                if let Some(next) = self.go_over(to, port, &connection)? {
-                    (connection, without_work, futile, is_noted) = (next, None, None, false);
+            if let Some((to, port)) = next.filter(|_| switch_after.is_none_or(|at| Instant::now() >= at)) {
+                if let Some(next) = self.switch_over(to, port, &connection)? {
+                    (connection, without_work, uncredited_since, is_noted) = (next, None, None, false);
                     continue;
                 }
-                // For reasons of our own, perhaps, that will not have gone at once.
-                not_before = Some(Instant::now() + LOOK);
+                // Perhaps the cause is in this program, and will not be gone at once.
+                switch_after = Some(Instant::now() + MAX_CHECK_INTERVAL);
             }
-            self.link.wait(seen, LOOK);
+            self.group.wait_for_change(seen, MAX_CHECK_INTERVAL);
         }
     }
 
-    /// The port at which the pool wants to be connected to again now, `Some(None)` for the configured one.
-    /// `None` if it does not want that, or was obeyed just before.
-    fn take_redirection(&mut self, connection: &Connection) -> Option<Option<u16>> {
-        let pause = self.link.services().limits.obey_again;
-        let is_obeyed = self.obeyed.is_none_or(|at| at.elapsed() >= pause);
-        let is_ignored = self.ignored_until.is_some_and(|until| Instant::now() < until);
+    /// The port for a reconnection that the pool wants now, `Some(None)` for the configured one. `None` if it
+    /// wants none, or has had one just before.
+    fn take_redirection(&mut self, connection: &SharedConnection) -> Option<Option<u16>> {
+        let pause = self.group.services().limits.redirect_interval;
+        let is_obeyed = self.redirected_at.is_none_or(|at| at.elapsed() >= pause);
+        let note_unanswered = self.ignored_until.is_some_and(|until| Instant::now() < until);
         let is_due = |(at, _): &mut (Instant, Option<u16>)| is_obeyed && *at <= Instant::now();
-        let (_, port) = connection.facts().redirection.take_if(is_due).filter(|_| !is_ignored)?;
-        self.obeyed = Some(Instant::now());
+        let (_, port) = connection.pool_state().redirection.take_if(is_due).filter(|_| !note_unanswered)?;
+        self.redirected_at = Some(Instant::now());
         Some(port)
     }
 
-    /// Why a connection can't be kept, though it lives.
-    fn failure_of(&mut self, connection: &Connection, without_work: Option<Instant>) -> Option<PoolFailure> {
-        let unusable = connection.facts().unusable.clone();
+    /// The failure for which a live connection can't be kept.
+    fn failure_of(
+        &mut self,
+        connection: &SharedConnection,
+        without_work: Option<Instant>,
+    ) -> Option<PoolFailure> {
+        let unusable = connection.pool_state().unusable.clone();
         if let Some(why) = unusable {
             return Some(PoolFailure::Refused(why));
         }
-        let patience = self.link.services().config.failover.first_job_timeout;
-        let is_idle = without_work.is_some_and(|since| since.elapsed() >= patience);
-        (is_idle && self.has_other(connection.upstream)).then(|| no_work(self.link, connection))
+        let max_wait = self.group.services().config.failover.first_job_timeout;
+        let is_idle = without_work.is_some_and(|since| since.elapsed() >= max_wait);
+        (is_idle && self.has_other(connection.upstream)).then(|| no_work(self.group, connection))
     }
 
-    /// Make before break: the miners move when the other pool, or this one by another connection, has
-    /// answered and given a job.
-    fn go_over(
-        &mut self,
-        to: UpstreamId,
-        port: Option<u16>,
-        from: &Arc<Connection>,
-    ) -> Result<Option<Arc<Connection>>, Stopped> {
-        // For a new connection to the same pool the end of the former one is no bad sign.
-        let other = Some(&**from).filter(|from| from.upstream != to);
-        let Some(dialled) = self.dial_beside(to, port, other)? else { return Ok(None) };
-        let Some(next) = self.open(dialled, None, other, Some(from))? else { return Ok(None) };
-        log::info!("over to pool {to} {}", self.link.services().upstreams.name(to));
-        // Before they are moved: nothing of theirs goes out on this connection.
-        self.link.part_others();
-        self.link.adopt(&next);
-        authorize_all(self.link, &next);
-        drain(self.stop, from, &next);
-        Ok(Some(next))
-    }
-
-    /// Dials while miners go on as they are: when their connection ends, that is more urgent.
-    fn dial_beside(
-        &mut self,
-        to: UpstreamId,
-        port: Option<u16>,
-        present: Option<&Connection>,
-    ) -> Result<Option<Dialled>, Stopped> {
-        let (link, (tell, told)) = (self.link.clone(), crossbeam_channel::bounded(1));
-        let deadline = Instant::now() + self.link.services().config.failover.connect_deadline;
-        let dialling = spawn(format!("dial-{}", self.link.number), SERVICE_STACK, move || {
-            // Whoever asked may have given up.
-            let upstreams = &link.services().upstreams;
-            let dialled = match port {
-                Some(port) => upstreams.connect_to_port(to, port, deadline),
-                None => upstreams.connect_to(to, deadline),
-            };
-            let _ = tell.send(dialled.ok());
-            link.news();
-            Ok::<(), Stopped>(())
-        });
-        if let Err(error) = dialling {
-            log::error!("no thread for another connection to a pool: {}", describe(&error));
-        }
-        loop {
-            let seen = self.link.moment();
-            self.stop.check()?;
-            match told.try_recv() {
-                Ok(dialled) => return Ok(dialled),
-                Err(crossbeam_channel::TryRecvError::Disconnected) => return Ok(None),
-                Err(crossbeam_channel::TryRecvError::Empty) => {}
-            }
-            if present.is_some_and(Connection::is_spent) {
-                self.unproven = Some(to);
-                return Ok(None);
-            }
-            self.link.wait(seen, LOOK);
-        }
-    }
-
-    /// A connection ended. One that does so is bad luck; the next is to the same pool.
-    fn lost(&mut self, upstream: UpstreamId) -> Result<Loss, Stopped> {
-        let loss = self.losses.note(upstream, Instant::now());
+    /// Notes that a connection ended. One is bad luck; the next is to the same pool.
+    fn note_lost(&mut self, upstream: UpstreamId) -> Result<Loss, Stopped> {
+        let loss = self.disconnects.note(upstream, Instant::now());
         match loss {
-            Loss::Single => {}
-            Loss::Repeated => self.stop.sleep(PAUSE)?,
+            Loss::SingleName => {}
+            Loss::Repeated => self.stop.sleep(DISCONNECT_PAUSE)?,
             Loss::TooMany => {
-                self.unconfigured.begin_anew();
+                self.no_configure.reset();
                 self.failed(upstream, PoolFailure::Refused("its connections end again and again".to_owned()));
             }
         }
@@ -410,46 +356,41 @@ impl ConnectionManager<'_> {
     }
 
     fn avoid(&mut self, upstream: UpstreamId) {
-        let name = self.link.services().upstreams.name(upstream);
-        log::warn!("pool {upstream} {name}: it credits nobody of link {}; left", self.link.number);
-        self.avoided.add(upstream, self.link.names_at(upstream), Instant::now());
+        let name = self.group.services().upstreams.name(upstream);
+        log::warn!(
+            "pool {upstream} {name}: it credits no miner of group {}; the group leaves it",
+            self.group.number
+        );
+        self.avoided.add(upstream, self.group.names_at(upstream), Instant::now());
     }
 
     fn avoided(&mut self) -> Vec<UpstreamId> {
-        self.avoided.now(|upstream| self.link.names_at(upstream), Instant::now())
+        self.avoided.now(|upstream| self.group.names_at(upstream), Instant::now())
     }
 
-    /// What a pool did to this link. Where others work with it, it is about the names of this one.
+    /// Records a failure that this group has seen. If other groups work with the pool, the names of this one
+    /// are to blame.
     fn failed(&mut self, upstream: UpstreamId, failure: PoolFailure) {
-        if self.link.is_used_by_others(upstream) {
-            log::warn!("pool {upstream}: {failure}; left by link {} alone", self.link.number);
-            self.avoided.add(upstream, self.link.names_at(upstream), Instant::now());
+        if self.group.is_used_by_others(upstream) {
+            log::warn!(
+                "pool {upstream}: {failure}; only group {} leaves it, because others work with it",
+                self.group.number
+            );
+            self.avoided.add(upstream, self.group.names_at(upstream), Instant::now());
         } else {
-            self.link.services().upstreams.mark_failed(upstream, failure);
+            self.group.services().upstreams.mark_failed(upstream, failure);
         }
     }
 
-    /// Whether another pool may know them.
+    /// Whether another pool is up and may credit the miners.
     fn has_other(&mut self, than: UpstreamId) -> bool {
         let avoided = self.avoided();
-        let upstreams = &self.link.services().upstreams;
+        let upstreams = &self.group.services().upstreams;
         let others = upstreams.order().into_iter().filter(|other| *other != than && !avoided.contains(other));
         others.into_iter().any(|other| upstreams.is_up(other))
     }
 
     fn grace(&self) -> Duration {
-        self.link.services().config.aggregate.grace
+        self.group.services().config.aggregate.grace
     }
-}
-
-/// Ends a connection when what was on its way to it has arrived and was answered, or will not any more.
-/// Where miners are with the next one already, its end ends the waiting too.
-fn drain(stop: &Stop, from: &Connection, next: &Connection) {
-    let deadline = Instant::now() + DRAIN;
-    while !from.is_over() && !next.is_over() && Instant::now() < deadline {
-        if stop.sleep(DRAIN_LOOK).is_err() {
-            break;
-        }
-    }
-    from.end();
 }

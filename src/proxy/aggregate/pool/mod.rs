@@ -11,3 +11,4 @@ pub(crate) mod names;
 pub(crate) mod no_configure;
 pub(crate) mod pending;
 pub(crate) mod reader;
+pub(crate) mod state;

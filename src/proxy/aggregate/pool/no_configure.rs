@@ -1,41 +1,42 @@
-//! Pools that close the connection when they are asked to be configured (wire reference, section 2.4):
-//! they are taken without.
+//! Pools that close the connection when they get `mining.configure` (wire reference, section 2.4): they are
+//! used without it.
 
 use crate::upstream::UpstreamId;
 
-/// So many connections in a row that end without a word: one may be a pool that is just starting.
-const ENOUGH: u32 = 2;
+/// Connections in a row that ended without a line after which `mining.configure` is left out: one may be a
+/// pool that is just starting.
+const MAX_UNANSWERED: u32 = 2;
 
 #[derive(Debug, Default)]
 pub(crate) struct NoConfigurePools {
     /// The pool that ended them, and how many.
-    wordless: Option<(UpstreamId, u32)>,
+    closed_unanswered: Option<(UpstreamId, u32)>,
 }
 
 impl NoConfigurePools {
     /// Whether the next connection to this pool is to be made without `mining.configure`.
     pub(crate) fn is_due(&self, upstream: UpstreamId) -> bool {
-        self.wordless.is_some_and(|(of, count)| of == upstream && count >= ENOUGH)
+        self.closed_unanswered.is_some_and(|(of, count)| of == upstream && count >= MAX_UNANSWERED)
     }
 
-    /// A connection has ended without a word of the pool's. One that did so unasked as well has another
-    /// reason.
-    pub(crate) fn wordless(&mut self, upstream: UpstreamId) {
-        let before = self.wordless.filter(|(of, _)| *of == upstream).map_or(0, |(_, count)| count);
-        self.wordless = Some((upstream, if before >= ENOUGH { 0 } else { before + 1 }));
+    /// Notes a connection that ended without a line of the pool's. If it ended so without `mining.configure`
+    /// as well, there is another reason.
+    pub(crate) fn closed_unanswered(&mut self, upstream: UpstreamId) {
+        let before = self.closed_unanswered.filter(|(of, _)| *of == upstream).map_or(0, |(_, count)| count);
+        self.closed_unanswered = Some((upstream, if before >= MAX_UNANSWERED { 0 } else { before + 1 }));
     }
 
-    /// The pool has answered. Where it was asked to be configured, it can be; where it was not, the next
-    /// connection asks again, once.
+    /// Notes that the pool has answered. If it got `mining.configure`, it can take it; if not, the next
+    /// connection sends it again, once.
     pub(crate) fn answered(&mut self, upstream: UpstreamId, was_asked: bool) {
-        if self.wordless.is_some_and(|(of, _)| of == upstream) {
-            self.wordless = (!was_asked).then_some((upstream, ENOUGH - 1));
+        if self.closed_unanswered.is_some_and(|(of, _)| of == upstream) {
+            self.closed_unanswered = (!was_asked).then_some((upstream, MAX_UNANSWERED - 1));
         }
     }
 
-    /// The pool is down, which explains all silence.
-    pub(crate) fn begin_anew(&mut self) {
-        self.wordless = None;
+    /// Starts over, because the pool is down, which explains the missing lines.
+    pub(crate) fn reset(&mut self) {
+        self.closed_unanswered = None;
     }
 }
 
@@ -44,26 +45,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pool_that_hangs_up_twice_is_taken_without_and_then_with_again() {
-        let (mut unconfigured, pool) = (NoConfigurePools::default(), UpstreamId(0));
-        unconfigured.wordless(pool);
-        assert!(!unconfigured.is_due(pool));
-        unconfigured.wordless(pool);
-        assert!(unconfigured.is_due(pool) && !unconfigured.is_due(UpstreamId(1)));
+    fn a_pool_that_hangs_up_twice_gets_no_configure_until_it_answers() {
+        let (mut no_configure, pool) = (NoConfigurePools::default(), UpstreamId(0));
+        no_configure.closed_unanswered(pool);
+        assert!(!no_configure.is_due(pool));
+        no_configure.closed_unanswered(pool);
+        assert!(no_configure.is_due(pool) && !no_configure.is_due(UpstreamId(1)));
         // The next one asks once more; one silence is enough then.
-        unconfigured.answered(pool, false);
-        assert!(!unconfigured.is_due(pool));
-        unconfigured.wordless(pool);
-        assert!(unconfigured.is_due(pool));
+        no_configure.answered(pool, false);
+        assert!(!no_configure.is_due(pool));
+        no_configure.closed_unanswered(pool);
+        assert!(no_configure.is_due(pool));
         // Silence unasked has another reason.
-        unconfigured.wordless(pool);
-        assert!(!unconfigured.is_due(pool));
-        unconfigured.wordless(pool);
-        unconfigured.answered(pool, true);
-        unconfigured.wordless(pool);
-        assert!(!unconfigured.is_due(pool));
-        unconfigured.wordless(pool);
-        unconfigured.begin_anew();
-        assert!(!unconfigured.is_due(pool));
+        no_configure.closed_unanswered(pool);
+        assert!(!no_configure.is_due(pool));
+        no_configure.closed_unanswered(pool);
+        no_configure.answered(pool, true);
+        no_configure.closed_unanswered(pool);
+        assert!(!no_configure.is_due(pool));
+        no_configure.closed_unanswered(pool);
+        no_configure.reset();
+        assert!(!no_configure.is_due(pool));
     }
 }

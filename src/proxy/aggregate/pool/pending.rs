@@ -1,4 +1,4 @@
-//! What the pool was asked and has not answered.
+//! The requests that the pool has not answered.
 
 use std::collections::HashMap;
 use std::sync::Weak;
@@ -9,28 +9,28 @@ use crate::proxy::aggregate::identity::PoolName;
 use crate::proxy::aggregate::miner::ConnectedMiner;
 use crate::proxy::aggregate::miner::replies::ReplySlot;
 
-/// The most requests that wait: 5,000 miners with a share each, and as many again.
-const MOST: usize = 16_384;
+/// Caps the requests that wait: 5,000 miners with a share each, and three times as many.
+const MAX_REQUESTS: usize = 16_384;
 
 /// A miner's request that the pool is to answer.
 #[derive(Debug)]
 pub(crate) struct Requester {
     pub(crate) miner: Weak<ConnectedMiner>,
-    pub(crate) place: ReplySlot,
+    pub(crate) slot: ReplySlot,
     /// The request's id, as the miner wrote it.
     pub(crate) id: Box<str>,
-    /// A share that the pool gets only because the network's target is so easy to meet. It is good
-    /// enough for the miner, whatever the pool thinks of its difficulty.
+    /// Whether this is a share that the pool gets only because the network's target is so easy to meet. It is
+    /// good enough for the miner, whatever the pool says about its difficulty.
     pub(crate) is_good_here: bool,
 }
 
-/// What was asked.
+/// A request to the pool.
 #[derive(Debug)]
 pub(crate) enum PendingRequest {
     Configure,
     Subscribe,
-    Authorize { name: PoolName, password: Option<Secret>, asker: Option<Requester> },
-    Submit { asker: Requester },
+    Authorize { name: PoolName, password: Option<Secret>, requester: Option<Requester> },
+    Submit { requester: Requester },
 }
 
 /// The open requests of one connection, by the id they were sent with.
@@ -41,61 +41,62 @@ pub(crate) struct PendingRequests {
 }
 
 impl PendingRequests {
-    /// Notes a request and numbers it. It has to be noted before it is sent: some pools answer faster
-    /// than one can do it afterwards.
+    /// Notes a request and numbers it. It has to be noted before it is sent: some pools answer faster than it
+    /// could be done afterwards.
     ///
     /// # Errors
     /// Gives it back when too many wait.
-    pub(crate) fn ask(&mut self, asked: PendingRequest, now: Instant) -> Result<u64, PendingRequest> {
+    pub(crate) fn ask(&mut self, request: PendingRequest, now: Instant) -> Result<u64, PendingRequest> {
         if self.is_full() {
-            return Err(asked);
+            return Err(request);
         }
         self.last += 1;
-        self.open.insert(self.last, (asked, now));
+        self.open.insert(self.last, (request, now));
         Ok(self.last)
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.open.len() >= MOST
+        self.open.len() >= MAX_REQUESTS
     }
 
-    /// The answer to this id has come.
+    /// Takes the request of this id, which was answered.
     pub(crate) fn answered(&mut self, id: u64) -> Option<(PendingRequest, Instant)> {
         self.open.remove(&id)
     }
 
-    /// Shares that have waited for longer than `share`, and authorizes for longer than `verdict`. Answers
-    /// to the opening are welcome whenever they come.
+    /// Takes the shares that have waited for longer than `share`, and the authorizes that have for longer
+    /// than `verdict`. Answers to configure and subscribe are used whenever they come.
     pub(crate) fn expired(
         &mut self,
         share: Duration,
         verdict: Duration,
         now: Instant,
     ) -> Vec<PendingRequest> {
-        let is_late = |asked: &PendingRequest, at: &Instant| {
+        let is_late = |request: &PendingRequest, at: &Instant| {
             let passed = now.saturating_duration_since(*at);
-            match asked {
+            match request {
                 PendingRequest::Configure | PendingRequest::Subscribe => false,
-                // A verdict that nobody waits for is welcome whenever it comes.
-                PendingRequest::Authorize { asker, .. } => asker.is_some() && passed > verdict,
+                // A verdict that no miner waits for is used whenever it comes.
+                PendingRequest::Authorize { requester, .. } => requester.is_some() && passed > verdict,
                 PendingRequest::Submit { .. } => passed > share,
             }
         };
-        let late = self.open.iter().filter(|(_, (asked, at))| is_late(asked, at));
+        let late = self.open.iter().filter(|(_, (request, at))| is_late(request, at));
         let late: Vec<u64> = late.map(|(id, _)| *id).collect();
-        late.iter().filter_map(|id| self.open.remove(id)).map(|(asked, _)| asked).collect()
+        late.iter().filter_map(|id| self.open.remove(id)).map(|(request, _)| request).collect()
     }
 
-    /// Whether the pool has left an authorize unanswered for so long.
+    /// Whether the pool has left an authorize unanswered for this long.
     pub(crate) fn owes_verdict(&self, verdict: Duration, now: Instant) -> bool {
-        self.open.values().any(|(asked, at)| {
-            matches!(asked, PendingRequest::Authorize { .. }) && now.saturating_duration_since(*at) > verdict
+        self.open.values().any(|(request, at)| {
+            matches!(request, PendingRequest::Authorize { .. })
+                && now.saturating_duration_since(*at) > verdict
         })
     }
 
-    /// All of them: nobody answers any more.
+    /// Takes all of them: the pool answers no more.
     pub(crate) fn take_all(&mut self) -> Vec<PendingRequest> {
-        self.open.drain().map(|(_, (asked, _))| asked).collect()
+        self.open.drain().map(|(_, (request, _))| request).collect()
     }
 }
 
@@ -105,30 +106,33 @@ mod tests {
     use crate::proxy::aggregate::miner::replies::OrderedReplies;
 
     #[test]
-    fn what_is_late_is_given_up_but_for_the_opening() {
+    fn late_requests_expire_but_for_configure_and_subscribe() {
         let (mut pending, now) = (PendingRequests::default(), Instant::now());
         let (share, verdict) = (Duration::from_secs(60), Duration::from_secs(5));
         let configure = pending.ask(PendingRequest::Configure, now).unwrap();
         let subscribe = pending.ask(PendingRequest::Subscribe, now).unwrap();
         let name = PoolName("a".to_owned());
-        let asker = || Requester {
+        let requester = || Requester {
             miner: Weak::new(),
-            place: OrderedReplies::default().reserve("1").unwrap(),
+            slot: OrderedReplies::default().reserve("1").unwrap(),
             id: "1".into(),
             is_good_here: false,
         };
-        let own = PendingRequest::Authorize { name: name.clone(), password: None, asker: None };
+        let own = PendingRequest::Authorize { name: name.clone(), password: None, requester: None };
         let own = pending.ask(own, now).unwrap();
-        let asked = PendingRequest::Authorize { name, password: None, asker: Some(asker()) };
-        pending.ask(asked, now).unwrap();
-        pending.ask(PendingRequest::Submit { asker: asker() }, now).unwrap();
+        let request = PendingRequest::Authorize { name, password: None, requester: Some(requester()) };
+        pending.ask(request, now).unwrap();
+        pending.ask(PendingRequest::Submit { requester: requester() }, now).unwrap();
         assert!(pending.expired(share, verdict, now + verdict).is_empty());
         assert!(pending.owes_verdict(verdict, now + verdict * 2));
         let late = pending.expired(share, verdict, now + verdict * 2);
-        assert!(matches!(late[..], [PendingRequest::Authorize { asker: Some(_), .. }]), "{late:?}");
+        assert!(matches!(late[..], [PendingRequest::Authorize { requester: Some(_), .. }]), "{late:?}");
         let late = pending.expired(share, verdict, now + share * 2);
         assert!(matches!(late[..], [PendingRequest::Submit { .. }]), "{late:?}");
-        assert!(matches!(pending.answered(own), Some((PendingRequest::Authorize { asker: None, .. }, _))));
+        assert!(matches!(
+            pending.answered(own),
+            Some((PendingRequest::Authorize { requester: None, .. }, _))
+        ));
         assert!(matches!(pending.answered(configure), Some((PendingRequest::Configure, _))));
         assert!(matches!(pending.answered(subscribe), Some((PendingRequest::Subscribe, _))));
     }

@@ -1,18 +1,17 @@
-//! What a pool says, read line by line: answers go to whom they belong, jobs to all.
+//! Reads what a pool sends line by line: answers go to their requesters, jobs to all miners.
 
 use std::fmt::Display;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, tell};
+use super::connection::{SharedConnection, complete_reply};
 use super::names::NameStatus;
 use super::pending::PendingRequest;
 use crate::net::options::{is_dead, is_timeout};
 use crate::net::{Stamp, StreamReader};
-use crate::proxy::aggregate::group::{JobNews, MinerGroup};
+use crate::proxy::aggregate::group::{JobChange, MinerGroup};
 use crate::proxy::aggregate::jobs::PoolJob;
-use crate::proxy::{LogTopic, say};
 use crate::stratum::LineReader;
 use crate::stratum::{
     ConfigureAnswer, Difficulty, Envelope, Notify, RefusalCode, ResponseVerdict, StratumError,
@@ -23,58 +22,58 @@ use crate::tap::Tap;
 use crate::util::os_error::describe;
 use crate::util::span::seconds;
 
-/// How often it is looked for requests that wait too long.
-const LOOK: Duration = Duration::from_millis(500);
+/// The time between two checks for requests that wait too long.
+const EXPIRY_CHECK: Duration = Duration::from_millis(500);
 const BUFFER: usize = 16 * 1024;
-/// The longest line that is read (wire reference, section 5.1, 6).
+/// Caps a line, in bytes (wire reference, section 5.1, 6).
 const MAX_LINE: usize = 1024 * 1024;
 const NOTIFY: &str = "mining.notify";
-/// What miners know. Some take a method by its beginning, and don't mind capitals (wire reference, section
-/// 5.2, 16): nothing that begins like these is passed on.
-const KNOWN: [&str; 5] =
+/// The methods that miners know. Some recognise a method by its beginning, in any case (wire reference,
+/// section 5.2, 16): nothing that begins like these is passed on.
+const KNOWN_METHODS: [&str; 5] =
     [NOTIFY, "mining.set_difficulty", "mining.set_extranonce", "mining.set_version_mask", "mining.ping"];
-/// A pool's words in an answer are kept so far.
-const MOST_WORDS: usize = 200;
+/// Caps the characters that are kept of the reason in a pool's answer.
+const MAX_REASON: usize = 200;
 
-/// How a connection ended.
+/// The end of a connection.
 #[derive(Debug)]
 pub(crate) enum ConnectionEnd {
     Closed,
-    /// The failure, in words.
+    /// It failed, for this reason.
     Failed(String),
-    /// There was no line for so long.
+    /// There was no line for this long.
     Silent(Duration),
-    /// It was told to.
+    /// This program ended it.
     Ended,
 }
 
-/// Reads until the end. Whoever called this ends the connection.
-pub(crate) fn listen(
-    link: &Arc<MinerGroup>,
-    connection: &Arc<Connection>,
+/// Reads until the end. The caller then ends the connection.
+pub(crate) fn read(
+    group: &Arc<MinerGroup>,
+    connection: &Arc<SharedConnection>,
     silence: Duration,
 ) -> ConnectionEnd {
-    let mut listener = PoolReader {
-        link,
+    let mut reader = PoolReader {
+        group,
         connection,
-        tap: Tap::new(link.to_analyzer(), connection.conversation.clone(), Direction::Down),
+        tap: Tap::new(group.to_analyzer(), connection.conversation.clone(), Direction::Down),
         lines: LineReader::up_to(MAX_LINE),
-        heard: Instant::now(),
+        last_received: Instant::now(),
         began: Instant::now(),
     };
-    let end = match listener.read(silence) {
+    let end = match reader.read(silence) {
         Ok(end) => end,
         Err(_) if connection.is_over() => ConnectionEnd::Ended,
-        Err(error) => ConnectionEnd::Failed(lost(&error, listener.heard.elapsed())),
+        Err(error) => ConnectionEnd::Failed(lost(&error, reader.last_received.elapsed())),
     };
-    // The reading ends, too, when this end could not send: that is the reason then.
+    // The reading ends, too, when this end could not send. That is the reason then.
     match (end, connection.send_failure()) {
         (ConnectionEnd::Closed | ConnectionEnd::Failed(_), Some(failure)) => ConnectionEnd::Failed(failure),
         (end, _) => end,
     }
 }
 
-/// Why a connection broke, after so long without a word of the pool's.
+/// The reason that a connection broke, after this long without a line from the pool.
 fn lost(error: &io::Error, silence: Duration) -> String {
     if is_dead(error) {
         return format!("it is unreachable: no sign of life for {}", seconds(silence));
@@ -83,21 +82,21 @@ fn lost(error: &io::Error, silence: Duration) -> String {
 }
 
 struct PoolReader<'a> {
-    link: &'a Arc<MinerGroup>,
-    connection: &'a Arc<Connection>,
+    group: &'a Arc<MinerGroup>,
+    connection: &'a Arc<SharedConnection>,
     tap: Tap,
     lines: LineReader,
-    heard: Instant,
+    last_received: Instant,
     began: Instant,
 }
 
 impl PoolReader<'_> {
     fn read(&mut self, silence: Duration) -> io::Result<ConnectionEnd> {
         let stream = self.connection.stream.clone();
-        stream.set_read_timeout(Some(LOOK.min(silence)))?;
+        stream.set_read_timeout(Some(EXPIRY_CHECK.min(silence)))?;
         let mut reader = StreamReader::new(stream);
         let mut buffer = vec![0; BUFFER];
-        let mut looked = Instant::now();
+        let mut checked_at = Instant::now();
         loop {
             let received = match reader.recv(&mut buffer) {
                 Ok(received) if received.length == 0 => {
@@ -112,19 +111,19 @@ impl PoolReader<'_> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
                 Err(error) => return Err(error),
             };
-            if looked.elapsed() >= LOOK {
-                let config = &self.link.services().config;
+            if checked_at.elapsed() >= EXPIRY_CHECK {
+                let config = &self.group.services().config;
                 self.connection.expire(config.analysis.share_timeout, config.failover.answer_timeout);
-                self.link.ask_again(self.connection);
+                self.group.retry_refused_names(self.connection);
                 self.miss_configure();
                 self.miss_job();
-                looked = Instant::now();
+                checked_at = Instant::now();
             }
             if let Some(received) = received {
                 let bytes = &buffer[..received.length];
                 let mut lines = std::mem::take(&mut self.lines);
                 lines.read(bytes, |line| {
-                    self.heard = Instant::now();
+                    self.last_received = Instant::now();
                     self.take(line, received.readable_at);
                 });
                 self.lines = lines;
@@ -133,7 +132,7 @@ impl PoolReader<'_> {
                     self.give_up("it sends a line of more than 1 MiB".to_owned());
                 }
             }
-            if self.heard.elapsed() >= silence {
+            if self.last_received.elapsed() >= silence {
                 return Ok(ConnectionEnd::Silent(silence));
             }
         }
@@ -151,18 +150,18 @@ impl PoolReader<'_> {
         let name = message.method();
         match name.as_ref().map(|method| method.to_ascii_lowercase()).as_deref() {
             None => self.answer(&message, at),
-            // Some pools repeat the method in an answer. Nobody asks for a job.
+            // Some pools repeat the method in an answer. A job never is an answer.
             Some(method) if message.is_answer() && method != NOTIFY => self.answer(&message, at),
-            // Some miners would ignore it: nobody can say that the pool means it as a job.
+            // Some miners would ignore it, so that it is not known whether the pool means it as a job.
             Some(NOTIFY) if name.as_deref() != Some(NOTIFY) => {
                 self.unread(Notify::clean_in(message.params), &"its method is not in lower case");
             }
-            Some(NOTIFY) if self.connection.facts().space.is_none() => {
-                // It is read once its search space is known (wire reference, section 5.3, 19).
-                self.connection.facts().early_job = Some(line.into());
+            Some(NOTIFY) if self.connection.pool_state().space.is_none() => {
+                // It is read once the search space is known (wire reference, section 5.3, 19).
+                self.connection.pool_state().early_job = Some(line.into());
             }
             // It would fill the queue of every miner that does not take it at once.
-            Some(NOTIFY) if line.len() > self.link.services().limits.most_queued / 2 => {
+            Some(NOTIFY) if line.len() > self.group.services().limits.max_queued_bytes / 2 => {
                 self.unread(Notify::clean_in(message.params), &"it is too long for miners");
             }
             Some(NOTIFY) => self.job(&message, at),
@@ -179,17 +178,17 @@ impl PoolReader<'_> {
                 self.connection.answer(result_line(message.id(), version));
             }
             Some("client.show_message") => {
-                self.link.pass_on(self.connection, line, at);
+                self.group.pass_on(self.connection, line, at);
                 if message.has_id() && message.id() != "null" {
                     self.connection.answer(accept_line(message.id()));
                 }
             }
-            Some("client.reconnect") => self.link.redirected(self.connection, message.params),
+            Some("client.reconnect") => self.group.redirected(self.connection, message.params),
             Some(method)
                 if method.starts_with("mining.") && (!message.has_id() || message.id() == "null") =>
             {
-                if !self.link.is_strict() && !KNOWN.iter().any(|known| method.starts_with(known)) {
-                    self.link.pass_on(self.connection, line, at);
+                if !self.group.is_strict() && !KNOWN_METHODS.iter().any(|known| method.starts_with(known)) {
+                    self.group.pass_on(self.connection, line, at);
                 }
             }
             Some(_) if message.has_id() && message.id() != "null" => {
@@ -210,59 +209,67 @@ impl PoolReader<'_> {
                 self.mask(granted, at);
             }
             PendingRequest::Subscribe => self.subscribed(message, at),
-            PendingRequest::Authorize { name, password, asker } => {
+            PendingRequest::Authorize { name, password, requester } => {
                 let verdict = ResponseVerdict::of(message);
-                let standing = match refusal_of(&verdict, RefusalCode::Unauthorized, "Unauthorized worker") {
+                let status = match refusal_of(&verdict, RefusalCode::Unauthorized, "Unauthorized worker") {
                     None => NameStatus::Accepted,
                     Some(refusal) => NameStatus::Refused(refusal),
                 };
-                if let Some(asker) = asker {
-                    let line = match &standing {
-                        NameStatus::Refused(refusal) => refuse_line(&asker.id, refusal, Default::default()),
-                        _ => accept_line(&asker.id),
+                if let Some(requester) = requester {
+                    let line = match &status {
+                        NameStatus::Refused(refusal) => {
+                            refuse_line(&requester.id, refusal, Default::default())
+                        }
+                        _ => accept_line(&requester.id),
                     };
-                    tell(&asker, line, at);
-                    self.link.authorized(&asker, standing == NameStatus::Accepted);
+                    complete_reply(&requester, line, at);
+                    self.group.authorized(&requester, status == NameStatus::Accepted);
                 }
-                self.connection.facts().names.judge(&name, standing.clone(), password);
-                self.link.name_judged(self.connection, &name, &standing);
+                self.connection.pool_state().names.record_verdict(&name, status.clone(), password);
+                self.group.name_judged(self.connection, &name, &status);
             }
-            PendingRequest::Submit { asker } => {
+            PendingRequest::Submit { requester } => {
                 let verdict = ResponseVerdict::of(message);
                 let refusal = refusal_of(&verdict, RefusalCode::Other, "Refused by the pool");
-                self.link.share_judged(self.connection, refusal.as_ref());
+                self.group.share_judged(self.connection, refusal.as_ref());
                 let line = match &refusal {
-                    None => accept_line(&asker.id),
-                    Some(_) if asker.is_good_here && verdict.is_low_difficulty() => accept_line(&asker.id),
-                    Some(refusal) => refuse_line(&asker.id, refusal, Default::default()),
+                    None => accept_line(&requester.id),
+                    Some(_) if requester.is_good_here && verdict.is_low_difficulty() => {
+                        accept_line(&requester.id)
+                    }
+                    Some(refusal) => refuse_line(&requester.id, refusal, Default::default()),
                 };
-                tell(&asker, line, at);
+                complete_reply(&requester, line, at);
             }
         }
     }
 
     fn subscribed(&self, message: &Envelope<'_>, at: Stamp) {
         let early = {
-            let mut facts = self.connection.facts();
+            let mut pool_state = self.connection.pool_state();
             match space_in(message) {
                 Ok(answer) => {
-                    facts.divide(self.link.next_epoch(), answer.extranonce1, answer.extranonce2_size);
+                    pool_state.divide(
+                        self.group.next_space_id(),
+                        answer.extranonce1,
+                        answer.extranonce2_size,
+                    );
                 }
-                Err(why) => facts.unusable = Some(why),
+                Err(why) => pool_state.unusable = Some(why),
             }
-            facts.early_job.take().filter(|_| facts.space.is_some())
+            pool_state.early_job.take().filter(|_| pool_state.space.is_some())
         };
         if let Some(line) = early {
             self.take(&line, at);
         }
-        self.link.news();
+        self.group.wake_waiters();
     }
 
-    /// A pool that does not answer the configure has no version rolling, unless it says so later (wire
-    /// reference, section 2.4).
+    /// Assumes no version rolling if the pool does not answer `mining.configure`, unless it sets a mask later
+    /// (wire reference, section 2.4).
     fn miss_configure(&self) {
-        let limit = self.link.services().config.failover.answer_timeout;
-        if self.began.elapsed() > limit && !self.connection.facts().knows_mask {
+        let limit = self.group.services().config.failover.answer_timeout;
+        if self.began.elapsed() > limit && !self.connection.pool_state().knows_mask {
             log::warn!(
                 "pool {}: it does not answer mining.configure: no version rolling",
                 self.connection.upstream
@@ -273,30 +280,30 @@ impl PoolReader<'_> {
 
     fn mask(&self, mask: Option<VersionMask>, at: Stamp) {
         {
-            let mut facts = self.connection.facts();
-            (facts.mask, facts.knows_mask) = (mask, true);
+            let mut pool_state = self.connection.pool_state();
+            (pool_state.mask, pool_state.knows_mask) = (mask, true);
         }
-        self.link.mask_changed(self.connection, mask, at);
+        self.group.mask_changed(self.connection, mask, at);
     }
 
     fn difficulty(&self, message: &Envelope<'_>) {
         if let Ok(difficulty) = Difficulty::from_params(message.params) {
             self.connection.set_difficulty(difficulty);
-            let newest = self.connection.facts().newest.clone();
-            newest.iter().for_each(|task| task.job.asked_for(difficulty));
-            self.link.difficulty_changed(self.connection, difficulty);
+            let newest = self.connection.pool_state().newest.clone();
+            newest.iter().for_each(|miner_job| miner_job.pool_job.lower_difficulty(difficulty));
+            self.group.difficulty_changed(self.connection, difficulty);
         }
     }
 
     fn extranonce(&self, message: &Envelope<'_>) {
         match SubscribeAnswer::from_set_extranonce(message.params) {
             Ok(SubscribeAnswer { extranonce1, extranonce2_size: size }) => {
-                let mut facts = self.connection.facts();
-                // Some pools repeat what they gave; nobody has to move for that.
-                let is_same = facts.space.as_ref().is_some_and(|space| space.is(&extranonce1, size));
-                facts.next_space = (!is_same).then_some((extranonce1, size));
+                let mut pool_state = self.connection.pool_state();
+                // Some pools repeat what they gave; no miner has to move for that.
+                let is_same = pool_state.space.as_ref().is_some_and(|space| space.is(&extranonce1, size));
+                pool_state.next_space = (!is_same).then_some((extranonce1, size));
             }
-            // What is done in the former search space from the next job on is worth nothing.
+            // Work in the former search space is worthless from the next job on.
             Err(error) => self.give_up(format!("its mining.set_extranonce can't be read: {error}")),
         }
     }
@@ -306,68 +313,69 @@ impl PoolReader<'_> {
             Ok(notify) => notify,
             Err(error) => return self.unread(Notify::clean_in(message.params), &error),
         };
-        // Under one lock: a job that is given again meanwhile may not get a later number than this one.
-        let (task, news) = {
-            let mut facts = self.connection.facts();
-            let next = facts.next_space.take();
+        // Under one lock: a job that is issued again meanwhile must not get a later number than this one.
+        let (miner_job, change) = {
+            let mut pool_state = self.connection.pool_state();
+            let next = pool_state.next_space.take();
             let is_moved = next.is_some();
             if let Some((extranonce1, size)) = next {
-                facts.divide(self.link.next_epoch(), extranonce1, size);
+                pool_state.divide(self.group.next_space_id(), extranonce1, size);
             }
-            if facts.unusable.is_some() {
-                // The link leaves it.
-                drop(facts);
-                return self.link.news();
+            if pool_state.unusable.is_some() {
+                // The manager leaves it.
+                drop(pool_state);
+                return self.group.wake_waiters();
             }
-            let Some(space) = facts.space.clone() else { return };
-            let parent = facts.newest.as_ref().map(|task| task.job.notify().prevhash);
+            let Some(space) = pool_state.space.clone() else { return };
+            let parent = pool_state.newest.as_ref().map(|miner_job| miner_job.pool_job.notify().prevhash);
             let clean = notify.is_clean_after(parent.as_ref()) || is_moved;
-            // Shares of what an unread job has ended are the pool's to judge.
-            let was_unread = facts.unread_since.take().is_some();
+            // The pool judges the shares of jobs that an unreadable one has ended.
+            let was_unread = pool_state.unread_since.take().is_some();
             let generation =
                 if clean { self.connection.next_generation() } else { self.connection.generation() };
-            let before = facts.live.latest_time_of(&notify);
+            let before = pool_state.live.latest_time_of(&notify);
             let source = Arc::downgrade(self.connection);
             let difficulty = self.connection.difficulty();
-            let mask = if facts.knows_mask { facts.mask } else { self.link.services().likely_mask() };
+            let mask =
+                if pool_state.knows_mask { pool_state.mask } else { self.group.services().likely_mask() };
             let job = Arc::new(PoolJob::new((source, space), notify, difficulty, mask, generation, at));
-            facts.live.keep(&job);
-            let task = self.link.numbers().first(job, clean || was_unread, before);
-            facts.newest = Some(task.clone());
-            // Pools may repeat a job with nothing but a new time, which jobs that are given again have too.
-            (task, JobNews { is_moved, is_other_work: before.is_none() })
+            pool_state.live.keep(&job);
+            let miner_job = self.group.numbers().issue(job, clean || was_unread, before);
+            pool_state.newest = Some(miner_job.clone());
+            // Pools may repeat a job with only a new time, which jobs that are issued again have, too.
+            (miner_job, JobChange { is_moved, is_other_work: before.is_none() })
         };
-        self.link.job(self.connection, &task, news);
+        self.group.job(self.connection, &miner_job, change);
     }
 
-    /// A job can't be read. Where it has ended those before it, or may have, miners work for nothing until
-    /// the next one; there is a moment for that, as an empty block's job is followed by the full one (wire
-    /// reference, section 2.9).
+    /// Notes a job that can't be read. If it has ended those before it, or may have, miners work for nothing
+    /// until the next one. The connection is kept for a moment, as an empty block's job is followed by the
+    /// full one (wire reference, section 2.9).
     fn unread(&self, clean: Option<bool>, why: &dyn Display) {
-        let (services, upstream) = (self.link.services(), self.connection.upstream);
-        let text = format!("pool {upstream}: a job that can't be read: {why}");
-        say(&services.reception, self.connection.conversation.miner(), LogTopic::Pool, &text);
+        let (services, upstream) = (self.group.services(), self.connection.upstream);
+        let text = format!("pool {upstream} sent a job that can't be read: {why}");
+        self.connection.log(&services.listener_context, &text);
         if clean != Some(false) {
-            self.connection.facts().unread_since.get_or_insert_with(Instant::now);
+            self.connection.pool_state().unread_since.get_or_insert_with(Instant::now);
         }
     }
 
     fn miss_job(&self) {
-        let limit = self.link.services().limits.unread_job;
-        let since = self.connection.facts().unread_since;
+        let limit = self.group.services().limits.unreadable_job_grace;
+        let since = self.connection.pool_state().unread_since;
         if since.is_some_and(|since| since.elapsed() >= limit) {
             self.give_up("its job can't be read".to_owned());
         }
     }
 
-    /// The link leaves it.
+    /// Marks the connection as unusable. The manager leaves it.
     fn give_up(&self, why: String) {
-        self.connection.facts().unusable.get_or_insert(why);
-        self.link.news();
+        self.connection.pool_state().unusable.get_or_insert(why);
+        self.group.wake_waiters();
     }
 }
 
-/// What the answer to the subscribe gives, or why it can't be used.
+/// The search space in the answer to the subscribe, or why it can't be used.
 fn space_in(answer: &Envelope<'_>) -> Result<SubscribeAnswer, String> {
     match answer.good_result() {
         Some(result) => SubscribeAnswer::from_result(result)
@@ -376,7 +384,8 @@ fn space_in(answer: &Envelope<'_>) -> Result<SubscribeAnswer, String> {
     }
 }
 
-/// `None`: accepted. What the pool leaves out is put in: miners show nothing else properly.
+/// The pool's refusal, or `None` if it accepted. A missing code or reason is filled in: miners show nothing
+/// else properly.
 fn refusal_of(verdict: &ResponseVerdict, code: RefusalCode, words: &str) -> Option<StratumError> {
     let ResponseVerdict::Refused { code: given, reason } = verdict else { return None };
     let known = [
@@ -389,5 +398,5 @@ fn refusal_of(verdict: &ResponseVerdict, code: RefusalCode, words: &str) -> Opti
     ];
     let code = known.into_iter().find(|known| Some(known.number()) == *given).unwrap_or(code);
     let reason = reason.as_deref().unwrap_or(words);
-    Some(StratumError::new(code, reason.chars().take(MOST_WORDS).collect::<String>()))
+    Some(StratumError::new(code, reason.chars().take(MAX_REASON).collect::<String>()))
 }

@@ -1,5 +1,6 @@
-//! What becomes of a miner's shares: looked up, hashed, judged, answered or passed on. The miner's lock is held from
-//! the look-up to the answer. It is let go before the share is sent to the pool, which may have to be waited for.
+//! Handles a miner's shares: they are looked up, hashed, judged, and answered or forwarded. The lock on the
+//! miner is held from the look-up to the reply. It is released before the share is sent to the pool, which
+//! may have to be waited for.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
@@ -17,8 +18,9 @@ use crate::proxy::aggregate::miner::share_verdict::{
     RejectKind, ShareContext, ShareVerdict, Stale, judge, wrong_length,
 };
 use crate::proxy::aggregate::miner::work::MinerWork;
-use crate::proxy::aggregate::pool::connection::{AtPool, Connection};
+use crate::proxy::aggregate::pool::connection::SharedConnection;
 use crate::proxy::aggregate::pool::pending::Requester;
+use crate::proxy::aggregate::pool::state::ShareAtPool;
 use crate::stratum::{Envelope, RefusalCode, StratumError, Submit, accept_line, refuse_line};
 use crate::tap::offer_hash;
 use crate::work::{HashedShare, RebuildError, RebuiltShare, ShareTerms};
@@ -27,64 +29,64 @@ use crate::work::{HashedShare, RebuildError, RebuiltShare, ShareTerms};
 struct SubmittedShare {
     submit: Submit,
     context: ShareContext,
-    /// Where it would go, and what the pool has said about its name and version bits. `None` when the connection
-    /// of its job is gone.
-    pool: Option<(Arc<Connection>, AtPool)>,
-    /// Whether the miner has said that it is called so.
+    /// The connection of its job, and what the pool has said about its name and version bits. `None` when the
+    /// connection is gone.
+    pool: Option<(Arc<SharedConnection>, ShareAtPool)>,
+    /// Whether the miner has authorized this name.
     is_named: bool,
 }
 
 impl MinerRequests {
-    /// Takes a share, with the lock on the miner, which is taken once.
+    /// Handles a share, with the lock on the miner, which is taken once.
     pub(crate) fn submit(
         &mut self,
         message: &Envelope<'_>,
-        (miner, mut desk): (&ConnectedMiner, MutexGuard<'_, MinerWork>),
+        (miner, mut work): (&ConnectedMiner, MutexGuard<'_, MinerWork>),
         at: Stamp,
     ) -> Flow {
         let id = message.id();
-        let refuse = |desk: &mut MinerWork, refusal: &StratumError| {
-            miner.answer_in(desk, refuse_line(id, refusal, Default::default()), at);
+        let refuse = |work: &mut MinerWork, refusal: &StratumError| {
+            miner.answer_in(work, refuse_line(id, refusal, Default::default()), at);
         };
         let submit = match Submit::from_miner(message.params) {
             Ok(submit) => submit,
             Err(error) => {
-                refuse(&mut desk, &StratumError::new(RefusalCode::Other, error.to_string()));
+                refuse(&mut work, &StratumError::new(RefusalCode::Other, error.to_string()));
                 return self.fault();
             }
         };
-        let mut share = match self.look_up(submit, &desk) {
+        let mut share = match self.look_up(submit, &work) {
             Ok(share) => share,
             Err(refusal) => {
-                refuse(&mut desk, &refusal);
-                // What was on its way when the pool changed is nobody's fault.
+                refuse(&mut work, &refusal);
+                // A share that was on its way when the pool changed is no one's fault.
                 let is_unknown = refusal.code == RefusalCode::JobNotFound;
-                let is_late = is_unknown && desk.may_be_late(Instant::now());
-                return if is_late { Flow::GoOn } else { self.fault() };
+                let is_late = is_unknown && work.may_be_late(Instant::now());
+                return if is_late { Flow::Continue } else { self.fault() };
             }
         };
-        let (hash, for_pool) = match self.judged(&mut share) {
+        let (hash, for_pool) = match self.judge_share(&mut share) {
             ShareVerdict::Forward { hash, is_block, is_good_here } => (hash, Some((is_block, is_good_here))),
             ShareVerdict::Count { hash } => (hash, None),
             ShareVerdict::Refuse(refusal, fault) => {
-                refuse(&mut desk, &refusal);
-                // Without a pool there is nothing that it could mine instead.
+                refuse(&mut work, &refusal);
+                // Without a pool there is nothing else that it could mine.
                 let is_excused = fault == RejectKind::Stale && share.pool.is_none()
-                    || desk.is_excused(fault, Instant::now());
-                let (asked_mask, narrowed_at) = (desk.asked_mask, desk.narrowed_at);
-                drop(desk);
+                    || work.is_excused(fault, Instant::now());
+                let (asked_mask, narrowed_at) = (work.asked_mask, work.narrowed_at);
+                drop(work);
                 let is_rolled = fault == RejectKind::Rolled;
                 let forgiven = is_rolled.then(|| self.forgive_rolled(asked_mask, narrowed_at)).flatten();
-                return forgiven.unwrap_or_else(|| if is_excused { Flow::GoOn } else { self.fault() });
+                return forgiven.unwrap_or_else(|| if is_excused { Flow::Continue } else { self.fault() });
             }
         };
         let is_block = for_pool.is_some_and(|(is_block, _)| is_block);
-        // A block is worth a try under any name.
+        // A block is sent under any name.
         if !share.is_named && !is_block {
-            refuse(&mut desk, &unauthorized());
+            refuse(&mut work, &unauthorized());
             return self.fault();
         }
-        let is_new = desk.is_new(hash);
+        let is_new = work.is_new(hash);
         let refused_name = share.pool.as_ref().and_then(|(_, at_pool)| at_pool.refusal.as_ref());
         let refused_name = refused_name.filter(|_| !is_block);
         // Noted before it is sent: the answer may be faster.
@@ -93,67 +95,72 @@ impl MinerRequests {
             true => !connection.note_forwarded(hash),
             false => connection.was_forwarded(&hash),
         });
-        // A repeated one that the pool has not had, and wants now, is still worth something to it.
+        // A repeated share that the pool has not had, and wants now, still has a value.
         if was_sent || !is_new && for_pool.is_none() {
-            refuse(&mut desk, &StratumError::new(RefusalCode::Duplicate, "Duplicate share"));
+            refuse(&mut work, &StratumError::new(RefusalCode::Duplicate, "Duplicate share"));
             return self.fault();
         }
-        let is_urgent = is_new && desk.count(share.context.asked, Instant::now());
+        let is_urgent = is_new && work.count(share.context.miner_difficulty, Instant::now());
         match (&share.pool, for_pool) {
-            // A share is for the pool only when there is one.
+            // A share goes to the pool only when there is one.
             (Some((connection, at_pool)), Some((_, is_good_here))) if is_to_be_sent => {
                 let deadline = Instant::now() + self.services.config.analysis.share_timeout;
-                let (mut desk, place) = miner.reserve_until(desk, id, deadline);
-                let Some(place) = place else {
+                let (mut work, slot) = miner.reserve_until(work, id, deadline);
+                let Some(slot) = slot else {
                     connection.forget_forwarded(&hash);
-                    refuse(&mut desk, &StratumError::new(RefusalCode::Other, TOO_MANY_PENDING));
+                    refuse(&mut work, &StratumError::new(RefusalCode::Other, TOO_MANY_PENDING));
                     return self.credit(is_new, is_urgent);
                 };
-                drop(desk);
-                let asker =
-                    Requester { miner: Arc::downgrade(&self.miner), place, id: id.into(), is_good_here };
+                drop(work);
+                let requester =
+                    Requester { miner: Arc::downgrade(&self.miner), slot, id: id.into(), is_good_here };
                 let params = params_for_pool(&share, at_pool);
-                if let Err(unsent) = connection.submit(asker, &params, at, deadline) {
+                if let Err(unsent) = connection.submit(requester, &params, at, deadline) {
                     connection.forget_forwarded(&hash);
-                    let (asker, refusal) = unsent.into_refusal();
-                    miner.complete(asker.place, refuse_line(&asker.id, &refusal, Default::default()), at);
+                    let (requester, refusal) = unsent.into_refusal();
+                    miner.complete(
+                        requester.slot,
+                        refuse_line(&requester.id, &refusal, Default::default()),
+                        at,
+                    );
                 }
             }
             _ => {
                 match refused_name {
-                    // It is work all the same, and the miner's difficulty goes by it.
-                    Some(refusal) => refuse(&mut desk, refusal),
-                    None => miner.answer_in(&mut desk, accept_line(id), at),
+                    // It is work all the same, and counts for the miner's difficulty.
+                    Some(refusal) => refuse(&mut work, refusal),
+                    None => miner.answer_in(&mut work, accept_line(id), at),
                 }
-                drop(desk);
+                drop(work);
             }
         }
         self.credit(is_new, is_urgent)
     }
 
-    /// The job that a share is for, and all that it is judged by.
-    fn look_up(&self, submit: Submit, desk: &MinerWork) -> Result<SubmittedShare, StratumError> {
-        if desk.seat.is_none() {
+    /// The job of a share, and the terms that it is judged by.
+    fn look_up(&self, submit: Submit, work: &MinerWork) -> Result<SubmittedShare, StratumError> {
+        if work.lease.is_none() {
             return Err(StratumError::new(RefusalCode::NotSubscribed, "Not subscribed"));
         }
         let name = self.services.naming.text(&submit.worker);
-        let is_named = desk.workers.iter().any(|worker| worker.name.as_str() == name);
-        let given = match desk.find(&submit.job_id).cloned() {
-            Some(given) if desk.is_authorized => given,
-            _ if !desk.is_authorized || !is_named => return Err(unauthorized()),
+        let is_named = work.workers.iter().any(|worker| worker.name.as_str() == name);
+        let assigned = match work.find(&submit.job_id).cloned() {
+            Some(assigned) if work.is_authorized => assigned,
+            _ if !work.is_authorized || !is_named => return Err(unauthorized()),
             _ => return Err(StratumError::new(RefusalCode::JobNotFound, "Job not found")),
         };
-        let name = match desk.workers.first() {
-            // A block by an unknown name is its own all the same.
+        let name = match work.workers.first() {
+            // A block under an unknown name is sent under the miner's own name.
             Some(first) if !is_named => self.services.naming.text(first.name.as_str()),
             _ => name,
         };
-        let asked = desk.difficulty().map_or(given.difficulty, |now| now.min(given.difficulty));
-        let job = &given.task.job;
-        // Not the link's: one that was left for a better pool lives on for a moment.
+        let miner_difficulty =
+            work.difficulty().map_or(assigned.difficulty, |now| now.min(assigned.difficulty));
+        let job = &assigned.miner_job.pool_job;
+        // Not the group's connection: one that was left for a better pool lives on for a moment.
         let pool = job.source.upgrade().filter(|one| !one.is_over()).map(|connection| {
             let name = self.services.naming.at_pool(&MinerName::new(name), &connection.configured.user);
-            let at_pool = connection.at_pool(name);
+            let at_pool = connection.pool_state().at_pool(&name);
             (connection, at_pool)
         });
         let stale = match &pool {
@@ -165,27 +172,27 @@ impl MinerRequests {
             Some((_, at_pool)) => at_pool.mask.unwrap_or_else(|| self.services.likely_mask()),
             None => job.mask,
         };
-        let mask = mask_for(&submit, [desk.mask, given.mask, of_pool, job.mask]).or(of_pool);
+        let mask = mask_for(&submit, [work.mask, assigned.mask, of_pool, job.mask]).or(of_pool);
         let of_job = job.difficulty();
-        let asked_by_pool =
+        let pool_difficulty =
             pool.as_ref().map_or(of_job, |(connection, _)| connection.difficulty().min(of_job));
-        let context = ShareContext { given, mask, asked, pool: asked_by_pool, stale };
+        let context = ShareContext { assigned, mask, miner_difficulty, pool_difficulty, stale };
         Ok(SubmittedShare { submit, context, pool, is_named })
     }
 
-    /// Hashes and judges a share. From then on it has the extranonce2 that the pool knows it by.
-    fn judged(&self, share: &mut SubmittedShare) -> ShareVerdict {
+    /// Hashes and judges a share. From then on it has the extranonce2 that the pool gets.
+    fn judge_share(&self, share: &mut SubmittedShare) -> ShareVerdict {
         let SubmittedShare { submit, context, .. } = share;
-        let (job, seat) = (&context.given.task.job, &context.given.seat);
-        if !submit.extranonce2.has_size(seat.extranonce2_size) {
-            // Never passed on: some pools let a wrong length spoil the job for everybody.
-            return wrong_length(&submit.extranonce2, seat.extranonce2_size);
+        let (job, lease) = (&context.assigned.miner_job.pool_job, &context.assigned.lease);
+        if !submit.extranonce2.has_size(lease.extranonce2_size) {
+            // Never forwarded: at some pools a wrong length spoils the job for all miners.
+            return wrong_length(&submit.extranonce2, lease.extranonce2_size);
         }
-        submit.extranonce2 = job.space.split.upstream_extranonce2(&seat.prefix, &submit.extranonce2);
+        submit.extranonce2 = job.space.split.upstream_extranonce2(&lease.prefix, &submit.extranonce2);
         let terms = ShareTerms {
             extranonce2_size: job.space.split.pool_size(),
             version_mask: context.mask,
-            difficulty: context.asked.min(context.pool),
+            difficulty: context.miner_difficulty.min(context.pool_difficulty),
         };
         let rebuilt = job.prepared.rebuild(submit, &terms);
         if let Some(RebuiltShare { header, hash, .. }) =
@@ -201,7 +208,7 @@ impl MinerRequests {
         judge(submit, rebuilt, context)
     }
 
-    /// A share was good, if it was new.
+    /// Credits a good share, if it was new.
     fn credit(&mut self, is_new: bool, is_urgent: bool) -> Flow {
         if !is_new {
             return self.fault();
@@ -210,19 +217,19 @@ impl MinerRequests {
         if is_urgent {
             self.give_again();
         }
-        Flow::GoOn
+        Flow::Continue
     }
 
-    /// The current job, as other work and with another difficulty.
+    /// Sends the current job, as other work and with another difficulty.
     pub(crate) fn give_again(&self) {
-        if let Some(link) = self.miner.link() {
-            link.again(&self.miner);
+        if let Some(group) = self.miner.group() {
+            group.resend_job(&self.miner);
         }
     }
 }
 
 /// The params of `mining.submit` as the pool gets them.
-fn params_for_pool(share: &SubmittedShare, at_pool: &AtPool) -> serde_json::Value {
+fn params_for_pool(share: &SubmittedShare, at_pool: &ShareAtPool) -> serde_json::Value {
     let SubmittedShare { submit, context, .. } = share;
     let job = context.job();
     let mut params = vec![

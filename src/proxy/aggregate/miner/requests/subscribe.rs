@@ -1,4 +1,5 @@
-//! A miner's place: what it agrees upon, and the part of the search space that it is told of.
+//! Handles `mining.configure` and `mining.subscribe`: the extensions and the part of the search space that a
+//! miner gets.
 
 use std::time::Instant;
 
@@ -6,9 +7,9 @@ use serde_json::json;
 
 use super::{Flow, MinerRequests};
 use crate::net::Stamp;
+use crate::proxy::LogTopic;
 use crate::proxy::aggregate::group::LeaseError;
 use crate::proxy::aggregate::identity::Account;
-use crate::proxy::{LogTopic, say};
 use crate::stratum::{
     ConfigureAnswer, ConfigureRequest, Envelope, RefusalCode, first_text, result_line, shortened,
 };
@@ -18,19 +19,19 @@ impl MinerRequests {
         let asked = ConfigureRequest::from_params(message.params).version_rolling;
         let of_pool = self
             .miner
-            .link()
-            .and_then(|link| link.known_mask())
+            .group()
+            .and_then(|group| group.known_mask())
             .unwrap_or_else(|| self.services.likely_mask());
         let granted = asked.zip(of_pool).map(|(asked, of_pool)| asked.intersection(of_pool));
         let granted = granted.filter(|mask| !mask.is_empty());
         let wants_extranonce = asks_for(message, "subscribe-extranonce");
         {
-            let mut desk = self.miner.desk();
-            // One about something else leaves what was agreed upon.
+            let mut work = self.miner.work();
+            // A request about other extensions leaves the granted mask.
             if asked.is_some() {
-                (desk.asked_mask, desk.mask, desk.narrowed_at) = (asked, granted, None);
+                (work.asked_mask, work.mask, work.narrowed_at) = (asked, granted, None);
             }
-            desk.wants_extranonce |= wants_extranonce;
+            work.wants_extranonce |= wants_extranonce;
         }
         let mut answer = serde_json::Map::new();
         if asked.is_some() {
@@ -41,7 +42,7 @@ impl MinerRequests {
         }
         for extension in ["minimum-difficulty", "subscribe-extranonce", "info"] {
             if asks_for(message, extension) {
-                // The least difficulty is the vardiff's business; nobody was seen to insist.
+                // Vardiff decides the lowest difficulty; no miner was seen to insist.
                 answer.insert(extension.to_owned(), json!(extension != "minimum-difficulty"));
             }
         }
@@ -51,51 +52,52 @@ impl MinerRequests {
     pub(crate) fn subscribe(&mut self, message: &Envelope<'_>, at: Stamp) -> Flow {
         let user_agent = shortened(&first_text(message.params).unwrap_or_default());
         {
-            let known = self.services.memory.recall(self.miner.address().ip(), &user_agent);
-            let mut desk = self.miner.desk();
-            desk.user_agent = user_agent;
-            desk.recall(known);
+            let known = self.services.difficulty_cache.recall(self.miner.address().ip(), &user_agent);
+            let mut work = self.miner.work();
+            work.user_agent = user_agent;
+            work.recall(known);
         }
         let deadline = Instant::now() + self.services.config.failover.connect_deadline;
-        let account = self.account.clone().or_else(|| self.foreseen.clone());
-        let is_told_again = self.miner.desk().is_subscribed;
-        while !self.miner.tell_seat(message.id(), self.since(at)) {
-            self.services.hub.part(&self.miner);
-            let seated = self.take_seat(account.as_ref(), deadline);
+        let account = self.account.clone().or_else(|| self.account_ahead.clone());
+        let is_told_again = self.miner.work().is_subscribed;
+        while !self.miner.answer_subscribe(message.id(), self.since(at)) {
+            self.services.router.remove(&self.miner);
+            let leased = self.take_lease(account.as_ref(), deadline);
             self.has_waited();
-            if let Err(why) = seated {
-                return self.no_seat(&why, message.id(), self.since(at));
+            if let Err(why) = leased {
+                return self.refuse_lease(&why, message.id(), self.since(at));
             }
         }
-        if let Some(link) = self.miner.link() {
-            let workers = self.miner.desk().workers.clone();
-            workers.iter().for_each(|worker| link.authorize(worker));
+        if let Some(group) = self.miner.group() {
+            let workers = self.miner.work().workers.clone();
+            workers.iter().for_each(|worker| group.authorize(worker));
         }
-        self.miner.welcome();
-        // Each answer is followed by a job of its own, and there is no need for many.
-        if is_told_again { self.fault() } else { Flow::GoOn }
+        self.miner.send_after_subscribe();
+        // Each answer is followed by a job of its own, and no miner needs many.
+        if is_told_again { self.fault() } else { Flow::Continue }
     }
 
-    /// Seats the miner with those of its account's, as far as that is known.
-    pub(crate) fn take_seat(
+    /// Leases a part of the search space of a group of the miner's account, as far as that is known.
+    pub(crate) fn take_lease(
         &mut self,
         account: Option<&Account>,
         deadline: Instant,
     ) -> Result<(), LeaseError> {
-        // Who has no name is welcome anywhere.
+        // A miner without a name may join any group.
         let account = account.filter(|account| !account.0.is_empty());
         loop {
-            self.taken_for = self.services.hub.seat(&self.services, &self.miner, account, deadline)?;
-            let is_claimed = |account| self.miner.link().is_some_and(|link| link.claim(account));
+            self.guessed_account =
+                self.services.router.lease(&self.services, &self.miner, account, deadline)?;
+            let is_claimed = |account| self.miner.group().is_some_and(|group| group.claim(account));
             if account.is_none_or(is_claimed) {
                 return Ok(());
             }
-            // It became another's meanwhile.
-            self.services.hub.part(&self.miner);
+            // The group became another account's meanwhile.
+            self.services.router.remove(&self.miner);
         }
     }
 
-    pub(crate) fn no_seat(&mut self, why: &LeaseError, id: &str, at: Stamp) -> Flow {
+    pub(crate) fn refuse_lease(&mut self, why: &LeaseError, id: &str, at: Stamp) -> Flow {
         let text = match why {
             LeaseError::NoPool => "no pool can be reached".to_owned(),
             LeaseError::Full => "the pool has no search space left".to_owned(),
@@ -104,7 +106,7 @@ impl MinerRequests {
             }
             LeaseError::Unusable(why) => why.clone(),
         };
-        say(&self.services.reception, self.miner.address(), LogTopic::Pool, &format_args!("closed: {text}"));
+        self.log(LogTopic::Pool, &format_args!("closed: {text}"));
         if *why != LeaseError::NoPool {
             self.refuse(id, RefusalCode::Other, &text, at);
         }

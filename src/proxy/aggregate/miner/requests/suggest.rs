@@ -1,5 +1,5 @@
-//! The difficulty that a miner would like to begin with, in all the ways in which it can say so (wire
-//! reference, sections 2.2 and 2.8).
+//! The difficulty that a miner would like to begin with, in all the ways that miners use (wire reference,
+//! sections 2.2 and 2.8).
 
 use std::time::Instant;
 
@@ -12,13 +12,14 @@ use crate::stratum::{Difficulty, Envelope, accept_line, decode_hex, elements};
 use crate::work::{BlockHash, share_difficulty};
 
 impl MinerRequests {
-    /// `mining.suggest_difficulty`, with the number in the params, in their place, or in the method's name.
+    /// Handles `mining.suggest_difficulty`, with the number in the params, instead of the params, or in the
+    /// method's name.
     pub(crate) fn suggest_difficulty(&mut self, method: &str, message: &Envelope<'_>, at: Stamp) -> Flow {
         let in_params = only_param(message).and_then(|raw| Difficulty::from_json(raw).ok());
         self.answer_wish(in_params.or_else(|| in_name(method)), message.id(), at)
     }
 
-    /// `mining.suggest_target`: the same, by the highest hash.
+    /// Handles `mining.suggest_target`: the same, by the highest hash.
     pub(crate) fn suggest_target(&mut self, message: &Envelope<'_>, at: Stamp) -> Flow {
         let target = only_param(message).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
         self.answer_wish(target.as_deref().and_then(of_target), message.id(), at)
@@ -27,19 +28,19 @@ impl MinerRequests {
     /// The answer comes first: cgminer takes the next line for it.
     fn answer_wish(&self, wish: Option<Difficulty>, id: &str, at: Stamp) -> Flow {
         let then = self.answer(accept_line(id), at);
-        self.heed(wish, WishSource::Suggested);
+        self.apply_wish(wish, WishSource::Suggested);
         then
     }
 
-    /// The password of `mining.authorize` may carry a wish.
-    pub(crate) fn heed_password(&mut self, message: &Envelope<'_>) {
+    /// Takes a wish from the password of `mining.authorize`.
+    pub(crate) fn take_password_wish(&mut self, message: &Envelope<'_>) {
         let params = message.params.and_then(|params| elements("params", params).ok()).unwrap_or_default();
         let password = params.get(1).and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
-        self.heed(password.as_deref().and_then(in_password), WishSource::Password);
+        self.apply_wish(password.as_deref().and_then(in_password), WishSource::Password);
     }
 
-    fn heed(&self, wish: Option<Difficulty>, source: WishSource) {
-        let has_to_change = |wish| self.miner.desk().wish(wish, source, Instant::now());
+    fn apply_wish(&self, wish: Option<Difficulty>, source: WishSource) {
+        let has_to_change = |wish| self.miner.work().wish(wish, source, Instant::now());
         if wish.is_some_and(has_to_change) {
             self.give_again();
         }

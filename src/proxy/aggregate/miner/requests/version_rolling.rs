@@ -1,20 +1,20 @@
-//! Version bits of a share: which ones a miner may roll, and what the pool is sent (wire reference,
+//! Version bits of a share: the ones a miner may roll, and the ones that the pool gets (wire reference,
 //! sections 2.5 and 3.3).
 //!
-//! The pool decides which bits may be rolled. What a miner negotiated says how its bits are to be
-//! read; a miner that negotiated nothing, or less than it rolls, loses no work for that.
+//! The pool decides which bits may be rolled. The mask that a miner negotiated says how its bits are to be
+//! read. A miner that negotiated nothing, or less than it rolls, loses no work for that.
 
 use std::time::Instant;
 
 use super::MinerRequests;
-use crate::proxy::{LogTopic, say};
+use crate::proxy::LogTopic;
 use crate::stratum::{Submit, Version, VersionBits, VersionMask};
 
 impl MinerRequests {
-    /// The share has version bits that the pool does not allow. `Some`: that is no fault of the miner's.
+    /// Handles a share with version bits that the pool does not allow. `Some`: that is not the miner's fault.
     ///
     /// A miner whose bits were taken away and that knows nothing of the change is disconnected after
-    /// [`Limits::narrowing`](crate::proxy::aggregate::Limits::narrowing): it negotiates others when it reconnects.
+    /// [`Limits::mask_grace`](crate::proxy::aggregate::Limits::narrowing): it negotiates others when it reconnects.
     ///
     /// `asked` is what the miner has negotiated, and `narrowed_at` when bits were taken from it.
     pub(crate) fn forgive_rolled(
@@ -25,15 +25,15 @@ impl MinerRequests {
         if asked.is_none() {
             let text = "its shares are refused: it rolls version bits that the pool does not allow, and has not \
                         sent mining.configure, by which it would learn that";
-            say(&self.services.reception, self.miner.address(), LogTopic::Pool, &text);
+            self.log(LogTopic::Pool, &text);
         }
         let since = narrowed_at?;
-        if since.elapsed() >= self.services.limits.narrowing && !self.miner.is_leaving() {
+        if since.elapsed() >= self.services.limits.mask_grace && !self.miner.is_leaving() {
             let text = "closed: it goes on rolling version bits that the pool does not allow any more";
-            say(&self.services.reception, self.miner.address(), LogTopic::Pool, &text);
-            self.miner.dismiss();
+            self.log(LogTopic::Pool, &text);
+            self.miner.disconnect();
         }
-        Some(super::Flow::GoOn)
+        Some(super::Flow::Continue)
     }
 }
 

@@ -4,10 +4,10 @@ mod simulation;
 
 use simulation::Simulation;
 
-/// Hashes behind difficulty 1, as every pool reckons (wire reference, section 3.2).
+/// Hashes behind difficulty 1, as every pool counts (wire reference, section 3.2).
 const HASHES: f64 = 4_294_967_296.0;
 
-/// Hashes per second for which `difficulty` is right with the default target.
+/// The hashes per second for which `difficulty` is right with the default target.
 fn hashes(difficulty: f64) -> f64 {
     difficulty * HASHES / 15.0
 }
@@ -84,7 +84,7 @@ fn late_shares_of_a_flood_count_for_their_own_work() {
         let at = now + share * Duration::from_micros(4);
         assert_eq!(vardiff.share(difficulty(0.001), at), None);
     }
-    // Nor does a share of a difficulty that was far too high.
+    // A share of a difficulty that was far too high does not count for more either.
     vardiff.sent(difficulty(0.01), now + Duration::from_secs(2));
     for _ in 0..20 {
         assert_eq!(vardiff.share(difficulty(3500.0), now + Duration::from_secs(30)), None);
@@ -193,7 +193,7 @@ fn the_cap_holds_at_once_and_frees_the_miner_when_it_rises() {
     vardiff.sent(rise.difficulty, now);
     let rise = vardiff.cap(difficulty(1e9), now).unwrap();
     assert_eq!(rise.difficulty.value(), 1000.0);
-    // Below the floor and the least of the settings it is the pool's word that counts.
+    // Below the floor and the configured minimum the pool's difficulty counts.
     let mut vardiff = VardiffState::new(&config::VardiffConfig::default(), 1.0, difficulty(5.0), now);
     assert_eq!(vardiff.cap(difficulty(0.5), now).unwrap().difficulty.value(), 0.5);
 }

@@ -1,23 +1,23 @@
 use super::*;
-use crate::proxy::aggregate::group::extranonce_space::Split;
-use crate::proxy::aggregate::group::prefixes::Slots;
-use crate::proxy::aggregate::jobs::TaskNumbers;
+use crate::proxy::aggregate::group::extranonce_space::ExtranonceSplit;
+use crate::proxy::aggregate::group::prefixes::PrefixTable;
+use crate::proxy::aggregate::jobs::JobNumbers;
 use crate::proxy::aggregate::jobs::tests::job_of;
 use crate::stratum::{Nbits, Notify, Ntime, PrevHash, Version};
 
-fn seated() -> MinerWork {
-    let mut desk = MinerWork::new(Arc::new(config::VardiffConfig::default()));
-    let split = Split::of(Extranonce2Size::new(8).unwrap()).unwrap();
-    let prefix = Slots::new(split).take().unwrap();
+fn leased() -> MinerWork {
+    let mut work = MinerWork::new(Arc::new(config::VardiffConfig::default()));
+    let split = ExtranonceSplit::of(Extranonce2Size::new(8).unwrap()).unwrap();
+    let prefix = PrefixTable::new(split).take().unwrap();
     let extranonce1 = split.extranonce1(&Extranonce1::default(), &prefix).unwrap();
-    desk.seat = Some(ExtranonceLease {
-        epoch: SpaceId(1),
+    work.lease = Some(ExtranonceLease {
+        space_id: SpaceId(1),
         prefix: Arc::new(prefix),
         extranonce1: Arc::new(extranonce1),
         extranonce2_size: split.miner_size(),
     });
-    (desk.is_subscribed, desk.is_authorized) = (true, true);
-    desk
+    (work.is_subscribed, work.is_authorized) = (true, true);
+    work
 }
 
 fn job(block: u8) -> Arc<PoolJob> {
@@ -37,120 +37,125 @@ fn job(block: u8) -> Arc<PoolJob> {
 
 #[test]
 fn a_new_block_is_clean_also_when_its_job_given_again_is_faster() {
-    let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
-    let (one, two) = (numbers.first(job(1), true, None), numbers.first(job(2), true, None));
-    assert!(desk.give(&one, Difficulty::ONE, now).is_some());
-    let again = numbers.again(&two, now);
+    let (mut work, numbers, now) = (leased(), JobNumbers::default(), Instant::now());
+    let (one, two) = (numbers.issue(job(1), true, None), numbers.issue(job(2), true, None));
+    assert!(work.assign(&one, Difficulty::ONE, now).is_some());
+    let again = numbers.reissue(&two, now);
     assert!(!again.clean);
-    let lines = desk.give(&again, Difficulty::ONE, now).unwrap();
+    let lines = work.assign(&again, Difficulty::ONE, now).unwrap();
     assert!(lines.trim_end().ends_with("true]}"), "{lines}");
-    // What has been overtaken is not given.
-    assert_eq!(desk.give(&two, Difficulty::ONE, now), None);
-    let once_more = numbers.again(&again, now);
-    assert!(desk.give(&once_more, Difficulty::ONE, now).unwrap().trim_end().ends_with("false]}"));
+    // A job that a newer one has overtaken is not sent.
+    assert_eq!(work.assign(&two, Difficulty::ONE, now), None);
+    let once_more = numbers.reissue(&again, now);
+    assert!(work.assign(&once_more, Difficulty::ONE, now).unwrap().trim_end().ends_with("false]}"));
 }
 
 #[test]
 fn no_miner_is_given_more_than_the_pool_asks_for() {
-    let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
-    desk.user_agent = "bitaxe".to_owned();
-    let first = numbers.first(job(1), true, None);
+    let (mut work, numbers, now) = (leased(), JobNumbers::default(), Instant::now());
+    work.user_agent = "bitaxe".to_owned();
+    let first = numbers.issue(job(1), true, None);
     for most in [1000.0, 0.3, 16.5] {
         let most = Difficulty::new(most).unwrap();
-        let task = numbers.again(&first, now);
-        desk.give(&task, most, now).unwrap();
-        assert!(!desk.is_above(most) && desk.difficulty().unwrap() <= most);
+        let miner_job = numbers.reissue(&first, now);
+        work.assign(&miner_job, most, now).unwrap();
+        assert!(!work.is_above(most) && work.difficulty().unwrap() <= most);
     }
 }
 
 #[test]
-fn another_pools_first_job_is_news_however_old_its_number() {
-    let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
+fn another_pools_first_job_is_sent_however_low_its_number() {
+    let (mut work, numbers, now) = (leased(), JobNumbers::default(), Instant::now());
     // The better pool had its job ready before the other one sent its last.
     let mut elsewhere = Arc::into_inner(job(1)).unwrap();
-    elsewhere.space.epoch = SpaceId(2);
-    let first_there = numbers.first(Arc::new(elsewhere), true, None);
-    let last_here = numbers.first(job(2), true, None);
-    assert!(desk.give(&last_here, Difficulty::ONE, now).is_some());
-    desk.seat = desk.seat.take().map(|seat| ExtranonceLease { epoch: SpaceId(2), ..seat });
-    assert!(!desk.has(&first_there));
-    let lines = desk.give(&first_there, Difficulty::ONE, now).unwrap();
+    elsewhere.space.space_id = SpaceId(2);
+    let first_there = numbers.issue(Arc::new(elsewhere), true, None);
+    let last_here = numbers.issue(job(2), true, None);
+    assert!(work.assign(&last_here, Difficulty::ONE, now).is_some());
+    work.lease = work.lease.take().map(|lease| ExtranonceLease { space_id: SpaceId(2), ..lease });
+    assert!(!work.has(&first_there));
+    let lines = work.assign(&first_there, Difficulty::ONE, now).unwrap();
     assert!(lines.contains("mining.set_difficulty") && lines.trim_end().ends_with("true]}"), "{lines}");
-    assert!(desk.has(&first_there) && desk.give(&last_here, Difficulty::ONE, now).is_none());
+    assert!(work.has(&first_there) && work.assign(&last_here, Difficulty::ONE, now).is_none());
 }
 
 #[test]
 fn very_long_jobs_are_kept_for_as_long_as_there_is_room() {
-    let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
-    let tasks: Vec<_> = (0..400)
-        .map(|number| numbers.first(Arc::new(job_of(1, vec![2; 30_000], number)), number == 0, None))
+    let (mut work, numbers, now) = (leased(), JobNumbers::default(), Instant::now());
+    let miner_jobs: Vec<_> = (0..400)
+        .map(|number| numbers.issue(Arc::new(job_of(1, vec![2; 30_000], number)), number == 0, None))
         .collect();
-    for task in &tasks {
-        desk.give(task, Difficulty::ONE, now).unwrap();
+    for miner_job in &miner_jobs {
+        work.assign(miner_job, Difficulty::ONE, now).unwrap();
     }
-    let kept = tasks.iter().filter(|task| desk.find(&task.id).is_some()).count();
-    assert!(desk.given_bytes <= MOST_BYTES && (100..400).contains(&kept), "{kept}");
-    assert!(desk.find(&tasks[399].id).is_some() && desk.find(&tasks[0].id).is_none());
-    let next = numbers.first(job(2), true, None);
-    desk.give(&next, Difficulty::ONE, now).unwrap();
-    assert_eq!(desk.given_bytes, desk.given.iter().map(|given| given.task.bytes()).sum::<usize>());
+    let kept = miner_jobs.iter().filter(|miner_job| work.find(&miner_job.id).is_some()).count();
+    assert!(work.assigned_bytes <= MAX_JOB_BYTES && (100..400).contains(&kept), "{kept}");
+    assert!(work.find(&miner_jobs[399].id).is_some() && work.find(&miner_jobs[0].id).is_none());
+    let next = numbers.issue(job(2), true, None);
+    work.assign(&next, Difficulty::ONE, now).unwrap();
+    assert_eq!(
+        work.assigned_bytes,
+        work.assigned.iter().map(|assigned| assigned.miner_job.bytes()).sum::<usize>()
+    );
 }
 
 #[test]
-fn what_is_late_is_excused_for_a_while() {
-    let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
-    desk.give(&numbers.first(job(1), true, None), Difficulty::ONE, now).unwrap();
-    assert!(!desk.is_excused(RejectKind::Stale, now), "nothing has died yet");
-    desk.give(&numbers.first(job(2), true, None), Difficulty::ONE, now).unwrap();
-    assert!(desk.is_excused(RejectKind::Stale, now) && !desk.is_excused(RejectKind::Low, now));
-    assert!(!desk.is_excused(RejectKind::Stale, now + GRACE) && !desk.is_excused(RejectKind::Other, now));
+fn late_shares_are_excused_for_a_while() {
+    let (mut work, numbers, now) = (leased(), JobNumbers::default(), Instant::now());
+    work.assign(&numbers.issue(job(1), true, None), Difficulty::ONE, now).unwrap();
+    assert!(!work.is_excused(RejectKind::Stale, now), "nothing has died yet");
+    work.assign(&numbers.issue(job(2), true, None), Difficulty::ONE, now).unwrap();
+    assert!(work.is_excused(RejectKind::Stale, now) && !work.is_excused(RejectKind::LowDifficulty, now));
+    assert!(
+        !work.is_excused(RejectKind::Stale, now + STALE_GRACE) && !work.is_excused(RejectKind::Other, now)
+    );
 }
 
 #[test]
-fn who_had_no_pool_goes_on_where_it_was() {
-    let (mut desk, numbers, start) = (seated(), TaskNumbers::default(), Instant::now());
-    desk.user_agent = "NerdMinerV2/V1.8.3".to_owned();
-    desk.give(&numbers.first(job(1), true, None), Difficulty::ONE, start).unwrap();
-    let before = desk.difficulty().unwrap();
+fn a_miner_without_a_pool_keeps_its_difficulty() {
+    let (mut work, numbers, start) = (leased(), JobNumbers::default(), Instant::now());
+    work.user_agent = "NerdMinerV2/V1.8.3".to_owned();
+    work.assign(&numbers.issue(job(1), true, None), Difficulty::ONE, start).unwrap();
+    let before = work.difficulty().unwrap();
     let mut now = start;
     for _ in 0..40 {
         now += Duration::from_secs(1);
-        desk.tick(now);
-        desk.count(before, now);
+        work.tick(now);
+        work.count(before, now);
     }
     // The pool is gone, for much longer than any miner is silent.
     now += Duration::from_secs(1000);
-    desk.seat = desk.seat.take().map(|seat| ExtranonceLease { epoch: SpaceId(2), ..seat });
+    work.lease = work.lease.take().map(|lease| ExtranonceLease { space_id: SpaceId(2), ..lease });
     // The next one has no job yet.
     for _ in 0..500 {
         now += Duration::from_secs(1);
-        assert!(!desk.tick(now));
+        assert!(!work.tick(now));
     }
     let mut elsewhere = Arc::into_inner(job(1)).unwrap();
-    elsewhere.space.epoch = SpaceId(2);
-    let first_there = numbers.first(Arc::new(elsewhere), true, None);
-    let lines = desk.give(&first_there, Difficulty::ONE, now).unwrap();
-    assert_eq!(desk.difficulty(), Some(before), "{lines}");
+    elsewhere.space.space_id = SpaceId(2);
+    let first_there = numbers.issue(Arc::new(elsewhere), true, None);
+    let lines = work.assign(&first_there, Difficulty::ONE, now).unwrap();
+    assert_eq!(work.difficulty(), Some(before), "{lines}");
     // From then on its silence is its own.
     for _ in 0..200 {
         now += Duration::from_secs(1);
-        desk.tick(now);
+        work.tick(now);
     }
-    desk.give(&numbers.again(&first_there, now), Difficulty::ONE, now).unwrap();
-    assert!(desk.difficulty().unwrap() < before);
+    work.assign(&numbers.reissue(&first_there, now), Difficulty::ONE, now).unwrap();
+    assert!(work.difficulty().unwrap() < before);
 }
 
 #[test]
-fn who_subscribes_again_is_told_everything_again_and_no_hash_counts_twice() {
-    let (mut desk, numbers, now) = (seated(), TaskNumbers::default(), Instant::now());
-    let first = numbers.first(job(1), true, None);
-    desk.give(&first, Difficulty::ONE, now).unwrap();
+fn a_second_subscribe_repeats_difficulty_and_job_and_no_hash_counts_twice() {
+    let (mut work, numbers, now) = (leased(), JobNumbers::default(), Instant::now());
+    let first = numbers.issue(job(1), true, None);
+    work.assign(&first, Difficulty::ONE, now).unwrap();
     let hash = BlockHash::from_bytes([7; 32]);
-    assert!(desk.is_new(hash));
-    assert!(!desk.starts_over());
-    desk.was_told_seat();
-    assert!(desk.starts_over());
-    let lines = desk.give(&numbers.again(&first, now), Difficulty::ONE, now).unwrap();
+    assert!(work.is_new(hash));
+    assert!(!work.starts_over());
+    work.note_subscribed();
+    assert!(work.starts_over());
+    let lines = work.assign(&numbers.reissue(&first, now), Difficulty::ONE, now).unwrap();
     assert!(lines.contains("mining.set_difficulty") && lines.trim_end().ends_with("true]}"), "{lines}");
-    assert!(!desk.starts_over() && !desk.is_new(hash) && desk.find(&first.id).is_some());
+    assert!(!work.starts_over() && !work.is_new(hash) && work.find(&first.id).is_some());
 }

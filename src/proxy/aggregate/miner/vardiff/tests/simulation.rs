@@ -1,4 +1,4 @@
-//! A miner that finds shares by chance, in virtual time, and the pool's job every 30 seconds.
+//! A miner that finds shares at random, in virtual time, and the pool's job every 30 seconds.
 
 use super::*;
 
@@ -16,7 +16,7 @@ pub(crate) struct Simulation {
     pub shares: u64,
     /// The retargets and easings that were sent when the difficulty was last not within 20 %.
     far: u32,
-    /// How far the difficulty was from the right one at most, as a logarithm.
+    /// The largest distance of the difficulty from the right one, as a logarithm.
     pub furthest: f64,
     began: Instant,
     random: u64,
@@ -51,7 +51,7 @@ impl Simulation {
         self.rate * 15.0 / HASHES
     }
 
-    /// How many retargets it took, without those in silence, until the difficulty stayed within 20 %.
+    /// The retargets, without those in silence, until the difficulty stayed within 20 %.
     pub fn steps_until_near(&self) -> u32 {
         self.far
     }
@@ -77,7 +77,7 @@ impl Simulation {
 
     pub fn send(&mut self, wanted: Option<Retarget>) {
         let Some(Retarget { difficulty, .. }) = wanted else { return };
-        let silent = self.vardiff.judged.is_some_and(|judged| judged.silent);
+        let silent = self.vardiff.estimate.is_some_and(|estimate| estimate.silent);
         self.vardiff.sent(difficulty, self.at());
         self.steps += 1;
         self.eased += u32::from(silent);
@@ -96,7 +96,7 @@ impl Simulation {
         }
     }
 
-    /// Exponential, as what has no memory is.
+    /// An exponential pause, because hashing has no memory.
     fn pause(&mut self) -> f64 {
         // SplitMix64 (Steele, Lea and Flood, 2014).
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
