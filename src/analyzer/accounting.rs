@@ -60,7 +60,7 @@ pub(super) struct Accounting {
     clock: Clock,
     recorder: Option<Recorder>,
     /// Rows of each session since the last round, while the recorder was crowded.
-    crowding: HashMap<SessionId, u32>,
+    rows_while_crowded: HashMap<SessionId, u32>,
     notifier: Option<Notifier>,
     upstreams: UpstreamNames,
     near_miss: f64,
@@ -106,7 +106,7 @@ impl Accounting {
             unsaved: false,
             clock,
             recorder,
-            crowding: HashMap::new(),
+            rows_while_crowded: HashMap::new(),
             notifier,
             upstreams,
             near_miss,
@@ -129,50 +129,52 @@ impl Accounting {
             SessionEvent::Message(_) | SessionEvent::Submitted | SessionEvent::Block(_) => {}
             SessionEvent::Judged(judged) => self.judged(*judged, role),
             SessionEvent::Job(job) if role.is_with_pool() => self.job(&job, role),
-            SessionEvent::Job(job) => self.rules.passed_on(&job, self.correct(job.at)),
+            SessionEvent::Job(job) => self.rules.job_forwarded(&job, self.correct(job.at)),
             SessionEvent::Rejudged(job, at) if role.is_with_pool() => {
                 let at = self.correct(at);
-                self.judge(|rules, tongue| rules.rejudged(&job, at, tongue));
+                self.with_rules(|rules, context| rules.rejudged(&job, at, context));
             }
             SessionEvent::Rejudged(..) => {}
             SessionEvent::Event(event, at) if role.is_with_pool() => {
                 let at = self.correct(at);
-                self.judge(|rules, tongue| rules.event(&event, at, tongue));
+                self.with_rules(|rules, context| rules.event(&event, at, context));
             }
-            SessionEvent::Event(event, at) => self.rules.difficulty_passed_on(&event, self.correct(at)),
+            SessionEvent::Event(event, at) => self.rules.difficulty_forwarded(&event, self.correct(at)),
             SessionEvent::Closed(session) => self.rules.closed(session),
         }
     }
 
     /// News from outside the conversations.
-    pub(super) fn heard(&mut self, news: &ExternalUpdate) {
-        match news {
+    pub(super) fn external_update(&mut self, update: &ExternalUpdate) {
+        match update {
             ExternalUpdate::Tip(tip) => {
                 let at = self.correct(tip.at);
                 self.rules.tip(tip, at);
             }
-            ExternalUpdate::Figures(figures) => self.judge(|rules, tongue| rules.figures(figures, tongue)),
+            ExternalUpdate::PoolStats(figures) => {
+                self.with_rules(|rules, context| rules.figures(figures, context))
+            }
             ExternalUpdate::PoolsUsable(are_usable) => self.rules.pools_usable(*are_usable),
             // The follower's business.
-            ExternalUpdate::Judgement(_) => {}
+            ExternalUpdate::Policy(_) => {}
         }
     }
 
     /// What is due twice a second: states end that are not seen any more, the history counts the
     /// seconds, and what is kept is saved.
-    pub(super) fn round(&mut self, sessions: &[SessionSample<'_>], now: Stamp) {
+    pub(super) fn tick(&mut self, sessions: &[SessionSample<'_>], now: Stamp) {
         let now = self.correct(now);
         self.clock_state = self.clock.state();
-        self.crowding.clear();
+        self.rows_while_crowded.clear();
         // The recorder asks rarely; a disagreement in between must not be missed.
         self.clock.date_certainty();
-        self.judge(|rules, tongue| rules.tick(sessions, now, tongue));
+        self.with_rules(|rules, context| rules.tick(sessions, now, context));
         if let Some(health) = self.recording() {
-            self.judge(|rules, tongue| rules.recording(&health, now, tongue));
+            self.with_rules(|rules, context| rules.recording(&health, now, context));
         }
         let rows = self.alerts.expire(now);
         self.record_alerts(rows);
-        Arc::make_mut(&mut self.history).tick(unix(now));
+        Arc::make_mut(&mut self.history).tick(unix_seconds(now));
         self.save();
     }
 
@@ -202,13 +204,13 @@ impl Accounting {
     pub(super) fn restarted(&mut self, restarts: &[Restart]) {
         let at = self.clock.now();
         for restart in restarts {
-            self.judge(|_, tongue| internal::restarted(restart, at, tongue));
+            self.with_rules(|_, context| internal::restarted(restart, at, context));
         }
     }
 
     /// The thresholds have changed.
-    pub(super) fn judge_by(&mut self, thresholds: &config::RulesConfig) {
-        self.rules.judge_by(thresholds);
+    pub(super) fn set_thresholds(&mut self, thresholds: &config::RulesConfig) {
+        self.rules.set_thresholds(thresholds);
     }
 
     /// The system's clock was set.
@@ -265,26 +267,26 @@ impl Accounting {
             self.totals.answered(&judged);
         }
         let at = self.correct(judged.share.at);
-        self.judge(|rules, tongue| rules.share(&judged, role, at, tongue));
+        self.with_rules(|rules, context| rules.share(&judged, role, at, context));
         if role.is_with_miner() {
-            self.found(judged);
+            self.miner_share(judged);
         }
     }
 
     /// A miner's share.
-    fn found(&mut self, judged: JudgedShare) {
+    fn miner_share(&mut self, judged: JudgedShare) {
         let at = self.correct(judged.share.at);
         let counts_as_block = self.blocks.counts(&judged.share, at);
         let is_near = self.totals.judged(&judged, counts_as_block, self.near_miss);
-        self.count_for_life(&judged, counts_as_block);
+        self.count_lifetime(&judged, counts_as_block);
         if counts_as_block {
-            self.judge(|rules, tongue| rules.block(&judged, at, tongue));
+            self.with_rules(|rules, context| rules.block(&judged, at, context));
         }
         if is_near {
-            self.judge(|rules, tongue| rules.near_miss(&judged, at, tongue));
+            self.with_rules(|rules, context| rules.near_miss(&judged, at, context));
         }
         let is_best = self.offer_best(&judged);
-        Arc::make_mut(&mut self.history).share(unix(at), &HistoryShare::from(&judged));
+        Arc::make_mut(&mut self.history).share(unix_seconds(at), &HistoryShare::from(&judged));
         if let Some(block) = BlockSeen::of(&judged.share, &judged.facts()) {
             let record = self.block_record(&block, Some(judged.outcome.clone()));
             self.record_block(record);
@@ -315,7 +317,7 @@ impl Accounting {
         }
     }
 
-    fn count_for_life(&mut self, judged: &JudgedShare, counts_as_block: bool) {
+    fn count_lifetime(&mut self, judged: &JudgedShare, counts_as_block: bool) {
         let lifetime = &mut self.state.lifetime;
         match &judged.outcome {
             ShareOutcome::Accepted => {
@@ -345,20 +347,20 @@ impl Accounting {
             log::info!("best share ever: {:.6} by {:?}", rebuilt.difficulty, share.worker);
             // The very first one is no news.
             if let Some(before) = before {
-                self.judge(|rules, tongue| rules.best(judged, before, at, tongue));
+                self.with_rules(|rules, context| rules.best(judged, before, at, context));
             }
         }
         is_best
     }
 
     fn job(&mut self, job: &JobSeen, role: Role) {
-        self.witness_time(job);
+        self.check_clock_by_job(job);
         let at = self.correct(job.at);
         self.totals.job(job, at);
         let view = self.recent.job(job, at);
         self.pools.job(job.upstream, view);
         let upstream = self.upstreams.of(job.upstream);
-        self.judge(|rules, tongue| rules.job(job, role, at, tongue));
+        self.with_rules(|rules, context| rules.job(job, role, at, context));
         let may_record = self.may_record(job.session);
         let Some(recorder) = self.recorder.as_ref().filter(|_| may_record) else { return };
         recorder.record_job(&JobRow {
@@ -379,7 +381,7 @@ impl Accounting {
         let Some(recorder) = self.recorder.as_ref().filter(|recorder| recorder.is_crowded()) else {
             return true;
         };
-        let rows = self.crowding.entry(session).or_default();
+        let rows = self.rows_while_crowded.entry(session).or_default();
         *rows = rows.saturating_add(1);
         if *rows > MAX_ROWS_WHILE_CROWDED {
             recorder.count_dropped();
@@ -388,7 +390,7 @@ impl Accounting {
     }
 
     /// A job's own time is a witness against a wrong clock, before that clock judges the job.
-    fn witness_time(&mut self, job: &JobSeen) {
+    fn check_clock_by_job(&mut self, job: &JobSeen) {
         let ahead = job.time_difference(NtpTime::from_stamp(job.at.shifted(self.skew), Offset::default()));
         let time = JobTime {
             ahead: Offset::from_micros((ahead * 1e6) as i64),
@@ -400,10 +402,10 @@ impl Accounting {
     }
 
     /// Lets the rules see something, and records what they say.
-    fn judge(&mut self, see: impl FnOnce(&mut RuleSet, &mut AlertContext<'_>)) {
+    fn with_rules(&mut self, see: impl FnOnce(&mut RuleSet, &mut AlertContext<'_>)) {
         let mut rows = Vec::new();
         let upstreams = self.upstreams.all();
-        let mut tongue = AlertContext {
+        let mut context = AlertContext {
             alerts: &mut self.alerts,
             rows: &mut rows,
             upstreams: &upstreams,
@@ -411,7 +413,7 @@ impl Accounting {
             state: &mut self.state,
             unsaved: &mut self.unsaved,
         };
-        see(&mut self.rules, &mut tongue);
+        see(&mut self.rules, &mut context);
         self.record_alerts(rows);
     }
 
@@ -524,7 +526,7 @@ fn host_of(upstream: &str) -> &str {
 }
 
 /// Seconds since 1970.
-fn unix(time: NtpTime) -> u64 {
+fn unix_seconds(time: NtpTime) -> u64 {
     u64::try_from(time.unix_seconds()).unwrap_or(0)
 }
 

@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::hashrate::HASHES;
+use super::hashrate::HASHES_PER_DIFFICULTY;
 use super::share::JudgedShare;
 use crate::record::ShareOutcome;
 use crate::stratum::Difficulty;
 
 /// No sum of work is larger. All of Bitcoin's in a week is below 10^18.
-const MOST_WORK: f64 = 1e24;
+const MAX_WORK: f64 = 1e24;
 
 /// The counts of one stretch; how long it is depends on the series. The default is one in which
 /// Sluice did not run.
@@ -52,7 +52,7 @@ impl Bucket {
     /// Hashes per second, over the time that was watched. `None` when that is less than a second:
     /// a gap in the chart, not a zero.
     pub fn hash_rate(&self) -> Option<f64> {
-        let rate = self.work * HASHES / self.watched;
+        let rate = self.work * HASHES_PER_DIFFICULTY / self.watched;
         (self.watched >= 1.0 && rate.is_finite()).then_some(rate)
     }
 
@@ -62,7 +62,7 @@ impl Bucket {
 
     pub(super) fn share(&mut self, share: &HistoryShare) {
         let work = share.work.map_or(0.0, Difficulty::value);
-        self.work = (self.work + work).min(MOST_WORK);
+        self.work = (self.work + work).min(MAX_WORK);
         let count = match share.outcome {
             ShareOutcome::Accepted => {
                 let difficulty = share.difficulty.filter(|difficulty| difficulty.is_finite());
@@ -89,8 +89,8 @@ impl Bucket {
     pub(super) fn bounded(self, length: u64) -> Bucket {
         Bucket {
             watched: within(self.watched, length as f64),
-            work: within(self.work, MOST_WORK),
-            best: within(self.best, MOST_WORK),
+            work: within(self.work, MAX_WORK),
+            best: within(self.best, MAX_WORK),
             ..self
         }
     }
@@ -120,7 +120,7 @@ mod tests {
     #[test]
     fn a_rate_needs_a_second() {
         let bucket = Bucket { watched: 30.0, work: 60.0, ..Bucket::default() };
-        assert_eq!(bucket.hash_rate(), Some(2.0 * HASHES));
+        assert_eq!(bucket.hash_rate(), Some(2.0 * HASHES_PER_DIFFICULTY));
         assert_eq!(Bucket { watched: 0.9, ..bucket }.hash_rate(), None);
         assert_eq!(Bucket { work: 0.0, ..bucket }.hash_rate(), Some(0.0));
         assert_eq!(Bucket { watched: f64::NAN, ..bucket }.hash_rate(), None);
@@ -150,12 +150,12 @@ mod tests {
             bucket.share(&HistoryShare { work, difficulty, outcome: &ShareOutcome::Accepted, stale: true });
         }
         assert_eq!((bucket.accepted, bucket.stale), (u32::MAX, u32::MAX));
-        assert_eq!((bucket.work, bucket.best), (MOST_WORK, 0.0));
+        assert_eq!((bucket.work, bucket.best), (MAX_WORK, 0.0));
         for _ in 0..100 {
             bucket.watch(60);
         }
         assert!(bucket.hash_rate().is_some_and(f64::is_finite));
         let hostile = Bucket { watched: -1.0, work: f64::NAN, best: f64::INFINITY, ..bucket }.bounded(60);
-        assert_eq!((hostile.watched, hostile.work, hostile.best), (0.0, 0.0, MOST_WORK));
+        assert_eq!((hostile.watched, hostile.work, hostile.best), (0.0, 0.0, MAX_WORK));
     }
 }

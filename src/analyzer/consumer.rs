@@ -14,7 +14,7 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
 use super::closing_order::in_turns;
-use super::external_update::ROOM;
+use super::external_update::MAX_QUEUED_UPDATES;
 use super::history::History;
 use super::names::UpstreamNames;
 use super::reorder_buffer::HOLD;
@@ -39,29 +39,29 @@ use crate::util::thread::{join_within, panic_text};
 /// would make the forwarding threads' `try_send` up to 1 ms slow.
 const PAUSE: Duration = Duration::from_millis(1);
 /// The pause grows to this while nothing comes.
-const LONGEST_PAUSE: Duration = Duration::from_millis(10);
+const MAX_PAUSE: Duration = Duration::from_millis(10);
 /// How often counts are published, shares given up, and old entries forgotten.
 const ROUND: Duration = Duration::from_millis(500);
 /// More copies than this are not held back to be put in order.
-const MOST_HELD: usize = 4096;
+const MAX_HELD: usize = 4096;
 /// Nor more than so many bytes: a flood comes in chunks of a whole buffer.
-const MOST_HELD_BYTES: usize = 4 << 20;
+const MAX_HELD_BYTES: usize = 4 << 20;
 
 /// While there are half as many, a session with more held copies than this gets no more time for its order:
 /// only one that floods has as many within 20 ms, and others keep theirs.
-const MAX_HELD_OF_ONE: usize = 32;
+const MAX_HELD_PER_SESSION: usize = 32;
 /// The thread's heartbeat is later than this only if something holds it.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// How long the end of the program waits for what is still in the queue, and for a found block.
 const FINISH_LIMIT: Duration = Duration::from_secs(15);
 /// Copies of a connection to a pool that are read in one turn at the end: it carries the shares and answers of many
 /// miners.
-const PER_TURN_OF_POOL: usize = 8;
+const POOL_COPIES_PER_TURN: usize = 8;
 /// How often the thread is started with all it knew. After more panics, whatever causes them is sought in
 /// the sessions: they are forgotten, and followed from their next bytes on.
-const TRUSTED_STARTS: u32 = 2;
+const MAX_STARTS_WITH_STATE: u32 = 2;
 /// Sessions over which the analyzer has panicked are not followed any more; so many are remembered.
-const MAX_UNFOLLOWED: usize = 1024;
+const MAX_ABANDONED: usize = 1024;
 
 /// What the analyzer works with beside the copies.
 pub struct Setup {
@@ -83,8 +83,8 @@ pub struct Setup {
     /// As it was read back at the start.
     pub history: History,
     pub upstreams: UpstreamNames,
-    /// News from outside; `None`: there are none.
-    pub outside: Option<Receiver<ExternalUpdate>>,
+    /// News from external_updates; `None`: there are none.
+    pub external_updates: Option<Receiver<ExternalUpdate>>,
     /// Whose work the pool's figures are about; `None`: everybody's.
     pub account: Option<String>,
     /// Whether it reports the restarts of the program's threads: they are one program's, and so one
@@ -135,7 +135,7 @@ impl Setup {
             state: SavedState::default(),
             history: History::default(),
             upstreams: config.upstreams.iter().collect(),
-            outside: None,
+            external_updates: None,
             account: config.pool_stats.as_ref().and_then(|stats| stats.account(&config.payout)),
             reports_restarts: false,
         }
@@ -149,14 +149,14 @@ impl Analyzer {
     /// When no thread can be started.
     pub fn start(setup: Setup) -> io::Result<(Analyzer, Sender<TapMessage>)> {
         let (sender, copies) = bounded(setup.analysis.queue);
-        Ok((Analyzer::on(copies, setup)?, sender))
+        Ok((Analyzer::start_on(copies, setup)?, sender))
     }
 
     /// As [`Analyzer::start`], on a queue that exists already.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn on(copies: Receiver<TapMessage>, setup: Setup) -> io::Result<Analyzer> {
+    pub fn start_on(copies: Receiver<TapMessage>, setup: Setup) -> io::Result<Analyzer> {
         let (renews, renewed) = bounded(1);
         let (published, stop) = (Published { newest: Arc::default(), renewed }, Stop::new());
         let (recorder, began) = (setup.recorder.clone(), setup.clock.reading().system);
@@ -164,17 +164,17 @@ impl Analyzer {
         let is_ending = Arc::new(AtomicBool::new(false));
         let mut consumer = Consumer {
             copies,
-            outside: setup.outside.clone(),
+            external_updates: setup.external_updates.clone(),
             published: published.newest.clone(),
             renews,
-            follower: SessionTracker::new(setup, began),
+            tracker: SessionTracker::new(setup, began),
             steady: SteadyClock::new(began, Instant::now()),
             held: VecDeque::new(),
             held_bytes: 0,
-            unfollowed: BTreeSet::new(),
+            abandoned: BTreeSet::new(),
             reports_restarts: reports_restarts.then(|| supervise::restarts(u64::MAX).0),
             is_ending: is_ending.clone(),
-            is_last: false,
+            is_draining: false,
         };
         // What was read back at the start is to be seen from the first moment.
         consumer.round();
@@ -186,10 +186,10 @@ impl Analyzer {
                 log::debug!("the analyzer is scheduled like any thread: {why}");
             }
             starts += 1;
-            if starts > TRUSTED_STARTS {
-                consumer.follower.forget_sessions();
+            if starts > MAX_STARTS_WITH_STATE {
+                consumer.tracker.forget_sessions();
             }
-            consumer.held_bytes = consumer.follower.held_bytes();
+            consumer.held_bytes = consumer.tracker.held_bytes();
             consumer.consume(&until);
             Ok::<(), Stopped>(())
         })?;
@@ -213,7 +213,7 @@ impl Analyzer {
 
     /// The program is about to end. Miners whose sessions end from now on are among those of the last snapshot,
     /// as they were: they leave because the program does.
-    pub fn keep_those_who_leave(&self) {
+    pub fn keep_ended_sessions(&self) {
         self.is_ending.store(true, Ordering::Release);
     }
 
@@ -260,22 +260,22 @@ impl Published {
 
 struct Consumer {
     copies: Receiver<TapMessage>,
-    outside: Option<Receiver<ExternalUpdate>>,
+    external_updates: Option<Receiver<ExternalUpdate>>,
     published: Arc<ArcSwap<Snapshot>>,
     /// Wakes whoever shows what is published.
     renews: Sender<()>,
-    follower: SessionTracker,
+    tracker: SessionTracker,
     steady: SteadyClock,
     /// Whose copies are held, and until when; in the order in which they came.
     held: VecDeque<(Instant, SessionId, SessionHold)>,
     held_bytes: usize,
     /// Sessions over which it has panicked, as long as they last.
-    unfollowed: BTreeSet<SessionId>,
+    abandoned: BTreeSet<SessionId>,
     /// How many restarts of threads were reported; `None` where that is not its task.
     reports_restarts: Option<u64>,
     is_ending: Arc<AtomicBool>,
     /// All that the queue had is held, to be read in turns.
-    is_last: bool,
+    is_draining: bool,
 }
 
 /// What happens to a session when its copies' time has come.
@@ -299,12 +299,12 @@ impl Consumer {
                 Ok(copy) => {
                     pause = PAUSE;
                     let now = Instant::now();
-                    self.take_or_give_up(copy, now);
+                    self.take_catching(copy, now);
                     now
                 }
                 Err(TryRecvError::Empty) => {
                     std::thread::sleep(pause);
-                    pause = (pause * 2).min(if self.held.is_empty() { LONGEST_PAUSE } else { PAUSE });
+                    pause = (pause * 2).min(if self.held.is_empty() { MAX_PAUSE } else { PAUSE });
                     Instant::now()
                 }
                 Err(TryRecvError::Disconnected) => break,
@@ -315,27 +315,27 @@ impl Consumer {
                 next_round = now + ROUND;
             }
         }
-        self.read_the_rest(next_round);
-        self.follower.is_ending = self.is_ending.load(Ordering::Acquire);
-        self.follower.close_all(self.steady.now());
+        self.drain(next_round);
+        self.tracker.is_ending = self.is_ending.load(Ordering::Acquire);
+        self.tracker.close_all(self.steady.now());
         self.round();
     }
 
     /// Reads what was put into the queue before the end. The program does not wait for ever, so the sessions take
     /// turns: what one that floods has left there must not cost others their last shares.
-    fn read_the_rest(&mut self, mut next_round: Instant) {
-        self.is_last = true;
+    fn drain(&mut self, mut next_round: Instant) {
+        self.is_draining = true;
         let waiting = self.copies.len();
         for copy in self.copies.clone().try_iter().take(waiting) {
-            self.take_or_give_up(copy, Instant::now());
+            self.take_catching(copy, Instant::now());
         }
         let held = std::mem::take(&mut self.held).into_iter().map(|(_, id, held)| (id, held));
-        let per_turn = |id| match self.follower.role(id) {
-            Some(Role::Pool) => PER_TURN_OF_POOL,
+        let per_turn = |id| match self.tracker.role(id) {
+            Some(Role::Pool) => POOL_COPIES_PER_TURN,
             Some(Role::Direct | Role::Miner) | None => 1,
         };
         for (id, held) in in_turns(held, per_turn) {
-            self.follow_or_give_up(id, held);
+            self.follow_catching(id, held);
             supervise::beat();
             if Instant::now() >= next_round {
                 self.round();
@@ -345,11 +345,11 @@ impl Consumer {
     }
 
     /// As [`Consumer::take`]. A panic costs that session its analysis, and nobody else anything.
-    fn take_or_give_up(&mut self, copy: TapMessage, now: Instant) {
+    fn take_catching(&mut self, copy: TapMessage, now: Instant) {
         let conversation = copy.conversation.clone();
-        if self.unfollowed.contains(&conversation.id) {
+        if self.abandoned.contains(&conversation.id) {
             match copy.what {
-                TapEvent::Closed => drop(self.unfollowed.remove(&conversation.id)),
+                TapEvent::Closed => drop(self.abandoned.remove(&conversation.id)),
                 TapEvent::MinerPaused => conversation.heard_out.store(true, Ordering::Release),
                 TapEvent::Bytes(chunk) => conversation.traffic(chunk.direction).taken_out(),
                 TapEvent::Opened | TapEvent::Hashed(_) => {}
@@ -357,47 +357,47 @@ impl Consumer {
             return;
         }
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.take(copy, now))) {
-            self.give_up(conversation.id, panic.as_ref());
+            self.drop_session(conversation.id, panic.as_ref());
         }
     }
 
     /// As [`Consumer::follow`], likewise.
-    fn follow_or_give_up(&mut self, id: SessionId, held: SessionHold) {
+    fn follow_catching(&mut self, id: SessionId, held: SessionHold) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.follow(id, held))) {
-            self.give_up(id, panic.as_ref());
+            self.drop_session(id, panic.as_ref());
         }
     }
 
     /// The session is not followed any more: what is known of it may be half-changed.
-    fn give_up(&mut self, id: SessionId, panic: &(dyn Any + Send)) {
+    fn drop_session(&mut self, id: SessionId, panic: &(dyn Any + Send)) {
         let reason = format!("while it followed session {id}: {}", panic_text(panic));
         log::error!("the analyzer panicked {reason}; that session is not analysed any more");
         supervise::note_restart(&reason);
-        let forgotten = catch_unwind(AssertUnwindSafe(|| self.follower.forget(id)));
+        let forgotten = catch_unwind(AssertUnwindSafe(|| self.tracker.forget(id)));
         if let Ok(Some(conversation)) = forgotten {
             // What it owes is not known any more, as after copies that were lost.
             conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
             conversation.heard_out.store(true, Ordering::Release);
         }
-        self.held_bytes = self.follower.held_bytes();
-        if self.unfollowed.len() >= MAX_UNFOLLOWED {
-            self.unfollowed.pop_first();
+        self.held_bytes = self.tracker.held_bytes();
+        if self.abandoned.len() >= MAX_ABANDONED {
+            self.abandoned.pop_first();
         }
-        self.unfollowed.insert(id);
+        self.abandoned.insert(id);
     }
 
     /// A copy out of the queue is held for those that were forwarded before it.
     fn take(&mut self, copy: TapMessage, now: Instant) {
-        self.look_at_the_clock(now);
+        self.check_clock(now);
         let TapMessage { conversation, what } = copy;
         let id = conversation.id;
         let held = match what {
             TapEvent::Opened => return,
             // Not held: it is looked for when the copy of the share is read.
-            TapEvent::Hashed(hashed) => return self.follower.hashed_shares.add(*hashed),
+            TapEvent::Hashed(hashed) => return self.tracker.hashed_shares.add(*hashed),
             TapEvent::Bytes(mut chunk) => {
                 conversation.traffic(chunk.direction).taken_out();
-                let summary = &mut self.follower.ledger.summary;
+                let summary = &mut self.tracker.ledger.summary;
                 // What is read from one side is sent to the other by another conversation.
                 let is_forwarding = match conversation.role {
                     Role::Direct => true,
@@ -412,10 +412,10 @@ impl Consumer {
                 (chunk.readable_at, chunk.sent_at) =
                     (self.steady.of(chunk.readable_at), self.steady.of(chunk.sent_at));
                 self.held_bytes += chunk.bytes.len();
-                let order = &mut self.follower.session(&conversation).order;
+                let order = &mut self.tracker.session(&conversation).order;
                 order.hold(chunk);
-                let is_crowded = self.held.len() > MOST_HELD / 2 || self.held_bytes > MOST_HELD_BYTES / 2;
-                if is_crowded && !self.is_last && order.len() > MAX_HELD_OF_ONE {
+                let is_crowded = self.held.len() > MAX_HELD / 2 || self.held_bytes > MAX_HELD_BYTES / 2;
+                if is_crowded && !self.is_draining && order.len() > MAX_HELD_PER_SESSION {
                     // Its earliest copy makes room for this one, instead of another session's.
                     return self.follow(id, SessionHold::Chunk);
                 }
@@ -426,19 +426,19 @@ impl Consumer {
         };
         if let SessionHold::Paused = held {
             // Also of a session that has said nothing.
-            self.follower.session(&conversation);
+            self.tracker.session(&conversation);
         }
         self.held.push_back((now + HOLD, id, held));
     }
 
     fn release(&mut self, now: Instant) {
         while let Some((until, _, _)) = self.held.front() {
-            let has_room = self.held.len() <= MOST_HELD && self.held_bytes <= MOST_HELD_BYTES;
+            let has_room = self.held.len() <= MAX_HELD && self.held_bytes <= MAX_HELD_BYTES;
             if *until > now && has_room {
                 break;
             }
             if let Some((_, id, held)) = self.held.pop_front() {
-                self.follow_or_give_up(id, held);
+                self.follow_catching(id, held);
             }
             if self.held.is_empty() {
                 // What was held for a session that was given up went with it.
@@ -451,44 +451,44 @@ impl Consumer {
         match held {
             SessionHold::Chunk => {
                 supervise::fault_point("analyzer-session");
-                self.held_bytes = self.held_bytes.saturating_sub(self.follower.read_held(id));
+                self.held_bytes = self.held_bytes.saturating_sub(self.tracker.read_held(id));
             }
-            SessionHold::Paused => self.follower.paused(id),
+            SessionHold::Paused => self.tracker.paused(id),
             SessionHold::Closed => {
-                self.follower.is_ending = self.is_ending.load(Ordering::Acquire);
-                self.follower.closed(id, self.steady.now());
+                self.tracker.is_ending = self.is_ending.load(Ordering::Acquire);
+                self.tracker.closed(id, self.steady.now());
             }
         }
     }
 
-    fn look_at_the_clock(&mut self, now: Instant) {
-        let reading = self.follower.ledger.read_clocks();
+    fn check_clock(&mut self, now: Instant) {
+        let reading = self.tracker.ledger.read_clocks();
         if let Some(skew) = self.steady.look(reading.system, now) {
             log::info!("the system's clock was set; what is under way is reckoned on as before");
-            self.follower.clock_was_set(skew);
+            self.tracker.clock_was_set(skew);
         }
     }
 
     fn round(&mut self) {
-        self.look_at_the_clock(Instant::now());
+        self.check_clock(Instant::now());
         let now = self.steady.now();
         // No more than there is room for: who floods must not keep the miners' copies waiting.
-        for mut news in self.outside.iter().flat_map(Receiver::try_iter).take(ROOM) {
-            if let ExternalUpdate::Tip(tip) = &mut news {
+        for mut update in self.external_updates.iter().flat_map(Receiver::try_iter).take(MAX_QUEUED_UPDATES) {
+            if let ExternalUpdate::Tip(tip) = &mut update {
                 tip.at = self.steady.of(tip.at);
             }
-            self.follower.heard(&news);
+            self.tracker.external_update(&update);
         }
         if let Some(seen) = &mut self.reports_restarts {
             let (count, restarts) = supervise::restarts(*seen);
             *seen = count;
-            self.follower.ledger.restarted(&restarts);
+            self.tracker.ledger.restarted(&restarts);
         }
-        if self.held.capacity() > MOST_HELD && self.held.len() < MOST_HELD / 8 {
-            self.held.shrink_to(MOST_HELD / 4);
+        if self.held.capacity() > MAX_HELD && self.held.len() < MAX_HELD / 8 {
+            self.held.shrink_to(MAX_HELD / 4);
         }
-        self.follower.tick(now);
-        self.published.store(Arc::new(self.follower.snapshot(now)));
+        self.tracker.tick(now);
+        self.published.store(Arc::new(self.tracker.snapshot(now)));
         // If it has no room, the last word is still unread.
         let _ = self.renews.try_send(());
     }

@@ -11,17 +11,17 @@ use super::job_verdict::{JudgedJob, OutputView};
 use super::session_event::JobSeen;
 use super::superseded_work::SupersededWork;
 use super::verdicts::{
-    ChainState, ChainVerdict, Expectations, Expected, PayoutState, PayoutVerdict, WorkDoubt,
+    ChainState, ChainVerdict, Expectations, PayoutAddress, PayoutState, PayoutVerdict, WorkDoubt,
 };
 use crate::net::Stamp;
 use crate::stratum::{LineShape, ReadingAgreement};
 
 /// Jobs that some miners ignore are kept for so many ways in which they are odd. Beyond that the least bad
 /// one is forgotten, and nobody can tell any more.
-const MAX_ODD: usize = 4;
+const MAX_ODD_JOBS: usize = 4;
 /// A verdict is relied on no longer than this while nothing is known of the pool's cadence. Most pools send a
 /// job each minute; no block comes in an hour once in 400 blocks.
-const MAX_AGE: Duration = Duration::from_secs(3600);
+const MAX_VERDICT_AGE: Duration = Duration::from_secs(3600);
 
 /// Why some miners may ignore a job. Two jobs of the same kind are read by the same miners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +82,11 @@ impl CurrentWork {
         at: Stamp,
     ) -> bool {
         let job = job.without_large_coinbase();
-        let was_late =
-            if agreement == ReadingAgreement::All || self.newest.is_none() { self.came(at) } else { false };
+        let was_late = if agreement == ReadingAgreement::All || self.newest.is_none() {
+            self.note_arrival(at)
+        } else {
+            false
+        };
         if agreement == ReadingAgreement::All {
             let before = self.newest.replace(job).into_iter().chain(self.odd.drain(..).map(|(_, job)| job));
             self.superseded.add(before, self.unread.take(), at);
@@ -93,12 +96,12 @@ impl CurrentWork {
         self.odd = others;
         self.superseded.add(same.into_iter().map(|(_, job)| job), None, at);
         self.odd.push((oddness, job));
-        if self.odd.len() > MAX_ODD {
+        if self.odd.len() > MAX_ODD_JOBS {
             let least = self.odd.iter().enumerate().min_by_key(|(_, (_, job))| job.badness());
             if let Some((place, _)) = least {
                 self.odd.remove(place);
             }
-            self.unread(WorkDoubt::Ambiguous, at);
+            self.mark_unread(WorkDoubt::Ambiguous, at);
         }
         was_late
     }
@@ -125,7 +128,7 @@ impl CurrentWork {
     }
 
     /// The miner has given a name: jobs that came before the pool knew it are judged with it. They stay excused.
-    pub(super) fn name_given(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
+    pub(super) fn name_given(&mut self, workers: Option<&[PayoutAddress]>, expectations: &Expectations) {
         self.jobs_mut().filter(|job| job.is_early()).for_each(|job| job.again(workers, expectations));
     }
 
@@ -137,7 +140,7 @@ impl CurrentWork {
     /// Judges excused jobs without the excuse, and gives them as they were seen, the worst last.
     pub(super) fn end_excuse(
         &mut self,
-        workers: Option<&[Expected]>,
+        workers: Option<&[PayoutAddress]>,
         expectations: &Expectations,
     ) -> Vec<JobSeen> {
         let ended = self.jobs_mut().filter_map(|job| job.end_excuse(workers, expectations));
@@ -147,7 +150,7 @@ impl CurrentWork {
     }
 
     /// Something came that may be a job and could not be read, or was lost.
-    pub(super) fn unread(&mut self, why: WorkDoubt, at: Stamp) {
+    pub(super) fn mark_unread(&mut self, why: WorkDoubt, at: Stamp) {
         self.unread_count += 1;
         self.unread_last = Some(at);
         match &mut self.unread {
@@ -157,7 +160,7 @@ impl CurrentWork {
     }
 
     /// The pool accepts shares for jobs that nobody could read, or does so no more.
-    pub(super) fn accepts_unseen(&mut self, accepts: bool) {
+    pub(super) fn set_accepts_unseen(&mut self, accepts: bool) {
         self.accepts_unseen = accepts;
     }
 
@@ -167,7 +170,7 @@ impl CurrentWork {
     }
 
     /// Has what could not be read stay in doubt: it came behind the job that was judged last.
-    pub(super) fn stays_unread(&mut self, unread: Option<(WorkDoubt, Stamp)>) {
+    pub(super) fn restore_unread(&mut self, unread: Option<(WorkDoubt, Stamp)>) {
         self.unread = self.unread.or(unread);
     }
 
@@ -182,7 +185,7 @@ impl CurrentWork {
     }
 
     /// The jobs are judged by other expectations.
-    pub(super) fn again(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
+    pub(super) fn rejudge(&mut self, workers: Option<&[PayoutAddress]>, expectations: &Expectations) {
         self.jobs_mut().for_each(|job| job.again(workers, expectations));
     }
 
@@ -197,8 +200,8 @@ impl CurrentWork {
 
     /// Until when the verdicts are good, unless another job comes.
     pub(super) fn good_until(&self, stale_job: Duration) -> Option<Stamp> {
-        let by_cadence = Duration::try_from_secs_f64(self.cadence.late_after()).unwrap_or(MAX_AGE);
-        let limit = by_cadence.min(MAX_AGE).max(stale_job);
+        let by_cadence = Duration::try_from_secs_f64(self.cadence.late_after()).unwrap_or(MAX_VERDICT_AGE);
+        let limit = by_cadence.min(MAX_VERDICT_AGE).max(stale_job);
         Some(self.last?.shifted(i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX)))
     }
 
@@ -256,7 +259,7 @@ impl CurrentWork {
         self.newest.iter_mut().chain(odd).chain(self.superseded.bad_mut())
     }
 
-    fn came(&mut self, at: Stamp) -> bool {
+    fn note_arrival(&mut self, at: Stamp) -> bool {
         let was_late = std::mem::take(&mut self.was_late);
         if let Some(last) = self.last {
             self.cadence.job(at.since(last).unwrap_or_default().as_secs_f64(), was_late);

@@ -15,14 +15,14 @@ pub struct EnforcementRequest {
     pub description: String,
 }
 
-/// Which findings are offences, and where they go.
+/// Which findings are requests, and where they go.
 #[derive(Debug, Clone)]
 pub struct Enforcement {
     /// `payout.on_mismatch`
     pub on_mismatch: OnViolation,
     /// `chain.on_wrong`
     pub on_wrong: OnViolation,
-    pub offences: Sender<EnforcementRequest>,
+    pub requests: Sender<EnforcementRequest>,
 }
 
 impl Enforcement {
@@ -39,6 +39,6 @@ impl Enforcement {
             return;
         };
         // When there is no room, others of its jobs are waiting there.
-        let _ = self.offences.try_send(EnforcementRequest { upstream, description });
+        let _ = self.requests.try_send(EnforcementRequest { upstream, description });
     }
 }

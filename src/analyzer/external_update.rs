@@ -10,7 +10,7 @@ use crate::pool_stats::PoolFigures;
 use crate::reference;
 
 /// News come every few seconds at most, and are taken twice a second.
-pub(super) const ROOM: usize = 256;
+pub(super) const MAX_QUEUED_UPDATES: usize = 256;
 
 /// News from outside.
 #[derive(Debug, Clone)]
@@ -18,11 +18,11 @@ pub enum ExternalUpdate {
     /// What a reference works on.
     Tip(reference::Tip),
     /// What the pool publishes.
-    Figures(Arc<PoolFigures>),
+    PoolStats(Arc<PoolFigures>),
     /// Whether any pool of the list can be used.
     PoolsUsable(bool),
     /// The configuration was read again.
-    Judgement(Arc<ReloadedPolicy>),
+    Policy(Arc<ReloadedPolicy>),
 }
 
 /// What jobs and shares are judged by, as far as it can change while the program runs.
@@ -49,6 +49,6 @@ impl ReloadedPolicy {
 }
 
 /// The way to the analyzer. Who finds it full drops the news: there will be others.
-pub fn outside() -> (Sender<ExternalUpdate>, Receiver<ExternalUpdate>) {
-    bounded(ROOM)
+pub fn external_updates() -> (Sender<ExternalUpdate>, Receiver<ExternalUpdate>) {
+    bounded(MAX_QUEUED_UPDATES)
 }

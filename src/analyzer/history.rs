@@ -8,12 +8,12 @@ use super::bucket::{Bucket, HistoryShare};
 const VERSION: u32 = 1;
 /// The most seconds that one tick stands for: after a longer pause the clock was set, or the
 /// machine slept.
-const LONGEST_STEP: u64 = 10;
+const MAX_TICK_SECONDS: u64 = 10;
 /// A share can be ahead of the last tick by so many seconds; by more only when the clock was set
 /// back in between.
-const AHEAD_OF_TICK: u64 = 60;
+const MAX_SECONDS_AHEAD: u64 = 60;
 /// No bucket is later: a block's time ends there, in 2106.
-const LATEST: u64 = u32::MAX as u64;
+const MAX_START: u64 = u32::MAX as u64;
 
 /// How much of the past a series covers, and how finely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -100,7 +100,7 @@ impl History {
     /// later.
     pub fn share(&mut self, at: u64, share: &HistoryShare) {
         let now = *self.now.get_or_insert(at);
-        let at = if at > now.saturating_add(AHEAD_OF_TICK) { now } else { at };
+        let at = if at > now.saturating_add(MAX_SECONDS_AHEAD) { now } else { at };
         for span in Span::ALL {
             if at >= span.oldest(now) {
                 self.series_mut(span).bucket(span, at).share(share);
@@ -113,7 +113,7 @@ impl History {
     /// seconds.
     pub fn tick(&mut self, now: u64) {
         let before = self.now.replace(now).unwrap_or(now);
-        let ran = now.saturating_sub(before).min(LONGEST_STEP);
+        let ran = now.saturating_sub(before).min(MAX_TICK_SECONDS);
         for span in Span::ALL {
             let series = self.series_mut(span);
             for second in now - ran..now {
@@ -207,7 +207,7 @@ impl Series {
 
     fn bound(&mut self, span: Span) {
         let length = span.bucket_seconds();
-        self.0.retain(|bucket| bucket.start % length == 0 && bucket.start <= LATEST);
+        self.0.retain(|bucket| bucket.start % length == 0 && bucket.start <= MAX_START);
         self.0.sort_by_key(|bucket| bucket.start);
         self.0.dedup_by_key(|bucket| bucket.start);
         for bucket in &mut self.0 {

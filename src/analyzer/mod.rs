@@ -50,7 +50,7 @@ pub use history::{History, Span};
 pub use job_verdict::{JudgedJob, OutputView};
 
 pub use enforcement::{Enforcement, EnforcementRequest};
-pub use external_update::{ExternalUpdate, ReloadedPolicy, outside};
+pub use external_update::{ExternalUpdate, ReloadedPolicy, external_updates};
 pub use names::UpstreamNames;
 pub use pools::PoolView;
 pub use recent::{JobView, RecentJob, RecentView};
@@ -63,6 +63,6 @@ pub use snapshot::{MinerView, Snapshot};
 pub use summary::{AnalyzerCounts, Latency};
 pub use totals::{Totals, WorkerTotals};
 pub use verdicts::{
-    ChainState, ChainVerdict, Expectations, Expected, MAINNET_FLOOR, PayoutState, PayoutVerdict,
+    ChainState, ChainVerdict, Expectations, MAINNET_FLOOR, PayoutAddress, PayoutState, PayoutVerdict,
     Unverifiable, WorkDoubt,
 };

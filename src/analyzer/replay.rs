@@ -30,7 +30,7 @@ impl Replay {
 
     /// There are news from outside.
     pub fn heard(&mut self, news: &ExternalUpdate) {
-        self.follower.heard(news);
+        self.follower.external_update(news);
     }
 
     /// The session is over.

@@ -21,7 +21,7 @@ use super::requests::{OpenRequests, RequestKind};
 use super::rules::SessionSample;
 use super::session_event::{Event, SessionEvent};
 use super::share::{JudgedShare, PendingShare, UnseenJob};
-use super::verdicts::{ChainState, Expectations, Expected, PayoutState, WorkDoubt};
+use super::verdicts::{ChainState, Expectations, PayoutAddress, PayoutState, WorkDoubt};
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
 use crate::stratum::line_reader::{Line, LineReader, LongLines};
@@ -60,7 +60,7 @@ pub(super) struct AnalyzedSession {
     pub(super) user_agent: String,
     workers: Vec<SessionWorker>,
     /// The addresses in the names that were given so far; `None` before the first name.
-    expected: Option<Vec<Expected>>,
+    expected: Option<Vec<PayoutAddress>>,
     expectations: Expectations,
     extranonce1: Option<Extranonce1>,
     extranonce2_size: Option<Extranonce2Size>,
@@ -202,7 +202,7 @@ impl AnalyzedSession {
 
     /// Jobs are judged by these from now on, and the present one once more.
     pub(super) fn expect_by(&mut self, expectations: Expectations) {
-        self.work.again(self.expected.as_deref(), &expectations);
+        self.work.rejudge(self.expected.as_deref(), &expectations);
         self.expectations = expectations;
     }
 
@@ -367,7 +367,7 @@ impl AnalyzedSession {
 
     /// Whether the pool accepts shares for jobs that nobody could read, looked at twice a second.
     pub(super) fn accepts_unseen(&mut self, accepts: bool) {
-        self.work.accepts_unseen(accepts);
+        self.work.set_accepts_unseen(accepts);
     }
 
     /// Until when those are good, unless the pool sends more.
@@ -411,7 +411,7 @@ impl AnalyzedSession {
         };
         // Some miners take it, others don't.
         self.space_doubt = Some(WorkDoubt::Ambiguous);
-        self.work.unread(WorkDoubt::Ambiguous, at);
+        self.work.mark_unread(WorkDoubt::Ambiguous, at);
         let (session, upstream) = (self.conversation.id, self.conversation.upstream());
         each(SessionEvent::Event(Event::ExtranonceChanged { session, upstream, from, to }, at));
     }
@@ -471,7 +471,7 @@ impl AnalyzedSession {
     ) {
         self.look_for_job_again(&mut share);
         if outcome == ShareOutcome::Accepted && share.unseen_job == Some(UnseenJob::Unread) {
-            self.work.unread(WorkDoubt::Unread, share.at);
+            self.work.mark_unread(WorkDoubt::Unread, share.at);
         }
         match outcome {
             ShareOutcome::Accepted => {

@@ -68,7 +68,7 @@ impl SessionTracker {
             state,
             history,
             upstreams,
-            outside: _,
+            external_updates: _,
             account,
             reports_restarts: _,
         } = setup;
@@ -145,31 +145,31 @@ impl SessionTracker {
     }
 
     /// News from outside the conversations.
-    pub(super) fn heard(&mut self, news: &ExternalUpdate) {
-        match news {
-            ExternalUpdate::Judgement(judgement) => self.judge_by(judgement),
-            ExternalUpdate::Tip(_) | ExternalUpdate::Figures(_) | ExternalUpdate::PoolsUsable(_) => {
-                self.ledger.heard(news)
+    pub(super) fn external_update(&mut self, update: &ExternalUpdate) {
+        match update {
+            ExternalUpdate::Policy(policy) => self.apply_policy(policy),
+            ExternalUpdate::Tip(_) | ExternalUpdate::PoolStats(_) | ExternalUpdate::PoolsUsable(_) => {
+                self.ledger.external_update(update)
             }
         }
     }
 
-    fn judge_by(&mut self, judgement: &ReloadedPolicy) {
-        self.expectations = judgement.expectations.clone();
+    fn apply_policy(&mut self, policy: &ReloadedPolicy) {
+        self.expectations = policy.expectations.clone();
         for session in self.sessions.values_mut() {
-            session.expect_by(judgement.expectations.clone());
+            session.expect_by(policy.expectations.clone());
         }
         if let Some(enforcement) = &mut self.enforcement {
-            (enforcement.on_mismatch, enforcement.on_wrong) = (judgement.on_mismatch, judgement.on_wrong);
+            (enforcement.on_mismatch, enforcement.on_wrong) = (policy.on_mismatch, policy.on_wrong);
         }
-        self.ledger.alerts.turn_off(&judgement.rules.off);
+        self.ledger.alerts.disable(&policy.rules.off);
         // Rules that go on as they were keep what they have seen.
         let with_old_silence =
-            config::RulesConfig { off: self.settings.rules.off.clone(), ..judgement.rules.clone() };
+            config::RulesConfig { off: self.settings.rules.off.clone(), ..policy.rules.clone() };
         if self.settings.rules != with_old_silence {
-            self.ledger.judge_by(&judgement.rules);
+            self.ledger.set_thresholds(&policy.rules);
         }
-        self.settings.rules = judgement.rules.clone();
+        self.settings.rules = policy.rules.clone();
     }
 
     /// The system's clock was set, by so many nanoseconds since the start. Rules that compare times
@@ -248,7 +248,7 @@ impl SessionTracker {
             self.sessions.values_mut().map(|session| session.job_gap(now, stale_job)).collect();
         let sessions = self.sessions.values().zip(gaps);
         let pulses: Vec<SessionSample<'_>> = sessions.map(|(session, gap)| session.pulse(now, gap)).collect();
-        self.ledger.round(&pulses, now);
+        self.ledger.tick(&pulses, now);
         for (id, session) in &mut self.sessions {
             session.accepts_unseen(self.ledger.accepts_unseen(*id));
         }

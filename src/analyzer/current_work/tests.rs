@@ -71,20 +71,20 @@ fn the_worst_job_since_the_last_one_that_all_miners_read_counts() {
 fn more_kinds_than_are_kept_leave_nobody_sure() {
     let mut work = CurrentWork::default();
     work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(1));
-    for number in 0..=MAX_ODD {
+    for number in 0..=MAX_ODD_JOBS {
         work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(number), at(2));
     }
-    assert_eq!(work.odd.len(), MAX_ODD);
+    assert_eq!(work.odd.len(), MAX_ODD_JOBS);
     assert_eq!(state(&work, 3), doubt(WorkDoubt::Ambiguous));
 }
 
 #[test]
 fn what_was_not_read_counts_until_a_share_proves_that_the_miner_has_moved_on() {
     let mut work = CurrentWork::default();
-    work.unread(WorkDoubt::Missed, at(1));
+    work.mark_unread(WorkDoubt::Missed, at(1));
     assert_eq!(state(&work, 1), doubt(WorkDoubt::Missed));
-    work.unread(WorkDoubt::Unread, at(2));
-    work.unread(WorkDoubt::Missed, at(3));
+    work.mark_unread(WorkDoubt::Unread, at(2));
+    work.mark_unread(WorkDoubt::Missed, at(3));
     assert_eq!(
         (state(&work, 3), work.unread_since()),
         (doubt(WorkDoubt::Unread), Some((WorkDoubt::Unread, at(1))))
@@ -99,13 +99,13 @@ fn what_was_not_read_counts_until_a_share_proves_that_the_miner_has_moved_on() {
     assert_eq!(state(&work, 6), doubt(WorkDoubt::Unread));
     assert!(work.worked_on(at(5)), "the doubt ends");
     assert_eq!(state(&work, 6), Some(GOOD));
-    work.unread(WorkDoubt::Unread, at(7));
+    work.mark_unread(WorkDoubt::Unread, at(7));
     work.job(job(BAD), ReadingAgreement::All, ordinary(), at(8));
-    work.unread(WorkDoubt::Unread, at(9));
+    work.mark_unread(WorkDoubt::Unread, at(9));
     assert_eq!(state(&work, 9), Some(BAD));
     work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(10));
     // A newer doubt is not over, unless the share is for a job behind it that some miners ignore.
-    work.unread(WorkDoubt::Ambiguous, at(11));
+    work.mark_unread(WorkDoubt::Ambiguous, at(11));
     assert!(!work.worked_on(at(10)));
     assert_eq!(state(&work, 11), doubt(WorkDoubt::Ambiguous));
     work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(0), at(12));
@@ -146,7 +146,7 @@ fn the_last_of_several_bad_jobs_counts() {
 #[test]
 fn lost_copies_do_not_count_for_ever() {
     let mut work = CurrentWork::default();
-    work.unread(WorkDoubt::Missed, at(1));
+    work.mark_unread(WorkDoubt::Missed, at(1));
     for number in 0..=60 {
         work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(2 + 60 * number));
     }

@@ -48,45 +48,45 @@ impl<'a> AlertContext<'a> {
     }
 
     /// A state is seen in a job, a share or another event.
-    pub(super) fn lasts(
+    pub(super) fn raise(
         &mut self,
         (id, severity): (&'static str, Severity),
         subject: &str,
         at: NtpTime,
         describe: impl FnOnce() -> (String, Value),
     ) {
-        self.rows.extend(self.alerts.lasts(&NewAlert { id, severity, subject, at }, describe));
+        self.rows.extend(self.alerts.raise(&NewAlert { id, severity, subject, at }, describe));
     }
 
     /// A state is seen to last as time passes, which is not counted.
-    pub(super) fn persists(
+    pub(super) fn raise_uncounted(
         &mut self,
         (id, severity): (&'static str, Severity),
         subject: &str,
         at: NtpTime,
         describe: impl FnOnce() -> (String, Value),
     ) {
-        self.rows.extend(self.alerts.persists(&NewAlert { id, severity, subject, at }, describe));
+        self.rows.extend(self.alerts.raise_uncounted(&NewAlert { id, severity, subject, at }, describe));
     }
 
     /// A state that has begun still lasts.
-    pub(super) fn goes_on(&mut self, id: &'static str, subject: &str, at: NtpTime) {
-        self.alerts.goes_on(id, subject, at);
+    pub(super) fn keep_open(&mut self, id: &'static str, subject: &str, at: NtpTime) {
+        self.alerts.keep_open(id, subject, at);
     }
 
     /// A state is over, if it had begun.
-    pub(super) fn ends(&mut self, id: &'static str, subject: &str, at: NtpTime) {
-        self.alerts.ends(id, subject, at);
+    pub(super) fn resolve(&mut self, id: &'static str, subject: &str, at: NtpTime) {
+        self.alerts.resolve(id, subject, at);
     }
 
     /// Something happened, once.
-    pub(super) fn happened(
+    pub(super) fn report(
         &mut self,
         (id, severity): (&'static str, Severity),
         subject: &str,
         at: NtpTime,
         describe: impl FnOnce() -> (String, Value),
     ) {
-        self.rows.extend(self.alerts.happened(&NewAlert { id, severity, subject, at }, describe));
+        self.rows.extend(self.alerts.report(&NewAlert { id, severity, subject, at }, describe));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::super::verdicts::ChainState;
-use super::best_block::{RETARGET, Tips, are_likely};
+use super::best_block::{BestBlocks, MAX_RETARGET_FACTOR, are_blocks_likely};
 use super::payout::job_evidence;
 use super::{AlertContext, SessionSample, number, seconds_between};
 use crate::analyzer::session_event::JobSeen;
@@ -21,17 +21,17 @@ const BAD_PREVHASH: (&str, Severity) = ("chain.bad_prevhash", Severity::High);
 const HEIGHT: (&str, Severity) = ("chain.height", Severity::Medium);
 
 /// Over so many seconds a session's blocks are counted.
-const COUNTED_SECONDS: f64 = 6.0 * 3600.0;
+const PACE_SECONDS: f64 = 6.0 * 3600.0;
 
 #[derive(Debug, Default)]
 pub(super) struct ChainRules {
-    sessions: BTreeMap<SessionId, SessionTip>,
-    tips: Tips,
+    sessions: BTreeMap<SessionId, SessionBlock>,
+    tips: BestBlocks,
 }
 
 /// The newest block that a session was given work on.
 #[derive(Debug, Clone, Copy)]
-struct SessionTip {
+struct SessionBlock {
     height: u32,
     prevhash: PrevHash,
     /// When the first job of this block came.
@@ -41,24 +41,24 @@ struct SessionTip {
 }
 
 impl ChainRules {
-    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut AlertContext<'_>) {
-        let upstream = tongue.upstream(job.upstream);
-        wrong(job, upstream, at, tongue);
+    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
+        let upstream = context.upstream(job.upstream);
+        wrong(job, upstream, at, context);
         let is_mainnet = job.chain.network == "mainnet" && job.chain.state == ChainState::Plausible;
         // Who makes blocks up must not make honest pools look late.
-        let is_worked_for = is_mainnet && parent_is_good(job, upstream, at, tongue);
+        let is_worked_for = is_mainnet && parent_is_good(job, upstream, at, context);
         // Who sends what some miners ignore must not look up to date by it.
         if job.agreement != ReadingAgreement::All {
             return;
         }
         let (Some(height), Some(place)) = (job.height, job.upstream) else { return };
-        let new = SessionTip { height: height.0, prevhash: job.prevhash, at, counted: (height.0, at) };
+        let new = SessionBlock { height: height.0, prevhash: job.prevhash, at, counted: (height.0, at) };
         let seen = self.sessions.entry(job.session).or_insert(new);
         if is_mainnet {
-            height_rule(job, upstream, seen, &new, tongue);
+            height_rule(job, upstream, seen, &new, context);
         }
         seen.follow(&new);
-        self.tips.job(place, job, (height.0, is_worked_for), at, tongue);
+        self.tips.job(place, job, (height.0, is_worked_for), at, context);
     }
 
     /// A reference works on this.
@@ -70,12 +70,12 @@ impl ChainRules {
         self.sessions.remove(&session);
     }
 
-    pub(super) fn tick(&self, sessions: &[SessionSample<'_>], now: NtpTime, tongue: &mut AlertContext<'_>) {
-        self.tips.tick(sessions, now, tongue);
+    pub(super) fn tick(&self, sessions: &[SessionSample<'_>], now: NtpTime, context: &mut AlertContext<'_>) {
+        self.tips.tick(sessions, now, context);
     }
 }
 
-fn wrong(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut AlertContext<'_>) {
+fn wrong(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<'_>) {
     let verdict = &job.chain;
     match verdict.state {
         ChainState::Wrong => {}
@@ -84,9 +84,9 @@ fn wrong(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut AlertContext<'
         // A job that some miners ignore does not make the one before it any better.
         ChainState::Plausible if job.agreement != ReadingAgreement::All => return,
         ChainState::Plausible => {
-            if tongue.is_open(WRONG.0) {
+            if context.is_open(WRONG.0) {
                 for network in [verdict.network, "unknown"] {
-                    tongue.ends(WRONG.0, &format!("{upstream} {network}"), at);
+                    context.resolve(WRONG.0, &format!("{upstream} {network}"), at);
                 }
             }
             return;
@@ -94,7 +94,7 @@ fn wrong(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut AlertContext<'
     }
     // A miner with an address of another network does not make the others' work wrong, nor right.
     let subject = format!("{upstream} {}", verdict.network);
-    tongue.lasts(WRONG, &subject, at, || {
+    context.raise(WRONG, &subject, at, || {
         let description = match verdict.network {
             "unknown" => format!(
                 "{upstream}: this is no Bitcoin network known: its difficulty is {}",
@@ -111,16 +111,16 @@ fn wrong(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut AlertContext<'
     });
 }
 
-fn parent_is_good(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut AlertContext<'_>) -> bool {
+fn parent_is_good(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<'_>) -> bool {
     let parent = parent_hash(&job.prevhash);
     let worth = share_difficulty(&parent);
-    if worth * RETARGET >= job.chain.difficulty {
+    if worth * MAX_RETARGET_FACTOR >= job.chain.difficulty {
         if job.agreement == ReadingAgreement::All {
-            tongue.ends(BAD_PREVHASH.0, upstream, at);
+            context.resolve(BAD_PREVHASH.0, upstream, at);
         }
         return true;
     }
-    tongue.lasts(BAD_PREVHASH, upstream, at, || {
+    context.raise(BAD_PREVHASH, upstream, at, || {
         let description = format!(
             "{upstream}: the block that the work builds on is none: its hash has not been worked for"
         );
@@ -136,14 +136,14 @@ fn parent_is_good(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Alert
 fn height_rule(
     job: &JobSeen,
     upstream: &str,
-    before: &SessionTip,
-    now: &SessionTip,
-    tongue: &mut AlertContext<'_>,
+    before: &SessionBlock,
+    now: &SessionBlock,
+    context: &mut AlertContext<'_>,
 ) {
     let elapsed = seconds_between(before.at, now.at);
     let step = i64::from(now.height) - i64::from(before.height);
     let jumps = |from: u32, since: NtpTime| {
-        now.height > from && !are_likely(now.height - from, seconds_between(since, now.at))
+        now.height > from && !are_blocks_likely(now.height - from, seconds_between(since, now.at))
     };
     let fault = match step {
         0 => return,
@@ -154,7 +154,7 @@ fn height_rule(
         }
         _ => return,
     };
-    tongue.happened(HEIGHT, upstream, now.at, || {
+    context.report(HEIGHT, upstream, now.at, || {
         let description = format!("{upstream}: {fault}: {} after {}", now.height, before.height);
         let mut evidence = job_evidence(job);
         evidence["height_before"] = json!(before.height);
@@ -163,18 +163,21 @@ fn height_rule(
     });
 }
 
-impl SessionTip {
-    fn follow(&mut self, new: &SessionTip) {
+impl SessionBlock {
+    fn follow(&mut self, new: &SessionBlock) {
         if self.height == new.height && self.prevhash == new.prevhash {
             return;
         }
         let is_likely = new.height >= self.height
-            && are_likely(new.height.saturating_sub(self.counted.0), seconds_between(self.counted.1, new.at));
-        let counted = if is_likely && seconds_between(self.counted.1, new.at) < COUNTED_SECONDS {
+            && are_blocks_likely(
+                new.height.saturating_sub(self.counted.0),
+                seconds_between(self.counted.1, new.at),
+            );
+        let counted = if is_likely && seconds_between(self.counted.1, new.at) < PACE_SECONDS {
             self.counted
         } else {
             new.counted
         };
-        *self = SessionTip { counted, ..*new };
+        *self = SessionBlock { counted, ..*new };
     }
 }

@@ -17,17 +17,17 @@ const BEST: (&str, Severity) = ("share.best", Severity::Info);
 pub(super) struct GoodNewsRules {}
 
 impl GoodNewsRules {
-    pub(super) fn block(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
+    pub(super) fn block(&mut self, judged: &JudgedShare, at: NtpTime, context: &mut AlertContext<'_>) {
         let name = name_of_worker(&judged.share.worker);
-        tell(BLOCK, judged, at, tongue, |_| {
+        tell(BLOCK, judged, at, context, |_| {
             format!("{name} found a share that meets the network's target{}", verdict_of(judged))
         });
     }
 
-    pub(super) fn near_miss(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
+    pub(super) fn near_miss(&mut self, judged: &JudgedShare, at: NtpTime, context: &mut AlertContext<'_>) {
         let name = name_of_worker(&judged.share.worker);
         let network = judged.share.network_difficulty.unwrap_or(f64::INFINITY);
-        tell(NEAR_MISS, judged, at, tongue, |difficulty| {
+        tell(NEAR_MISS, judged, at, context, |difficulty| {
             format!(
                 "{name} came close to a block: {:.2} % of the network difficulty",
                 difficulty / network * 100.0
@@ -40,10 +40,10 @@ impl GoodNewsRules {
         judged: &JudgedShare,
         before: f64,
         at: NtpTime,
-        tongue: &mut AlertContext<'_>,
+        context: &mut AlertContext<'_>,
     ) {
         let name = name_of_worker(&judged.share.worker);
-        tell(BEST, judged, at, tongue, |difficulty| {
+        tell(BEST, judged, at, context, |difficulty| {
             format!("{name} found the best share ever: {difficulty:.6}, after {before:.6}")
         });
     }
@@ -69,12 +69,12 @@ fn tell(
     kind: (&'static str, Severity),
     judged: &JudgedShare,
     at: NtpTime,
-    tongue: &mut AlertContext<'_>,
+    context: &mut AlertContext<'_>,
     description: impl FnOnce(f64) -> String,
 ) {
     let Some(rebuilt) = &judged.share.rebuilt else { return };
-    let upstream = tongue.upstream(judged.upstream);
-    tongue.happened(kind, &judged.share.worker, at, || {
+    let upstream = context.upstream(judged.upstream);
+    context.report(kind, &judged.share.worker, at, || {
         (description(rebuilt.difficulty), evidence(judged, upstream))
     });
 }

@@ -3,11 +3,10 @@
 //! keys of `[rules]`.
 //!
 //! A false alarm is a defect. Where chance is involved a rule asks how unlikely what it sees would be
-//! with an honest pool and miner, and alerts below [`poisson::CHANCE`].
+//! with an honest pool and miner, and alerts below [`poisson::FALSE_ALARM_CHANCE`].
 
 mod alert_context;
 mod best_block;
-mod blind;
 mod chain;
 mod difficulty;
 mod extranonce;
@@ -17,12 +16,13 @@ mod payout;
 mod poisson;
 mod pool;
 mod pool_credit;
-mod reachable;
 mod recording;
 mod session_sample;
 mod share;
 mod share_rate;
 mod timing;
+mod unreachable;
+mod unreadable_job;
 
 pub(super) use alert_context::AlertContext;
 pub(super) use poisson::longest_gap;
@@ -57,17 +57,17 @@ pub(super) struct RuleSettings {
 #[derive(Debug)]
 pub(super) struct RuleSet {
     payout: payout::PayoutRules,
-    blind: blind::Blind,
+    unreadable_job: unreadable_job::UnreadableJobRule,
     chain: chain::ChainRules,
-    credit: pool_credit::Credit,
-    timing: timing::Timing,
-    extranonce: extranonce::Extranonce,
+    credit: pool_credit::CreditRule,
+    timing: timing::TimingRules,
+    extranonce: extranonce::ExtranonceRules,
     difficulty: difficulty::DifficultyRules,
     share: share::ShareRules,
-    tempo: share_rate::Tempo,
-    pool: pool::Pool,
-    news: good_news::GoodNewsRules,
-    reachable: reachable::Reachable,
+    share_rate: share_rate::ShareRateRules,
+    pool: pool::PoolRules,
+    good_news: good_news::GoodNewsRules,
+    unreachable: unreachable::UnreachableRule,
     recording: recording::RecordingRules,
 }
 
@@ -76,34 +76,34 @@ impl RuleSet {
         let RuleSettings { rules, silence, first_job, account } = settings;
         RuleSet {
             payout: payout::PayoutRules::default(),
-            blind: blind::Blind::default(),
+            unreadable_job: unreadable_job::UnreadableJobRule::default(),
             chain: chain::ChainRules::default(),
-            credit: pool_credit::Credit::new(account.clone()),
-            timing: timing::Timing::new(rules),
-            extranonce: extranonce::Extranonce::new(rules),
+            credit: pool_credit::CreditRule::new(account.clone()),
+            timing: timing::TimingRules::new(rules),
+            extranonce: extranonce::ExtranonceRules::new(rules),
             difficulty: difficulty::DifficultyRules::default(),
             share: share::ShareRules::default(),
-            tempo: share_rate::Tempo::new(rules),
-            pool: pool::Pool::new(*silence, *first_job),
-            news: good_news::GoodNewsRules::default(),
-            reachable: reachable::Reachable::default(),
+            share_rate: share_rate::ShareRateRules::new(rules),
+            pool: pool::PoolRules::new(*silence, *first_job),
+            good_news: good_news::GoodNewsRules::default(),
+            unreachable: unreachable::UnreachableRule::default(),
             recording: recording::RecordingRules::default(),
         }
     }
 
     /// The thresholds have changed: those families that have any begin anew, the others go on.
-    pub(super) fn judge_by(&mut self, rules: &config::RulesConfig) {
-        self.timing = timing::Timing::new(rules);
-        self.extranonce = extranonce::Extranonce::new(rules);
-        self.tempo = share_rate::Tempo::new(rules);
+    pub(super) fn set_thresholds(&mut self, rules: &config::RulesConfig) {
+        self.timing = timing::TimingRules::new(rules);
+        self.extranonce = extranonce::ExtranonceRules::new(rules);
+        self.share_rate = share_rate::ShareRateRules::new(rules);
     }
 
     /// A job came from a pool.
-    pub(super) fn job(&mut self, job: &JobSeen, role: Role, at: NtpTime, tongue: &mut AlertContext<'_>) {
-        self.payout.job(job, at, tongue);
-        self.blind.job(job, at, tongue);
-        self.chain.job(job, at, tongue);
-        self.timing.job(job, at, tongue);
+    pub(super) fn job(&mut self, job: &JobSeen, role: Role, at: NtpTime, context: &mut AlertContext<'_>) {
+        self.payout.job(job, at, context);
+        self.unreadable_job.job(job, at, context);
+        self.chain.job(job, at, context);
+        self.timing.job(job, at, context);
         self.pool.job(job, at);
         self.share.job(job, at);
         if role.is_with_miner() {
@@ -112,18 +112,18 @@ impl RuleSet {
     }
 
     /// A job that was excused at first is excused no longer.
-    pub(super) fn rejudged(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut AlertContext<'_>) {
-        self.payout.rejudged(job, at, tongue);
+    pub(super) fn rejudged(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
+        self.payout.rejudged(job, at, context);
     }
 
     /// A job came to a miner, from this program.
-    pub(super) fn passed_on(&mut self, job: &JobSeen, at: NtpTime) {
+    pub(super) fn job_forwarded(&mut self, job: &JobSeen, at: NtpTime) {
         self.extranonce.job(job);
         self.share.job(job, at);
     }
 
     /// A difficulty came to a miner, from this program.
-    pub(super) fn difficulty_passed_on(&mut self, event: &Event, at: NtpTime) {
+    pub(super) fn difficulty_forwarded(&mut self, event: &Event, at: NtpTime) {
         self.share.event(event, at);
     }
 
@@ -134,33 +134,33 @@ impl RuleSet {
         judged: &JudgedShare,
         role: Role,
         at: NtpTime,
-        tongue: &mut AlertContext<'_>,
+        context: &mut AlertContext<'_>,
     ) {
         if role.is_with_miner() {
-            self.timing.share(judged, at, tongue);
-            self.extranonce.share(judged, at, tongue);
-            self.tempo.share(judged, at, tongue);
+            self.timing.share(judged, at, context);
+            self.extranonce.share(judged, at, context);
+            self.share_rate.share(judged, at, context);
         }
         if role.is_with_pool() {
-            self.blind.share(judged, at, tongue);
-            self.difficulty.share(judged, at, tongue);
+            self.unreadable_job.share(judged, at, context);
+            self.difficulty.share(judged, at, context);
             self.credit.share(judged, at);
         }
-        self.share.share(judged, role, at, tongue);
+        self.share.share(judged, role, at, context);
     }
 
     /// Something else happened in a session.
-    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut AlertContext<'_>) {
-        self.blind.event(event, at, tongue);
-        self.extranonce.event(event, at, tongue);
-        self.difficulty.event(event, at, tongue);
+    pub(super) fn event(&mut self, event: &Event, at: NtpTime, context: &mut AlertContext<'_>) {
+        self.unreadable_job.event(event, at, context);
+        self.extranonce.event(event, at, context);
+        self.difficulty.event(event, at, context);
         self.share.event(event, at);
-        self.pool.event(event, at, tongue);
+        self.pool.event(event, at, context);
     }
 
     /// Whether any pool can be used.
     pub(super) fn pools_usable(&mut self, are_usable: bool) {
-        self.reachable.heard(are_usable, Instant::now());
+        self.unreachable.set_usable(are_usable, Instant::now());
     }
 
     /// A reference works on this.
@@ -169,8 +169,8 @@ impl RuleSet {
     }
 
     /// The pool publishes this.
-    pub(super) fn figures(&mut self, figures: &Arc<PoolFigures>, tongue: &mut AlertContext<'_>) {
-        self.credit.figures(figures, tongue);
+    pub(super) fn figures(&mut self, figures: &Arc<PoolFigures>, context: &mut AlertContext<'_>) {
+        self.credit.pool_figures(figures, context);
     }
 
     /// What the pool publishes, judged.
@@ -184,19 +184,19 @@ impl RuleSet {
         judged: &JudgedShare,
         before: f64,
         at: NtpTime,
-        tongue: &mut AlertContext<'_>,
+        context: &mut AlertContext<'_>,
     ) {
-        self.news.best(judged, before, at, tongue);
+        self.good_news.best(judged, before, at, context);
     }
 
     /// A share meets the network's target, and that is news.
-    pub(super) fn block(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
-        self.news.block(judged, at, tongue);
+    pub(super) fn block(&mut self, judged: &JudgedShare, at: NtpTime, context: &mut AlertContext<'_>) {
+        self.good_news.block(judged, at, context);
     }
 
     /// A share is no block, but near.
-    pub(super) fn near_miss(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
-        self.news.near_miss(judged, at, tongue);
+    pub(super) fn near_miss(&mut self, judged: &JudgedShare, at: NtpTime, context: &mut AlertContext<'_>) {
+        self.good_news.near_miss(judged, at, context);
     }
 
     /// How the recording goes.
@@ -204,24 +204,24 @@ impl RuleSet {
         &mut self,
         health: &RecordingHealth,
         now: NtpTime,
-        tongue: &mut AlertContext<'_>,
+        context: &mut AlertContext<'_>,
     ) {
-        self.recording.tick(health, now, tongue);
+        self.recording.tick(health, now, context);
     }
 
     /// Whether the pool has lately accepted shares of this session's for jobs that nobody could read.
     pub(super) fn accepts_unseen(&self, session: SessionId) -> bool {
-        self.blind.accepts_unseen(session)
+        self.unreadable_job.accepts_unseen(session)
     }
 
     /// A session is over.
     pub(super) fn closed(&mut self, session: SessionId) {
-        self.blind.closed(session);
+        self.unreadable_job.closed(session);
         self.chain.closed(session);
         self.extranonce.closed(session);
         self.difficulty.closed(session);
         self.share.closed(session);
-        self.tempo.closed(session);
+        self.share_rate.closed(session);
         self.pool.closed(session);
     }
 
@@ -230,22 +230,22 @@ impl RuleSet {
         &mut self,
         sessions: &[SessionSample<'_>],
         now: NtpTime,
-        tongue: &mut AlertContext<'_>,
+        context: &mut AlertContext<'_>,
     ) {
         let with = |is_such: fn(Role) -> bool| -> Vec<SessionSample<'_>> {
-            sessions.iter().filter(|pulse| is_such(pulse.role)).cloned().collect()
+            sessions.iter().filter(|sample| is_such(sample.role)).cloned().collect()
         };
         let (pools, miners) = (with(Role::is_with_pool), with(Role::is_with_miner));
-        self.payout.tick(&pools, now, tongue);
-        self.blind.tick(&pools, now, tongue);
-        self.chain.tick(&pools, now, tongue);
+        self.payout.tick(&pools, now, context);
+        self.unreadable_job.tick(&pools, now, context);
+        self.chain.tick(&pools, now, context);
         self.credit.tick(now);
-        self.timing.tick(&pools, now, tongue);
-        self.extranonce.tick(&miners, now, tongue);
-        self.share.tick(now, tongue);
-        self.tempo.tick(&miners, now, tongue);
-        self.pool.tick(&pools, now, tongue);
-        self.reachable.tick(Instant::now(), now, tongue);
+        self.timing.tick(&pools, now, context);
+        self.extranonce.tick(&miners, now, context);
+        self.share.tick(now, context);
+        self.share_rate.tick(&miners, now, context);
+        self.pool.tick(&pools, now, context);
+        self.unreachable.tick(Instant::now(), now, context);
     }
 }
 

@@ -16,11 +16,11 @@ use crate::work::account_of_worker;
 const STATS_MISMATCH: (&str, Severity) = ("pool.stats_mismatch", Severity::Medium);
 
 /// The figures are those of the pool that comes first.
-const PLACE: Option<usize> = Some(0);
+const FIRST_UPSTREAM: Option<usize> = Some(0);
 /// So far back a comparison looks, in seconds: a slow miner needs a day to prove anything.
-const WINDOW: i64 = 25 * 3600;
+const WINDOW_SECONDS: i64 = 25 * 3600;
 /// Figures to compare the newest with are kept about so far apart, in seconds.
-const APART: i64 = 1800;
+const FIGURES_APART_SECONDS: i64 = 1800;
 
 /// What the pool says of the account, and what that is worth.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ pub struct CreditView {
 
 /// What was proven, and what the pool said of it.
 #[derive(Debug)]
-pub(super) struct Credit {
+pub(super) struct CreditRule {
     /// Only shares in the name of this address count; `None`: all.
     address: Option<String>,
     /// Since when every share is known; `None` before the first round.
@@ -43,11 +43,11 @@ pub(super) struct Credit {
     newest: Option<CreditView>,
 }
 
-impl Credit {
+impl CreditRule {
     /// Of the account that this address stands for.
-    pub(super) fn new(address: Option<String>) -> Credit {
+    pub(super) fn new(address: Option<String>) -> CreditRule {
         let (shares, earlier) = (VecDeque::new(), VecDeque::new());
-        Credit { address, since: None, shares, earlier, newest: None }
+        CreditRule { address, since: None, shares, earlier, newest: None }
     }
 
     /// The newest figures with their verdict.
@@ -57,7 +57,7 @@ impl Credit {
 
     pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime) {
         let Some(proven) = judged.share.proven() else { return };
-        let is_credited = judged.outcome == ShareOutcome::Accepted && judged.upstream == PLACE;
+        let is_credited = judged.outcome == ShareOutcome::Accepted && judged.upstream == FIRST_UPSTREAM;
         if !is_credited || !self.is_of_account(&judged.share.worker) {
             return;
         }
@@ -75,8 +75,10 @@ impl Credit {
 
     pub(super) fn tick(&mut self, now: NtpTime) {
         self.since.get_or_insert(now);
-        let is_old = |at: NtpTime| now.unix_seconds() - at.unix_seconds() > WINDOW;
-        while self.shares.len() > WINDOW as usize || self.shares.front().is_some_and(|(at, _)| is_old(*at)) {
+        let is_old = |at: NtpTime| now.unix_seconds() - at.unix_seconds() > WINDOW_SECONDS;
+        while self.shares.len() > WINDOW_SECONDS as usize
+            || self.shares.front().is_some_and(|(at, _)| is_old(*at))
+        {
             if let Some((at, _)) = self.shares.pop_front() {
                 self.since = self.since.max(Some(at));
             }
@@ -86,13 +88,13 @@ impl Credit {
         }
     }
 
-    pub(super) fn figures(&mut self, figures: &Arc<PoolFigures>, tongue: &mut AlertContext<'_>) {
+    pub(super) fn pool_figures(&mut self, figures: &Arc<PoolFigures>, context: &mut AlertContext<'_>) {
         let since = *self.since.get_or_insert(figures.at);
         let verdict = self.judge(figures, since);
-        let (subject, at) = (tongue.upstream(PLACE), figures.at);
+        let (subject, at) = (context.upstream(FIRST_UPSTREAM), figures.at);
         match &verdict {
             CreditVerdict::CreditsLess { credited, proven, probability } => {
-                tongue.lasts(STATS_MISMATCH, subject, at, || {
+                context.raise(STATS_MISMATCH, subject, at, || {
                     let description = format!(
                         "{subject}: its statistics credit {} of the {} that was proven to it ({:.0} %)",
                         number(*credited),
@@ -104,10 +106,11 @@ impl Credit {
                     (description, evidence)
                 });
             }
-            CreditVerdict::Agrees => tongue.ends(STATS_MISMATCH.0, subject, at),
+            CreditVerdict::Agrees => context.resolve(STATS_MISMATCH.0, subject, at),
             CreditVerdict::Unknown => {}
         }
-        let is_apart = |last: &Arc<PoolFigures>| at.unix_seconds() - last.at.unix_seconds() >= APART;
+        let is_apart =
+            |last: &Arc<PoolFigures>| at.unix_seconds() - last.at.unix_seconds() >= FIGURES_APART_SECONDS;
         if figures.accepted_difficulty_total.is_some() && self.earlier.back().is_none_or(is_apart) {
             self.earlier.push_back(figures.clone());
         }

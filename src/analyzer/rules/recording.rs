@@ -28,7 +28,7 @@ pub(super) struct RecordingRules {
 
 impl RecordingRules {
     /// Looks at how the recording goes. The files are a handful, so their number needs no bound.
-    pub(super) fn tick(&mut self, health: &RecordingHealth, now: NtpTime, tongue: &mut AlertContext<'_>) {
+    pub(super) fn tick(&mut self, health: &RecordingHealth, now: NtpTime, context: &mut AlertContext<'_>) {
         // One full disk is one alert, whichever files it is about.
         let mut by_error: BTreeMap<&str, Vec<&WriteError>> = BTreeMap::new();
         for trouble in &health.write_errors {
@@ -39,7 +39,7 @@ impl RecordingRules {
             let files: Vec<String> =
                 troubles.iter().map(|trouble| trouble.file.display().to_string()).collect();
             let since = troubles.iter().map(|trouble| trouble.since).min_by_key(|since| since.timestamp());
-            tongue.persists(FAILING, error, now, || {
+            context.raise_uncounted(FAILING, error, now, || {
                 let description = format!(
                     "{} can't be written: {error}; rows wait in memory (256 KiB for each file) and are lost when that \
                      is full, while forwarding goes on; make room, or see what is wrong with the disk",
@@ -57,14 +57,14 @@ impl RecordingRules {
             failing.insert(error.to_owned());
         }
         for subject in self.failing.difference(&failing) {
-            tongue.ends(FAILING.0, subject, now);
+            context.resolve(FAILING.0, subject, now);
         }
         self.failing = failing;
         let dropped = health.dropped.saturating_sub(self.dropped);
         self.dropped = health.dropped;
         let blocked = health.blocked_for.filter(|time| *time >= MAX_WRITE_TIME);
         if let Some(time) = blocked {
-            tongue.persists(FAILING, TOO_SLOW, now, || {
+            context.raise_uncounted(FAILING, TOO_SLOW, now, || {
                 let seconds = time.as_secs();
                 let description = format!(
                     "the disk hangs: it has held a write for {seconds} s; rows wait in memory and are lost when that is \
@@ -78,15 +78,15 @@ impl RecordingRules {
                 (description, evidence)
             });
         } else if dropped > 0 {
-            tongue.persists(FAILING, TOO_SLOW, now, || {
+            context.raise_uncounted(FAILING, TOO_SLOW, now, || {
                 let description = String::from(
                     "rows of the records are dropped, because the disk is too slow for them or hangs; use a faster disk, or \
                      switch off record.timing or record.geek",
                 );
                 (description, json!({ "lost_rows": health.lost, "dropped_rows": health.dropped }))
             });
-        } else if tongue.is_open(FAILING.0) {
-            tongue.ends(FAILING.0, TOO_SLOW, now);
+        } else if context.is_open(FAILING.0) {
+            context.resolve(FAILING.0, TOO_SLOW, now);
         }
     }
 }
@@ -105,7 +105,7 @@ mod tests {
         let at =
             |seconds: i64| NtpTime::from_timestamp(Timestamp::from_second(1_790_000_000 + seconds).unwrap());
         let (mut alerts, mut recording) = (AlertBook::new(&[]), RecordingRules::default());
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for second in 0..200 {
             // One full disk, and so one alert.
             let files = ["data/shares.csv", "data/timing.csv", "data/state.json"];
@@ -120,7 +120,7 @@ mod tests {
             let blocked_for = Some(Duration::from_secs(second as u64 % 5));
             let health = RecordingHealth { dropped, lost: 0, write_errors: troubles, blocked_for };
             let mut rows = Vec::new();
-            let mut tongue = AlertContext {
+            let mut context = AlertContext {
                 alerts: &mut alerts,
                 rows: &mut rows,
                 upstreams: &[],
@@ -128,18 +128,18 @@ mod tests {
                 state: &mut SavedState::default(),
                 unsaved: &mut false,
             };
-            recording.tick(&health, at(second), &mut tongue);
+            recording.tick(&health, at(second), &mut context);
             rows.extend(alerts.expire(at(second)));
-            told.extend(rows.into_iter().map(|row| (row.kind, row.severity, row.description)));
+            reported.extend(rows.into_iter().map(|row| (row.kind, row.severity, row.description)));
         }
-        let kinds: Vec<_> = told.iter().map(|(kind, ..)| *kind).collect();
+        let kinds: Vec<_> = reported.iter().map(|(kind, ..)| *kind).collect();
         let (begins, ends) = (AlertKind::Begins, AlertKind::Ends);
-        assert_eq!(kinds, [begins, begins, ends, ends], "{told:#?}");
-        assert!(told.iter().all(|(_, severity, _)| *severity == Severity::Medium));
-        assert!(told[0].2.starts_with(
+        assert_eq!(kinds, [begins, begins, ends, ends], "{reported:#?}");
+        assert!(reported.iter().all(|(_, severity, _)| *severity == Severity::Medium));
+        assert!(reported[0].2.starts_with(
             "data/shares.csv, data/timing.csv, data/state.json can't be written: No space left on device"
         ));
-        assert!(told[1].2.contains("the disk is too slow"));
+        assert!(reported[1].2.contains("the disk is too slow"));
     }
 
     #[test]
@@ -154,7 +154,7 @@ mod tests {
                 ..RecordingHealth::default()
             };
             let mut rows = Vec::new();
-            let mut tongue = AlertContext {
+            let mut context = AlertContext {
                 alerts: &mut alerts,
                 rows: &mut rows,
                 upstreams: &[],
@@ -162,7 +162,7 @@ mod tests {
                 state: &mut SavedState::default(),
                 unsaved: &mut false,
             };
-            recording.tick(&health, at(*second), &mut tongue);
+            recording.tick(&health, at(*second), &mut context);
             rows.iter().any(|row| row.description.contains("the disk hangs: it has held a write for 8 s"))
         });
         assert_eq!(begins, Some(8));

@@ -20,7 +20,7 @@ const NOTIFY_GAP: (&str, Severity) = ("timing.notify_gap", Severity::Low);
 /// Honest pools are within a minute; miners may roll a job's time for some more.
 const OFF_SECONDS: f64 = 600.0;
 /// How far a share's ntime may be rolled (ckpool; wire reference, section 3.4).
-const ROLLED_SECONDS: u32 = 7000;
+const MAX_ROLLED_SECONDS: u32 = 7000;
 /// A machine whose clock is further off than this has no working time service.
 const CLOCK_SECONDS: f64 = 60.0;
 /// How long a large difference between this machine's clock and NTP waits for a job to say which of
@@ -31,37 +31,37 @@ const SYSTEM: &str = "clock";
 const NTP: &str = "NTP";
 
 #[derive(Debug)]
-pub(super) struct Timing {
+pub(super) struct TimingRules {
     max_drift: f64,
-    /// A job has told the time, too.
+    /// A job has reported the time, too.
     has_seen_job: bool,
     /// Since when this machine's clock and NTP differ by more than jobs could be off.
     apart_since: Option<NtpTime>,
 }
 
-impl Timing {
-    pub(super) fn new(settings: &config::RulesConfig) -> Timing {
-        Timing { max_drift: settings.max_drift.as_secs_f64(), has_seen_job: false, apart_since: None }
+impl TimingRules {
+    pub(super) fn new(settings: &config::RulesConfig) -> TimingRules {
+        TimingRules { max_drift: settings.max_drift.as_secs_f64(), has_seen_job: false, apart_since: None }
     }
 
-    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut AlertContext<'_>) {
+    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
         self.has_seen_job = true;
         if job.was_late {
-            tongue.ends(NOTIFY_GAP.0, tongue.upstream(job.upstream), at);
+            context.resolve(NOTIFY_GAP.0, context.upstream(job.upstream), at);
         }
         // Test networks allow a block of any target 20 minutes after the last one, and their pools
         // put its time ahead.
-        if job.chain.network != "testnet" && can_tell(tongue.clock) {
-            self.drift(job, at, tongue);
+        if job.chain.network != "testnet" && is_time_known(context.clock) {
+            self.drift(job, at, context);
         }
     }
 
-    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
+    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, context: &mut AlertContext<'_>) {
         let (Some(submit), Some(job)) = (&judged.share.submit, judged.share.job_ntime) else { return };
         let subject = &judged.share.worker;
         if is_ntime_good(&judged.share) {
-            if tongue.is_open(SHARE_NTIME.0) {
-                tongue.ends(SHARE_NTIME.0, subject, at);
+            if context.is_open(SHARE_NTIME.0) {
+                context.resolve(SHARE_NTIME.0, subject, at);
             }
             return;
         }
@@ -70,7 +70,7 @@ impl Timing {
         if judged.share.proven().is_none() {
             return;
         }
-        tongue.lasts(SHARE_NTIME, subject, at, || {
+        context.raise(SHARE_NTIME, subject, at, || {
             let off = i64::from(submit.ntime.0) - i64::from(job.0);
             let description = format!("{subject}: a share's time is {off:+} s from its job's");
             let evidence = json!({
@@ -87,13 +87,13 @@ impl Timing {
         &mut self,
         sessions: &[SessionSample<'_>],
         now: NtpTime,
-        tongue: &mut AlertContext<'_>,
+        context: &mut AlertContext<'_>,
     ) {
-        self.local_clock(now, tongue);
-        for pulse in sessions {
-            let Some(gap) = pulse.jobs.filter(|gap| gap.is_late) else { continue };
-            let upstream = tongue.upstream(pulse.upstream);
-            tongue.persists(NOTIFY_GAP, upstream, now, || {
+        self.local_clock(now, context);
+        for sample in sessions {
+            let Some(gap) = sample.jobs.filter(|gap| gap.is_late) else { continue };
+            let upstream = context.upstream(sample.upstream);
+            context.raise_uncounted(NOTIFY_GAP, upstream, now, || {
                 let description = format!(
                     "{upstream}: no job for {:.0} s, although one came at least every {:.0} s",
                     gap.seconds, gap.usual
@@ -101,15 +101,15 @@ impl Timing {
                 let evidence = json!({
                     "seconds": gap.seconds,
                     "usual_seconds": gap.usual,
-                    "session": pulse.session.0,
+                    "session": sample.session.0,
                 });
                 (description, evidence)
             });
         }
     }
 
-    fn drift(&self, job: &JobSeen, at: NtpTime, tongue: &mut AlertContext<'_>) {
-        let upstream = tongue.upstream(job.upstream);
+    fn drift(&self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
+        let upstream = context.upstream(job.upstream);
         let off = job.time_difference(at);
         let kind = if off.abs() > self.max_drift {
             Some(EXTREME)
@@ -122,11 +122,11 @@ impl Timing {
         };
         for (id, _) in [EXTREME, FUTURE_JOB, OLD_JOB] {
             if kind.is_none_or(|(kind, _)| kind != id) {
-                tongue.ends(id, upstream, at);
+                context.resolve(id, upstream, at);
             }
         }
         let Some(kind) = kind else { return };
-        tongue.lasts(kind, upstream, at, || {
+        context.raise(kind, upstream, at, || {
             let way = if off > 0.0 { "ahead of" } else { "behind" };
             let description = format!("{upstream}: its jobs' time is {:.0} s {way} the time", off.abs());
             let mut evidence = job_evidence(job);
@@ -138,8 +138,8 @@ impl Timing {
     }
 
     /// Which clock is wrong, if any.
-    fn local_clock(&mut self, now: NtpTime, tongue: &mut AlertContext<'_>) {
-        match tongue.clock {
+    fn local_clock(&mut self, now: NtpTime, context: &mut AlertContext<'_>) {
+        match context.clock {
             ClockState::Synchronised { offset, .. } if offset.seconds().abs() > CLOCK_SECONDS => {
                 let seconds = offset.seconds();
                 let since = *self.apart_since.get_or_insert(now);
@@ -147,8 +147,8 @@ impl Timing {
                 if seconds.abs() > OFF_SECONDS && !is_settled {
                     return;
                 }
-                tongue.ends(LOCAL_CLOCK.0, NTP, now);
-                tongue.persists(LOCAL_CLOCK, SYSTEM, now, || {
+                context.resolve(LOCAL_CLOCK.0, NTP, now);
+                context.raise_uncounted(LOCAL_CLOCK, SYSTEM, now, || {
                     let way = if seconds > 0.0 { "slow" } else { "fast" };
                     let description =
                         format!("this machine's clock is {:.0} s {way}; Sluice goes by NTP", seconds.abs());
@@ -156,8 +156,8 @@ impl Timing {
                 });
             }
             ClockState::Unsynchronised { reason: UnsyncReason::Contradicted { ntp, pools }, .. } => {
-                tongue.ends(LOCAL_CLOCK.0, SYSTEM, now);
-                tongue.persists(LOCAL_CLOCK, NTP, now, || {
+                context.resolve(LOCAL_CLOCK.0, SYSTEM, now);
+                context.raise_uncounted(LOCAL_CLOCK, NTP, now, || {
                     let description = format!(
                         "the NTP servers are wrong: their time is {} this machine's clock, and the jobs of \
                          {} agree with this machine's clock, which Sluice uses; check ntp.servers",
@@ -168,8 +168,8 @@ impl Timing {
                 });
             }
             ClockState::Unsynchronised { reason: UnsyncReason::Outvoted { jobs, pools }, .. } => {
-                tongue.ends(LOCAL_CLOCK.0, NTP, now);
-                tongue.persists(LOCAL_CLOCK, SYSTEM, now, || {
+                context.resolve(LOCAL_CLOCK.0, NTP, now);
+                context.raise_uncounted(LOCAL_CLOCK, SYSTEM, now, || {
                     let way = if jobs.micros() > 0 { "slow" } else { "fast" };
                     let description = format!(
                         "this machine's clock is {} {way} by the jobs of {}, which agree with each \
@@ -184,8 +184,8 @@ impl Timing {
             ClockState::Synchronised { .. }
             | ClockState::Unsynchronised { reason: UnsyncReason::Off, .. } => {
                 self.apart_since = None;
-                tongue.ends(LOCAL_CLOCK.0, SYSTEM, now);
-                tongue.ends(LOCAL_CLOCK.0, NTP, now);
+                context.resolve(LOCAL_CLOCK.0, SYSTEM, now);
+                context.resolve(LOCAL_CLOCK.0, NTP, now);
             }
             // Not known at present.
             ClockState::Unsynchronised { .. } => {}
@@ -196,14 +196,14 @@ impl Timing {
 /// Whether a pool has to take the share's time: not before its job's, and not too long after.
 pub(super) fn is_ntime_good(share: &PendingShare) -> bool {
     let (Some(submit), Some(job)) = (&share.submit, share.job_ntime) else { return true };
-    (job.0..=job.0.saturating_add(ROLLED_SECONDS)).contains(&submit.ntime.0)
+    (job.0..=job.0.saturating_add(MAX_ROLLED_SECONDS)).contains(&submit.ntime.0)
 }
 
 /// Whether pools can be judged by the time. Without NTP servers the system's clock is taken at its
 /// word, unless several pools' jobs contradict it; while the servers are not reached it may be that of
 /// a Raspberry Pi that has just been switched on. NTP that the system's clock and the jobs contradict
 /// is not used, and the time is known all the same.
-fn can_tell(clock: &ClockState) -> bool {
+fn is_time_known(clock: &ClockState) -> bool {
     match clock {
         ClockState::Synchronised { .. } => true,
         ClockState::Unsynchronised { reason: why, .. } => {
@@ -246,7 +246,7 @@ mod tests {
             ),
         ] {
             let (mut alerts, mut rows) = (AlertBook::new(&[]), Vec::new());
-            let mut tongue = AlertContext {
+            let mut context = AlertContext {
                 alerts: &mut alerts,
                 rows: &mut rows,
                 upstreams: &[],
@@ -254,12 +254,12 @@ mod tests {
                 state: &mut SavedState::default(),
                 unsaved: &mut false,
             };
-            let mut timing = Timing::new(&config::RulesConfig::default());
-            timing.tick(&[], now, &mut tongue);
-            timing.tick(&[], now, &mut tongue);
+            let mut timing = TimingRules::new(&config::RulesConfig::default());
+            timing.tick(&[], now, &mut context);
+            timing.tick(&[], now, &mut context);
             let view = alerts.view();
-            let told = view.alerts.first().map(|alert| (alert.id, alert.severity, alert.count));
-            assert_eq!(told, way.map(|_| ("timing.local_clock", Severity::Low, 1)));
+            let reported = view.alerts.first().map(|alert| (alert.id, alert.severity, alert.count));
+            assert_eq!(reported, way.map(|_| ("timing.local_clock", Severity::Low, 1)));
             assert!(view.alerts.iter().all(|alert| alert.description.contains(way.unwrap())));
         }
     }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::super::block::BlockSeen;
 use super::super::requests::RequestKind;
 use super::super::share::{PendingShare, UnseenJob};
-use super::super::verdicts::Expected;
+use super::super::verdicts::PayoutAddress;
 use super::{AnalyzedSession, MOST_ADDRESSES};
 use crate::analyzer::session_event::{Event, SessionEvent};
 use crate::net::Stamp;
@@ -141,7 +141,7 @@ impl AnalyzedSession {
     /// The miner says who it is; pools answer with a job that pays that name.
     pub(super) fn expect(&mut self, worker: &str) {
         let expected = self.expected.get_or_insert_with(Vec::new);
-        if let Some(new) = Expected::of_worker(worker) {
+        if let Some(new) = PayoutAddress::of_worker(worker) {
             if expected.len() < MOST_ADDRESSES && !expected.contains(&new) {
                 expected.push(new);
             }

@@ -175,7 +175,7 @@ impl AnalyzedSession {
                     self.next_extranonce = Some((answer.extranonce1, answer.extranonce2_size));
                     if self.conversation.role == Role::Direct && self.job_came.is_some() {
                         // ESP-Miner takes it at once, also for the present job (wire reference, section 2.6).
-                        self.work.unread(WorkDoubt::Ambiguous, at);
+                        self.work.mark_unread(WorkDoubt::Ambiguous, at);
                     }
                     if !self.takes_extranonce && self.conversation.role == Role::Direct {
                         let why = "a miner that did not ask for mining.set_extranonce may ignore it";
@@ -310,13 +310,13 @@ impl AnalyzedSession {
             } else if !self.judge(job, each) {
                 self.unread_event("its coinbase can't be decoded", b"", at, each);
             }
-            self.work.stays_unread(unread);
+            self.work.restore_unread(unread);
         }
     }
 
     /// The pool sent what may be a job, and it could not be read: all verdicts are in doubt.
     pub(super) fn unread(&mut self, why: &str, line: &[u8], at: Stamp, each: &mut impl FnMut(SessionEvent)) {
-        self.work.unread(WorkDoubt::Unread, at);
+        self.work.mark_unread(WorkDoubt::Unread, at);
         self.unread_event(why, line, at, each);
     }
 
@@ -331,7 +331,7 @@ impl AnalyzedSession {
         self.space_doubt = Some(WorkDoubt::Ambiguous);
         // Jobs that follow are judged in doubt while that lasts.
         if self.job_came.is_some() {
-            self.work.unread(WorkDoubt::Ambiguous, at);
+            self.work.mark_unread(WorkDoubt::Ambiguous, at);
         }
         self.unread_event(why, line, at, each);
     }
@@ -339,7 +339,7 @@ impl AnalyzedSession {
     /// Copies of what the pool sent were lost: a job may have been among them.
     pub(super) fn missed(&mut self, at: Stamp) {
         self.gap_at = Some(at);
-        self.work.unread(WorkDoubt::Missed, at);
+        self.work.mark_unread(WorkDoubt::Missed, at);
     }
 
     /// An answer that nobody waits for. The copy of its request may still come; an extranonce1 for

@@ -2,7 +2,7 @@
 //! far lower.
 
 use super::doubt::WorkDoubt;
-use super::payout::Expected;
+use super::payout::PayoutAddress;
 use crate::config::Network;
 use crate::stratum::Nbits;
 use crate::work::{AddressChain, network_difficulty};
@@ -58,7 +58,7 @@ impl ChainState {
     }
 }
 
-pub(super) fn judge(network: Network, nbits: Nbits, expected: Option<&Expected>) -> ChainVerdict {
+pub(super) fn judge(network: Network, nbits: Nbits, expected: Option<&PayoutAddress>) -> ChainVerdict {
     let difficulty = network_difficulty(nbits).unwrap_or(0.0);
     let of_address = expected.map(|expected| form_of(network, Some(expected)));
     let (network, state) = match (network, of_address) {
@@ -92,7 +92,7 @@ impl ChainVerdict {
 }
 
 /// The form of the addresses.
-pub(super) fn form_of(network: Network, expected: Option<&Expected>) -> AddressChain {
+pub(super) fn form_of(network: Network, expected: Option<&PayoutAddress>) -> AddressChain {
     match network {
         Network::Mainnet => AddressChain::Mainnet,
         Network::Testnet3 | Network::Testnet4 => AddressChain::Testnet,
@@ -137,7 +137,7 @@ mod tests {
     const ONE: Nbits = Nbits(0x1d00_ffff);
 
     fn found(network: Network, nbits: Nbits, address: Option<&str>) -> (&'static str, &'static str) {
-        let expected = address.and_then(Expected::of_address);
+        let expected = address.and_then(PayoutAddress::of_address);
         let verdict = judge(network, nbits, expected.as_ref());
         (verdict.network, verdict.state.as_str())
     }

@@ -7,7 +7,7 @@ mod subsidy;
 
 pub use chain::{ChainState, ChainVerdict, MAINNET_FLOOR};
 pub use doubt::WorkDoubt;
-pub use payout::{Expected, PayoutState, PayoutVerdict, Unverifiable};
+pub use payout::{PayoutAddress, PayoutState, PayoutVerdict, Unverifiable};
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub struct Expectations {
 struct VerdictsInner {
     payout: PayoutPolicy,
     /// `payout.address`.
-    address: Option<Expected>,
+    address: Option<PayoutAddress>,
     network: Network,
 }
 
@@ -36,7 +36,7 @@ impl Expectations {
             .address
             .clone()
             // Its checksum was verified with the configuration.
-            .and_then(|address| Expected::of_address(&address.assume_checked().to_string()));
+            .and_then(|address| PayoutAddress::of_address(&address.assume_checked().to_string()));
         Expectations { inner: Arc::new(VerdictsInner { payout: payout.clone(), address, network }) }
     }
 
@@ -46,7 +46,7 @@ impl Expectations {
         &self,
         coinbase: Option<&Coinbase>,
         ntime: Ntime,
-        workers: Option<&[Expected]>,
+        workers: Option<&[PayoutAddress]>,
     ) -> PayoutVerdict {
         let configured = self.inner.address.as_ref().map(std::slice::from_ref);
         let VerdictsInner { payout, network, .. } = &*self.inner;
@@ -54,13 +54,13 @@ impl Expectations {
     }
 
     /// Whose chain the job is on.
-    pub(super) fn chain(&self, nbits: Nbits, workers: Option<&[Expected]>) -> ChainVerdict {
+    pub(super) fn chain(&self, nbits: Nbits, workers: Option<&[PayoutAddress]>) -> ChainVerdict {
         let expected = self.inner.address.as_ref().or_else(|| workers.and_then(<[_]>::first));
         chain::judge(self.inner.network, nbits, expected)
     }
 
     /// The form that addresses are shown in.
-    pub(super) fn form(&self, workers: Option<&[Expected]>) -> AddressChain {
+    pub(super) fn form(&self, workers: Option<&[PayoutAddress]>) -> AddressChain {
         let expected = self.inner.address.as_ref().or_else(|| workers.and_then(<[_]>::first));
         chain::form_of(self.inner.network, expected)
     }

@@ -10,7 +10,7 @@ use crate::work::{AddressChain, Coinbase, PayoutScript, Sats, account_of_worker,
 
 /// An address that is to be paid.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expected {
+pub struct PayoutAddress {
     pub address: String,
     pub(super) script: PayoutScript,
     /// The chains it is an address of.
@@ -22,7 +22,7 @@ pub struct Expected {
 pub struct PayoutVerdict {
     pub state: PayoutState,
     /// Who was to be paid; of several the one that gets most.
-    pub expected: Option<Expected>,
+    pub expected: Option<PayoutAddress>,
     /// What that address gets, in percent of [`PayoutVerdict::reward`].
     pub percent: f64,
     /// What all outputs pay.
@@ -66,16 +66,16 @@ pub struct Waste {
     pub reward: Sats,
 }
 
-impl Expected {
+impl PayoutAddress {
     /// Of an address' text.
-    pub fn of_address(address: &str) -> Option<Expected> {
+    pub fn of_address(address: &str) -> Option<PayoutAddress> {
         let (script, chains) = payout_script(address).ok()?;
-        Some(Expected { address: address.trim().to_owned(), script, chains })
+        Some(PayoutAddress { address: address.trim().to_owned(), script, chains })
     }
 
     /// Of the address in a worker's name.
-    pub fn of_worker(worker: &str) -> Option<Expected> {
-        Expected::of_address(account_of_worker(worker))
+    pub fn of_worker(worker: &str) -> Option<PayoutAddress> {
+        PayoutAddress::of_address(account_of_worker(worker))
     }
 
     /// Whether an output's script pays this address.
@@ -162,7 +162,7 @@ pub(super) fn judge(
     payout: &PayoutPolicy,
     network: Network,
     (coinbase, ntime): (Option<&Coinbase>, Ntime),
-    expected: Option<&[Expected]>,
+    expected: Option<&[PayoutAddress]>,
 ) -> PayoutVerdict {
     let Some(coinbase) = coinbase else {
         return unverifiable(Unverifiable::Unreadable, (Sats(0), Sats(0)));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     fn state(payout: &PayoutPolicy, outputs: &[(&str, u64)], worker: &str) -> (&'static str, f64) {
-        let expected: Vec<Expected> = Expected::of_worker(worker).into_iter().collect();
+        let expected: Vec<PayoutAddress> = PayoutAddress::of_worker(worker).into_iter().collect();
         let verdict = judge(payout, Network::Auto, (Some(&coinbase(outputs)), NTIME), Some(&expected));
         (verdict.state.as_str(), verdict.percent)
     }
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_job_that_throws_the_reward_away_is_short() {
-        let expected: Vec<Expected> = Expected::of_worker(MINE).into_iter().collect();
+        let expected: Vec<PayoutAddress> = PayoutAddress::of_worker(MINE).into_iter().collect();
         let judged = |outputs: &[(&str, u64)]| {
             let coinbase = coinbase(outputs);
             judge(&PayoutPolicy::default(), Network::Auto, (Some(&coinbase), NTIME), Some(&expected))
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_pool_that_could_not_know_the_miner_is_excused() {
-        let expected: Vec<Expected> = Expected::of_worker(MINE).into_iter().collect();
+        let expected: Vec<PayoutAddress> = PayoutAddress::of_worker(MINE).into_iter().collect();
         let of = |outputs: &[(&str, u64)]| {
             let mut verdict = judge(
                 &PayoutPolicy::default(),

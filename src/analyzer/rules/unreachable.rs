@@ -15,22 +15,22 @@ const REPORT_AFTER: Duration = Duration::from_secs(30);
 const SUBJECT: &str = "pools";
 
 #[derive(Debug, Default)]
-pub(super) struct Reachable {
+pub(super) struct UnreachableRule {
     /// Since when no pool can be used.
     none_since: Option<Instant>,
 }
 
-impl Reachable {
-    pub(super) fn heard(&mut self, are_usable: bool, now: Instant) {
+impl UnreachableRule {
+    pub(super) fn set_usable(&mut self, are_usable: bool, now: Instant) {
         self.none_since = if are_usable { None } else { self.none_since.or(Some(now)) };
     }
 
-    pub(super) fn tick(&mut self, now: Instant, at: NtpTime, tongue: &mut AlertContext<'_>) {
+    pub(super) fn tick(&mut self, now: Instant, at: NtpTime, context: &mut AlertContext<'_>) {
         let lasted = self.none_since.map(|since| now.saturating_duration_since(since));
         match lasted {
             Some(lasted) if lasted >= REPORT_AFTER => {
                 let seconds = lasted.as_secs();
-                tongue.persists(UNREACHABLE, SUBJECT, at, || {
+                context.raise_uncounted(UNREACHABLE, SUBJECT, at, || {
                     let description = format!(
                         "no pool of the list can be used for {seconds} s: miners that come are closed, and nobody \
                          mines; see the pools on the page for the reasons, check the line to the internet, or add \
@@ -39,7 +39,7 @@ impl Reachable {
                     (description, json!({ "seconds": seconds }))
                 });
             }
-            None if tongue.is_open(UNREACHABLE.0) => tongue.ends(UNREACHABLE.0, SUBJECT, at),
+            None if context.is_open(UNREACHABLE.0) => context.resolve(UNREACHABLE.0, SUBJECT, at),
             _ => {}
         }
     }
@@ -59,14 +59,14 @@ mod tests {
         let at = |second: u64| {
             NtpTime::from_timestamp(Timestamp::from_second(1_790_000_000 + second as i64).unwrap())
         };
-        let (mut alerts, mut rule, began) = (AlertBook::new(&[]), Reachable::default(), Instant::now());
-        let mut told = Vec::new();
+        let (mut alerts, mut rule, began) = (AlertBook::new(&[]), UnreachableRule::default(), Instant::now());
+        let mut reported = Vec::new();
         for second in 0..300 {
             let (now, mut rows) = (began + Duration::from_secs(second), Vec::new());
             // A short outage first, then a long one.
             let are_usable = !((5..25).contains(&second) || (50..120).contains(&second));
-            rule.heard(are_usable, now);
-            let mut tongue = AlertContext {
+            rule.set_usable(are_usable, now);
+            let mut context = AlertContext {
                 alerts: &mut alerts,
                 rows: &mut rows,
                 upstreams: &[],
@@ -74,12 +74,12 @@ mod tests {
                 state: &mut SavedState::default(),
                 unsaved: &mut false,
             };
-            rule.tick(now, at(second), &mut tongue);
+            rule.tick(now, at(second), &mut context);
             rows.extend(alerts.expire(at(second)));
-            told.extend(rows.into_iter().map(|row| (second, row.kind, row.severity)));
+            reported.extend(rows.into_iter().map(|row| (second, row.kind, row.severity)));
         }
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert_eq!(told[0], (80, AlertKind::Begins, Severity::High));
-        assert!(told[1].0 >= 120 && told[1].1 == AlertKind::Ends, "{told:?}");
+        assert_eq!(reported.len(), 2, "{reported:?}");
+        assert_eq!(reported[0], (80, AlertKind::Begins, Severity::High));
+        assert!(reported[1].0 >= 120 && reported[1].1 == AlertKind::Ends, "{reported:?}");
     }
 }
