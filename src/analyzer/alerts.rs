@@ -1,4 +1,5 @@
-//! The book of alerts: a state begins, is counted while it lasts, and ends; an event is over at once.
+//! The list of alerts. An alert about a state is raised, counted while the state lasts, and resolved. An alert
+//! about an event is over at once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,55 +13,55 @@ use crate::record::{AlertKind, AlertRow};
 use crate::util::plural::count;
 use crate::util::span::span;
 
-/// The most states of one rule that last at the same time; what else begins is counted only. Who makes
-/// up names fills the place of one rule, and hides no other.
+/// Caps the open alerts of one rule; further ones are only counted. A miner that invents worker names fills the
+/// list of one rule and hides no alert of another.
 const MAX_OPEN_PER_RULE: usize = 40;
-/// The most alerts that are kept once they are over, and those of one rule among them.
+/// Caps the alerts that are kept after they are over, in all and for one rule.
 const MAX_PAST: usize = 200;
 const MAX_PAST_PER_RULE: usize = 40;
-/// A state that was not seen for so many seconds is over. Pools send a job at least every few minutes.
+/// A state that was not seen for this long is over. Pools send a job at least every few minutes.
 const EXPIRY_SECONDS: i64 = 900;
-/// A state that is over begins anew only after so many seconds: with several miners, good jobs and bad
-/// ones alternate.
+/// The time from the end of a state to the end of its alert. With several miners, good and bad jobs alternate,
+/// and the alert must not begin and end each time.
 const RESOLVE_DELAY_SECONDS: i64 = 60;
-/// The same event within so many seconds is counted with the one before.
+/// The same event within this time is counted with the one before.
 const REPEAT_SECONDS: i64 = 900;
-/// Records that one rule may write at once, and then so many seconds for each further one: an
-/// attacker can't fill the disk.
+/// The records that one rule may write at once, and the seconds until it may write another one. An attacker
+/// cannot fill the disk.
 const RECORD_BURST: f64 = 20.0;
 const SECONDS_PER_RECORD: f64 = 60.0;
 
-/// What was noticed, and how it went on.
+/// An alert, open or over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alert {
     pub id: &'static str,
     pub severity: Severity,
-    /// What it is about, such as an upstream: the same rule on the same subject is one alert.
+    /// What the alert is about, such as an upstream. The same rule and subject make one alert.
     pub subject: String,
     /// One sentence.
     pub description: String,
     pub evidence: Value,
     pub began: NtpTime,
-    /// When it was last seen.
+    /// When the state or event was last seen.
     pub last: NtpTime,
-    /// How often it was seen.
+    /// The number of times it was seen.
     pub count: u64,
-    /// `None` while it lasts.
+    /// `None` while the state lasts.
     pub ended: Option<NtpTime>,
 }
 
-/// What there is to see of the book.
+/// The alerts as the page and the JSON show them.
 #[derive(Debug, Clone, Default)]
 pub struct AlertsView {
-    /// Those that last first, then the newest.
+    /// Open alerts first, then the newest.
     pub alerts: Arc<[Arc<Alert>]>,
-    /// How often each rule has raised an alert since the start.
+    /// The number of alerts of each rule since the start.
     pub counts: BTreeMap<&'static str, u64>,
-    /// How many began while there was no room for them.
+    /// The number of alerts that found the list of their rule full.
     pub overflowed: u64,
 }
 
-/// All alerts. Bounded.
+/// All alerts, open and over. Their number is bounded.
 #[derive(Debug, Default)]
 pub(super) struct AlertBook {
     /// By rule and subject.
@@ -74,15 +75,15 @@ pub(super) struct AlertBook {
     view: AlertsView,
 }
 
-/// A state that lasts.
+/// An alert about a state that lasts.
 #[derive(Debug)]
 struct OpenAlert {
     alert: Alert,
-    /// Since when it seems to be over.
-    over: Option<NtpTime>,
+    /// When the state seemed to end.
+    resolved: Option<NtpTime>,
 }
 
-/// What is noticed, before the book has decided whether it is new.
+/// A finding of a rule, which may belong to an alert that exists already.
 #[derive(Debug)]
 pub(super) struct NewAlert<'a> {
     pub(super) id: &'static str,
@@ -91,7 +92,7 @@ pub(super) struct NewAlert<'a> {
     pub(super) at: NtpTime,
 }
 
-/// How many records of a rule may still be written.
+/// The number of records that a rule may still write: a token bucket on the time of the alerts.
 #[derive(Debug)]
 struct RecordAllowance {
     left: f64,
@@ -103,7 +104,7 @@ impl AlertBook {
         AlertBook { disabled: disabled.to_vec(), ..AlertBook::default() }
     }
 
-    /// From now on these rules say nothing, and what they have said is over.
+    /// Disables these rules and ends their alerts.
     pub(super) fn disable(&mut self, disabled: &[RuleId]) {
         self.disabled = disabled.to_vec();
         for id in disabled {
@@ -113,8 +114,8 @@ impl AlertBook {
         }
     }
 
-    /// A state is seen in a job, a share or another event, which is counted. `describe` is asked only
-    /// when it begins or becomes more severe; what is returned is to be recorded.
+    /// Raises the alert about a state that shows in a job, a share or another event, and counts that. `describe`
+    /// is called only when the state begins or becomes more severe. Returns the row to be recorded.
     pub(super) fn raise(
         &mut self,
         new: &NewAlert<'_>,
@@ -123,7 +124,7 @@ impl AlertBook {
         self.sighted(new, 1, describe)
     }
 
-    /// As [`AlertBook::raise`], as the passing of time shows: nothing has happened that would be counted.
+    /// Does the same as [`AlertBook::raise`] for a state that shows as time passes: there is no event to count.
     pub(super) fn raise_uncounted(
         &mut self,
         new: &NewAlert<'_>,
@@ -143,10 +144,10 @@ impl AlertBook {
         }
         self.changed = true;
         let of_rule = self.open.entry(new.id).or_default();
-        if let Some(OpenAlert { alert, over }) = of_rule.get_mut(new.subject) {
+        if let Some(OpenAlert { alert, resolved }) = of_rule.get_mut(new.subject) {
             alert.count += times;
             alert.last = new.at;
-            *over = None;
+            *resolved = None;
             if new.severity <= alert.severity {
                 return None;
             }
@@ -162,41 +163,41 @@ impl AlertBook {
         *self.counts.entry(new.id).or_default() += 1;
         let alert = Alert::new(new, describe());
         let row = alert.row(AlertKind::Begins);
-        of_rule.insert(new.subject.to_owned(), OpenAlert { alert, over: None });
+        of_rule.insert(new.subject.to_owned(), OpenAlert { alert, resolved: None });
         self.may_record(new).then_some(row)
     }
 
-    /// A state that has begun still lasts, though nothing was seen that would be counted.
+    /// Keeps the alert about a state open, without counting.
     pub(super) fn keep_open(&mut self, id: &'static str, subject: &str, at: NtpTime) {
         if let Some(open) = self.open.get_mut(id).and_then(|of_rule| of_rule.get_mut(subject)) {
-            (open.alert.last, open.over) = (at, None);
+            (open.alert.last, open.resolved) = (at, None);
             self.changed = true;
         }
     }
 
-    /// Whether any state of this rule lasts.
+    /// Returns whether this rule has an open alert.
     pub(super) fn is_open(&self, id: &str) -> bool {
         self.open.get(id).is_some_and(|of_rule| !of_rule.is_empty())
     }
 
-    /// Whether the state of this rule about `subject` lasts.
+    /// Returns whether this rule has an open alert about `subject`.
     pub(super) fn is_open_about(&self, id: &str, subject: &str) -> bool {
         self.open.get(id).is_some_and(|of_rule| of_rule.contains_key(subject))
     }
 
-    /// What the states of this rule are about that last, or have just ended.
+    /// The subjects of this rule's open alerts.
     pub(super) fn open_subjects(&self, id: &str) -> Vec<String> {
         self.open.get(id).map_or_else(Vec::new, |of_rule| of_rule.keys().cloned().collect())
     }
 
-    /// A state is over, if it had begun and does not come back at once.
+    /// Ends the alert about a state, unless the state comes back within [`RESOLVE_DELAY_SECONDS`].
     pub(super) fn resolve(&mut self, id: &'static str, subject: &str, at: NtpTime) {
         if let Some(open) = self.open.get_mut(id).and_then(|of_rule| of_rule.get_mut(subject)) {
-            open.over = open.over.or(Some(at));
+            open.resolved = open.resolved.or(Some(at));
         }
     }
 
-    /// Something happened, once.
+    /// Reports an event.
     pub(super) fn report(
         &mut self,
         new: &NewAlert<'_>,
@@ -216,12 +217,12 @@ impl AlertBook {
         self.may_record(new).then_some(row)
     }
 
-    /// Ends the states that are over, and those that were not seen for a while: their miners have left,
-    /// or their pool has.
+    /// Closes the alerts about states that have ended, and about those that were not seen for a while because
+    /// their miners or their pool have disconnected.
     pub(super) fn expire(&mut self, now: NtpTime) -> Vec<AlertRow> {
         let passed = |since: NtpTime| now.unix_seconds() - since.unix_seconds();
-        let end = |open: &OpenAlert| match open.over {
-            Some(over) => (passed(over) >= RESOLVE_DELAY_SECONDS).then_some(over),
+        let end = |open: &OpenAlert| match open.resolved {
+            Some(resolved) => (passed(resolved) >= RESOLVE_DELAY_SECONDS).then_some(resolved),
             None => (passed(open.alert.last) > EXPIRY_SECONDS).then_some(open.alert.last),
         };
         let mut over = Vec::new();
@@ -255,7 +256,7 @@ impl AlertBook {
         may_record.then_some(row)
     }
 
-    /// What there is to see, built anew only after a change.
+    /// The alerts to show, built again only after a change.
     pub(super) fn view(&mut self) -> AlertsView {
         if std::mem::take(&mut self.changed) {
             let mut open: Vec<Arc<Alert>> = self
@@ -283,7 +284,7 @@ impl AlertBook {
         self.past.push_front(Arc::new(alert));
     }
 
-    /// Counts an event that has happened not long ago.
+    /// Counts an event with the one before, if that was recent. Returns whether it was.
     fn count_repeat(&mut self, new: &NewAlert<'_>) -> bool {
         let is_same = |past: &Arc<Alert>| {
             past.id == new.id
@@ -372,7 +373,7 @@ mod tests {
         for second in 1..10 {
             assert!(alerts.raise(&new_alert("pool", second), describe).is_none());
         }
-        // What comes back at once has never been over.
+        // A state that comes back at once has not ended.
         alerts.resolve("chain.wrong", "pool", at(10));
         assert!(alerts.raise(&new_alert("pool", 11), describe).is_none());
         assert!(alerts.expire(at(80)).is_empty());
@@ -402,13 +403,13 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_becomes_more_severe_is_news() {
+    fn a_state_that_becomes_more_severe_is_recorded_again() {
         let mut alerts = AlertBook::default();
         let medium = NewAlert { severity: Severity::Medium, ..new_alert("pool", 0) };
         assert!(alerts.raise(&medium, describe).is_some());
         let row = alerts.raise(&new_alert("pool", 5), || ("worse".to_owned(), json!({}))).unwrap();
         assert_eq!((row.severity, row.at, row.description.as_str()), (Severity::High, at(5), "worse"));
-        // It does not become milder, and is one alert.
+        // The severity never falls, and it is one alert.
         assert!(alerts.raise(&NewAlert { at: at(6), ..medium }, describe).is_none());
         let view = alerts.view();
         assert_eq!(
@@ -428,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lasts_comes_first() {
+    fn open_alerts_come_first() {
         let mut alerts = AlertBook::default();
         alerts.raise(&new_alert("one", 0), describe);
         alerts
@@ -457,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_repeats_is_counted_and_good_news_are_not() {
+    fn a_repeated_event_is_counted_and_good_news_are_reported_each_time() {
         let mut alerts = AlertBook::default();
         let raised =
             (0..1000).filter(|second| alerts.report(&new_alert("pool", *second), describe).is_some());
@@ -468,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_seen_any_more_is_over() {
+    fn a_state_that_is_not_seen_any_more_expires() {
         let mut alerts = AlertBook::default();
         alerts.raise(&new_alert("pool", 0), describe);
         assert!(alerts.expire(at(EXPIRY_SECONDS)).is_empty());
@@ -477,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_can_be_off() {
+    fn a_disabled_rule_raises_no_alert() {
         let mut alerts = AlertBook::new(&[RuleId::parse("chain.wrong").unwrap()]);
         assert!(alerts.raise(&new_alert("pool", 0), describe).is_none());
         assert!(alerts.view().alerts.is_empty());

@@ -1,16 +1,16 @@
-//! The consumer of the tap: one thread that reads copies of what was forwarded, joins them to lines
-//! and follows each conversation. It can be slow, or stopped: forwarding does not notice.
+//! The consumer of the tap: one thread that reads copies of the forwarded bytes, joins them to lines and
+//! follows each conversation. If it is slow or has stopped, forwarding goes on unchanged.
 
 mod accounting;
 mod alerts;
 mod answer_form;
 mod block;
 mod bucket;
-mod closing_order;
 mod consumer;
 mod current_work;
 mod enforcement;
 mod external_update;
+mod handle;
 mod hashed_shares;
 mod hashrate;
 mod history;
@@ -32,6 +32,7 @@ mod same_id;
 mod session;
 mod session_event;
 mod session_tracker;
+mod setup;
 mod share;
 mod snapshot;
 mod steady_clock;
@@ -42,7 +43,8 @@ mod verdicts;
 
 pub use alerts::{Alert, AlertsView};
 pub use bucket::{Bucket, HistoryShare};
-pub use consumer::{Analyzer, AnalyzerEnded, Published, Setup};
+pub use handle::{Analyzer, AnalyzerEnded, Published};
+pub use setup::Setup;
 
 pub use accounting::BestShares;
 pub use hashrate::{HashRates, WorkMeter};

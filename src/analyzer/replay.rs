@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::ExternalUpdate;
-use super::consumer::Setup;
 use super::session_tracker::SessionTracker;
+use super::setup::Setup;
 use super::snapshot::Snapshot;
 use crate::net::Stamp;
 use crate::record::SavedState;

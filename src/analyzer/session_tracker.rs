@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::accounting::Accounting;
 use super::alerts::AlertBook;
-use super::consumer::Setup;
 use super::current_work::JobGap;
 use super::hashed_shares::HashedShares;
 use super::job_store::JobStore;
@@ -16,6 +15,7 @@ use super::known_jobs::KnownJobs;
 use super::rules::{RuleSet, RuleSettings, SessionSample};
 use super::session::{AnalyzedSession, EarlyMemory};
 use super::session_event::SessionEvent;
+use super::setup::Setup;
 use super::snapshot::{MinerView, Snapshot};
 use super::verdicts::Expectations;
 use super::{Enforcement, ExternalUpdate, ReloadedPolicy};
