@@ -242,7 +242,7 @@ impl SessionTracker {
         }
         over.into_iter().for_each(|id| self.closed(id, now));
         self.bound_memory();
-        self.hashed_shares.forget_older();
+        self.hashed_shares.drop_older();
         let stale_job = self.settings.rules.stale_job;
         let gaps: Vec<Option<JobGap>> =
             self.sessions.values_mut().map(|session| session.job_gap(now, stale_job)).collect();
