@@ -132,14 +132,14 @@ impl Accounting {
             SessionEvent::Job(job) => self.rules.job_forwarded(&job, self.correct(job.at)),
             SessionEvent::Rejudged(job, at) if role.is_with_pool() => {
                 let at = self.correct(at);
-                self.with_rules(|rules, context| rules.rejudged(&job, at, context));
+                self.with_rules(|rules, context| rules.payout.rejudged(&job, at, context));
             }
             SessionEvent::Rejudged(..) => {}
             SessionEvent::Event(event, at) if role.is_with_pool() => {
                 let at = self.correct(at);
                 self.with_rules(|rules, context| rules.event(&event, at, context));
             }
-            SessionEvent::Event(event, at) => self.rules.difficulty_forwarded(&event, self.correct(at)),
+            SessionEvent::Event(event, at) => self.rules.share.event(&event, self.correct(at)),
             SessionEvent::Closed(session) => self.rules.closed(session),
         }
     }
@@ -149,12 +149,14 @@ impl Accounting {
         match update {
             ExternalUpdate::Tip(tip) => {
                 let at = self.correct(tip.at);
-                self.rules.tip(tip, at);
+                self.rules.chain.reference(tip, at);
             }
             ExternalUpdate::PoolStats(figures) => {
-                self.with_rules(|rules, context| rules.figures(figures, context))
+                self.with_rules(|rules, context| rules.credit.pool_figures(figures, context))
             }
-            ExternalUpdate::PoolsUsable(are_usable) => self.rules.pools_usable(*are_usable),
+            ExternalUpdate::PoolsUsable(are_usable) => {
+                self.rules.unreachable.set_usable(*are_usable, Instant::now())
+            }
             // The session tracker applies it.
             ExternalUpdate::Policy(_) => {}
         }
@@ -170,7 +172,7 @@ impl Accounting {
         self.clock.date_certainty();
         self.with_rules(|rules, context| rules.tick(sessions, now, context));
         if let Some(health) = self.recording() {
-            self.with_rules(|rules, context| rules.recording(&health, now, context));
+            self.with_rules(|rules, context| rules.recording.tick(&health, now, context));
         }
         let rows = self.alerts.expire(now);
         self.record_alerts(rows);
@@ -221,12 +223,12 @@ impl Accounting {
 
     /// Returns whether the pool has recently accepted shares of this session for jobs that Sluice could not read.
     pub(super) fn accepts_unseen(&self, session: crate::tap::SessionId) -> bool {
-        self.rules.accepts_unseen(session)
+        self.rules.unreadable_job.accepts_unseen(session)
     }
 
     /// Returns the pool's published figures with their verdict.
     pub(super) fn credit(&self) -> Option<&CreditView> {
-        self.rules.credit()
+        self.rules.credit.view()
     }
 
     pub(super) fn clock_state(&self) -> ClockState {
@@ -280,10 +282,10 @@ impl Accounting {
         let is_near = self.totals.judged(&judged, counts_as_block, self.near_miss);
         self.count_lifetime(&judged, counts_as_block);
         if counts_as_block {
-            self.with_rules(|rules, context| rules.block(&judged, at, context));
+            self.with_rules(|rules, context| rules.good_news.block(&judged, at, context));
         }
         if is_near {
-            self.with_rules(|rules, context| rules.near_miss(&judged, at, context));
+            self.with_rules(|rules, context| rules.good_news.near_miss(&judged, at, context));
         }
         let is_best = self.offer_best(&judged);
         Arc::make_mut(&mut self.history).share(unix_seconds(at), &HistoryShare::from(&judged));
@@ -347,7 +349,7 @@ impl Accounting {
             log::info!("best share ever: {:.6} by {:?}", rebuilt.difficulty, share.worker);
             // The very first share is not worth an alert.
             if let Some(before) = before {
-                self.with_rules(|rules, context| rules.best(judged, before, at, context));
+                self.with_rules(|rules, context| rules.good_news.best(judged, before, at, context));
             }
         }
         is_best

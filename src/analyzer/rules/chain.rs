@@ -1,4 +1,4 @@
-//! `chain.*`: is it Bitcoin, is it real, is it the newest block?
+//! `chain.*`: is it Bitcoin, and does each job follow the one before?
 
 use std::collections::BTreeMap;
 
@@ -20,34 +20,34 @@ const WRONG: (&str, Severity) = ("chain.wrong", Severity::High);
 const BAD_PREVHASH: (&str, Severity) = ("chain.bad_prevhash", Severity::High);
 const HEIGHT: (&str, Severity) = ("chain.height", Severity::Medium);
 
-/// Over so many seconds a session's blocks are counted.
+/// The time over which a session's blocks are counted, to compare their pace with the network's.
 const PACE_SECONDS: f64 = 6.0 * 3600.0;
 
 #[derive(Debug, Default)]
-pub(super) struct ChainRules {
+pub(in super::super) struct ChainRules {
     sessions: BTreeMap<SessionId, SessionBlock>,
-    tips: BestBlocks,
+    best_blocks: BestBlocks,
 }
 
-/// The newest block that a session was given work on.
+/// The newest block that a session got jobs for.
 #[derive(Debug, Clone, Copy)]
 struct SessionBlock {
     height: u32,
     prevhash: PrevHash,
-    /// When the first job of this block came.
+    /// When the first job for this block came.
     at: NtpTime,
-    /// From here on its blocks are counted.
+    /// The height and time from which the session's blocks are counted.
     counted: (u32, NtpTime),
 }
 
 impl ChainRules {
     pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
         let upstream = context.upstream(job.upstream);
-        wrong(job, upstream, at, context);
+        check_network(job, upstream, at, context);
         let is_mainnet = job.chain.network == "mainnet" && job.chain.state == ChainState::Plausible;
-        // Who makes blocks up must not make honest pools look late.
-        let is_worked_for = is_mainnet && parent_is_good(job, upstream, at, context);
-        // Who sends what some miners ignore must not look up to date by it.
+        // A pool that makes blocks up must not make honest pools look late.
+        let has_proof_of_work = is_mainnet && has_good_parent(job, upstream, at, context);
+        // A job that some miners ignore must not make its pool look up to date.
         if job.agreement != ReadingAgreement::All {
             return;
         }
@@ -55,15 +55,15 @@ impl ChainRules {
         let new = SessionBlock { height: height.0, prevhash: job.prevhash, at, counted: (height.0, at) };
         let seen = self.sessions.entry(job.session).or_insert(new);
         if is_mainnet {
-            height_rule(job, upstream, seen, &new, context);
+            check_height(job, upstream, seen, &new, context);
         }
         seen.follow(&new);
-        self.tips.job(place, job, (height.0, is_worked_for), at, context);
+        self.best_blocks.job(place, job, (height.0, has_proof_of_work), at, context);
     }
 
-    /// A reference works on this.
-    pub(super) fn reference(&mut self, tip: &reference::Tip, at: NtpTime) {
-        self.tips.reference(tip, at);
+    /// Takes in the newest block of a reference.
+    pub(in super::super) fn reference(&mut self, tip: &reference::Tip, at: NtpTime) {
+        self.best_blocks.reference(tip, at);
     }
 
     pub(super) fn closed(&mut self, session: SessionId) {
@@ -71,17 +71,17 @@ impl ChainRules {
     }
 
     pub(super) fn tick(&self, sessions: &[SessionSample<'_>], now: NtpTime, context: &mut AlertContext<'_>) {
-        self.tips.tick(sessions, now, context);
+        self.best_blocks.tick(sessions, now, context);
     }
 }
 
-fn wrong(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<'_>) {
+fn check_network(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<'_>) {
     let verdict = &job.chain;
     match verdict.state {
         ChainState::Wrong => {}
-        // A miner without an address proves nothing, for or against.
+        // An unknown chain neither raises nor resolves the alert.
         ChainState::Unknown => return,
-        // A job that some miners ignore does not make the one before it any better.
+        // A job that some miners ignore does not replace the one before it.
         ChainState::Plausible if job.agreement != ReadingAgreement::All => return,
         ChainState::Plausible => {
             if context.is_open(WRONG.0) {
@@ -92,16 +92,16 @@ fn wrong(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<
             return;
         }
     }
-    // A miner with an address of another network does not make the others' work wrong, nor right.
+    // Each network is a subject of its own, because miners' addresses can be of several networks.
     let subject = format!("{upstream} {}", verdict.network);
     context.raise(WRONG, &subject, at, || {
         let description = match verdict.network {
             "unknown" => format!(
-                "{upstream}: this is no Bitcoin network known: its difficulty is {}",
+                "{upstream}: the pool's work is for no known Bitcoin network: its network difficulty is {}",
                 number(verdict.difficulty)
             ),
             network => format!(
-                "{upstream}: this is not Bitcoin's {network}: its work has a network difficulty of {}",
+                "{upstream}: the pool's work is not for Bitcoin's {network}: its network difficulty is {}",
                 number(verdict.difficulty)
             ),
         };
@@ -111,7 +111,7 @@ fn wrong(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<
     });
 }
 
-fn parent_is_good(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<'_>) -> bool {
+fn has_good_parent(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<'_>) -> bool {
     let parent = parent_hash(&job.prevhash);
     let worth = share_difficulty(&parent);
     if worth * MAX_RETARGET_FACTOR >= job.chain.difficulty {
@@ -122,7 +122,7 @@ fn parent_is_good(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut Aler
     }
     context.raise(BAD_PREVHASH, upstream, at, || {
         let description = format!(
-            "{upstream}: the block that the work builds on is none: its hash has not been worked for"
+            "{upstream}: the pool's work builds on a block that does not exist: its hash has no proof of work"
         );
         let mut evidence = job_evidence(job);
         evidence["prevhash_difficulty"] = json!(worth);
@@ -132,8 +132,8 @@ fn parent_is_good(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut Aler
     false
 }
 
-/// One connection's blocks go forward, and no faster than blocks come.
-fn height_rule(
+/// Checks that the blocks of a session go forward, and no faster than the network finds them.
+fn check_height(
     job: &JobSeen,
     upstream: &str,
     before: &SessionBlock,
@@ -147,10 +147,10 @@ fn height_rule(
     };
     let fault = match step {
         0 => return,
-        _ if now.prevhash == before.prevhash => "another height on the same block before",
-        step if step < 0 => "an older block than before",
+        _ if now.prevhash == before.prevhash => "the height changed on the same previous block",
+        step if step < 0 => "the height went back",
         _ if jumps(before.height, before.at) || jumps(before.counted.0, before.counted.1) => {
-            "blocks faster than they are found"
+            "the height rises faster than blocks are found"
         }
         _ => return,
     };

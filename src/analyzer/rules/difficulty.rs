@@ -1,4 +1,4 @@
-//! `difficulty.*`: is a share held to what was asked for, and does the pool know what it asks for?
+//! `difficulty.*`: does the pool apply the difficulty it has set, and does it set sensible ones?
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,12 +16,12 @@ use crate::tap::SessionId;
 const MISMATCH: (&str, Severity) = ("difficulty.mismatch", Severity::High);
 const ERRATIC: (&str, Severity) = ("difficulty.erratic", Severity::Low);
 
-/// One share may meet a change that is under way; so many in a row do not.
+/// The faults in a row that raise an alert. A single share may coincide with a change of the difficulty.
 const MIN_FAULTS_IN_A_ROW: u32 = 3;
-/// A difficulty that was multiplied or divided by at least this, …
+/// The factor by which a difficulty has to rise or fall to count as a jump.
 const MIN_JUMP: f64 = 16.0;
-/// … in the other direction than before, so often within so many seconds. An honest vardiff starts far
-/// off, and then goes one way; one that goes by eight shares overshoots by a factor of four now and then.
+/// The jumps in alternating directions within [`REVERSAL_SECONDS`] that raise an alert. An honest vardiff starts far
+/// off and then goes one way. A vardiff that adjusts every eight shares overshoots by a factor of four now and then.
 const MIN_REVERSALS: usize = 4;
 const REVERSAL_SECONDS: f64 = 600.0;
 
@@ -32,7 +32,7 @@ pub(super) struct DifficultyRules {
 
 #[derive(Debug, Default)]
 struct SessionDifficulty {
-    /// Shares in a row that were not held to what was asked for.
+    /// The shares in a row that were judged against the difficulty.
     faults: u32,
     last: Option<f64>,
     rising: Option<bool>,
@@ -69,8 +69,9 @@ impl DifficultyRules {
         }
         let count = state.faults;
         context.raise(MISMATCH, upstream, at, || {
-            let description =
-                format!("{upstream}: {count} shares in a row were {fault} the difficulty asked for");
+            let description = format!(
+                "{upstream}: {count} shares in a row were {fault} the difficulty that the pool had set"
+            );
             let evidence = json!({
                 "hash": rebuilt.hash.to_string(),
                 "share_difficulty": rebuilt.difficulty,
@@ -108,7 +109,7 @@ impl DifficultyRules {
         let upstream = context.upstream(*upstream);
         context.raise(ERRATIC, upstream, at, || {
             let description =
-                format!("{upstream}: the difficulty jumps up and down, {count} times in ten minutes");
+                format!("{upstream}: the pool's difficulty jumps up and down, {count} times in ten minutes");
             (description, json!({ "session": session.0, "from": last, "to": value }))
         });
     }

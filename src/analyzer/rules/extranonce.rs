@@ -1,4 +1,4 @@
-//! `extranonce.*`: has every miner a search space, one of its own, and a large enough one?
+//! `extranonce.*`: does every miner have a search space of its own that is large enough?
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -17,12 +17,12 @@ const CHANGED: (&str, Severity) = ("extranonce.changed", Severity::High);
 const DUPLICATE: (&str, Severity) = ("extranonce.duplicate", Severity::High);
 const SMALL: (&str, Severity) = ("extranonce.small", Severity::Medium);
 
-/// A search space has to last for so many seconds: pools send a job every 30 to 60.
+/// The time that a search space has to last. Pools send a job every 30 to 60 s.
 const MIN_SPACE_SECONDS: f64 = 60.0;
-/// A hash rate is known after so many accepted shares, within a third.
+/// The accepted shares after which the hash rate is known within a third.
 const MIN_SHARES: u64 = 10;
 
-/// So many sessions with one space are enough to know.
+/// Caps the sessions that are remembered for one space. Two are enough for an alert.
 const MAX_OWNERS_PER_SPACE: usize = 4;
 
 #[derive(Debug)]
@@ -30,14 +30,14 @@ pub(super) struct ExtranonceRules {
     /// `rules.min_extranonce2_size`.
     min_size: Option<usize>,
     sessions: BTreeMap<SessionId, SessionSpace>,
-    /// Who has mined in a search space, by its key. A session has one space at a time, so there are no
-    /// more of them than sessions.
+    /// The sessions that have mined in each search space, by its key. A session has one space at a time, so there
+    /// are no more spaces than sessions.
     owners: HashMap<u64, Vec<SessionId>>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct SessionSpace {
-    /// What it searches: with the same, two miners find the same shares.
+    /// The hash of the search space. Two miners with the same space find the same shares.
     key: u64,
     /// When its first and its newest share were sent.
     mined: Option<(NtpTime, NtpTime)>,
@@ -58,7 +58,7 @@ impl ExtranonceRules {
         let key = hasher.finish();
         let space = self.sessions.entry(job.session).or_insert(SessionSpace { key, mined: None });
         if space.key != key {
-            // The halves of the coinbase change with each job: who mined before it mines on.
+            // The coinbase halves change with each job. A session that mined before goes on mining.
             let (before, has_mined) = (std::mem::replace(&mut space.key, key), space.mined.is_some());
             self.remove_owner(before, job.session);
             if has_mined {
@@ -67,8 +67,8 @@ impl ExtranonceRules {
         }
     }
 
-    /// A miner that reconnects may be given the space it had; its old connection, dead and not known to
-    /// be, goes on getting jobs. So both must have sent shares while the other one did.
+    /// Checks whether two sessions mine in one space. A miner that reconnects may get the space it had, while its
+    /// dead old connection still gets jobs. So both must have sent shares during the same time.
     pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, context: &mut AlertContext<'_>) {
         let Some(own) = self.sessions.get_mut(&judged.session) else { return };
         let (first, last) = own.mined.unwrap_or((at, at));
@@ -85,7 +85,7 @@ impl ExtranonceRules {
         let Some(other) = owners.iter().copied().find(overlaps) else { return };
         let upstream = context.upstream(judged.upstream);
         context.raise(DUPLICATE, upstream, at, || {
-            let description = format!("{upstream}: two miners were given the same search space");
+            let description = format!("{upstream}: the pool gave two miners the same search space");
             let extranonce1 = judged.extranonce1.as_ref().map(ToString::to_string);
             let evidence = json!({
                 "extranonce1": extranonce1,
@@ -117,7 +117,7 @@ impl ExtranonceRules {
         let upstream = context.upstream(*upstream);
         context.report(CHANGED, upstream, at, || {
             let description = format!(
-                "{upstream}: the extranonce1 was changed from {from} to {to} without being asked for"
+                "{upstream}: the pool changed the extranonce1 from {from} to {to}, which the miner had not asked for"
             );
             (description, json!({ "session": session.0, "from": from.to_string(), "to": to.to_string() }))
         });
@@ -141,9 +141,9 @@ impl ExtranonceRules {
             let hashes = 2_f64.powi(32 + 8 * size.bytes() as i32 + bits as i32);
             let seconds = hashes / sample.hash_rate.max(1.0);
             let is_short = sample.accepted >= MIN_SHARES && seconds < MIN_SPACE_SECONDS;
-            // What is left of the pool's space after it was divided here says nothing of the pool.
-            let is_the_pools = sample.role == Role::Direct;
-            let is_small = is_the_pools && self.min_size.is_some_and(|least| size.bytes() < least);
+            // In aggregate mode, Sluice divides the pool's space itself.
+            let is_pools_space = sample.role == Role::Direct;
+            let is_small = is_pools_space && self.min_size.is_some_and(|least| size.bytes() < least);
             if !is_short && !is_small && !context.is_open(SMALL.0) {
                 continue;
             }
@@ -155,12 +155,11 @@ impl ExtranonceRules {
             }
             context.raise_uncounted(SMALL, &subject, now, || {
                 let description = match is_short {
-                    true => format!(
-                        "{upstream}: {} has searched through its space in {seconds:.1} s",
-                        sample.worker
-                    ),
+                    true => {
+                        format!("{upstream}: {} searches its whole space in {seconds:.1} s", sample.worker)
+                    }
                     false => format!(
-                        "{upstream}: an extranonce2 of {} is smaller than rules.min_extranonce2_size",
+                        "{upstream}: the pool's extranonce2 of {} is smaller than rules.min_extranonce2_size",
                         count(size.bytes() as u64, "byte")
                     ),
                 };
@@ -186,7 +185,7 @@ mod tests {
     use crate::stratum::{Extranonce2Size, VersionMask};
     use std::net::{IpAddr, Ipv4Addr};
 
-    /// Whether a space of so many bytes is too small for a miner.
+    /// Returns whether a space of this many bytes is reported as too small.
     fn is_small(bytes: u8, mask: Option<u32>, hash_rate: f64, accepted: u64) -> bool {
         let now = NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000).unwrap());
         let sample = SessionSample {
@@ -227,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_space_is_small_by_how_long_it_lasts() {
+    fn a_space_is_small_if_it_does_not_last_a_minute() {
         // A byte is enough for a NerdMiner, and lasts an ASIC of 1 TH/s a second.
         assert!(!is_small(1, None, 300e3, 100));
         assert!(is_small(1, None, 1e12, 100));
@@ -236,7 +235,7 @@ mod tests {
         assert!(!is_small(2, Some(0x1fff_e000), 100e12, 100));
         // Braiins' six and public-pool's four bytes are plenty.
         assert!(!is_small(4, None, 1e15, 100));
-        // Nobody knows the hash rate from three shares.
+        // Three shares are too few to know the hash rate.
         assert!(!is_small(1, None, 1e12, 3));
     }
 }

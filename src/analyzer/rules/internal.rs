@@ -1,4 +1,4 @@
-//! The program itself: `internal.restarted`.
+//! `internal.restarted`: a thread of the program has panicked.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::util::supervise::Restart;
 
 const RESTARTED: (&str, Severity) = ("internal.restarted", Severity::High);
 
-/// A thread has panicked and goes on.
+/// Reports a thread that panicked and was restarted.
 pub(in super::super) fn restarted(restart: &Restart, at: NtpTime, context: &mut AlertContext<'_>) {
     let Restart { thread, reason } = restart;
     context.report(RESTARTED, thread, at, || {

@@ -1,9 +1,9 @@
-//! What alerts: one family a file. A rule sees findings in their order, and the sessions twice a
-//! second; it knows no time but what it is told. Its thresholds are constants with their reasons, or
-//! keys of `[rules]`.
+//! The rules that raise alerts, one family a file. A rule sees the findings in their order, and the sessions twice a
+//! second. It reads no clock: each call carries the time. The thresholds are constants with their reasons, or keys
+//! of `[rules]`.
 //!
-//! A false alarm is a defect. Where chance is involved a rule asks how unlikely what it sees would be
-//! with an honest pool and miner, and alerts below [`poisson::FALSE_ALARM_CHANCE`].
+//! A false alarm is a defect. Where chance is involved, a rule computes how likely its observation would be with an
+//! honest pool and miner, and raises an alert below [`poisson::FALSE_ALARM_CHANCE`].
 
 mod alert_context;
 mod best_block;
@@ -29,19 +29,15 @@ pub(super) use poisson::longest_gap;
 pub use pool_credit::CreditView;
 pub(super) use session_sample::SessionSample;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::session_event::{Event, JobSeen};
 use super::share::JudgedShare;
 use crate::clock::NtpTime;
 use crate::config;
-use crate::pool_stats::PoolFigures;
-use crate::record::RecordingHealth;
-use crate::reference;
 use crate::tap::{Role, SessionId};
 
-/// What the rules are made of.
+/// The settings of all rules.
 #[derive(Debug, Clone)]
 pub(super) struct RuleSettings {
     pub(super) rules: config::RulesConfig,
@@ -49,26 +45,26 @@ pub(super) struct RuleSettings {
     pub(super) silence: Duration,
     /// `failover.first_job_timeout`
     pub(super) first_job: Duration,
-    /// Whose work the pool's figures are about; `None`: everybody's.
+    /// The account that the pool's figures are about. `None`: all accounts.
     pub(super) account: Option<String>,
 }
 
-/// All families.
+/// The rules of all families.
 #[derive(Debug)]
 pub(super) struct RuleSet {
-    payout: payout::PayoutRules,
-    unreadable_job: unreadable_job::UnreadableJobRule,
-    chain: chain::ChainRules,
-    credit: pool_credit::CreditRule,
+    pub(super) payout: payout::PayoutRules,
+    pub(super) unreadable_job: unreadable_job::UnreadableJobRule,
+    pub(super) chain: chain::ChainRules,
+    pub(super) credit: pool_credit::CreditRule,
     timing: timing::TimingRules,
     extranonce: extranonce::ExtranonceRules,
     difficulty: difficulty::DifficultyRules,
-    share: share::ShareRules,
+    pub(super) share: share::ShareRules,
     share_rate: share_rate::ShareRateRules,
     pool: pool::PoolRules,
-    good_news: good_news::GoodNewsRules,
-    unreachable: unreachable::UnreachableRule,
-    recording: recording::RecordingRules,
+    pub(super) good_news: good_news::GoodNewsRules,
+    pub(super) unreachable: unreachable::UnreachableRule,
+    pub(super) recording: recording::RecordingRules,
 }
 
 impl RuleSet {
@@ -91,14 +87,14 @@ impl RuleSet {
         }
     }
 
-    /// The thresholds have changed: those families that have any begin anew, the others go on.
+    /// Applies changed thresholds. Families that have thresholds start afresh, the others go on.
     pub(super) fn set_thresholds(&mut self, rules: &config::RulesConfig) {
         self.timing = timing::TimingRules::new(rules);
         self.extranonce = extranonce::ExtranonceRules::new(rules);
         self.share_rate = share_rate::ShareRateRules::new(rules);
     }
 
-    /// A job came from a pool.
+    /// Handles a job from a pool.
     pub(super) fn job(&mut self, job: &JobSeen, role: Role, at: NtpTime, context: &mut AlertContext<'_>) {
         self.payout.job(job, at, context);
         self.unreadable_job.job(job, at, context);
@@ -111,24 +107,14 @@ impl RuleSet {
         }
     }
 
-    /// A job that was excused at first is excused no longer.
-    pub(super) fn rejudged(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
-        self.payout.rejudged(job, at, context);
-    }
-
-    /// A job came to a miner, from this program.
+    /// Handles a job that aggregate mode has sent to a miner.
     pub(super) fn job_forwarded(&mut self, job: &JobSeen, at: NtpTime) {
         self.extranonce.job(job);
         self.share.job(job, at);
     }
 
-    /// A difficulty came to a miner, from this program.
-    pub(super) fn difficulty_forwarded(&mut self, event: &Event, at: NtpTime) {
-        self.share.event(event, at);
-    }
-
-    /// A share's verdict is known, or never will be. Of what this program has judged itself a pool is
-    /// never accused.
+    /// Handles a share whose verdict is known, or never will be. Shares that Sluice has judged itself are never held
+    /// against a pool.
     pub(super) fn share(
         &mut self,
         judged: &JudgedShare,
@@ -149,7 +135,7 @@ impl RuleSet {
         self.share.share(judged, role, at, context);
     }
 
-    /// Something else happened in a session.
+    /// Handles another event of a session.
     pub(super) fn event(&mut self, event: &Event, at: NtpTime, context: &mut AlertContext<'_>) {
         self.unreadable_job.event(event, at, context);
         self.extranonce.event(event, at, context);
@@ -158,63 +144,7 @@ impl RuleSet {
         self.pool.event(event, at, context);
     }
 
-    /// Whether any pool can be used.
-    pub(super) fn pools_usable(&mut self, are_usable: bool) {
-        self.unreachable.set_usable(are_usable, Instant::now());
-    }
-
-    /// A reference works on this.
-    pub(super) fn tip(&mut self, tip: &reference::Tip, at: NtpTime) {
-        self.chain.reference(tip, at);
-    }
-
-    /// The pool publishes this.
-    pub(super) fn figures(&mut self, figures: &Arc<PoolFigures>, context: &mut AlertContext<'_>) {
-        self.credit.pool_figures(figures, context);
-    }
-
-    /// What the pool publishes, judged.
-    pub(super) fn credit(&self) -> Option<&CreditView> {
-        self.credit.view()
-    }
-
-    /// A share is better than any before, of which the best had this difficulty.
-    pub(super) fn best(
-        &mut self,
-        judged: &JudgedShare,
-        before: f64,
-        at: NtpTime,
-        context: &mut AlertContext<'_>,
-    ) {
-        self.good_news.best(judged, before, at, context);
-    }
-
-    /// A share meets the network's target, and that is news.
-    pub(super) fn block(&mut self, judged: &JudgedShare, at: NtpTime, context: &mut AlertContext<'_>) {
-        self.good_news.block(judged, at, context);
-    }
-
-    /// A share is no block, but near.
-    pub(super) fn near_miss(&mut self, judged: &JudgedShare, at: NtpTime, context: &mut AlertContext<'_>) {
-        self.good_news.near_miss(judged, at, context);
-    }
-
-    /// How the recording goes.
-    pub(super) fn recording(
-        &mut self,
-        health: &RecordingHealth,
-        now: NtpTime,
-        context: &mut AlertContext<'_>,
-    ) {
-        self.recording.tick(health, now, context);
-    }
-
-    /// Whether the pool has lately accepted shares of this session's for jobs that nobody could read.
-    pub(super) fn accepts_unseen(&self, session: SessionId) -> bool {
-        self.unreadable_job.accepts_unseen(session)
-    }
-
-    /// A session is over.
+    /// Drops the state of a closed session.
     pub(super) fn closed(&mut self, session: SessionId) {
         self.unreadable_job.closed(session);
         self.chain.closed(session);
@@ -225,17 +155,17 @@ impl RuleSet {
         self.pool.closed(session);
     }
 
-    /// Time has passed.
+    /// Runs the checks that depend on the time.
     pub(super) fn tick(
         &mut self,
         sessions: &[SessionSample<'_>],
         now: NtpTime,
         context: &mut AlertContext<'_>,
     ) {
-        let with = |is_such: fn(Role) -> bool| -> Vec<SessionSample<'_>> {
-            sessions.iter().filter(|sample| is_such(sample.role)).cloned().collect()
+        let select = |is_selected: fn(Role) -> bool| -> Vec<SessionSample<'_>> {
+            sessions.iter().filter(|sample| is_selected(sample.role)).cloned().collect()
         };
-        let (pools, miners) = (with(Role::is_with_pool), with(Role::is_with_miner));
+        let (pools, miners) = (select(Role::is_with_pool), select(Role::is_with_miner));
         self.payout.tick(&pools, now, context);
         self.unreadable_job.tick(&pools, now, context);
         self.chain.tick(&pools, now, context);
@@ -249,7 +179,7 @@ impl RuleSet {
     }
 }
 
-/// A difficulty in a sentence: `1`, `0.00015`, `1.4e14`.
+/// Formats a difficulty for a sentence: `1`, `0.00015`, `1.4e14`.
 fn number(value: f64) -> String {
     if (1e-6..1e6).contains(&value) {
         let text = format!("{value:.6}");
@@ -258,7 +188,7 @@ fn number(value: f64) -> String {
     format!("{value:.2e}")
 }
 
-/// Seconds from `then` to `now`; negative when a clock was set back.
+/// Seconds from `then` to `now`. Negative if a clock was set back.
 fn seconds_between(then: NtpTime, now: NtpTime) -> f64 {
     now.timestamp().duration_since(then.timestamp()).as_secs_f64()
 }

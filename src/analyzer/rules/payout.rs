@@ -1,4 +1,4 @@
-//! `payout.*`: does a block pay the miner, and does the pool pay whom it used to?
+//! `payout.*`: would a block pay the miner, and does the pool pay the same others as before?
 
 use serde_json::{Value, json};
 
@@ -14,23 +14,23 @@ const SHORT: (&str, Severity) = ("payout.short", Severity::High);
 const UNVERIFIABLE: (&str, Severity) = ("payout.unverifiable", Severity::Info);
 const CHANGED: (&str, Severity) = ("payout.changed", Severity::Medium);
 
-/// A pool that has paid the same others for so long, in seconds, jobs and blocks, is expected to go on.
-/// Pools that share a block out pay others in each job, and some take their fee to a fresh address for
-/// each block: these never get there.
+/// The time, jobs and blocks after which the payees of a pool are settled and a change is reported. Pools that share
+/// a block out change the payees with each job, and some use a fresh fee address for each block. Their payees never
+/// settle.
 const SETTLED_SECONDS: f64 = 1800.0;
 const SETTLED_JOBS: u32 = 20;
 const SETTLED_BLOCKS: u32 = 3;
-/// How often what has settled is saved again, in jobs.
+/// The number of jobs after which settled payees are saved again.
 const SAVE_EVERY_JOBS: u32 = 256;
-/// The most usual_payees that are known; the one that was seen longest ago makes room.
+/// Caps the remembered payees. The ones that were seen longest ago are dropped.
 const MAX_USUAL_PAYEES: usize = 64;
 
 #[derive(Debug, Default)]
-pub(super) struct PayoutRules {
+pub(in super::super) struct PayoutRules {
     usual_payees: Vec<UsualPayees>,
 }
 
-/// Whom a pool pays besides a miner. Each address has its own: some pools take a fee of the large only.
+/// The payees of a pool's jobs besides the miner, for one address. Some pools take a fee from large miners only.
 #[derive(Debug)]
 struct UsualPayees {
     upstream: Option<usize>,
@@ -41,26 +41,26 @@ struct UsualPayees {
     jobs: u32,
     blocks: u32,
     prevhash: PrevHash,
-    /// It had settled in an earlier run.
+    /// The payees have settled, in this run or an earlier one.
     is_settled: bool,
 }
 
 impl PayoutRules {
     pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
         let upstream = context.upstream(job.upstream);
-        verdict(job, upstream, at, context);
-        self.usual(job, upstream, at, context);
+        check_verdict(job, upstream, at, context);
+        self.check_payees(job, upstream, at, context);
     }
 
-    /// A job that was excused at first is excused no longer.
-    pub(super) fn rejudged(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
-        verdict(job, context.upstream(job.upstream), at, context);
+    /// Handles a job whose excuse has ended.
+    pub(in super::super) fn rejudged(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
+        check_verdict(job, context.upstream(job.upstream), at, context);
     }
 
-    /// A state lasts while a miner works on what shows it, and ends when none does any more.
+    /// Keeps alerts open while a miner works on a job that shows the state, and resolves the others.
     pub(super) fn tick(&self, sessions: &[SessionSample<'_>], now: NtpTime, context: &mut AlertContext<'_>) {
         for id in [MISMATCH.0, SHORT.0, UNVERIFIABLE.0] {
-            // Those that no session has shown yet.
+            // The alerts that no session shows.
             let mut open = context.open_subjects(id);
             for sample in sessions {
                 if open.is_empty() {
@@ -68,7 +68,7 @@ impl PayoutRules {
                 }
                 let upstream = context.upstream(sample.upstream);
                 let shown = open.iter().position(|subject| shows(sample, id, upstream, subject));
-                if let Some(subject) = shown.map(|place| open.swap_remove(place)) {
+                if let Some(subject) = shown.map(|index| open.swap_remove(index)) {
                     context.keep_open(id, &subject, now);
                 }
             }
@@ -76,38 +76,38 @@ impl PayoutRules {
         }
     }
 
-    fn usual(&mut self, job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<'_>) {
-        // A job for nobody yet pays the pool; pooled pools pay whom they like.
+    fn check_payees(&mut self, job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<'_>) {
+        // A job without an expected address says nothing: the miner is unknown, or payouts are pooled.
         let (Some(payees), Some(expected)) = (&job.payees, &job.payout.expected) else { return };
         if job.early || job.agreement != ReadingAgreement::All {
             return;
         }
         let address = &expected.address;
         let is_this = |usual: &UsualPayees| usual.upstream == job.upstream && usual.address == *address;
-        let Some(place) = self.usual_payees.iter().position(is_this) else {
+        let Some(index) = self.usual_payees.iter().position(is_this) else {
             let mut usual = UsualPayees::new(job, address, payees, at);
-            let saved = context.state.fingerprint(&name(upstream, address));
+            let saved = context.state.fingerprint(&subject(upstream, address));
             if let Some(saved) = saved.and_then(|saved| saved["payees"].as_str()) {
                 (usual.payees, usual.is_settled) = (saved.to_owned(), true);
             }
             self.make_room();
             self.usual_payees.push(usual);
-            let place = self.usual_payees.len() - 1;
-            return self.compare(place, job, upstream, payees, at, context);
+            let index = self.usual_payees.len() - 1;
+            return self.compare(index, job, upstream, payees, at, context);
         };
-        self.compare(place, job, upstream, payees, at, context);
+        self.compare(index, job, upstream, payees, at, context);
     }
 
     fn compare(
         &mut self,
-        place: usize,
+        index: usize,
         job: &JobSeen,
         upstream: &str,
         payees: &str,
         at: NtpTime,
         context: &mut AlertContext<'_>,
     ) {
-        let Some(usual) = self.usual_payees.get_mut(place) else { return };
+        let Some(usual) = self.usual_payees.get_mut(index) else { return };
         usual.seen = at;
         if usual.payees == payees {
             usual.jobs = usual.jobs.saturating_add(1);
@@ -120,7 +120,10 @@ impl PayoutRules {
             }
             if usual.is_settled && usual.jobs % SAVE_EVERY_JOBS == 0 {
                 let since = usual.since.to_string();
-                context.keep(&name(upstream, &usual.address), json!({ "payees": payees, "since": since }));
+                context.save_fingerprint(
+                    &subject(upstream, &usual.address),
+                    json!({ "payees": payees, "since": since }),
+                );
             }
             return;
         }
@@ -133,7 +136,7 @@ impl PayoutRules {
                 evidence["before"] = json!(before.payees);
                 evidence["now"] = json!(payees);
                 evidence["since"] = json!(before.since.to_string());
-                (format!("{upstream}: a block would pay others than before"), evidence)
+                (format!("{upstream}: the pool's blocks would pay other addresses than before"), evidence)
             });
         }
     }
@@ -143,8 +146,8 @@ impl PayoutRules {
             return;
         }
         let oldest = self.usual_payees.iter().enumerate().min_by_key(|(_, usual)| usual.seen);
-        if let Some((place, _)) = oldest {
-            self.usual_payees.swap_remove(place);
+        if let Some((index, _)) = oldest {
+            self.usual_payees.swap_remove(index);
         }
     }
 }
@@ -171,7 +174,7 @@ impl UsualPayees {
     }
 }
 
-/// Whether a session's work shows the state of this rule about `subject`.
+/// Returns whether a session's work shows the state of this rule about `subject`.
 fn shows(sample: &SessionSample<'_>, id: &str, upstream: &str, subject: &str) -> bool {
     let Some((state, address)) = sample.payout else { return false };
     let about = subject.strip_prefix(upstream);
@@ -187,12 +190,12 @@ fn shows(sample: &SessionSample<'_>, id: &str, upstream: &str, subject: &str) ->
     }
 }
 
-/// Under which a usual is saved.
-fn name(upstream: &str, address: &str) -> String {
+/// The subject of alerts about an address, and the key of its saved payees.
+fn subject(upstream: &str, address: &str) -> String {
     format!("{upstream} {address}")
 }
 
-fn verdict(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<'_>) {
+fn check_verdict(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<'_>) {
     let verdict = &job.payout;
     let address = verdict.expected.as_ref().map_or("", |expected| &expected.address);
     if job.early && matches!(verdict.state, PayoutState::Short | PayoutState::Mismatch) {
@@ -202,10 +205,9 @@ fn verdict(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContex
     if is_good && !context.is_open(MISMATCH.0) && !context.is_open(SHORT.0) {
         return;
     }
-    let about_money = name(upstream, address);
-    // What another miner's name does not prove stays unproven: that state ends when it is not seen
-    // any more.
-    // Nor does a job that some miners ignore make the one before it any better.
+    let about_money = subject(upstream, address);
+    // An unverifiable job resolves nothing: another miner's name proves nothing about this address. A job that
+    // some miners ignore does not replace the one before it.
     if !matches!(verdict.state, PayoutState::Unverifiable(_)) && job.agreement == ReadingAgreement::All {
         if verdict.state != PayoutState::Mismatch {
             context.resolve(MISMATCH.0, &about_money, at);
@@ -219,13 +221,14 @@ fn verdict(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContex
         | PayoutState::Unverifiable(Unverifiable::NoWorker | Unverifiable::Pooled | Unverifiable::Doubt(_)) =>
             {}
         PayoutState::Mismatch => context.raise(MISMATCH, &about_money, at, || {
-            let description = format!("{upstream}: a block would pay nothing to {address}{}", and_waste(job));
+            let description =
+                format!("{upstream}: a block would pay nothing to {address}{}", waste_suffix(job));
             (description, money_evidence(job, address))
         }),
         PayoutState::Short => context.raise(SHORT, &about_money, at, || {
             let percent = verdict.percent;
             (
-                format!("{upstream}: a block would pay {address} only {percent:.2} %{}", and_waste(job)),
+                format!("{upstream}: a block would pay {address} only {percent:.2} %{}", waste_suffix(job)),
                 money_evidence(job, address),
             )
         }),
@@ -238,8 +241,8 @@ fn verdict(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContex
     }
 }
 
-/// The end of a description if the job throws a part of the reward away.
-fn and_waste(job: &JobSeen) -> String {
+/// The end of a description if the job throws away a part of the reward.
+fn waste_suffix(job: &JobSeen) -> String {
     job.payout.waste().map_or_else(String::new, |waste| format!("; {waste}"))
 }
 
@@ -265,7 +268,7 @@ fn money_evidence(job: &JobSeen, address: &str) -> Value {
     evidence
 }
 
-/// Which job it was.
+/// The evidence that identifies a job.
 pub(super) fn job_evidence(job: &JobSeen) -> Value {
     json!({
         "job_id": job.job_id.as_str(),

@@ -1,4 +1,4 @@
-//! `pool.*`: does the pool send miners elsewhere, fall silent, give them no work, refuse them?
+//! `pool.*`: does the pool redirect miners, fall silent, send no jobs, or refuse miners?
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,21 +18,21 @@ const SILENT: (&str, Severity) = ("pool.silent", Severity::Medium);
 const NO_WORK: (&str, Severity) = ("pool.no_work", Severity::Medium);
 const REFUSED: (&str, Severity) = ("pool.refused", Severity::Medium);
 
-/// The part of `failover.silence_timeout` after which a pool that says nothing is reported of: before the
-/// session is ended for it.
+/// The part of `failover.silence_timeout` after which a silent pool is reported, which is before the session is closed
+/// because of the silence.
 const REPORT_AT_PART: f64 = 2.0 / 3.0;
 
-/// The most that one look counts as. Looks come twice a second; a clock that is set between two of them, by
-/// days after a start, is no time that a miner has waited.
+/// Caps the time that one tick counts as. Ticks come twice a second. If the clock is set by days between two of them,
+/// no miner has waited for days.
 const MAX_TICK: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) struct PoolRules {
     silence: f64,
     silent: BTreeSet<Option<usize>>,
-    /// When the newest job of each session came, and how often they come.
+    /// When the newest job of each session came, and the interval of its jobs.
     intervals: BTreeMap<SessionId, (NtpTime, Cadence)>,
-    /// How long a pool may take for its first job.
+    /// The time that a pool may take for its first job.
     first_job: Duration,
     owed: BTreeMap<Option<usize>, WorkOwed>,
     ticked_at: Option<NtpTime>,
@@ -51,11 +51,11 @@ impl PoolRules {
     }
 
     pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime) {
-        let Some((last, cadence)) = self.intervals.get_mut(&job.session) else {
+        let Some((last, interval)) = self.intervals.get_mut(&job.session) else {
             self.intervals.insert(job.session, (at, Cadence::default()));
             return;
         };
-        cadence.job(seconds_between(*last, at), false);
+        interval.job(seconds_between(*last, at), false);
         *last = at;
     }
 
@@ -72,7 +72,8 @@ impl PoolRules {
                     return;
                 }
                 context.report(REDIRECT, upstream, at, || {
-                    let description = format!("{upstream}: miners are sent to another host: {host}");
+                    let description =
+                        format!("{upstream}: the pool redirects miners to another host: {host}");
                     (description, json!({ "host": host, "session": session.0 }))
                 });
             }
@@ -88,7 +89,7 @@ impl PoolRules {
                 let name = context.upstream(*upstream);
                 context.raise(REFUSED, name, at, || {
                     let description = format!(
-                        "{name}: the pool refuses mining.subscribe, so no miner can work there; miners are given \
+                        "{name}: the pool refuses mining.subscribe, so no miner can work there; Sluice moves miners \
                          to the next pool if there is one"
                     );
                     (description, json!({ "worker": null, "reason": reason, "session": session.0 }))
@@ -120,7 +121,7 @@ impl PoolRules {
         self.no_work(sessions, now, context);
     }
 
-    /// A pool gives no work when it has accepted miners and none of its sessions gets a job.
+    /// Checks whether a pool gives no work: it has accepted miners, and none of its sessions gets a job.
     fn no_work(&mut self, sessions: &[SessionSample<'_>], now: NtpTime, context: &mut AlertContext<'_>) {
         let seconds = self.ticked_at.replace(now).map_or(0.0, |before| seconds_between(before, now).max(0.0));
         let elapsed = Duration::from_secs_f64(seconds).min(MAX_TICK);
@@ -133,7 +134,7 @@ impl PoolRules {
             let with = || sessions.iter().filter(|sample| sample.upstream == *upstream);
             let waiting = with().filter(|sample| sample.waits_for_work).count();
             let waited = owed.pass(elapsed, limit, waiting > 0, with().any(got_job));
-            // Where others get work, one account's trouble is not the pool's.
+            // If others get work, the fault is the account's, not the pool's.
             let serves_others = with().any(|sample| sample.job_silent.is_some_and(|since| since < silence));
             if waiting > 0 && waited >= limit && !serves_others {
                 let name = context.upstream(*upstream);
@@ -154,43 +155,43 @@ impl PoolRules {
         }
     }
 
-    /// A pool is silent when none of its miners hears from it.
+    /// Checks whether a pool is silent: none of its sessions receives anything.
     fn silence(&mut self, sessions: &[SessionSample<'_>], now: NtpTime, context: &mut AlertContext<'_>) {
-        let mut heard: BTreeSet<Option<usize>> = BTreeSet::new();
+        let mut active: BTreeSet<Option<usize>> = BTreeSet::new();
         let mut silent = BTreeSet::new();
         for sample in sessions {
             match sample.pool_silent {
                 Some(seconds) if seconds > self.silence => {
-                    // A pool that sends jobs with blocks only, and owes no answer, has nothing to say.
-                    let cadence = self.intervals.get(&sample.session);
-                    let is_late = cadence.is_some_and(|(_, cadence)| seconds > cadence.late_after());
+                    // A pool that sends jobs only with new blocks, and owes no answer, is not silent.
+                    let interval = self.intervals.get(&sample.session);
+                    let is_late = interval.is_some_and(|(_, interval)| seconds > interval.late_after());
                     if sample.unanswered == 0 && !is_late {
                         continue;
                     }
                     silent.insert(sample.upstream)
                 }
-                Some(_) => heard.insert(sample.upstream),
+                Some(_) => active.insert(sample.upstream),
                 None => false,
             };
         }
-        for upstream in silent.difference(&heard) {
+        for upstream in silent.difference(&active) {
             let name = context.upstream(*upstream);
             let limit = self.silence;
             context.raise_uncounted(SILENT, name, now, || {
                 (
-                    format!("{name}: connected, and silent for more than {limit:.0} s"),
+                    format!("{name}: the pool is connected and has sent nothing for more than {limit:.0} s"),
                     json!({ "seconds": limit }),
                 )
             });
         }
-        for upstream in &heard {
+        for upstream in &active {
             if self.silent.contains(upstream) && !silent.contains(upstream) {
                 let name = context.upstream(*upstream);
                 context.resolve(SILENT.0, name, now);
             }
         }
         self.silent.extend(silent.iter().copied());
-        self.silent.retain(|upstream| silent.contains(upstream) || !heard.contains(upstream));
+        self.silent.retain(|upstream| silent.contains(upstream) || !active.contains(upstream));
     }
 }
 
@@ -232,7 +233,7 @@ mod tests {
         }
     }
 
-    /// The seconds since the first tick at which the pool is reported of, if a tick comes at each of these.
+    /// The second at which the pool is reported, if there is a tick at each of these seconds.
     fn reported_at(seconds: impl IntoIterator<Item = i64>) -> Option<i64> {
         let (mut pool, mut alerts) = (PoolRules::new(LIMIT * 3, LIMIT), AlertBook::new(&[]));
         seconds.into_iter().find(|second| {

@@ -1,4 +1,4 @@
-//! `pool.stats_mismatch`: does the pool credit what was proven to it?
+//! `pool.stats_mismatch`: do the pool's statistics credit the proven work?
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,43 +15,43 @@ use crate::work::account_of_worker;
 
 const STATS_MISMATCH: (&str, Severity) = ("pool.stats_mismatch", Severity::Medium);
 
-/// The figures are those of the pool that comes first.
+/// The figures are those of the first pool of the list.
 const FIRST_UPSTREAM: Option<usize> = Some(0);
-/// So far back a comparison looks, in seconds: a slow miner needs a day to prove anything.
+/// The time that a comparison covers. A slow miner needs a day to prove anything.
 const WINDOW_SECONDS: i64 = 25 * 3600;
-/// Figures to compare the newest with are kept about so far apart, in seconds.
+/// The time between the earlier figures that are kept for comparison.
 const FIGURES_APART_SECONDS: i64 = 1800;
 
-/// What the pool says of the account, and what that is worth.
+/// The pool's figures for the account, and the verdict on them.
 #[derive(Debug, Clone)]
 pub struct CreditView {
     pub figures: Arc<PoolFigures>,
     pub verdict: CreditVerdict,
 }
 
-/// What was proven, and what the pool said of it.
+/// The proven work, and the pool's figures.
 #[derive(Debug)]
-pub(super) struct CreditRule {
-    /// Only shares in the name of this address count; `None`: all.
+pub(in super::super) struct CreditRule {
+    /// The address whose shares count. `None`: all shares.
     address: Option<String>,
-    /// Since when every share is known; `None` before the first round.
+    /// The time since which all shares are known. `None` before the first tick.
     since: Option<NtpTime>,
-    /// The work of each second; the oldest first.
+    /// The work of each second, the oldest first.
     shares: VecDeque<(NtpTime, f64)>,
-    /// The oldest first.
+    /// Earlier figures, the oldest first.
     earlier: VecDeque<Arc<PoolFigures>>,
     newest: Option<CreditView>,
 }
 
 impl CreditRule {
-    /// Of the account that this address stands for.
+    /// The rule for the account of this address.
     pub(super) fn new(address: Option<String>) -> CreditRule {
         let (shares, earlier) = (VecDeque::new(), VecDeque::new());
         CreditRule { address, since: None, shares, earlier, newest: None }
     }
 
     /// The newest figures with their verdict.
-    pub(super) fn view(&self) -> Option<&CreditView> {
+    pub(in super::super) fn view(&self) -> Option<&CreditView> {
         self.newest.as_ref()
     }
 
@@ -61,10 +61,10 @@ impl CreditRule {
         if !is_credited || !self.is_of_account(&judged.share.worker) {
             return;
         }
-        // The work of one second is taken for one share: a weaker proof, never a stronger one.
+        // The work of one second counts as one share, which makes the proof weaker, never stronger.
         match self.shares.back_mut() {
             Some((second, work)) if second.unix_seconds() == at.unix_seconds() => *work += proven.value(),
-            // Verdicts come late; a share that is out of order only stands a little later.
+            // Verdicts come late. A share that is out of order is only dated a little later.
             Some((newest, _)) if *newest > at => {
                 let newest = *newest;
                 self.shares.push_back((newest, proven.value()));
@@ -88,7 +88,11 @@ impl CreditRule {
         }
     }
 
-    pub(super) fn pool_figures(&mut self, figures: &Arc<PoolFigures>, context: &mut AlertContext<'_>) {
+    pub(in super::super) fn pool_figures(
+        &mut self,
+        figures: &Arc<PoolFigures>,
+        context: &mut AlertContext<'_>,
+    ) {
         let since = *self.since.get_or_insert(figures.at);
         let verdict = self.judge(figures, since);
         let (subject, at) = (context.upstream(FIRST_UPSTREAM), figures.at);
@@ -96,7 +100,7 @@ impl CreditRule {
             CreditVerdict::CreditsLess { credited, proven, probability } => {
                 context.raise(STATS_MISMATCH, subject, at, || {
                     let description = format!(
-                        "{subject}: its statistics credit {} of the {} that was proven to it ({:.0} %)",
+                        "{subject}: the pool's statistics credit {} of the {} that the shares have proven ({:.0} %)",
                         number(*credited),
                         number(*proven),
                         credited / proven * 100.0
@@ -117,8 +121,8 @@ impl CreditRule {
         self.newest = Some(CreditView { figures: figures.clone(), verdict });
     }
 
-    /// The worst of what the last half hour, hour, two hours and so on say, and of the hash rate: a
-    /// pool that has just begun to keep work back was honest before.
+    /// The worst verdict over the last half hour, hour, two hours and so on, and by the hash rate. A pool that has
+    /// just begun to withhold credit was honest before.
     fn judge(&mut self, figures: &PoolFigures, since: NtpTime) -> CreditVerdict {
         let proven = ProvenWork { since, shares: self.shares.make_contiguous() };
         let doubling = self.earlier.iter().rev().zip(1_usize..).filter(|(_, n)| n.is_power_of_two());
@@ -127,7 +131,7 @@ impl CreditRule {
         verdicts.max_by_key(rank).unwrap_or(CreditVerdict::Unknown)
     }
 
-    /// Pools count for an address whatever follows it behind a dot.
+    /// Returns whether a worker belongs to the account. Pools ignore the part of the name after a dot.
     fn is_of_account(&self, worker: &str) -> bool {
         let Some(address) = &self.address else { return true };
         account_of_worker(worker).eq_ignore_ascii_case(address)

@@ -1,4 +1,4 @@
-//! `record.failing`: is what happens here still written down?
+//! `record.failing`: are the records still written to the disk?
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,37 +12,42 @@ use crate::record::{RecordingHealth, WriteError};
 
 const FAILING: (&str, Severity) = ("record.failing", Severity::Medium);
 
-/// The subject of rows that came faster than a working disk took them.
+/// The subject of alerts about a disk that is too slow or hangs.
 const TOO_SLOW: &str = "the disk";
 
-/// A write that takes longer does not come back soon. An SD card that erases its blocks needs a second or two.
+/// The time after which a write counts as hanging. An SD card that erases its blocks needs a second or two.
 const MAX_WRITE_TIME: Duration = Duration::from_secs(8);
 
 #[derive(Debug, Default)]
-pub(super) struct RecordingRules {
-    /// UnsyncReason files could not be written when last looked at.
+pub(in super::super) struct RecordingRules {
+    /// The errors with which files could not be written at the last tick.
     failing: BTreeSet<String>,
-    /// Rows that had found no room when last looked at.
+    /// The rows that had been dropped at the last tick.
     dropped: u64,
 }
 
 impl RecordingRules {
-    /// Looks at how the recording goes. The files are a handful, so their number needs no bound.
-    pub(super) fn tick(&mut self, health: &RecordingHealth, now: NtpTime, context: &mut AlertContext<'_>) {
+    /// Checks the recorder's health. There are only a few files, so their number needs no bound.
+    pub(in super::super) fn tick(
+        &mut self,
+        health: &RecordingHealth,
+        now: NtpTime,
+        context: &mut AlertContext<'_>,
+    ) {
         // One full disk is one alert, whichever files it is about.
         let mut by_error: BTreeMap<&str, Vec<&WriteError>> = BTreeMap::new();
-        for trouble in &health.write_errors {
-            by_error.entry(&trouble.error).or_default().push(trouble);
+        for failure in &health.write_errors {
+            by_error.entry(&failure.error).or_default().push(failure);
         }
         let mut failing = BTreeSet::new();
-        for (error, troubles) in by_error {
+        for (error, errors) in by_error {
             let files: Vec<String> =
-                troubles.iter().map(|trouble| trouble.file.display().to_string()).collect();
-            let since = troubles.iter().map(|trouble| trouble.since).min_by_key(|since| since.timestamp());
+                errors.iter().map(|failure| failure.file.display().to_string()).collect();
+            let since = errors.iter().map(|failure| failure.since).min_by_key(|since| since.timestamp());
             context.raise_uncounted(FAILING, error, now, || {
                 let description = format!(
-                    "{} can't be written: {error}; rows wait in memory (256 KiB for each file) and are lost when that \
-                     is full, while forwarding goes on; make room, or see what is wrong with the disk",
+                    "{} can't be written: {error}; rows are kept in memory (256 KiB for each file) and are lost when \
+                     that is full, while forwarding goes on; free some space, or check the disk",
                     files.join(", ")
                 );
                 let evidence = json!({
@@ -67,8 +72,8 @@ impl RecordingRules {
             context.raise_uncounted(FAILING, TOO_SLOW, now, || {
                 let seconds = time.as_secs();
                 let description = format!(
-                    "the disk hangs: it has held a write for {seconds} s; rows wait in memory and are lost when that is \
-                     full, while forwarding goes on; see what is wrong with the disk"
+                    "the disk hangs: a write has taken {seconds} s so far; rows are kept in memory and are lost when \
+                     that is full, while forwarding goes on; check the disk"
                 );
                 let evidence = json!({
                     "seconds": seconds,
@@ -80,7 +85,7 @@ impl RecordingRules {
         } else if dropped > 0 {
             context.raise_uncounted(FAILING, TOO_SLOW, now, || {
                 let description = String::from(
-                    "rows of the records are dropped, because the disk is too slow for them or hangs; use a faster disk, or \
+                    "rows of the records are dropped, because the disk is too slow or hangs; use a faster disk, or \
                      switch off record.timing or record.geek",
                 );
                 (description, json!({ "lost_rows": health.lost, "dropped_rows": health.dropped }))
@@ -101,7 +106,7 @@ mod tests {
     use crate::record::{AlertKind, SavedState};
 
     #[test]
-    fn it_begins_with_a_file_that_cannot_be_written_and_ends_a_minute_after_it_can() {
+    fn the_alert_begins_with_a_failed_write_and_ends_a_minute_after_a_good_one() {
         let at =
             |seconds: i64| NtpTime::from_timestamp(Timestamp::from_second(1_790_000_000 + seconds).unwrap());
         let (mut alerts, mut recording) = (AlertBook::new(&[]), RecordingRules::default());
@@ -109,16 +114,16 @@ mod tests {
         for second in 0..200 {
             // One full disk, and so one alert.
             let files = ["data/shares.csv", "data/timing.csv", "data/state.json"];
-            let trouble = |file: &&str| WriteError {
+            let failure = |file: &&str| WriteError {
                 file: (*file).into(),
                 error: String::from("No space left on device"),
                 since: at(0),
             };
-            let troubles = if second < 60 { files.iter().map(trouble).collect() } else { Vec::new() };
+            let errors = if second < 60 { files.iter().map(failure).collect() } else { Vec::new() };
             // From the hundredth second on, rows come faster than the disk takes them, for a while.
             let dropped = u64::from((100..110).contains(&second)) * (second as u64);
             let blocked_for = Some(Duration::from_secs(second as u64 % 5));
-            let health = RecordingHealth { dropped, lost: 0, write_errors: troubles, blocked_for };
+            let health = RecordingHealth { dropped, lost: 0, write_errors: errors, blocked_for };
             let mut rows = Vec::new();
             let mut context = AlertContext {
                 alerts: &mut alerts,
@@ -163,7 +168,7 @@ mod tests {
                 unsaved: &mut false,
             };
             recording.tick(&health, at(*second), &mut context);
-            rows.iter().any(|row| row.description.contains("the disk hangs: it has held a write for 8 s"))
+            rows.iter().any(|row| row.description.contains("the disk hangs: a write has taken 8 s so far"))
         });
         assert_eq!(begins, Some(8));
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::super::hashrate::HASHES_PER_DIFFICULTY;
 use super::super::share::JudgedShare;
 use super::poisson::{FALSE_ALARM_CHANCE, longest_gap, poisson_at_least};
 use super::{AlertContext, SessionSample, seconds_between};
@@ -17,21 +18,20 @@ use crate::util::span::span;
 const RAPID: (&str, Severity) = ("share.rapid", Severity::Low);
 const SILENT: (&str, Severity) = ("share.silent", Severity::Low);
 
-/// The shares of so many seconds are counted, …
+/// The time over which shares are counted.
 const WINDOW_SECONDS: f64 = 60.0;
-/// … of a faster miner the newest so many, …
+/// Caps the shares that are counted for a fast miner.
 const MAX_WINDOW_SHARES: usize = 256;
-/// … and compared with the hash rate of at least so many seconds, known from at least so many shares:
-/// then its own error is a seventh.
+/// The time and the accepted shares from which the hash rate is known to a seventh. Before that, no share rate is
+/// compared with it.
 const MIN_WATCHED_SECONDS: f64 = 1800.0;
 const MIN_KNOWN_SHARES: u64 = 50;
-/// A miner that was paused is compared with what it had done before: half of that is forgotten in a day.
+/// The half-life of the usual hash rate. A miner that was paused is compared with its rate before the pause.
 const RATE_HALF_LIFE_SECONDS: f64 = 86_400.0;
-/// No miner is called silent sooner, in seconds, nor before so many shares were accepted. It is no
-/// matter of chance: miners restart within this time.
+/// The minimum silence of a miner, and the minimum of accepted shares before it, for an alert. Miners restart within
+/// this time.
 const MIN_SILENCE_SECONDS: f64 = 600.0;
 const MIN_ACCEPTED: u64 = 10;
-const HASHES: f64 = 4_294_967_296.0;
 
 #[derive(Debug)]
 pub(super) struct ShareRateRules {
@@ -42,14 +42,14 @@ pub(super) struct ShareRateRules {
 
 #[derive(Debug, Default)]
 struct ShareTiming {
-    /// When shares of this difficulty came, the newest first. The last one may be older than the window:
-    /// what was held up on the way and comes at once began after it.
+    /// When the shares of this difficulty came, the newest first. The last one may be older than the window, as the
+    /// start of a burst that was delayed on the way.
     shares: VecDeque<NtpTime>,
     difficulty: f64,
-    /// The highest hash rate lately, and as of when.
+    /// The highest recent hash rate, decaying, and its time.
     usual: f64,
     usual_at: Option<NtpTime>,
-    /// Hashes per second when it last sent a share.
+    /// The hash rate when the miner last sent a share.
     rate: f64,
 }
 
@@ -63,19 +63,19 @@ impl ShareRateRules {
         let seen = self.sessions.entry(judged.session).or_default();
         let last = seen.shares.front().copied();
         if seen.difficulty != proven.value() {
-            // Counts at two difficulties can't be added.
+            // Counts at two difficulties cannot be added.
             seen.difficulty = proven.value();
             seen.shares.clear();
         }
         seen.shares.truncate(MAX_WINDOW_SHARES - 1);
         seen.shares.push_front(at);
-        // The original program's rule, where it is asked for.
+        // The rule of the original program, if `rules.rapid_share` is set.
         let (Some(least), Some(last)) = (self.min_gap, last) else { return };
         let gap = seconds_between(last, at);
         if (0.0..least.as_secs_f64()).contains(&gap) {
             let worker = &judged.share.worker;
             context.raise(RAPID, worker, at, || {
-                let description = format!("{worker}: two shares within {:.1} ms", gap * 1e3);
+                let description = format!("{worker}: the miner sent two shares within {:.1} ms", gap * 1e3);
                 (description, json!({ "gap_seconds": gap, "session": judged.session.0 }))
             });
         }
@@ -92,14 +92,14 @@ impl ShareRateRules {
         context: &mut AlertContext<'_>,
     ) {
         let is_silent_open = context.is_open(SILENT.0);
-        // Looked up only when somebody is silent: then it may be everybody.
+        // Computed once, and only if a miner is silent. Then all of them may be.
         let mut newest = None;
         for sample in sessions {
             let Some(seen) = self.sessions.get_mut(&sample.session) else { continue };
             if self.min_gap.is_none() {
-                seen.rapid(sample, now, context);
+                seen.check_rapid(sample, now, context);
             }
-            match seen.silent(sample) {
+            match seen.missing_shares(sample) {
                 Some(expected) => {
                     let newest = newest.get_or_insert_with(|| newest_sessions(sessions));
                     if newest.get(&(sample.miner, sample.worker)) == Some(&sample.session) {
@@ -114,8 +114,8 @@ impl ShareRateRules {
 }
 
 impl ShareTiming {
-    /// Far more shares in a minute than the hash rate gives.
-    fn rapid(&mut self, sample: &SessionSample<'_>, now: NtpTime, context: &mut AlertContext<'_>) {
+    /// Checks for far more shares in a minute than the hash rate gives.
+    fn check_rapid(&mut self, sample: &SessionSample<'_>, now: NtpTime, context: &mut AlertContext<'_>) {
         let is_older = |at: &NtpTime| seconds_between(*at, now) > WINDOW_SECONDS;
         while self.shares.len() > 1 && self.shares.get(self.shares.len() - 2).is_some_and(is_older) {
             self.shares.pop_back();
@@ -127,24 +127,25 @@ impl ShareTiming {
         self.usual = sample.hash_rate.max(self.usual * 0.5_f64.powf(passed / RATE_HALF_LIFE_SECONDS));
         let Some(oldest) = self.shares.back() else { return };
         let span = seconds_between(*oldest, now);
-        // From the oldest one on, which does not count itself; at once with a new difficulty.
+        // The window begins with the oldest share, which does not count. With a new difficulty it begins at once.
         let (count, span) = match self.shares.len() {
             MAX_WINDOW_SHARES => (MAX_WINDOW_SHARES as f64 - 1.0, span),
             length if span > WINDOW_SECONDS => (length as f64 - 1.0, span),
             length => (length as f64, WINDOW_SECONDS),
         };
-        let expected = self.usual * span / HASHES / self.difficulty;
+        let expected = self.usual * span / HASHES_PER_DIFFICULTY / self.difficulty;
         let worker = sample.worker;
         if poisson_at_least(count, expected) >= FALSE_ALARM_CHANCE {
-            // Between the two it would begin and end time and again.
+            // Between the two limits the alert would begin and end again and again.
             if count <= expected && context.is_open(RAPID.0) {
                 context.resolve(RAPID.0, worker, now);
             }
             return;
         }
         context.raise_uncounted(RAPID, worker, now, || {
-            let description =
-                format!("{worker}: {count:.0} shares in {span:.0} s, where {expected:.1} are expected");
+            let description = format!(
+                "{worker}: the miner sent {count:.0} shares in {span:.0} s, where {expected:.1} are expected"
+            );
             let evidence = json!({
                 "shares": count, "seconds": span, "expected": expected,
                 "difficulty": self.difficulty, "hash_rate": self.usual, "session": sample.session.0,
@@ -153,8 +154,8 @@ impl ShareTiming {
         });
     }
 
-    /// How many shares it should have sent, when it sent none for far longer than chance explains.
-    fn silent(&mut self, sample: &SessionSample<'_>) -> Option<f64> {
+    /// The shares that the miner should have sent, if it has sent none for far longer than chance explains.
+    fn missing_shares(&mut self, sample: &SessionSample<'_>) -> Option<f64> {
         let silence = sample.share_silent?;
         if silence < WINDOW_SECONDS || self.rate == 0.0 {
             self.rate = sample.hash_rate;
@@ -162,15 +163,15 @@ impl ShareTiming {
         if silence < MIN_SILENCE_SECONDS || sample.accepted < MIN_ACCEPTED {
             return None;
         }
-        let per_second = self.rate / HASHES / sample.difficulty.max(f64::MIN_POSITIVE);
+        let per_second = self.rate / HASHES_PER_DIFFICULTY / sample.difficulty.max(f64::MIN_POSITIVE);
         let watched = sample.watched.min(3600.0);
-        // The last one is why the rate was looked at.
+        // The last share is left out, because it is the one that set the rate.
         let known_from = per_second * watched - 1.0;
         (silence > longest_gap(known_from, watched)).then_some(silence * per_second)
     }
 }
 
-/// Each miner's newest connection: when it has come back, nobody knows yet that the others are dead.
+/// The newest session of each miner. After a miner reconnects, its old sessions may be dead.
 fn newest_sessions<'a>(sessions: &[SessionSample<'a>]) -> HashMap<(IpAddr, &'a str), SessionId> {
     let mut newest = HashMap::with_capacity(sessions.len());
     for sample in sessions {
@@ -183,8 +184,10 @@ fn newest_sessions<'a>(sessions: &[SessionSample<'a>]) -> HashMap<(IpAddr, &'a s
 fn silent(sample: &SessionSample<'_>, expected: f64, now: NtpTime, context: &mut AlertContext<'_>) {
     let (worker, silence) = (sample.worker, sample.share_silent.unwrap_or_default());
     context.raise_uncounted(SILENT, worker, now, || {
-        let description =
-            format!("{worker}: connected, and no share for {}", span(Duration::from_secs_f64(silence)));
+        let description = format!(
+            "{worker}: the miner is connected and has sent no share for {}",
+            span(Duration::from_secs_f64(silence))
+        );
         let evidence =
             json!({ "seconds": silence, "expected_shares": expected, "session": sample.session.0 });
         (description, evidence)

@@ -1,4 +1,4 @@
-//! `timing.*`: are the times of jobs and shares right, and do jobs come when they should?
+//! `timing.*`: are the times of jobs, shares and clocks right, and do jobs come in time?
 
 use serde_json::json;
 
@@ -17,14 +17,15 @@ const SHARE_NTIME: (&str, Severity) = ("timing.share_ntime", Severity::Low);
 const LOCAL_CLOCK: (&str, Severity) = ("timing.local_clock", Severity::Low);
 const NOTIFY_GAP: (&str, Severity) = ("timing.notify_gap", Severity::Low);
 
-/// Honest pools are within a minute; miners may roll a job's time for some more.
+/// The difference from which a job's time is wrong. Honest pools are within a minute, and miners may roll the time a
+/// little further.
 const OFF_SECONDS: f64 = 600.0;
-/// How far a share's ntime may be rolled (ckpool; wire reference, section 3.4).
+/// Caps how far a share's ntime may be rolled (ckpool; wire reference, section 3.4).
 const MAX_ROLLED_SECONDS: u32 = 7000;
-/// A machine whose clock is further off than this has no working time service.
+/// The difference from which this machine's clock is wrong. Any working time service is closer.
 const CLOCK_SECONDS: f64 = 60.0;
-/// How long a large difference between this machine's clock and NTP waits for a job to say which of
-/// the two is wrong.
+/// The time for which a large difference between this machine's clock and NTP waits for a job to show which of the two
+/// is wrong.
 const JOB_WAIT_SECONDS: f64 = 60.0;
 /// The subjects of [`LOCAL_CLOCK`].
 const SYSTEM: &str = "clock";
@@ -33,9 +34,9 @@ const NTP: &str = "NTP";
 #[derive(Debug)]
 pub(super) struct TimingRules {
     max_drift: f64,
-    /// A job has reported the time, too.
+    /// A job has come, whose time can be compared with the clocks.
     has_seen_job: bool,
-    /// Since when this machine's clock and NTP differ by more than jobs could be off.
+    /// The time since which this machine's clock and NTP differ by more than [`CLOCK_SECONDS`].
     apart_since: Option<NtpTime>,
 }
 
@@ -49,8 +50,8 @@ impl TimingRules {
         if job.was_late {
             context.resolve(NOTIFY_GAP.0, context.upstream(job.upstream), at);
         }
-        // Test networks allow a block of any target 20 minutes after the last one, and their pools
-        // put its time ahead.
+        // Test networks allow a block of minimum difficulty 20 minutes after the last one, so their pools set the
+        // time ahead.
         if job.chain.network != "testnet" && is_time_known(context.clock) {
             self.drift(job, at, context);
         }
@@ -65,14 +66,14 @@ impl TimingRules {
             }
             return;
         }
-        // Its hash proves that it is of this job and this time: a pool that uses an id again has
-        // another job under it meanwhile.
+        // Only a hash proves that the share belongs to this job and time: a pool may have used the id again for
+        // another job.
         if judged.share.proven().is_none() {
             return;
         }
         context.raise(SHARE_NTIME, subject, at, || {
             let off = i64::from(submit.ntime.0) - i64::from(job.0);
-            let description = format!("{subject}: a share's time is {off:+} s from its job's");
+            let description = format!("{subject}: a share's time differs from its job's by {off:+} s");
             let evidence = json!({
                 "job_id": submit.job_id.as_str(),
                 "job_ntime": job.0,
@@ -95,7 +96,7 @@ impl TimingRules {
             let upstream = context.upstream(sample.upstream);
             context.raise_uncounted(NOTIFY_GAP, upstream, now, || {
                 let description = format!(
-                    "{upstream}: no job for {:.0} s, although one came at least every {:.0} s",
+                    "{upstream}: the pool has sent no job for {:.0} s, although one came at least every {:.0} s",
                     gap.seconds, gap.usual
                 );
                 let evidence = json!({
@@ -128,7 +129,8 @@ impl TimingRules {
         let Some(kind) = kind else { return };
         context.raise(kind, upstream, at, || {
             let way = if off > 0.0 { "ahead of" } else { "behind" };
-            let description = format!("{upstream}: its jobs' time is {:.0} s {way} the time", off.abs());
+            let description =
+                format!("{upstream}: the time in the pool's jobs is {:.0} s {way} the real time", off.abs());
             let mut evidence = job_evidence(job);
             evidence["ntime"] = json!(job.ntime.0);
             evidence["time"] = json!(at.to_string());
@@ -137,7 +139,7 @@ impl TimingRules {
         });
     }
 
-    /// Which clock is wrong, if any.
+    /// Reports which clock is wrong, if any.
     fn local_clock(&mut self, now: NtpTime, context: &mut AlertContext<'_>) {
         match context.clock {
             ClockState::Synchronised { offset, .. } if offset.seconds().abs() > CLOCK_SECONDS => {
@@ -151,7 +153,7 @@ impl TimingRules {
                 context.raise_uncounted(LOCAL_CLOCK, SYSTEM, now, || {
                     let way = if seconds > 0.0 { "slow" } else { "fast" };
                     let description =
-                        format!("this machine's clock is {:.0} s {way}; Sluice goes by NTP", seconds.abs());
+                        format!("this machine's clock is {:.0} s {way}; Sluice uses NTP", seconds.abs());
                     (description, json!({ "wrong": "system", "offset_seconds": seconds }))
                 });
             }
@@ -187,22 +189,22 @@ impl TimingRules {
                 context.resolve(LOCAL_CLOCK.0, SYSTEM, now);
                 context.resolve(LOCAL_CLOCK.0, NTP, now);
             }
-            // Not known at present.
+            // The offset is unknown at present.
             ClockState::Unsynchronised { .. } => {}
         }
     }
 }
 
-/// Whether a pool has to take the share's time: not before its job's, and not too long after.
+/// Returns whether a pool has to accept the share's time: not before its job's, and not too long after.
 pub(super) fn is_ntime_good(share: &PendingShare) -> bool {
     let (Some(submit), Some(job)) = (&share.submit, share.job_ntime) else { return true };
     (job.0..=job.0.saturating_add(MAX_ROLLED_SECONDS)).contains(&submit.ntime.0)
 }
 
-/// Whether pools can be judged by the time. Without NTP servers the system's clock is taken at its
-/// word, unless several pools' jobs contradict it; while the servers are not reached it may be that of
-/// a Raspberry Pi that has just been switched on. NTP that the system's clock and the jobs contradict
-/// is not used, and the time is known all the same.
+/// Returns whether the time is known well enough to judge pools by it. Without NTP servers, the system's clock is
+/// trusted unless several pools' jobs contradict it. While configured servers are unreachable it is not, because it
+/// may be that of a Raspberry Pi that has just been switched on. If the system's clock and the jobs both contradict
+/// NTP, NTP is not used and the time is known.
 fn is_time_known(clock: &ClockState) -> bool {
     match clock {
         ClockState::Synchronised { .. } => true,
@@ -221,7 +223,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn whichever_clock_is_wrong_is_told_and_a_minute_is_not() {
+    fn the_wrong_clock_is_reported_and_half_a_minute_is_not() {
         let now = NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000).unwrap());
         let offset = |seconds: i64| Offset::from_micros(seconds * 1_000_000);
         let synchronised = |seconds| ClockState::Synchronised {

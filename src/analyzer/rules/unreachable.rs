@@ -1,4 +1,4 @@
-//! `pool.unreachable`: no pool of the list can be used.
+//! `pool.unreachable`: no configured pool can be used.
 
 use std::time::{Duration, Instant};
 
@@ -9,19 +9,20 @@ use crate::clock::NtpTime;
 use crate::config::Severity;
 
 const UNREACHABLE: (&str, Severity) = ("pool.unreachable", Severity::High);
-/// A router that restarts, or a line that drops, takes less in most cases; probes come every second at first.
+/// The time after which the state is reported. A router restart or a line that drops takes less in most cases, and
+/// probes come every second at first.
 const REPORT_AFTER: Duration = Duration::from_secs(30);
-/// All pools together: there is one such state.
+/// The subject, which is all pools together.
 const SUBJECT: &str = "pools";
 
 #[derive(Debug, Default)]
-pub(super) struct UnreachableRule {
-    /// Since when no pool can be used.
+pub(in super::super) struct UnreachableRule {
+    /// The time since which no pool can be used.
     none_since: Option<Instant>,
 }
 
 impl UnreachableRule {
-    pub(super) fn set_usable(&mut self, are_usable: bool, now: Instant) {
+    pub(in super::super) fn set_usable(&mut self, are_usable: bool, now: Instant) {
         self.none_since = if are_usable { None } else { self.none_since.or(Some(now)) };
     }
 
@@ -32,8 +33,8 @@ impl UnreachableRule {
                 let seconds = lasted.as_secs();
                 context.raise_uncounted(UNREACHABLE, SUBJECT, at, || {
                     let description = format!(
-                        "no pool of the list can be used for {seconds} s: miners that come are closed, and nobody \
-                         mines; see the pools on the page for the reasons, check the line to the internet, or add \
+                        "no configured pool has been usable for {seconds} s, so new miners are disconnected and nobody \
+                         mines; see the pools on the page for the reasons, check the internet connection, or add \
                          an [[upstream]]"
                     );
                     (description, json!({ "seconds": seconds }))
@@ -55,7 +56,7 @@ mod tests {
     use crate::record::{AlertKind, SavedState};
 
     #[test]
-    fn it_begins_after_half_a_minute_without_any_pool_and_ends_with_one() {
+    fn the_alert_begins_half_a_minute_after_the_last_pool_failed_and_ends_with_a_pool() {
         let at = |second: u64| {
             NtpTime::from_timestamp(Timestamp::from_second(1_790_000_000 + second as i64).unwrap())
         };

@@ -1,7 +1,7 @@
-//! `job.unreadable`: may miners work on something that nobody here could read?
+//! `job.unreadable`: may miners be working on a job that Sluice could not read?
 //!
-//! Two things show it. A line from the pool that may be a job cannot be read; and the pool accepts shares for
-//! jobs that were never work, which needs no guess about what such a job looks like.
+//! Two things show it: a line from the pool that may be a job and cannot be read, and accepted shares for jobs that
+//! were never seen. The second needs no guess about the form of such a job.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,37 +19,37 @@ use crate::tap::SessionId;
 
 const UNREADABLE: &str = "job.unreadable";
 
-/// So many accepted shares for jobs that were never work are no accident, even without a line that could not
-/// be read.
+/// The number of accepted shares for jobs that were never seen that is no accident, even without an unreadable line.
 const PROOF_SHARES: u64 = 3;
-/// A state that shares show is over when there was none for so long, in seconds.
+/// The time without such a share after which the state is over.
 const QUIET_SECONDS: f64 = 600.0;
-/// After lost copies the next job clears everything up. When none comes for so long, in seconds, it is told.
+/// The time without a readable job after lost copies, after which the state is reported. A job within it ends the
+/// doubt.
 const MISSED_REPORT_SECONDS: f64 = 60.0;
 
 #[derive(Debug, Default)]
-pub(super) struct UnreadableJobRule {
+pub(in super::super) struct UnreadableJobRule {
     sessions: BTreeMap<SessionId, UnreadWork>,
-    /// The upstreams of sessions that have ended since the last round.
+    /// The upstreams of sessions that were closed since the last tick.
     left: BTreeSet<Option<usize>>,
 }
 
 #[derive(Debug)]
 struct UnreadWork {
     upstream: Option<usize>,
-    /// Lines since the last job that every miner reads, and on which a share proves that it works.
+    /// Unreadable lines since the last job that every miner reads and that is in no doubt.
     unread: u64,
-    /// Accepted shares for jobs that were never work.
+    /// Accepted shares for jobs that were never seen.
     accepted: u64,
     last_accepted: Option<NtpTime>,
-    /// Accepted shares for jobs that may have been among lost copies, since the last job.
+    /// Accepted shares for jobs that may have been in lost copies, since the last job.
     missed: u64,
 }
 
 impl UnreadableJobRule {
     pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
         let work = self.work(job.session, job.upstream);
-        // It proves nothing while the miner may still work on what came before it.
+        // The job proves nothing while the miner may still be working on an earlier one.
         let is_in_doubt = job.superseded_doubt.is_some_and(|doubt| doubt != WorkDoubt::Missed);
         if job.agreement != ReadingAgreement::All || is_in_doubt {
             return;
@@ -71,8 +71,8 @@ impl UnreadableJobRule {
         let upstream = context.upstream(*upstream);
         context.raise((UNREADABLE, severity(1, accepted)), upstream, at, || {
             let description = format!(
-                "{upstream}: it sent what may be a job, and Sluice cannot read it ({why}): nobody can tell \
-                 whom a block would pay"
+                "{upstream}: the pool sent a line that may be a job, and Sluice cannot read it ({why}), so nobody \
+                 can tell whom a block would pay"
             );
             let evidence =
                 json!({ "session": session.0, "reason": why, "line": line, "accepted_shares": accepted });
@@ -95,8 +95,8 @@ impl UnreadableJobRule {
         let upstream = context.upstream(judged.upstream);
         context.raise((UNREADABLE, severity(unread, accepted)), upstream, at, || {
             let description = format!(
-                "{upstream}: it accepts shares for jobs that Sluice has not been able to read: nobody can tell \
-                 whom a block would pay"
+                "{upstream}: the pool accepts shares for jobs that Sluice could not read, so nobody can tell whom \
+                 a block would pay"
             );
             let evidence = json!({
                 "session": judged.session.0,
@@ -108,8 +108,8 @@ impl UnreadableJobRule {
         });
     }
 
-    /// Whether the pool has lately accepted shares of this session's for jobs that nobody could read.
-    pub(super) fn accepts_unseen(&self, session: SessionId) -> bool {
+    /// Returns whether the pool has recently accepted shares of this session for jobs that Sluice could not read.
+    pub(in super::super) fn accepts_unseen(&self, session: SessionId) -> bool {
         self.sessions.get(&session).is_some_and(|work| work.accepted > 0)
     }
 
@@ -136,8 +136,8 @@ impl UnreadableJobRule {
                 }
                 context.raise((UNREADABLE, Severity::Medium), upstream, now, || {
                     let description = format!(
-                        "{upstream}: Sluice missed some of what it sent, and it accepts shares for a job that \
-                         may be among it: nobody can tell whom a block would pay"
+                        "{upstream}: Sluice missed some of the pool's messages, and the pool accepts shares for a \
+                         job that may be among them, so nobody can tell whom a block would pay"
                     );
                     (description, json!({ "session": sample.session.0, "accepted_shares": missed }))
                 });
@@ -157,14 +157,14 @@ impl UnreadableJobRule {
         }
     }
 
-    /// The state of an upstream is over when none of its sessions shows it.
+    /// Resolves the upstream's alert if none of its sessions shows the state.
     fn resolve_if_clear(&self, upstream: Option<usize>, at: NtpTime, context: &mut AlertContext<'_>) {
         if !context.is_open(UNREADABLE) {
             return;
         }
-        let is_blind =
+        let is_unreadable =
             |work: &&UnreadWork| work.upstream == upstream && work.unread + work.accepted + work.missed > 0;
-        if self.sessions.values().find(is_blind).is_none() {
+        if self.sessions.values().find(is_unreadable).is_none() {
             context.resolve(UNREADABLE, context.upstream(upstream), at);
         }
     }
