@@ -248,7 +248,7 @@ impl Accounting {
             level,
             "a share meets the network's target and awaits the pool's verdict: session {}, worker {:?}, \
              height {}, hash {}",
-            block.session,
+            block.finder.session,
             block.share.worker,
             block.height.map_or_else(|| "?".to_owned(), |height| height.to_string()),
             record.hash()
@@ -289,7 +289,7 @@ impl Accounting {
         }
         let is_best = self.offer_best(&judged);
         Arc::make_mut(&mut self.history).share(unix_seconds(at), &HistoryShare::from(&judged));
-        if let Some(block) = BlockSeen::of(&judged.share, &judged.facts()) {
+        if let Some(block) = BlockSeen::of(&judged.share, judged.facts()) {
             let record = self.block_record(&block, Some(judged.outcome.clone()));
             self.record_block(record);
         }
@@ -477,10 +477,10 @@ impl Accounting {
             job: block.job.clone(),
             share: block.share.clone(),
             extranonce1: block.extranonce1.clone(),
-            miner: block.miner,
-            session: block.session,
-            upstream: self.upstreams.of(block.upstream),
-            user_agent: block.user_agent.clone(),
+            miner: block.finder.miner,
+            session: block.finder.session,
+            upstream: self.upstreams.of(block.finder.upstream),
+            user_agent: block.finder.user_agent.clone(),
             outcome,
         }
     }

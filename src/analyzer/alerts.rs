@@ -90,6 +90,8 @@ pub(super) struct NewAlert<'a> {
     pub(super) severity: Severity,
     pub(super) subject: &'a str,
     pub(super) at: NtpTime,
+    /// The state showed in an event, not by the time that has passed.
+    pub(super) is_counted: bool,
 }
 
 /// The number of records that a rule may still write: a token bucket on the time of the alerts.
@@ -114,29 +116,11 @@ impl AlertBook {
         }
     }
 
-    /// Raises the alert about a state that shows in a job, a share or another event, and counts that. `describe`
-    /// is called only when the state begins or becomes more severe. Returns the row to be recorded.
+    /// Raises the alert about a state, or counts the state as seen again. `describe` is called only when the state
+    /// begins or becomes more severe. Returns the row to be recorded.
     pub(super) fn raise(
         &mut self,
         new: &NewAlert<'_>,
-        describe: impl FnOnce() -> (String, Value),
-    ) -> Option<AlertRow> {
-        self.sighted(new, 1, describe)
-    }
-
-    /// Does the same as [`AlertBook::raise`] for a state that shows as time passes: there is no event to count.
-    pub(super) fn raise_uncounted(
-        &mut self,
-        new: &NewAlert<'_>,
-        describe: impl FnOnce() -> (String, Value),
-    ) -> Option<AlertRow> {
-        self.sighted(new, 0, describe)
-    }
-
-    fn sighted(
-        &mut self,
-        new: &NewAlert<'_>,
-        times: u64,
         describe: impl FnOnce() -> (String, Value),
     ) -> Option<AlertRow> {
         if self.is_disabled(new.id) {
@@ -145,7 +129,7 @@ impl AlertBook {
         self.changed = true;
         let of_rule = self.open.entry(new.id).or_default();
         if let Some(OpenAlert { alert, resolved }) = of_rule.get_mut(new.subject) {
-            alert.count += times;
+            alert.count += u64::from(new.is_counted);
             alert.last = new.at;
             *resolved = None;
             if new.severity <= alert.severity {
@@ -250,7 +234,13 @@ impl AlertBook {
             more => format!(", seen {}", count(more, "time")),
         };
         row.description = format!("over since {at}, lasted {lasted}{seen}: {}", row.description);
-        let new = NewAlert { id: alert.id, severity: alert.severity, subject: &alert.subject, at };
+        let new = NewAlert {
+            id: alert.id,
+            severity: alert.severity,
+            subject: &alert.subject,
+            at,
+            is_counted: false,
+        };
         let may_record = self.may_record(&new);
         self.archive(alert);
         may_record.then_some(row)
@@ -358,7 +348,7 @@ mod tests {
     }
 
     fn new_alert(subject: &str, seconds: i64) -> NewAlert<'_> {
-        NewAlert { id: "chain.wrong", severity: Severity::High, subject, at: at(seconds) }
+        NewAlert { id: "chain.wrong", severity: Severity::High, subject, at: at(seconds), is_counted: true }
     }
 
     fn describe() -> (String, Value) {
@@ -391,9 +381,10 @@ mod tests {
     #[test]
     fn the_passing_of_time_is_not_counted() {
         let mut alerts = AlertBook::default();
-        assert!(alerts.raise_uncounted(&new_alert("pool", 0), describe).is_some());
+        let uncounted = |second| NewAlert { is_counted: false, ..new_alert("pool", second) };
+        assert!(alerts.raise(&uncounted(0), describe).is_some());
         for second in 1..100 {
-            assert!(alerts.raise_uncounted(&new_alert("pool", second), describe).is_none());
+            assert!(alerts.raise(&uncounted(second), describe).is_none());
         }
         let alert = alerts.view().alerts[0].clone();
         assert_eq!((alert.count, alert.last), (1, at(99)));

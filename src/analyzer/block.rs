@@ -34,10 +34,7 @@ pub(super) struct BlockSeen {
     pub(super) job: Notify,
     pub(super) share: Submit,
     pub(super) extranonce1: Extranonce1,
-    pub(super) session: SessionId,
-    pub(super) miner: SocketAddr,
-    pub(super) user_agent: String,
-    pub(super) upstream: Option<usize>,
+    pub(super) finder: BlockFinder,
 }
 
 /// If the share difficulty is not below the network's, as on regtest, every share meets the network's target.
@@ -72,7 +69,7 @@ impl BlockCounter {
 
 impl BlockSeen {
     /// `None` for a share that does not meet the network's target.
-    pub(super) fn of(share: &PendingShare, finder: &BlockFinder) -> Option<BlockSeen> {
+    pub(super) fn of(share: &PendingShare, finder: BlockFinder) -> Option<BlockSeen> {
         let (rebuilt, job) = (share.rebuilt.as_ref()?, share.block_job.as_ref()?);
         let (submit, extranonce1) = (share.submit.as_ref()?, share.extranonce1.as_ref()?);
         Some(BlockSeen {
@@ -86,10 +83,7 @@ impl BlockSeen {
             job: (**job).clone(),
             share: submit.clone(),
             extranonce1: extranonce1.clone(),
-            session: finder.session,
-            miner: finder.miner,
-            user_agent: finder.user_agent.clone(),
-            upstream: finder.upstream,
+            finder,
         })
     }
 }

@@ -55,7 +55,8 @@ impl<'a> AlertContext<'a> {
         at: NtpTime,
         describe: impl FnOnce() -> (String, Value),
     ) {
-        self.rows.extend(self.alerts.raise(&NewAlert { id, severity, subject, at }, describe));
+        self.rows
+            .extend(self.alerts.raise(&NewAlert { id, severity, subject, at, is_counted: true }, describe));
     }
 
     /// Raises an alert about a state that shows as time passes, without counting.
@@ -66,7 +67,8 @@ impl<'a> AlertContext<'a> {
         at: NtpTime,
         describe: impl FnOnce() -> (String, Value),
     ) {
-        self.rows.extend(self.alerts.raise_uncounted(&NewAlert { id, severity, subject, at }, describe));
+        self.rows
+            .extend(self.alerts.raise(&NewAlert { id, severity, subject, at, is_counted: false }, describe));
     }
 
     /// Keeps the alert about a state open.
@@ -87,6 +89,21 @@ impl<'a> AlertContext<'a> {
         at: NtpTime,
         describe: impl FnOnce() -> (String, Value),
     ) {
-        self.rows.extend(self.alerts.report(&NewAlert { id, severity, subject, at }, describe));
+        self.rows
+            .extend(self.alerts.report(&NewAlert { id, severity, subject, at, is_counted: true }, describe));
+    }
+}
+
+#[cfg(test)]
+impl AlertContext<'_> {
+    /// Runs `check` with a context for tests. Returns the rows that it records.
+    pub(super) fn for_tests(
+        alerts: &mut AlertBook,
+        clock: &ClockState,
+        check: impl FnOnce(&mut AlertContext<'_>),
+    ) -> Vec<AlertRow> {
+        let (mut rows, state, unsaved) = (Vec::new(), &mut SavedState::default(), &mut false);
+        check(&mut AlertContext { alerts, rows: &mut rows, upstreams: &[], clock, state, unsaved });
+        rows
     }
 }

@@ -178,48 +178,26 @@ impl ExtranonceRules {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{test_clock, test_time};
     use super::*;
     use crate::analyzer::alerts::AlertBook;
-    use crate::clock::ClockState;
-    use crate::record::SavedState;
     use crate::stratum::{Extranonce2Size, VersionMask};
-    use std::net::{IpAddr, Ipv4Addr};
 
     /// Returns whether a space of this many bytes is reported as too small.
     fn is_small(bytes: u8, mask: Option<u32>, hash_rate: f64, accepted: u64) -> bool {
-        let now = NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000).unwrap());
         let sample = SessionSample {
-            waits_for_work: false,
-            job_silent: None,
-            session: SessionId(1),
-            role: Role::Direct,
-            upstream: None,
-            worker: "rig",
-            miner: IpAddr::V4(Ipv4Addr::LOCALHOST),
             hash_rate,
-            difficulty: 1.0,
             accepted,
             watched: 600.0,
-            pool_silent: None,
-            unanswered: 0,
-            share_silent: None,
-            jobs: None,
-            unread: None,
             extranonce2_size: Some(Extranonce2Size::new(bytes).unwrap()),
             version_mask: mask.map(VersionMask),
-            payout: None,
+            ..SessionSample::for_tests()
         };
-        let clock = ClockState::Unsynchronised { since: now, reason: crate::clock::UnsyncReason::Off };
-        let (mut alerts, mut rows) = (AlertBook::new(&[]), Vec::new());
-        let mut context = AlertContext {
-            alerts: &mut alerts,
-            rows: &mut rows,
-            upstreams: &[],
-            clock: &clock,
-            state: &mut SavedState::default(),
-            unsaved: &mut false,
-        };
-        ExtranonceRules::new(&config::RulesConfig::default()).tick(&[sample], now, &mut context);
+        let (mut alerts, mut rules) =
+            (AlertBook::new(&[]), ExtranonceRules::new(&config::RulesConfig::default()));
+        AlertContext::for_tests(&mut alerts, &test_clock(), |context| {
+            rules.tick(&[sample], test_time(0), context)
+        });
         let view = alerts.view();
         assert!(view.alerts.iter().all(|alert| alert.severity == Severity::Medium));
         view.counts.contains_key("extranonce.small")

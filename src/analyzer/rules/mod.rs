@@ -33,6 +33,8 @@ use std::time::{Duration, Instant};
 
 use super::session_event::{Event, JobSeen};
 use super::share::JudgedShare;
+#[cfg(test)]
+use crate::clock::ClockState;
 use crate::clock::NtpTime;
 use crate::config;
 use crate::tap::{Role, SessionId};
@@ -191,4 +193,16 @@ fn number(value: f64) -> String {
 /// Seconds from `then` to `now`. Negative if a clock was set back.
 fn seconds_between(then: NtpTime, now: NtpTime) -> f64 {
     now.timestamp().duration_since(then.timestamp()).as_secs_f64()
+}
+
+/// A time for tests, in seconds from a fixed moment.
+#[cfg(test)]
+fn test_time(seconds: i64) -> NtpTime {
+    NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000 + seconds).unwrap())
+}
+
+/// A clock without NTP, for tests.
+#[cfg(test)]
+fn test_clock() -> ClockState {
+    ClockState::Unsynchronised { since: test_time(0), reason: crate::clock::UnsyncReason::Off }
 }

@@ -197,57 +197,20 @@ impl PoolRules {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
-    use jiff::Timestamp;
-
-    use super::super::super::alerts::AlertBook;
+    use super::super::{test_clock, test_time};
     use super::*;
-    use crate::clock::{ClockState, UnsyncReason};
-    use crate::record::SavedState;
-    use crate::tap::Role;
+    use crate::analyzer::alerts::AlertBook;
 
     const LIMIT: Duration = Duration::from_secs(75);
-
-    fn waiting() -> SessionSample<'static> {
-        SessionSample {
-            waits_for_work: true,
-            job_silent: None,
-            session: SessionId(1),
-            role: Role::Direct,
-            upstream: None,
-            worker: "rig",
-            miner: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            hash_rate: 0.0,
-            difficulty: 1.0,
-            accepted: 0,
-            watched: 1.0,
-            pool_silent: None,
-            unanswered: 0,
-            share_silent: None,
-            jobs: None,
-            unread: None,
-            extranonce2_size: None,
-            version_mask: None,
-            payout: None,
-        }
-    }
 
     /// The second at which the pool is reported, if there is a tick at each of these seconds.
     fn reported_at(seconds: impl IntoIterator<Item = i64>) -> Option<i64> {
         let (mut pool, mut alerts) = (PoolRules::new(LIMIT * 3, LIMIT), AlertBook::new(&[]));
+        let waiting = SessionSample { waits_for_work: true, ..SessionSample::for_tests() };
         seconds.into_iter().find(|second| {
-            let time = Timestamp::from_second(1_790_000_000 + second).unwrap();
-            let (now, mut rows) = (NtpTime::from_timestamp(time), Vec::new());
-            let mut context = AlertContext {
-                alerts: &mut alerts,
-                rows: &mut rows,
-                upstreams: &[],
-                clock: &ClockState::Unsynchronised { since: now, reason: UnsyncReason::Off },
-                state: &mut SavedState::default(),
-                unsaved: &mut false,
-            };
-            pool.tick(&[waiting()], now, &mut context);
+            let rows = AlertContext::for_tests(&mut alerts, &test_clock(), |context| {
+                pool.tick(std::slice::from_ref(&waiting), test_time(*second), context)
+            });
             !rows.is_empty()
         })
     }

@@ -98,17 +98,13 @@ impl RecordingRules {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
-    use super::super::super::alerts::AlertBook;
+    use super::super::{test_clock, test_time};
     use super::*;
-    use crate::clock::{ClockState, UnsyncReason};
-    use crate::record::{AlertKind, SavedState};
+    use crate::analyzer::alerts::AlertBook;
+    use crate::record::AlertKind;
 
     #[test]
     fn the_alert_begins_with_a_failed_write_and_ends_a_minute_after_a_good_one() {
-        let at =
-            |seconds: i64| NtpTime::from_timestamp(Timestamp::from_second(1_790_000_000 + seconds).unwrap());
         let (mut alerts, mut recording) = (AlertBook::new(&[]), RecordingRules::default());
         let mut reported = Vec::new();
         for second in 0..200 {
@@ -117,24 +113,18 @@ mod tests {
             let failure = |file: &&str| WriteError {
                 file: (*file).into(),
                 error: String::from("No space left on device"),
-                since: at(0),
+                since: test_time(0),
             };
             let errors = if second < 60 { files.iter().map(failure).collect() } else { Vec::new() };
             // From the hundredth second on, rows come faster than the disk takes them, for a while.
             let dropped = u64::from((100..110).contains(&second)) * (second as u64);
             let blocked_for = Some(Duration::from_secs(second as u64 % 5));
             let health = RecordingHealth { dropped, lost: 0, write_errors: errors, blocked_for };
-            let mut rows = Vec::new();
-            let mut context = AlertContext {
-                alerts: &mut alerts,
-                rows: &mut rows,
-                upstreams: &[],
-                clock: &ClockState::Unsynchronised { since: at(0), reason: UnsyncReason::Off },
-                state: &mut SavedState::default(),
-                unsaved: &mut false,
-            };
-            recording.tick(&health, at(second), &mut context);
-            rows.extend(alerts.expire(at(second)));
+            let at = test_time(second);
+            let mut rows = AlertContext::for_tests(&mut alerts, &test_clock(), |context| {
+                recording.tick(&health, at, context)
+            });
+            rows.extend(alerts.expire(at));
             reported.extend(rows.into_iter().map(|row| (row.kind, row.severity, row.description)));
         }
         let kinds: Vec<_> = reported.iter().map(|(kind, ..)| *kind).collect();
@@ -149,25 +139,16 @@ mod tests {
 
     #[test]
     fn a_write_that_hangs_is_reported_before_any_row_is_dropped() {
-        let at = |seconds: u64| {
-            NtpTime::from_timestamp(Timestamp::from_second(1_790_000_000 + seconds as i64).unwrap())
-        };
         let (mut alerts, mut recording) = (AlertBook::new(&[]), RecordingRules::default());
         let begins = (0..60).find(|second| {
             let health = RecordingHealth {
                 blocked_for: Some(Duration::from_secs(*second)),
                 ..RecordingHealth::default()
             };
-            let mut rows = Vec::new();
-            let mut context = AlertContext {
-                alerts: &mut alerts,
-                rows: &mut rows,
-                upstreams: &[],
-                clock: &ClockState::Unsynchronised { since: at(0), reason: UnsyncReason::Off },
-                state: &mut SavedState::default(),
-                unsaved: &mut false,
-            };
-            recording.tick(&health, at(*second), &mut context);
+            let at = test_time(*second as i64);
+            let rows = AlertContext::for_tests(&mut alerts, &test_clock(), |context| {
+                recording.tick(&health, at, context)
+            });
             rows.iter().any(|row| row.description.contains("the disk hangs: a write has taken 8 s so far"))
         });
         assert_eq!(begins, Some(8));

@@ -41,3 +41,30 @@ pub(in super::super) struct SessionSample<'a> {
     /// The worst payout of the jobs that the miner may be working on, and the address it should pay.
     pub(in super::super) payout: Option<(PayoutState, Option<&'a str>)>,
 }
+
+#[cfg(test)]
+impl SessionSample<'static> {
+    pub(super) fn for_tests() -> SessionSample<'static> {
+        SessionSample {
+            session: SessionId(1),
+            role: Role::Direct,
+            upstream: None,
+            worker: "rig",
+            miner: std::net::Ipv4Addr::LOCALHOST.into(),
+            hash_rate: 0.0,
+            difficulty: 1.0,
+            accepted: 0,
+            watched: 1.0,
+            pool_silent: None,
+            waits_for_work: false,
+            job_silent: None,
+            unanswered: 0,
+            share_silent: None,
+            jobs: None,
+            unread: None,
+            extranonce2_size: None,
+            version_mask: None,
+            payout: None,
+        }
+    }
+}

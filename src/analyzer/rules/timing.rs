@@ -216,15 +216,15 @@ fn is_time_known(clock: &ClockState) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::test_time;
     use super::*;
     use crate::analyzer::alerts::AlertBook;
     use crate::clock::Offset;
-    use crate::record::SavedState;
     use std::time::Duration;
 
     #[test]
     fn the_wrong_clock_is_reported_and_half_a_minute_is_not() {
-        let now = NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000).unwrap());
+        let now = test_time(0);
         let offset = |seconds: i64| Offset::from_micros(seconds * 1_000_000);
         let synchronised = |seconds| ClockState::Synchronised {
             offset: offset(seconds),
@@ -247,18 +247,12 @@ mod tests {
                 Some("this machine's clock is 100 days slow by the jobs of 2 pools"),
             ),
         ] {
-            let (mut alerts, mut rows) = (AlertBook::new(&[]), Vec::new());
-            let mut context = AlertContext {
-                alerts: &mut alerts,
-                rows: &mut rows,
-                upstreams: &[],
-                clock: &clock,
-                state: &mut SavedState::default(),
-                unsaved: &mut false,
-            };
+            let mut alerts = AlertBook::new(&[]);
             let mut timing = TimingRules::new(&config::RulesConfig::default());
-            timing.tick(&[], now, &mut context);
-            timing.tick(&[], now, &mut context);
+            AlertContext::for_tests(&mut alerts, &clock, |context| {
+                timing.tick(&[], now, context);
+                timing.tick(&[], now, context);
+            });
             let view = alerts.view();
             let reported = view.alerts.first().map(|alert| (alert.id, alert.severity, alert.count));
             assert_eq!(reported, way.map(|_| ("timing.local_clock", Severity::Low, 1)));

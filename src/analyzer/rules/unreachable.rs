@@ -48,35 +48,23 @@ impl UnreachableRule {
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
-
-    use super::super::super::alerts::AlertBook;
+    use super::super::{test_clock, test_time};
     use super::*;
-    use crate::clock::{ClockState, UnsyncReason};
-    use crate::record::{AlertKind, SavedState};
+    use crate::analyzer::alerts::AlertBook;
+    use crate::record::AlertKind;
 
     #[test]
     fn the_alert_begins_half_a_minute_after_the_last_pool_failed_and_ends_with_a_pool() {
-        let at = |second: u64| {
-            NtpTime::from_timestamp(Timestamp::from_second(1_790_000_000 + second as i64).unwrap())
-        };
         let (mut alerts, mut rule, began) = (AlertBook::new(&[]), UnreachableRule::default(), Instant::now());
         let mut reported = Vec::new();
         for second in 0..300 {
-            let (now, mut rows) = (began + Duration::from_secs(second), Vec::new());
+            let (now, at) = (began + Duration::from_secs(second), test_time(second as i64));
             // A short outage first, then a long one.
             let are_usable = !((5..25).contains(&second) || (50..120).contains(&second));
             rule.set_usable(are_usable, now);
-            let mut context = AlertContext {
-                alerts: &mut alerts,
-                rows: &mut rows,
-                upstreams: &[],
-                clock: &ClockState::Unsynchronised { since: at(0), reason: UnsyncReason::Off },
-                state: &mut SavedState::default(),
-                unsaved: &mut false,
-            };
-            rule.tick(now, at(second), &mut context);
-            rows.extend(alerts.expire(at(second)));
+            let mut rows =
+                AlertContext::for_tests(&mut alerts, &test_clock(), |context| rule.tick(now, at, context));
+            rows.extend(alerts.expire(at));
             reported.extend(rows.into_iter().map(|row| (second, row.kind, row.severity)));
         }
         assert_eq!(reported.len(), 2, "{reported:?}");

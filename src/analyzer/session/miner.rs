@@ -61,7 +61,7 @@ impl AnalyzedSession {
             Some("mining.submit") => {
                 each(SessionEvent::Submitted);
                 let share = self.share(message, chunk.readable_at, each);
-                if let Some(block) = BlockSeen::of(&share, &self.facts()) {
+                if let Some(block) = BlockSeen::of(&share, self.facts()) {
                     each(SessionEvent::Block(Box::new(block)));
                 }
                 RequestKind::Submit(Box::new(share))
