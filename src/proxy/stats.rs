@@ -75,7 +75,7 @@ impl UpstreamState {
             heard_ago,
             blocked: upstreams.blocked(upstream),
             trouble: upstreams.trouble(upstream),
-            gives_no_work: upstreams.gives_no_work(upstream),
+            gives_no_work: upstreams.gives_no_work(upstream) && !upstreams.turns_miners_away(upstream),
         }
     }
 }

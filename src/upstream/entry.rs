@@ -186,8 +186,8 @@ impl UpstreamEntry {
     }
 }
 
-/// Whether the connection goes to a port on which this program listens, on this machine: both ends have the same
-/// address then.
+/// Whether the connection goes to a port on which this program listens, on this machine. Both ends then have the
+/// same address, or both a loopback address: many systems give their own name the address 127.0.1.1.
 fn is_itself(stream: &Stream, listening: &[SocketAddr]) -> bool {
     let socket = stream.socket();
     let (Ok(own), Ok(peer)) = (socket.local_addr(), socket.peer_addr()) else { return false };
@@ -195,5 +195,6 @@ fn is_itself(stream: &Stream, listening: &[SocketAddr]) -> bool {
         let is_address = at.ip().is_unspecified() || at.ip() == peer.ip();
         at.port() == peer.port() && is_address
     };
-    own.ip() == peer.ip() && listening.iter().any(is_there)
+    let is_here = own.ip() == peer.ip() || (own.ip().is_loopback() && peer.ip().is_loopback());
+    is_here && listening.iter().any(is_there)
 }

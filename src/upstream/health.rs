@@ -163,6 +163,11 @@ impl PoolHealth {
         matches!(&self.state, HealthState::Failed { failure, .. } if failure.is_about_work())
     }
 
+    /// Whether it has failed because it refuses miners, or closes before they have work.
+    pub fn turns_miners_away(&self) -> bool {
+        matches!(&self.state, HealthState::Failed { failure: PoolFailure::TurnsMinersAway(_), .. })
+    }
+
     /// How it gave no work, until a probe has seen a job.
     pub fn owes_work(&self) -> Option<&PoolFailure> {
         self.owes_work.as_ref()

@@ -142,6 +142,7 @@ fn probe(upstreams: &Upstreams, upstream: &UpstreamEntry, failed: &PoolFailure) 
         match shown {
             ProbeResult::GivesWork => upstream.probe_logins().got_work(login),
             ProbeResult::RefusesLogin if matches!(failed, PoolFailure::TurnsMinersAway(_)) => {
+                upstream.probe_logins().refused_like_others(&login);
                 return ProbeResult::Failed(failed.clone());
             }
             // What one account is refused says nothing of the work that others wait for.

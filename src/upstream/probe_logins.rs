@@ -51,6 +51,13 @@ impl ProbeLogins {
         self.served.is_some() || !self.others.is_empty()
     }
 
+    /// A pool that refuses every miner refuses this login, too. It is not tried again while another is known.
+    pub(super) fn refused_like_others(&mut self, login: &Login) {
+        if usize::from(self.served.is_some()) + self.others.len() > 1 {
+            self.refused(login);
+        }
+    }
+
     /// The login of the next probe: for a pool that counts as up, the one that it gave work to; for one that
     /// has failed, that one and the others in turn.
     pub(super) fn next(&mut self, has_failed: bool) -> Option<Login> {
@@ -104,6 +111,15 @@ mod tests {
         assert_eq!(tried(&mut logins, 2), ["a.1", "a.1"]);
         assert!(!logins.refused(&login("a.1")));
         assert_eq!(logins.next(true), None);
+    }
+
+    #[test]
+    fn the_last_login_of_a_pool_that_refuses_all_is_kept() {
+        let mut logins = ProbeLogins::default();
+        ["a.1", "b.1"].into_iter().for_each(|user| logins.may_get_work(login(user)));
+        logins.refused_like_others(&login("b.1"));
+        logins.refused_like_others(&login("a.1"));
+        assert_eq!(tried(&mut logins, 2), ["a.1", "a.1"]);
     }
 
     #[test]

@@ -159,6 +159,9 @@ impl VerifyClient {
                     *suggestion = Suggestion::Refused;
                 }
             }
+            ClientEvent::ExtranonceSet(spaces) if self.found.subscribed.is_none() => {
+                self.take_early_spaces(spaces)
+            }
             ClientEvent::UnaskedSpaces(spaces) => self.take_unasked(&spaces),
             ClientEvent::ExtranonceSet(spaces) if self.found.subscribed.is_some() => {
                 self.found.extranonce_changed = true;

@@ -96,16 +96,18 @@ fn that_no_pool_can_be_used_is_news_for_the_rules() {
     assert!(next());
 }
 
-/// The first pool's name leads here.
+/// The first pool's name leads here: to the address that is listened on, or to that of the machine's own name.
 #[test]
 fn a_pool_that_turns_out_to_be_sluice_itself_is_no_pool() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let second = super::JobPool::start(true);
-    let proxy = Proxy::start(&format!(
-        "[listen]\nstratum = [\"127.0.0.1:{port}\"]\n{QUICK}{}{}",
-        upstream(([127, 0, 0, 1], port).into()),
-        second.upstream()
-    ));
-    super::JobMiner::join(proxy.address(), "w.one").expect_job();
-    wait_for("its failure", || trouble(&proxy).is_some_and(|why| why.contains("Sluice's own")));
+    for (listening, pool) in [("127.0.0.1", [127, 0, 0, 1]), ("0.0.0.0", [127, 0, 1, 1])] {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let second = super::JobPool::start(true);
+        let proxy = Proxy::start(&format!(
+            "[listen]\nstratum = [\"{listening}:{port}\"]\n{QUICK}{}{}",
+            upstream((pool, port).into()),
+            second.upstream()
+        ));
+        super::JobMiner::join(([127, 0, 0, 1], port).into(), "w.one").expect_job();
+        wait_for("its failure", || trouble(&proxy).is_some_and(|why| why.contains("Sluice's own")));
+    }
 }

@@ -157,6 +157,9 @@ impl fmt::Display for Unverifiable {
     }
 }
 
+/// Caps what a coinbase can create: all coins there will ever be (21 million BTC), as nodes check it.
+const MAX_MONEY: Sats = Sats(2_100_000_000_000_000);
+
 /// Judges a job with this coinbase and ntime; `network` is the configured one.
 pub(super) fn judge(
     payout: &PayoutPolicy,
@@ -164,7 +167,8 @@ pub(super) fn judge(
     (coinbase, ntime): (Option<&Coinbase>, Ntime),
     expected: Option<&[PayoutAddress]>,
 ) -> PayoutVerdict {
-    let Some(coinbase) = coinbase else {
+    // A coinbase that creates more than all coins makes no valid block.
+    let Some(coinbase) = coinbase.filter(|coinbase| coinbase.total() <= MAX_MONEY) else {
         return unverifiable(Unverifiable::Unreadable, (Sats(0), Sats(0)));
     };
     let total = coinbase.total();
@@ -241,6 +245,8 @@ mod tests {
         assert_eq!(state(&payout, &[(OTHER, 98), (MINE, 2)], &worker), ("short", 2.0));
         assert_eq!(state(&payout, &[(OTHER, 100)], &worker), ("mismatch", 0.0));
         assert_eq!(state(&payout, &[(OTHER, 100)], "my_farm.rig"), ("unverifiable", 0.0));
+        // More than all coins: no such block is valid.
+        assert_eq!(state(&payout, &[(MINE, 1_000_000_000), (OTHER, 1)], &worker).0, "unverifiable");
         // Two outputs to one address add up.
         assert_eq!(state(&payout, &[(MINE, 48), (OTHER, 4), (MINE, 48)], &worker), ("verified", 96.0));
     }

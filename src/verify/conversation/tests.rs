@@ -273,3 +273,13 @@ fn a_job_grows_old() {
     line(&mut conversation, 600_400, &mine());
     assert_eq!(conversation.found().jobs.outdated_for(lasted(3600)), None);
 }
+
+#[test]
+fn a_search_space_before_the_answer_to_subscribe_counts_too() {
+    let mut conversation = conversation(false);
+    line(&mut conversation, 10, r#"{"id":null,"method":"mining.set_extranonce","params":["0a0b",8]}"#);
+    assert_eq!(conversation.earlier_spaces.len(), 1);
+    assert_eq!(conversation.found().jobs.unreadable, 0);
+    line(&mut conversation, 20, r#"{"id":null,"method":"mining.set_extranonce","params":["0a0z",8]}"#);
+    assert_eq!(conversation.found().jobs.unreadable, 1);
+}

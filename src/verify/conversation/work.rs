@@ -25,6 +25,16 @@ impl VerifyClient {
         self.set_spaces(spaces);
     }
 
+    /// A `mining.set_extranonce` before the answer to subscribe: some miners may keep its search space, so jobs are
+    /// judged in it, too.
+    pub(super) fn take_early_spaces(&mut self, spaces: Spaces) {
+        if let Some(why) = doubt(&spaces) {
+            self.found.jobs.add_unreadable(&why);
+        }
+        let room = MAX_SPACES.saturating_sub(self.earlier_spaces.len());
+        self.earlier_spaces.extend(spaces.spaces().take(room).cloned());
+    }
+
     /// Takes what some miners may take for an answer to subscribe. It does not matter if it says what is known.
     pub(super) fn take_unasked(&mut self, spaces: &Spaces) {
         let known = self.found.subscribed.as_ref().map(|subscribed| &subscribed.extranonces);
