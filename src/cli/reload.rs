@@ -99,8 +99,8 @@ impl Reload {
         if changes.iter().any(|name| ![UPSTREAMS, VARDIFF].contains(name)) {
             // Without analysis nothing is judged.
             if let Some(to_analyzer) = &self.app.to_analyzer {
-                let judgement = ExternalUpdate::Judgement(Arc::new(ReloadedPolicy::new(config)));
-                if to_analyzer.send_timeout(judgement, TAKE_LIMIT).is_err() {
+                let policy = ExternalUpdate::Policy(Arc::new(ReloadedPolicy::new(config)));
+                if to_analyzer.send_timeout(policy, TAKE_LIMIT).is_err() {
                     return false;
                 }
             }

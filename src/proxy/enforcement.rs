@@ -26,16 +26,16 @@ pub fn channel() -> (Sender<EnforcementRequest>, Receiver<EnforcementRequest>) {
     bounded(MOST_WAITING)
 }
 
-/// Starts the thread that acts upon offences until `stop`.
+/// Starts the thread that acts upon requests until `stop`.
 ///
 /// # Errors
 /// When no thread can be started.
-pub fn start(proxy: &Arc<dyn Proxy>, offences: Receiver<EnforcementRequest>, stop: &Stop) -> io::Result<()> {
+pub fn start(proxy: &Arc<dyn Proxy>, requests: Receiver<EnforcementRequest>, stop: &Stop) -> io::Result<()> {
     let (proxy, stop) = (proxy.clone(), stop.clone());
     service("enforcement").beats_within(STUCK_AFTER).start(move || {
         while stop.check().is_ok() {
             supervise::beat();
-            match offences.recv_timeout(LOOK) {
+            match requests.recv_timeout(LOOK) {
                 Ok(offence) => enforce(&*proxy, &offence),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,

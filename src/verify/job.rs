@@ -2,7 +2,7 @@
 
 use super::timestamp::Timestamp;
 use crate::analyzer::{
-    ChainState, ChainVerdict, Expectations, Expected, JudgedJob, OutputView, PayoutState, PayoutVerdict,
+    ChainState, ChainVerdict, Expectations, JudgedJob, OutputView, PayoutAddress, PayoutState, PayoutVerdict,
     Unverifiable,
 };
 use crate::stratum::{JobId, Nbits, Notify, Ntime, SubscribeAnswer};
@@ -52,7 +52,7 @@ pub enum ParentWork {
 /// Whom to judge for, and by what.
 #[derive(Debug, Clone)]
 pub(super) struct Judging {
-    pub expected: Expected,
+    pub expected: PayoutAddress,
     pub expectations: Expectations,
 }
 
@@ -150,7 +150,7 @@ fn parent_work(parent: &BlockHash, nbits: Nbits, height: Option<Height>, network
     if network == "mainnet" && !is_after_retarget { ParentWork::Missed } else { ParentWork::Unknown }
 }
 
-fn paid(coinbase: &Coinbase, expected: &Expected) -> Sats {
+fn paid(coinbase: &Coinbase, expected: &PayoutAddress) -> Sats {
     let paying = coinbase.outputs().filter(|output| expected.is_paid_by(output.script));
     Sats(paying.fold(0_u64, |sum, output| sum.saturating_add(output.value.0)))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::analyzer::Expectations;
-use crate::analyzer::Expected;
+use crate::analyzer::PayoutAddress;
 use crate::clock::Clock;
 use crate::config::{Network, PayoutKind, PayoutPolicy};
 
@@ -17,7 +17,7 @@ pub(super) const USER_AGENT: &str = "cgminer/4.11.1";
 #[derive(Debug, Clone)]
 pub struct VerifySettings {
     /// Whom a block must pay.
-    pub expected: Expected,
+    pub expected: PayoutAddress,
     pub network: Network,
     /// Whether a block pays the miner, or the pool that shares it out.
     pub kind: PayoutKind,
@@ -36,7 +36,7 @@ impl VerifySettings {
     /// Bitcoin address.
     pub fn new(address: &str, network: Network) -> Option<VerifySettings> {
         Some(VerifySettings {
-            expected: Expected::of_address(address)?,
+            expected: PayoutAddress::of_address(address)?,
             network,
             kind: PayoutKind::Solo,
             min_percent: PayoutPolicy::default().min_percent,
