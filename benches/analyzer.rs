@@ -34,7 +34,7 @@ fn main() {
     }
     let shares = SHARES_PER_JOB * SESSIONS as usize * ROUNDS;
     let began = Instant::now();
-    let Ok(analyzer) = Analyzer::on(receiver, Setup::plain(&config)) else { return };
+    let Ok(analyzer) = Analyzer::start_on(receiver, Setup::plain(&config)) else { return };
     while !sender.is_empty() {
         std::thread::sleep(Duration::from_millis(1));
     }

@@ -102,8 +102,8 @@ impl App {
         if options.owns_process {
             supervise::end_program_through(stop);
         }
-        let (to_enforcement, offences) = enforcement::channel();
-        let (news, outside) = analyzer::outside();
+        let (to_enforcement, requests) = enforcement::channel();
+        let (news, external_updates) = analyzer::external_updates();
         let page = options.page.take();
         let is_analyzed = config.analysis.enabled && options.queue.is_none();
         let (mut analyzer, mut to_analyzer) = (None, options.queue.take());
@@ -113,8 +113,8 @@ impl App {
             let mut setup = analyzer_setup(config, &mut options, stop)?;
             let on_mismatch = config.payout.on_mismatch;
             let on_wrong = config.chain.on_wrong;
-            setup.enforcement = Some(Enforcement { on_mismatch, on_wrong, offences: to_enforcement });
-            setup.outside = Some(outside);
+            setup.enforcement = Some(Enforcement { on_mismatch, on_wrong, requests: to_enforcement });
+            setup.external_updates = Some(external_updates);
             notifier = setup.notifier.clone();
             names = setup.upstreams.clone();
             if options.uses_network {
@@ -128,7 +128,7 @@ impl App {
             Mode::Aggregate => aggregate::start(config, options.limits, to_analyzer, own, stop),
         })?;
         let proxy = server.proxy().clone();
-        enforcement::start(&proxy, offences, stop)?;
+        enforcement::start(&proxy, requests, stop)?;
         if is_analyzed && options.uses_network {
             references = References::start(&config.references, send_tips_to(news.clone()), stop)?;
         }
@@ -205,7 +205,7 @@ impl App {
         // Taken first: pools' states change when their sessions end.
         let upstreams = proxy.stats().upstreams;
         if let Some(analyzer) = &self.analyzer {
-            analyzer.keep_those_who_leave();
+            analyzer.keep_ended_sessions();
         }
         self.server.shut_down();
         if let Some(page) = self.page {
@@ -260,7 +260,7 @@ fn start_pool_stats(
 ) -> io::Result<Option<PublishedStats>> {
     let Some(stats) = &config.pool_stats else { return Ok(None) };
     // Dropped if the analyzer's channel is full: newer figures follow.
-    let tell = move |figures| drop(to_analyzer.try_send(ExternalUpdate::Figures(figures)));
+    let tell = move |figures| drop(to_analyzer.try_send(ExternalUpdate::PoolStats(figures)));
     PublishedStats::start(stats, setup.account.as_deref(), setup.clock.clone(), tell, stop).map(Some)
 }
 

@@ -76,7 +76,7 @@ fn results(path: &str, floods: usize, from_the_pool: bool, count: u32) -> Vec<St
     }
     let honest = newest(&recorded);
     recorded.proxy.late_analyzer =
-        Some(Analyzer::on(copies.clone(), setup(&config, recorded.directory.path())).unwrap());
+        Some(Analyzer::start_on(copies.clone(), setup(&config, recorded.directory.path())).unwrap());
     wait_for("the queue to be read", || copies.is_empty());
     assert_eq!(dropped(&honest), 0, "{path}, {floods} floods");
     drop((miner, at_pool, honest, flooding));
@@ -114,7 +114,7 @@ fn a_pool_that_floods_does_not_hide_the_shares_of_its_own_miner() {
         expect(&at_pool, submit.as_bytes());
     }
     recorded.proxy.late_analyzer =
-        Some(Analyzer::on(copies.clone(), setup(&config, recorded.directory.path())).unwrap());
+        Some(Analyzer::start_on(copies.clone(), setup(&config, recorded.directory.path())).unwrap());
     wait_for("the queue to be read", || copies.is_empty());
     drop((miner, at_pool, conversation));
     assert_eq!(recorded.finish().rows.len(), 40);
@@ -145,7 +145,7 @@ fn a_flood_takes_nobody_elses_shares_at_the_end_of_the_program() {
         expect(&miner, b"{\"id\":4,\"result\":true,\"error\":null}\n");
     }
     let directory = recorded.directory.path().to_owned();
-    let analyzer = Analyzer::on(copies, setup(&config, &directory)).unwrap();
+    let analyzer = Analyzer::start_on(copies, setup(&config, &directory)).unwrap();
     drop(analyzer.finish_within(Duration::from_millis(500)));
     let rows = rows(&directory);
     let honest: Vec<&str> =
@@ -228,7 +228,7 @@ fn who_floods_a_slow_disk_loses_its_own_rows_and_nobody_elses() {
     is_ready.store(true, Ordering::Relaxed);
     let plain = Setup::plain(&config.analysis);
     let setup = Setup { recorder: Some(recorder), state, history, ..plain };
-    recorded.proxy.late_analyzer = Some(Analyzer::on(copies, setup).unwrap());
+    recorded.proxy.late_analyzer = Some(Analyzer::start_on(copies, setup).unwrap());
     let shares = |name: &str, count: u32| {
         let (mut miner, mut at_pool) = (recorded.connect(), pool.accept());
         let before = judged(&recorded.snapshot());

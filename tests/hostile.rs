@@ -31,7 +31,7 @@ impl Scene {
         let pool = BarePool::start();
         let (mut recorded, copies, config) = Recorded::stalled(&format!("{text}{}", pool.upstream()));
         let setup = setup(&config, recorded.directory.path());
-        recorded.proxy.late_analyzer = Some(Analyzer::on(copies.clone(), setup).unwrap());
+        recorded.proxy.late_analyzer = Some(Analyzer::start_on(copies.clone(), setup).unwrap());
         Scene { recorded, pool, copies }
     }
 

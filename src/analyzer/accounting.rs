@@ -1,4 +1,4 @@
-//! Where findings go: the counts, the best shares, the records.
+//! The accounting of findings: counts, best shares, alerts and records.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,11 +30,11 @@ use crate::util::escape::Printable;
 use crate::util::os_error;
 use crate::util::supervise::Restart;
 
-/// While the recorder is crowded a session may have so many rows between two rounds, which are half a second
-/// apart. An honest miner has a few; one that floods must not take the place of others' rows.
+/// Caps the rows of one session between two ticks, half a second apart, while the recorder's queue is crowded.
+/// An honest miner has a few. A miner that floods must not crowd out the rows of others.
 const MAX_ROWS_WHILE_CROWDED: u32 = 64;
 
-/// Everything that outlives a session.
+/// All state that outlives a session.
 pub(super) struct Accounting {
     pub(super) summary: AnalyzerCounts,
     pub(super) totals: Totals,
@@ -45,29 +45,29 @@ pub(super) struct Accounting {
     pub(super) alerts: AlertBook,
     rules: RuleSet,
     blocks: BlockCounter,
-    /// Nanoseconds that are added to a stamp to get the system's clock.
+    /// Nanoseconds to add to a stamp to get the system clock's time.
     pub(super) skew: i64,
-    /// The machine's clocks when `skew` was last looked at.
+    /// The machine's clocks when `skew` was last computed.
     reading: ClockReading,
-    /// As of the last round.
+    /// The clock's state at the last tick.
     clock_state: ClockState,
-    /// Shared with what is published and what is written, so nothing is copied without need.
+    /// Shared with the snapshot and the recorder, so that it is copied only on a change.
     pub(super) history: Arc<History>,
     /// The state has changed since it was last saved.
     unsaved: bool,
     clock: Clock,
     recorder: Option<Recorder>,
-    /// Rows of each session since the last round, while the recorder was crowded.
-    crowding: HashMap<SessionId, u32>,
+    /// The rows of each session since the last tick, counted while the recorder's queue is crowded.
+    rows_while_crowded: HashMap<SessionId, u32>,
     notifier: Option<Notifier>,
     upstreams: UpstreamNames,
     near_miss: f64,
     began: Instant,
-    /// How long earlier runs lasted together.
+    /// The total duration of earlier runs.
     seconds_before: u64,
 }
 
-/// The best shares of this run and of this day; those for ever are in the [`SavedState`].
+/// The best shares of this run and of this day. The best ever are in [`SavedState`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BestShares {
     pub run: Option<BestShare>,
@@ -104,17 +104,17 @@ impl Accounting {
             unsaved: false,
             clock,
             recorder,
-            crowding: HashMap::new(),
+            rows_while_crowded: HashMap::new(),
             notifier,
             upstreams,
             near_miss,
         }
     }
 
-    /// What following a line has brought up.
+    /// Records a finding of a session.
     ///
-    /// What many miners do on one connection to the pool is seen twice. Their work counts where they
-    /// do it; what the pool gives and says of it, where the pool does.
+    /// In aggregate mode the analyzer sees a share twice: on the miner's connection and on the pool's. The
+    /// miner's work counts on the miner's connection. Jobs and verdicts count on the pool's.
     pub(super) fn take(&mut self, finding: SessionEvent, role: Role) {
         match finding {
             SessionEvent::Message(direction) if role.is_with_miner() => self.summary.message(direction),
@@ -127,54 +127,58 @@ impl Accounting {
             SessionEvent::Message(_) | SessionEvent::Submitted | SessionEvent::Block(_) => {}
             SessionEvent::Judged(judged) => self.judged(*judged, role),
             SessionEvent::Job(job) if role.is_with_pool() => self.job(&job, role),
-            SessionEvent::Job(job) => self.rules.passed_on(&job, self.correct(job.at)),
+            SessionEvent::Job(job) => self.rules.job_forwarded(&job, self.correct(job.at)),
             SessionEvent::Rejudged(job, at) if role.is_with_pool() => {
                 let at = self.correct(at);
-                self.judge(|rules, tongue| rules.rejudged(&job, at, tongue));
+                self.with_rules(|rules, context| rules.payout.rejudged(&job, at, context));
             }
             SessionEvent::Rejudged(..) => {}
             SessionEvent::Event(event, at) if role.is_with_pool() => {
                 let at = self.correct(at);
-                self.judge(|rules, tongue| rules.event(&event, at, tongue));
+                self.with_rules(|rules, context| rules.event(&event, at, context));
             }
-            SessionEvent::Event(event, at) => self.rules.difficulty_passed_on(&event, self.correct(at)),
+            SessionEvent::Event(event, at) => self.rules.share.event(&event, self.correct(at)),
             SessionEvent::Closed(session) => self.rules.closed(session),
         }
     }
 
-    /// News from outside the conversations.
-    pub(super) fn heard(&mut self, news: &ExternalUpdate) {
-        match news {
+    /// Takes in an update that comes from outside the conversations.
+    pub(super) fn external_update(&mut self, update: &ExternalUpdate) {
+        match update {
             ExternalUpdate::Tip(tip) => {
                 let at = self.correct(tip.at);
-                self.rules.tip(tip, at);
+                self.rules.chain.reference(tip, at);
             }
-            ExternalUpdate::Figures(figures) => self.judge(|rules, tongue| rules.figures(figures, tongue)),
-            ExternalUpdate::PoolsUsable(are_usable) => self.rules.pools_usable(*are_usable),
-            // The follower's business.
-            ExternalUpdate::Judgement(_) => {}
+            ExternalUpdate::PoolStats(figures) => {
+                self.with_rules(|rules, context| rules.credit.pool_figures(figures, context))
+            }
+            ExternalUpdate::PoolsUsable(are_usable) => {
+                self.rules.unreachable.set_usable(*are_usable, Instant::now())
+            }
+            // The session tracker applies it.
+            ExternalUpdate::Policy(_) => {}
         }
     }
 
-    /// What is due twice a second: states end that are not seen any more, the history counts the
-    /// seconds, and what is kept is saved.
-    pub(super) fn round(&mut self, sessions: &[SessionSample<'_>], now: Stamp) {
+    /// Does the work that is due twice a second: runs the rules' timers, expires alerts, advances the history
+    /// and saves the state.
+    pub(super) fn tick(&mut self, sessions: &[SessionSample<'_>], now: Stamp) {
         let now = self.correct(now);
         self.clock_state = self.clock.state();
-        self.crowding.clear();
-        // The recorder asks rarely; a disagreement in between must not be missed.
+        self.rows_while_crowded.clear();
+        // The recorder asks rarely, and a disagreement of the clocks in between must not be missed.
         self.clock.date_certainty();
-        self.judge(|rules, tongue| rules.tick(sessions, now, tongue));
+        self.with_rules(|rules, context| rules.tick(sessions, now, context));
         if let Some(health) = self.recording() {
-            self.judge(|rules, tongue| rules.recording(&health, now, tongue));
+            self.with_rules(|rules, context| rules.recording.tick(&health, now, context));
         }
         let rows = self.alerts.expire(now);
         self.record_alerts(rows);
-        Arc::make_mut(&mut self.history).tick(unix(now));
+        Arc::make_mut(&mut self.history).tick(unix_seconds(now));
         self.save();
     }
 
-    /// Has the state saved if there is news; the history has always.
+    /// Hands the history to the recorder, and the state too if it has changed.
     fn save(&mut self) {
         let run = self.began.elapsed().as_secs();
         self.state.lifetime.seconds = self.seconds_before + run;
@@ -185,44 +189,44 @@ impl Accounting {
         recorder.save_history(self.history.clone());
     }
 
-    /// A stamp in NTP time.
+    /// Converts a stamp to NTP time.
     pub(super) fn correct(&self, stamp: Stamp) -> NtpTime {
         NtpTime::from_stamp(stamp.shifted(self.skew), self.clock.offset_at(&self.reading).unwrap_or_default())
     }
 
-    /// Reads the machine's clocks. From now on [`Accounting::skew`] must belong to this reading.
+    /// Reads the machine's clocks. From now on [`Accounting::skew`] has to match this reading.
     pub(super) fn read_clocks(&mut self) -> ClockReading {
         self.reading = self.clock.reading();
         self.reading
     }
 
-    /// Threads of this program have survived a panic.
+    /// Reports threads of this program that panicked and were restarted.
     pub(super) fn restarted(&mut self, restarts: &[Restart]) {
         let at = self.clock.now();
         for restart in restarts {
-            self.judge(|_, tongue| internal::restarted(restart, at, tongue));
+            self.with_rules(|_, context| internal::restarted(restart, at, context));
         }
     }
 
-    /// The thresholds have changed.
-    pub(super) fn judge_by(&mut self, thresholds: &config::RulesConfig) {
-        self.rules.judge_by(thresholds);
+    /// Applies changed thresholds.
+    pub(super) fn set_thresholds(&mut self, thresholds: &config::RulesConfig) {
+        self.rules.set_thresholds(thresholds);
     }
 
-    /// The system's clock was set.
+    /// Takes the new skew after the system's clock was set, with rules that start afresh.
     pub(super) fn clock_was_set(&mut self, skew: i64, rules: RuleSet) {
         self.skew = skew;
         self.rules = rules;
     }
 
-    /// Whether the pool has lately accepted shares of this session's for jobs that nobody could read.
+    /// Returns whether the pool has recently accepted shares of this session for jobs that Sluice could not read.
     pub(super) fn accepts_unseen(&self, session: crate::tap::SessionId) -> bool {
-        self.rules.accepts_unseen(session)
+        self.rules.unreadable_job.accepts_unseen(session)
     }
 
-    /// What the pool publishes, judged.
+    /// Returns the pool's published figures with their verdict.
     pub(super) fn credit(&self) -> Option<&CreditView> {
-        self.rules.credit()
+        self.rules.credit.view()
     }
 
     pub(super) fn clock_state(&self) -> ClockState {
@@ -233,24 +237,24 @@ impl Accounting {
         self.recorder.as_ref().map(Recorder::health)
     }
 
-    /// A share that meets the network's target, before anybody has judged it.
+    /// Records a share that meets the network's target before the pool has judged it.
     fn block(&mut self, block: &BlockSeen) {
         let record = self.block_record(block, None);
         let is_routine = block.is_every_share && self.blocks.is_routine(record.at);
         let level = if is_routine { log::Level::Debug } else { log::Level::Warn };
         log::log!(
             level,
-            "a share meets the network's target, and waits for the pool's verdict: session {}, worker {:?}, \
+            "a share meets the network's target and awaits the pool's verdict: session {}, worker {:?}, \
              height {}, hash {}",
-            block.session,
+            block.finder.session,
             block.share.worker,
             block.height.map_or_else(|| "?".to_owned(), |height| height.to_string()),
             record.hash()
         );
         if block.is_every_share && !is_routine {
             log::info!(
-                "the network's difficulty ({}) is not above what is asked of the miner: every share meets its \
-                 target, and those that follow are not told one by one",
+                "the network's difficulty ({}) is not above the miner's: every share meets the network's target, \
+                 and the following ones are not reported one by one",
                 block.network_difficulty
             );
         }
@@ -263,27 +267,27 @@ impl Accounting {
             self.totals.add_answer(&judged);
         }
         let at = self.correct(judged.share.at);
-        self.judge(|rules, tongue| rules.share(&judged, role, at, tongue));
+        self.with_rules(|rules, context| rules.share(&judged, role, at, context));
         if role.is_with_miner() {
-            self.found(judged);
+            self.miner_share(judged);
         }
     }
 
-    /// A miner's share.
-    fn found(&mut self, judged: JudgedShare) {
+    /// Counts and records a share on the miner's connection.
+    fn miner_share(&mut self, judged: JudgedShare) {
         let at = self.correct(judged.share.at);
         let counts_as_block = self.blocks.counts(&judged.share, at);
         let is_near = self.totals.add_share(&judged, counts_as_block, self.near_miss);
-        self.count_for_life(&judged, counts_as_block);
+        self.count_lifetime(&judged, counts_as_block);
         if counts_as_block {
-            self.judge(|rules, tongue| rules.block(&judged, at, tongue));
+            self.with_rules(|rules, context| rules.good_news.block(&judged, at, context));
         }
         if is_near {
-            self.judge(|rules, tongue| rules.near_miss(&judged, at, tongue));
+            self.with_rules(|rules, context| rules.good_news.near_miss(&judged, at, context));
         }
         let is_best = self.offer_best(&judged);
-        Arc::make_mut(&mut self.history).share(unix(at), &judged.for_history());
-        if let Some(block) = BlockSeen::of(&judged.share, &judged.block_finder()) {
+        Arc::make_mut(&mut self.history).share(unix_seconds(at), &judged.for_history());
+        if let Some(block) = BlockSeen::of(&judged.share, judged.block_finder()) {
             let record = self.block_record(&block, Some(judged.outcome.clone()));
             self.record_block(record);
         }
@@ -304,7 +308,7 @@ impl Accounting {
         }
     }
 
-    /// Has the state saved at once: it has news that nobody wants to lose.
+    /// Saves the state at once, after a best share or a block.
     fn save_now(&mut self) {
         self.state.lifetime.seconds = self.seconds_before + self.began.elapsed().as_secs();
         if let Some(recorder) = &self.recorder {
@@ -313,7 +317,7 @@ impl Accounting {
         }
     }
 
-    fn count_for_life(&mut self, judged: &JudgedShare, counts_as_block: bool) {
+    fn count_lifetime(&mut self, judged: &JudgedShare, counts_as_block: bool) {
         let lifetime = &mut self.state.lifetime;
         match &judged.outcome {
             ShareOutcome::Accepted => {
@@ -328,8 +332,8 @@ impl Accounting {
         self.unsaved = true;
     }
 
-    /// A refused share is as good a lottery ticket as any, but none to be proud of. Returns whether it is
-    /// the best ever.
+    /// Offers an accepted share to the best shares. Returns whether it is the best ever. Rejected shares do not
+    /// count.
     fn offer_best(&mut self, judged: &JudgedShare) -> bool {
         let share = &judged.share;
         let (ShareOutcome::Accepted, Some(rebuilt)) = (&judged.outcome, &share.rebuilt) else { return false };
@@ -341,22 +345,22 @@ impl Accounting {
         let is_best = self.state.offer(best);
         if is_best {
             log::info!("best share ever: {:.6} by {:?}", rebuilt.difficulty, share.worker);
-            // The very first one is no news.
+            // The very first share is not worth an alert.
             if let Some(before) = before {
-                self.judge(|rules, tongue| rules.best(judged, before, at, tongue));
+                self.with_rules(|rules, context| rules.good_news.best(judged, before, at, context));
             }
         }
         is_best
     }
 
     fn job(&mut self, job: &JobSeen, role: Role) {
-        self.witness_time(job);
+        self.check_clock_by_job(job);
         let at = self.correct(job.at);
         self.totals.add_job(job, at);
         let view = self.recent.add_job(job, at);
         self.pools.set_job(job.upstream, view);
         let upstream = self.upstreams.name(job.upstream);
-        self.judge(|rules, tongue| rules.job(job, role, at, tongue));
+        self.with_rules(|rules, context| rules.job(job, role, at, context));
         let may_record = self.may_record(job.session);
         let Some(recorder) = self.recorder.as_ref().filter(|_| may_record) else { return };
         recorder.record_job(&JobRow {
@@ -372,12 +376,12 @@ impl Accounting {
         recorder.geek(at, GeekTopic::Job, || job.describe());
     }
 
-    /// Whether a row of this session may be recorded. `false` when it would take the place of others' rows.
+    /// Returns whether a row of this session may be recorded. If not, the row would crowd out those of others.
     fn may_record(&mut self, session: SessionId) -> bool {
         let Some(recorder) = self.recorder.as_ref().filter(|recorder| recorder.is_crowded()) else {
             return true;
         };
-        let rows = self.crowding.entry(session).or_default();
+        let rows = self.rows_while_crowded.entry(session).or_default();
         *rows = rows.saturating_add(1);
         if *rows > MAX_ROWS_WHILE_CROWDED {
             recorder.count_dropped();
@@ -385,8 +389,8 @@ impl Accounting {
         *rows <= MAX_ROWS_WHILE_CROWDED
     }
 
-    /// A job's own time is a witness against a wrong clock, before that clock judges the job.
-    fn witness_time(&mut self, job: &JobSeen) {
+    /// Compares the machine's clock with the job's own time, before the rules judge the job by that clock.
+    fn check_clock_by_job(&mut self, job: &JobSeen) {
         let ahead = job.time_difference(NtpTime::from_stamp(job.at.shifted(self.skew), Offset::default()));
         let time = JobTime {
             ahead: Offset::from_micros((ahead * 1e6) as i64),
@@ -397,11 +401,11 @@ impl Accounting {
         self.clock_state = self.clock.state();
     }
 
-    /// Lets the rules see something, and records what they say.
-    fn judge(&mut self, see: impl FnOnce(&mut RuleSet, &mut AlertContext<'_>)) {
+    /// Runs `run` with the rules, and records the alerts they raise.
+    fn with_rules(&mut self, run: impl FnOnce(&mut RuleSet, &mut AlertContext<'_>)) {
         let mut rows = Vec::new();
         let upstreams = self.upstreams.all();
-        let mut tongue = AlertContext {
+        let mut context = AlertContext {
             alerts: &mut self.alerts,
             rows: &mut rows,
             upstreams: &upstreams,
@@ -409,16 +413,16 @@ impl Accounting {
             state: &mut self.state,
             unsaved: &mut self.unsaved,
         };
-        see(&mut self.rules, &mut tongue);
+        run(&mut self.rules, &mut context);
         self.record_alerts(rows);
     }
 
     fn record_alerts(&self, rows: impl IntoIterator<Item = AlertRow>) {
         for row in rows {
-            let said = Printable(&row.description);
+            let description = Printable(&row.description);
             match row.severity {
-                Severity::Info => log::info!("{}: {said}", row.id),
-                Severity::Low | Severity::Medium | Severity::High => log::warn!("{}: {said}", row.id),
+                Severity::Info => log::info!("{}: {description}", row.id),
+                Severity::Low | Severity::Medium | Severity::High => log::warn!("{}: {description}", row.id),
             }
             if let Some(recorder) = &self.recorder {
                 recorder.record_alert(&row);
@@ -429,7 +433,7 @@ impl Accounting {
         }
     }
 
-    /// `None` for a submit that could not be read.
+    /// Makes the row of `shares.csv`. `None` if the submit could not be read.
     fn share_row(&self, judged: &JudgedShare) -> Option<ShareRow> {
         let share = &judged.share;
         let submit = share.submit.as_ref()?;
@@ -471,10 +475,10 @@ impl Accounting {
             job: block.job.clone(),
             share: block.share.clone(),
             extranonce1: block.extranonce1.clone(),
-            miner: block.miner,
-            session: block.session,
-            upstream: self.upstreams.name(block.upstream),
-            user_agent: block.user_agent.clone(),
+            miner: block.finder.miner,
+            session: block.finder.session,
+            upstream: self.upstreams.name(block.finder.upstream),
+            user_agent: block.finder.user_agent.clone(),
             outcome,
         }
     }
@@ -483,7 +487,7 @@ impl Accounting {
         if let Some(recorder) = &self.recorder {
             if let Err(error) = recorder.record_block(block) {
                 log::error!(
-                    "a share that meets the network's target is not on the disk: {}",
+                    "could not write the record of a share that meets the network's target: {}",
                     os_error::describe(&error)
                 );
             }
@@ -492,14 +496,14 @@ impl Accounting {
 }
 
 impl BestShares {
-    /// What was found earlier today is still the day's.
+    /// The best shares after a restart: shares found earlier today still count for the day.
     fn since_restart(state: &SavedState, now: NtpTime) -> BestShares {
         BestShares { run: None, day: best_of_day(state, now) }
     }
 
     fn take(&mut self, share: &BestShare, state: &SavedState) {
         if self.day.as_ref().is_none_or(|best| best.at.date() != share.at.date()) {
-            // A new day, or the clock was wrong and is right now: then the day's best is known already.
+            // A new day has begun, or the clock was corrected and the state already has this day's best.
             self.day = best_of_day(state, share.at);
         }
         for best in [&mut self.run, &mut self.day] {
@@ -510,19 +514,19 @@ impl BestShares {
     }
 }
 
-/// The best share of this day among the best ever, which is the day's best if it is there.
+/// The best share of this day, if it is among the best ever.
 fn best_of_day(state: &SavedState, day: NtpTime) -> Option<BestShare> {
     state.best().iter().find(|best| best.at.date() == day.date()).cloned()
 }
 
-/// The host of a pool's URL. Two ports of one host are one witness.
+/// The host of a pool's URL. Two ports of one host count as one source of time.
 fn host_of(upstream: &str) -> &str {
     let host = upstream.split_once("://").map_or(upstream, |(_, host)| host);
     host.rsplit_once(':').map_or(host, |(host, _)| host)
 }
 
 /// Seconds since 1970.
-fn unix(time: NtpTime) -> u64 {
+fn unix_seconds(time: NtpTime) -> u64 {
     u64::try_from(time.unix_seconds()).unwrap_or(0)
 }
 

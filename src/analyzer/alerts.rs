@@ -1,4 +1,5 @@
-//! The book of alerts: a state begins, is counted while it lasts, and ends; an event is over at once.
+//! The list of alerts. An alert about a state is raised, counted while the state lasts, and resolved. An alert
+//! about an event is over at once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,55 +13,55 @@ use crate::record::{AlertKind, AlertRow};
 use crate::util::plural::count;
 use crate::util::span::span;
 
-/// The most states of one rule that last at the same time; what else begins is counted only. Who makes
-/// up names fills the place of one rule, and hides no other.
-const MOST_OPEN: usize = 40;
-/// The most alerts that are kept once they are over, and those of one rule among them.
-const MOST_PAST: usize = 200;
-const MOST_PAST_OF_RULE: usize = 40;
-/// A state that was not seen for so many seconds is over. Pools send a job at least every few minutes.
-const FORGOTTEN: i64 = 900;
-/// A state that is over begins anew only after so many seconds: with several miners, good jobs and bad
-/// ones alternate.
-const SETTLES: i64 = 60;
-/// The same event within so many seconds is counted with the one before.
-const REPEATED: i64 = 900;
-/// Records that one rule may write at once, and then so many seconds for each further one: an
-/// attacker can't fill the disk.
-const BURST: f64 = 20.0;
+/// Caps the open alerts of one rule; further ones are only counted. A miner that invents worker names fills the
+/// list of one rule and hides no alert of another.
+const MAX_OPEN_PER_RULE: usize = 40;
+/// Caps the alerts that are kept after they are over, in all and for one rule.
+const MAX_PAST: usize = 200;
+const MAX_PAST_PER_RULE: usize = 40;
+/// A state that was not seen for this long is over. Pools send a job at least every few minutes.
+const EXPIRY_SECONDS: i64 = 900;
+/// The time from the end of a state to the end of its alert. With several miners, good and bad jobs alternate,
+/// and the alert must not begin and end each time.
+const RESOLVE_DELAY_SECONDS: i64 = 60;
+/// The same event within this time is counted with the one before.
+const REPEAT_SECONDS: i64 = 900;
+/// The records that one rule may write at once, and the seconds until it may write another one. An attacker
+/// cannot fill the disk.
+const RECORD_BURST: f64 = 20.0;
 const SECONDS_PER_RECORD: f64 = 60.0;
 
-/// What was noticed, and how it went on.
+/// An alert, open or over.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Alert {
     pub id: &'static str,
     pub severity: Severity,
-    /// What it is about, such as an upstream: the same rule on the same subject is one alert.
+    /// What the alert is about, such as an upstream. The same rule and subject make one alert.
     pub subject: String,
     /// One sentence.
     pub description: String,
     pub evidence: Value,
     pub began: NtpTime,
-    /// When it was last seen.
+    /// When the state or event was last seen.
     pub last: NtpTime,
-    /// How often it was seen.
+    /// The number of times it was seen.
     pub count: u64,
-    /// `None` while it lasts.
+    /// `None` while the state lasts.
     pub ended: Option<NtpTime>,
 }
 
-/// What there is to see of the book.
+/// The alerts as the page and the JSON show them.
 #[derive(Debug, Clone, Default)]
 pub struct AlertsView {
-    /// Those that last first, then the newest.
+    /// Open alerts first, then the newest.
     pub alerts: Arc<[Arc<Alert>]>,
-    /// How often each rule has raised an alert since the start.
+    /// The number of alerts of each rule since the start.
     pub counts: BTreeMap<&'static str, u64>,
-    /// How many began while there was no room for them.
+    /// The number of alerts that found the list of their rule full.
     pub overflowed: u64,
 }
 
-/// All alerts. Bounded.
+/// All alerts, open and over. Their number is bounded.
 #[derive(Debug, Default)]
 pub(super) struct AlertBook {
     /// By rule and subject.
@@ -68,30 +69,32 @@ pub(super) struct AlertBook {
     past: VecDeque<Arc<Alert>>,
     counts: BTreeMap<&'static str, u64>,
     overflowed: u64,
-    off: Vec<RuleId>,
+    disabled: Vec<RuleId>,
     records: BTreeMap<&'static str, RecordAllowance>,
     changed: bool,
     view: AlertsView,
 }
 
-/// A state that lasts.
+/// An alert about a state that lasts.
 #[derive(Debug)]
 struct OpenAlert {
     alert: Alert,
-    /// Since when it seems to be over.
-    over: Option<NtpTime>,
+    /// When the state seemed to end.
+    resolved: Option<NtpTime>,
 }
 
-/// What is noticed, before the book has decided whether it is news.
+/// A finding of a rule, which may belong to an alert that exists already.
 #[derive(Debug)]
 pub(super) struct NewAlert<'a> {
     pub(super) id: &'static str,
     pub(super) severity: Severity,
     pub(super) subject: &'a str,
     pub(super) at: NtpTime,
+    /// The state showed in an event, not by the time that has passed.
+    pub(super) is_counted: bool,
 }
 
-/// How many records of a rule may still be written.
+/// The number of records that a rule may still write: a token bucket on the time of the alerts.
 #[derive(Debug)]
 struct RecordAllowance {
     left: f64,
@@ -99,130 +102,112 @@ struct RecordAllowance {
 }
 
 impl AlertBook {
-    pub(super) fn new(off: &[RuleId]) -> AlertBook {
-        AlertBook { off: off.to_vec(), ..AlertBook::default() }
+    pub(super) fn new(disabled: &[RuleId]) -> AlertBook {
+        AlertBook { disabled: disabled.to_vec(), ..AlertBook::default() }
     }
 
-    /// From now on these rules say nothing, and what they have said is over.
-    pub(super) fn turn_off(&mut self, off: &[RuleId]) {
-        self.off = off.to_vec();
-        for id in off {
+    /// Disables these rules and ends their alerts.
+    pub(super) fn disable(&mut self, disabled: &[RuleId]) {
+        self.disabled = disabled.to_vec();
+        for id in disabled {
             for (_, open) in self.open.remove(id.as_str()).unwrap_or_default() {
-                self.keep(Alert { ended: Some(open.alert.last), ..open.alert });
+                self.archive(Alert { ended: Some(open.alert.last), ..open.alert });
             }
         }
     }
 
-    /// A state is seen in a job, a share or another event, which is counted. `describe` is asked only
-    /// when it begins or becomes more severe; what is returned is to be recorded.
-    pub(super) fn lasts(
+    /// Raises the alert about a state, or counts the state as seen again. `describe` is called only when the state
+    /// begins or becomes more severe. Returns the row to be recorded.
+    pub(super) fn raise(
         &mut self,
-        news: &NewAlert<'_>,
+        new: &NewAlert<'_>,
         describe: impl FnOnce() -> (String, Value),
     ) -> Option<AlertRow> {
-        self.seen(news, 1, describe)
-    }
-
-    /// As [`AlertBook::lasts`], as the passing of time shows: nothing has happened that would be counted.
-    pub(super) fn persists(
-        &mut self,
-        news: &NewAlert<'_>,
-        describe: impl FnOnce() -> (String, Value),
-    ) -> Option<AlertRow> {
-        self.seen(news, 0, describe)
-    }
-
-    fn seen(
-        &mut self,
-        news: &NewAlert<'_>,
-        times: u64,
-        describe: impl FnOnce() -> (String, Value),
-    ) -> Option<AlertRow> {
-        if self.is_off(news.id) {
+        if self.is_disabled(new.id) {
             return None;
         }
         self.changed = true;
-        let of_rule = self.open.entry(news.id).or_default();
-        if let Some(OpenAlert { alert, over }) = of_rule.get_mut(news.subject) {
-            alert.count += times;
-            alert.last = news.at;
-            *over = None;
-            if news.severity <= alert.severity {
+        let of_rule = self.open.entry(new.id).or_default();
+        if let Some(OpenAlert { alert, resolved }) = of_rule.get_mut(new.subject) {
+            alert.count += u64::from(new.is_counted);
+            alert.last = new.at;
+            *resolved = None;
+            if new.severity <= alert.severity {
                 return None;
             }
-            alert.severity = news.severity;
+            alert.severity = new.severity;
             (alert.description, alert.evidence) = describe();
-            let row = AlertRow { at: news.at, ..alert.row(AlertKind::Begins) };
-            return self.may_record(news).then_some(row);
+            let row = AlertRow { at: new.at, ..alert.row(AlertKind::Begins) };
+            return self.may_record(new).then_some(row);
         }
-        if of_rule.len() >= MOST_OPEN {
+        if of_rule.len() >= MAX_OPEN_PER_RULE {
             self.overflowed += 1;
             return None;
         }
-        *self.counts.entry(news.id).or_default() += 1;
-        let alert = Alert::new(news, describe());
+        *self.counts.entry(new.id).or_default() += 1;
+        let alert = Alert::new(new, describe());
         let row = alert.row(AlertKind::Begins);
-        of_rule.insert(news.subject.to_owned(), OpenAlert { alert, over: None });
-        self.may_record(news).then_some(row)
+        of_rule.insert(new.subject.to_owned(), OpenAlert { alert, resolved: None });
+        self.may_record(new).then_some(row)
     }
 
-    /// A state that has begun still lasts, though nothing was seen that would be counted.
-    pub(super) fn goes_on(&mut self, id: &'static str, subject: &str, at: NtpTime) {
+    /// Keeps the alert about a state open, without counting.
+    pub(super) fn keep_open(&mut self, id: &'static str, subject: &str, at: NtpTime) {
         if let Some(open) = self.open.get_mut(id).and_then(|of_rule| of_rule.get_mut(subject)) {
-            (open.alert.last, open.over) = (at, None);
+            (open.alert.last, open.resolved) = (at, None);
             self.changed = true;
         }
     }
 
-    /// Whether any state of this rule lasts.
+    /// Returns whether this rule has an open alert.
     pub(super) fn is_open(&self, id: &str) -> bool {
         self.open.get(id).is_some_and(|of_rule| !of_rule.is_empty())
     }
 
-    /// Whether the state of this rule about `subject` lasts.
+    /// Returns whether this rule has an open alert about `subject`.
     pub(super) fn is_open_about(&self, id: &str, subject: &str) -> bool {
         self.open.get(id).is_some_and(|of_rule| of_rule.contains_key(subject))
     }
 
-    /// What the states of this rule are about that last, or have just ended.
+    /// The subjects of this rule's open alerts.
     pub(super) fn open_subjects(&self, id: &str) -> Vec<String> {
         self.open.get(id).map_or_else(Vec::new, |of_rule| of_rule.keys().cloned().collect())
     }
 
-    /// A state is over, if it had begun and does not come back at once.
-    pub(super) fn ends(&mut self, id: &'static str, subject: &str, at: NtpTime) {
+    /// Ends the alert about a state, unless the state comes back within [`RESOLVE_DELAY_SECONDS`].
+    pub(super) fn resolve(&mut self, id: &'static str, subject: &str, at: NtpTime) {
         if let Some(open) = self.open.get_mut(id).and_then(|of_rule| of_rule.get_mut(subject)) {
-            open.over = open.over.or(Some(at));
+            open.resolved = open.resolved.or(Some(at));
         }
     }
 
-    /// Something happened, once.
-    pub(super) fn happened(
+    /// Reports an event.
+    pub(super) fn report(
         &mut self,
-        news: &NewAlert<'_>,
+        new: &NewAlert<'_>,
         describe: impl FnOnce() -> (String, Value),
     ) -> Option<AlertRow> {
-        if self.is_off(news.id) {
+        if self.is_disabled(new.id) {
             return None;
         }
-        if news.severity != Severity::Info && self.repeats(news) {
+        if new.severity != Severity::Info && self.count_repeat(new) {
             return None;
         }
-        *self.counts.entry(news.id).or_default() += 1;
-        let mut alert = Alert::new(news, describe());
-        alert.ended = Some(news.at);
+        *self.counts.entry(new.id).or_default() += 1;
+        let mut alert = Alert::new(new, describe());
+        alert.ended = Some(new.at);
         let row = alert.row(AlertKind::Happened);
-        self.keep(alert);
-        self.may_record(news).then_some(row)
+        self.archive(alert);
+        self.may_record(new).then_some(row)
     }
 
-    /// Ends the states that are over, and those that were not seen for a while: their miners have left,
-    /// or their pool has.
+    /// Closes the alerts about states that have ended, and about those that were not seen for a while because
+    /// their miners or their pool have disconnected.
     pub(super) fn expire(&mut self, now: NtpTime) -> Vec<AlertRow> {
         let passed = |since: NtpTime| now.unix_seconds() - since.unix_seconds();
-        let end = |open: &OpenAlert| match open.over {
-            Some(over) => (passed(over) >= SETTLES).then_some(over),
-            None => (passed(open.alert.last) > FORGOTTEN).then_some(open.alert.last),
+        let end = |open: &OpenAlert| match open.resolved {
+            Some(resolved) => (passed(resolved) >= RESOLVE_DELAY_SECONDS).then_some(resolved),
+            None => (passed(open.alert.last) > EXPIRY_SECONDS).then_some(open.alert.last),
         };
         let mut over = Vec::new();
         for of_rule in self.open.values_mut() {
@@ -249,13 +234,19 @@ impl AlertBook {
             more => format!(", seen {}", count(more, "time")),
         };
         row.description = format!("over since {at}, lasted {lasted}{seen}: {}", row.description);
-        let news = NewAlert { id: alert.id, severity: alert.severity, subject: &alert.subject, at };
-        let may_record = self.may_record(&news);
-        self.keep(alert);
+        let new = NewAlert {
+            id: alert.id,
+            severity: alert.severity,
+            subject: &alert.subject,
+            at,
+            is_counted: false,
+        };
+        let may_record = self.may_record(&new);
+        self.archive(alert);
         may_record.then_some(row)
     }
 
-    /// What there is to see, built anew only after a change.
+    /// The alerts to show, built again only after a change.
     pub(super) fn view(&mut self) -> AlertsView {
         if std::mem::take(&mut self.changed) {
             let mut open: Vec<Arc<Alert>> = self
@@ -271,43 +262,43 @@ impl AlertBook {
         self.view.clone()
     }
 
-    fn keep(&mut self, alert: Alert) {
+    fn archive(&mut self, alert: Alert) {
         self.changed = true;
         let of_rule = self.past.iter().filter(|past| past.id == alert.id).count();
-        if of_rule >= MOST_PAST_OF_RULE {
+        if of_rule >= MAX_PAST_PER_RULE {
             if let Some(oldest) = self.past.iter().rposition(|past| past.id == alert.id) {
                 self.past.remove(oldest);
             }
         }
-        self.past.truncate(MOST_PAST - 1);
+        self.past.truncate(MAX_PAST - 1);
         self.past.push_front(Arc::new(alert));
     }
 
-    /// Counts an event that has happened not long ago.
-    fn repeats(&mut self, news: &NewAlert<'_>) -> bool {
+    /// Counts an event with the one before, if that was recent. Returns whether it was.
+    fn count_repeat(&mut self, new: &NewAlert<'_>) -> bool {
         let is_same = |past: &Arc<Alert>| {
-            past.id == news.id
-                && past.subject == news.subject
-                && news.at.unix_seconds() - past.last.unix_seconds() < REPEATED
+            past.id == new.id
+                && past.subject == new.subject
+                && new.at.unix_seconds() - past.last.unix_seconds() < REPEAT_SECONDS
         };
         let Some(place) = self.past.iter().position(is_same) else { return false };
         let known = Arc::make_mut(&mut self.past[place]);
         known.count += 1;
-        known.last = news.at;
-        known.ended = Some(news.at);
+        known.last = new.at;
+        known.ended = Some(new.at);
         self.changed = true;
         true
     }
 
-    fn is_off(&self, id: &str) -> bool {
-        self.off.iter().any(|off| off.as_str() == id)
+    fn is_disabled(&self, id: &str) -> bool {
+        self.disabled.iter().any(|disabled| disabled.as_str() == id)
     }
 
-    fn may_record(&mut self, news: &NewAlert<'_>) -> bool {
-        let now = news.at.unix_seconds();
-        let allowance = self.records.entry(news.id).or_insert(RecordAllowance { left: BURST, at: now });
+    fn may_record(&mut self, new: &NewAlert<'_>) -> bool {
+        let now = new.at.unix_seconds();
+        let allowance = self.records.entry(new.id).or_insert(RecordAllowance { left: RECORD_BURST, at: now });
         let passed = now.saturating_sub(allowance.at).max(0) as f64;
-        allowance.left = (allowance.left + passed / SECONDS_PER_RECORD).min(BURST);
+        allowance.left = (allowance.left + passed / SECONDS_PER_RECORD).min(RECORD_BURST);
         allowance.at = now;
         let may = allowance.left >= 1.0;
         if may {
@@ -318,15 +309,15 @@ impl AlertBook {
 }
 
 impl Alert {
-    fn new(news: &NewAlert<'_>, (description, evidence): (String, Value)) -> Alert {
+    fn new(new: &NewAlert<'_>, (description, evidence): (String, Value)) -> Alert {
         Alert {
-            id: news.id,
-            severity: news.severity,
-            subject: news.subject.to_owned(),
+            id: new.id,
+            severity: new.severity,
+            subject: new.subject.to_owned(),
             description,
             evidence,
-            began: news.at,
-            last: news.at,
+            began: new.at,
+            last: new.at,
             count: 1,
             ended: None,
         }
@@ -356,28 +347,28 @@ mod tests {
         NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000 + seconds).unwrap())
     }
 
-    fn news(subject: &str, seconds: i64) -> NewAlert<'_> {
-        NewAlert { id: "chain.wrong", severity: Severity::High, subject, at: at(seconds) }
+    fn new_alert(subject: &str, seconds: i64) -> NewAlert<'_> {
+        NewAlert { id: "chain.wrong", severity: Severity::High, subject, at: at(seconds), is_counted: true }
     }
 
-    fn told() -> (String, Value) {
+    fn describe() -> (String, Value) {
         ("another coin".to_owned(), json!({ "nbits": "1d00ffff" }))
     }
 
     #[test]
     fn a_state_begins_lasts_and_ends() {
         let mut alerts = AlertBook::default();
-        let row = alerts.lasts(&news("pool", 0), told).unwrap();
+        let row = alerts.raise(&new_alert("pool", 0), describe).unwrap();
         assert_eq!(row.data, json!({ "subject": "pool", "count": 1, "nbits": "1d00ffff" }));
         for second in 1..10 {
-            assert!(alerts.lasts(&news("pool", second), told).is_none());
+            assert!(alerts.raise(&new_alert("pool", second), describe).is_none());
         }
-        // What comes back at once has never been over.
-        alerts.ends("chain.wrong", "pool", at(10));
-        assert!(alerts.lasts(&news("pool", 11), told).is_none());
+        // A state that comes back at once has not ended.
+        alerts.resolve("chain.wrong", "pool", at(10));
+        assert!(alerts.raise(&new_alert("pool", 11), describe).is_none());
         assert!(alerts.expire(at(80)).is_empty());
-        alerts.ends("chain.wrong", "pool", at(12));
-        alerts.ends("chain.wrong", "pool", at(13));
+        alerts.resolve("chain.wrong", "pool", at(12));
+        alerts.resolve("chain.wrong", "pool", at(13));
         assert!(alerts.expire(at(71)).is_empty());
         let rows = alerts.expire(at(72));
         assert!(rows[0].description.contains("seen 11 times"), "{}", rows[0].description);
@@ -390,26 +381,27 @@ mod tests {
     #[test]
     fn the_passing_of_time_is_not_counted() {
         let mut alerts = AlertBook::default();
-        assert!(alerts.persists(&news("pool", 0), told).is_some());
+        let uncounted = |second| NewAlert { is_counted: false, ..new_alert("pool", second) };
+        assert!(alerts.raise(&uncounted(0), describe).is_some());
         for second in 1..100 {
-            assert!(alerts.persists(&news("pool", second), told).is_none());
+            assert!(alerts.raise(&uncounted(second), describe).is_none());
         }
         let alert = alerts.view().alerts[0].clone();
         assert_eq!((alert.count, alert.last), (1, at(99)));
-        alerts.ends("chain.wrong", "pool", at(120));
+        alerts.resolve("chain.wrong", "pool", at(120));
         let rows = alerts.expire(at(300));
         assert!(rows[0].description.contains("lasted 2 min: "), "{}", rows[0].description);
     }
 
     #[test]
-    fn a_state_that_becomes_more_severe_is_news() {
+    fn a_state_that_becomes_more_severe_is_recorded_again() {
         let mut alerts = AlertBook::default();
-        let medium = NewAlert { severity: Severity::Medium, ..news("pool", 0) };
-        assert!(alerts.lasts(&medium, told).is_some());
-        let row = alerts.lasts(&news("pool", 5), || ("worse".to_owned(), json!({}))).unwrap();
+        let medium = NewAlert { severity: Severity::Medium, ..new_alert("pool", 0) };
+        assert!(alerts.raise(&medium, describe).is_some());
+        let row = alerts.raise(&new_alert("pool", 5), || ("worse".to_owned(), json!({}))).unwrap();
         assert_eq!((row.severity, row.at, row.description.as_str()), (Severity::High, at(5), "worse"));
-        // It does not become milder, and is one alert.
-        assert!(alerts.lasts(&NewAlert { at: at(6), ..medium }, told).is_none());
+        // The severity never falls, and it is one alert.
+        assert!(alerts.raise(&NewAlert { at: at(6), ..medium }, describe).is_none());
         let view = alerts.view();
         assert_eq!(
             (view.alerts.len(), view.alerts[0].severity, view.counts["chain.wrong"]),
@@ -420,18 +412,19 @@ mod tests {
     #[test]
     fn a_state_that_goes_on_is_not_counted() {
         let mut alerts = AlertBook::default();
-        alerts.goes_on("chain.wrong", "pool", at(0));
-        alerts.lasts(&news("pool", 0), told);
-        alerts.goes_on("chain.wrong", "pool", at(2000));
+        alerts.keep_open("chain.wrong", "pool", at(0));
+        alerts.raise(&new_alert("pool", 0), describe);
+        alerts.keep_open("chain.wrong", "pool", at(2000));
         assert!(alerts.expire(at(2001)).is_empty());
         assert_eq!(alerts.view().alerts[0].count, 1);
     }
 
     #[test]
-    fn what_lasts_comes_first() {
+    fn open_alerts_come_first() {
         let mut alerts = AlertBook::default();
-        alerts.lasts(&news("one", 0), told);
-        alerts.happened(&NewAlert { id: "share.best", severity: Severity::Info, ..news("w", 5) }, told);
+        alerts.raise(&new_alert("one", 0), describe);
+        alerts
+            .report(&NewAlert { id: "share.best", severity: Severity::Info, ..new_alert("w", 5) }, describe);
         let ids: Vec<_> = alerts.view().alerts.iter().map(|alert| alert.id).collect();
         assert_eq!(ids, ["chain.wrong", "share.best"]);
     }
@@ -439,41 +432,46 @@ mod tests {
     #[test]
     fn a_flood_is_counted_and_neither_kept_nor_recorded() {
         let mut alerts = AlertBook::default();
-        let recorded = (0..5000).filter(|n| alerts.lasts(&news(&format!("pool{n}"), 0), told).is_some());
+        let recorded =
+            (0..5000).filter(|n| alerts.raise(&new_alert(&format!("pool{n}"), 0), describe).is_some());
         assert_eq!(recorded.count(), 20);
         let view = alerts.view();
-        assert_eq!((view.alerts.len(), view.overflowed), (MOST_OPEN, 5000 - MOST_OPEN as u64));
+        assert_eq!(
+            (view.alerts.len(), view.overflowed),
+            (MAX_OPEN_PER_RULE, 5000 - MAX_OPEN_PER_RULE as u64)
+        );
         for n in 0..5000 {
-            alerts.happened(&news(&n.to_string(), 1), told);
+            alerts.report(&new_alert(&n.to_string(), 1), describe);
         }
-        assert_eq!(alerts.view().alerts.len(), MOST_OPEN + MOST_PAST_OF_RULE);
+        assert_eq!(alerts.view().alerts.len(), MAX_OPEN_PER_RULE + MAX_PAST_PER_RULE);
         // An hour later there is room for records again.
-        assert!(alerts.happened(&news("later", 3600), told).is_some());
+        assert!(alerts.report(&new_alert("later", 3600), describe).is_some());
     }
 
     #[test]
-    fn an_event_that_repeats_is_counted_and_good_news_are_not() {
+    fn a_repeated_event_is_counted_and_good_news_are_reported_each_time() {
         let mut alerts = AlertBook::default();
-        let raised = (0..1000).filter(|second| alerts.happened(&news("pool", *second), told).is_some());
+        let raised =
+            (0..1000).filter(|second| alerts.report(&new_alert("pool", *second), describe).is_some());
         assert_eq!(raised.count(), 1);
         assert_eq!(alerts.view().alerts[0].count, 1000);
-        let best = |second| NewAlert { id: "share.best", severity: Severity::Info, ..news("w", second) };
-        assert!(alerts.happened(&best(1), told).is_some() && alerts.happened(&best(2), told).is_some());
+        let best = |second| NewAlert { id: "share.best", severity: Severity::Info, ..new_alert("w", second) };
+        assert!(alerts.report(&best(1), describe).is_some() && alerts.report(&best(2), describe).is_some());
     }
 
     #[test]
-    fn what_is_not_seen_any_more_is_over() {
+    fn a_state_that_is_not_seen_any_more_expires() {
         let mut alerts = AlertBook::default();
-        alerts.lasts(&news("pool", 0), told);
-        assert!(alerts.expire(at(FORGOTTEN)).is_empty());
-        assert_eq!(alerts.expire(at(FORGOTTEN + 1)).len(), 1);
+        alerts.raise(&new_alert("pool", 0), describe);
+        assert!(alerts.expire(at(EXPIRY_SECONDS)).is_empty());
+        assert_eq!(alerts.expire(at(EXPIRY_SECONDS + 1)).len(), 1);
         assert_eq!(alerts.view().alerts[0].ended, Some(at(0)));
     }
 
     #[test]
-    fn a_rule_can_be_off() {
+    fn a_disabled_rule_raises_no_alert() {
         let mut alerts = AlertBook::new(&[RuleId::parse("chain.wrong").unwrap()]);
-        assert!(alerts.lasts(&news("pool", 0), told).is_none());
+        assert!(alerts.raise(&new_alert("pool", 0), describe).is_none());
         assert!(alerts.view().alerts.is_empty());
     }
 }

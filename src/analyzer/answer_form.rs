@@ -1,20 +1,20 @@
-//! The form of an answer, which says what kind of request it can belong to where ids don't.
+//! The form of an answer, which limits the requests it can belong to where ids are not unique.
 
 use super::requests::RequestKind;
 use crate::stratum::{Envelope, ResponseVerdict};
 
-/// What an answer looks like.
+/// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AnswerForm {
-    /// `true`, as to a share or an authorize.
+    /// `true`, as in the answer to a share or an authorize.
     Yes,
-    /// An error, `false` or `null`: any request can be refused.
+    /// An error, `false` or `null`. Any request can be refused.
     Refusal,
-    /// As to a subscribe.
+    /// The answer to a subscribe.
     List,
-    /// As to a configure.
+    /// The answer to a configure.
     Object,
-    /// `"pong"`, as to a ping.
+    /// `"pong"`, the answer to a ping.
     Pong,
     /// Another text, or a number.
     Value,
@@ -39,9 +39,9 @@ impl AnswerForm {
         }
     }
 
-    /// Whether an answer of this form can belong to the request.
-    pub(super) fn fits(self, asked: &RequestKind) -> bool {
-        match asked {
+    /// Returns whether an answer of this form can belong to the request.
+    pub(super) fn fits(self, request: &RequestKind) -> bool {
+        match request {
             RequestKind::Subscribe => matches!(self, AnswerForm::List | AnswerForm::Refusal),
             RequestKind::Configure { .. } => matches!(self, AnswerForm::Object | AnswerForm::Refusal),
             RequestKind::Authorize { .. } | RequestKind::Submit(_) => {
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms_are_told_apart() {
+    fn each_answer_has_its_form() {
         for (answer, form) in [
             ("\"result\":true,\"error\":null", AnswerForm::Yes),
             ("\"result\":true,\"error\":[]", AnswerForm::Yes),

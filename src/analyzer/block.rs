@@ -1,6 +1,6 @@
-//! A share that meets the network's target, with all that is needed to prove it.
+//! A share that meets the network's target, with all data needed to prove it.
 //!
-//! Whether it becomes a block is for the pool to say, and then for the network.
+//! The pool decides whether it submits the block, and the network whether the block stays.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use crate::stratum::{Extranonce1, Notify, Submit};
 use crate::tap::SessionId;
 use crate::work::{Header, Height, assemble_coinbase};
 
-/// Whose share it is.
+/// The miner that sent a share, and the pool it was for.
 #[derive(Debug, Clone)]
 pub(super) struct BlockFinder {
     pub(super) session: SessionId,
@@ -20,7 +20,7 @@ pub(super) struct BlockFinder {
     pub(super) upstream: Option<usize>,
 }
 
-/// The share, its job and whose it is.
+/// A share that meets the network's target, its job and its miner.
 #[derive(Debug, Clone)]
 pub(super) struct BlockSeen {
     pub(super) at: Stamp,
@@ -29,32 +29,29 @@ pub(super) struct BlockSeen {
     pub(super) height: Option<Height>,
     pub(super) share_difficulty: f64,
     pub(super) network_difficulty: f64,
-    /// Every share that was asked for meets the network's target.
+    /// Every share at the miner's difficulty meets the network's target.
     pub(super) is_every_share: bool,
     pub(super) job: Notify,
     pub(super) share: Submit,
     pub(super) extranonce1: Extranonce1,
-    pub(super) session: SessionId,
-    pub(super) miner: SocketAddr,
-    pub(super) user_agent: String,
-    pub(super) upstream: Option<usize>,
+    pub(super) finder: BlockFinder,
 }
 
-/// Where the pool asks for at least as much as a block needs, as on regtest, every share meets the network's
-/// target. Then one of them is news only when none came for so long, in seconds: a network finds a block in
-/// ten minutes, and whoever finds more himself is alone there.
+/// If the share difficulty is not below the network's, as on regtest, every share meets the network's target.
+/// Then only a share after a pause of this length counts as a block. A network finds a block in ten minutes on
+/// average, so a miner that finds them faster is alone on it.
 const ROUTINE_SECONDS: f64 = 600.0;
 
-/// Tells which shares count as blocks.
+/// Decides which shares count as blocks.
 #[derive(Debug, Default)]
 pub(super) struct BlockCounter {
-    /// When a share met the network's target last.
+    /// When a share last met the network's target.
     last: Option<NtpTime>,
 }
 
 impl BlockCounter {
-    /// Whether the share counts as a block: it meets the network's target, and is not one of many that do
-    /// because the network's difficulty is not above the pool's.
+    /// Returns whether the share counts as a block: it meets the network's target, and is not one of many that
+    /// do because the network's difficulty is not above the pool's.
     pub(super) fn counts(&mut self, share: &PendingShare, at: NtpTime) -> bool {
         let counts = share.is_block() && !(share.is_every_share_worth(1.0) && self.is_routine(at));
         if share.is_block() {
@@ -63,7 +60,7 @@ impl BlockCounter {
         counts
     }
 
-    /// Whether another share has met the network's target just before.
+    /// Returns whether another share met the network's target within [`ROUTINE_SECONDS`].
     pub(super) fn is_routine(&self, at: NtpTime) -> bool {
         let since = |last: NtpTime| at.timestamp().duration_since(last.timestamp()).as_secs_f64();
         self.last.is_some_and(|last| since(last) < ROUTINE_SECONDS)
@@ -72,7 +69,7 @@ impl BlockCounter {
 
 impl BlockSeen {
     /// `None` for a share that does not meet the network's target.
-    pub(super) fn of(share: &PendingShare, facts: &BlockFinder) -> Option<BlockSeen> {
+    pub(super) fn of(share: &PendingShare, finder: BlockFinder) -> Option<BlockSeen> {
         let (rebuilt, job) = (share.rebuilt.as_ref()?, share.block_job.as_ref()?);
         let (submit, extranonce1) = (share.submit.as_ref()?, share.extranonce1.as_ref()?);
         Some(BlockSeen {
@@ -86,10 +83,7 @@ impl BlockSeen {
             job: (**job).clone(),
             share: submit.clone(),
             extranonce1: extranonce1.clone(),
-            session: facts.session,
-            miner: facts.miner,
-            user_agent: facts.user_agent.clone(),
-            upstream: facts.upstream,
+            finder,
         })
     }
 }

@@ -1,293 +1,111 @@
-//! The analyzer's thread: takes copies out of the queue, puts each session's in order, has them
-//! followed, and publishes what there is to see.
+//! The analyzer's thread: takes copies out of the queue, puts each session's copies in order, has the session
+//! tracker read them, and publishes a snapshot twice a second.
 
 use std::any::Any;
-use std::collections::{BTreeSet, VecDeque};
-use std::io;
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
-use super::closing_order::in_turns;
-use super::external_update::ROOM;
-use super::pools::UpstreamNames;
+use super::ExternalUpdate;
+use super::external_update::MAX_QUEUED_UPDATES;
 use super::reorder_buffer::HOLD_TIME;
 use super::session_tracker::SessionTracker;
+use super::setup::Setup;
 use super::snapshot::Snapshot;
 use super::steady_clock::SteadyClock;
-use super::verdicts::Expectations;
-use super::{AnalyzerCounts, Enforcement, ExternalUpdate};
-use crate::clock::Clock;
-use crate::config::{self, Config};
-use crate::net::process::yield_to_others;
-use crate::notify::Notifier;
-use crate::record::{History, Recorder, SavedState};
 use crate::tap::{Direction, Role, SessionId, TapEvent, TapMessage};
-use crate::util::os_error::describe;
-use crate::util::stop::{Stop, Stopped};
+use crate::util::stop::Stop;
 use crate::util::supervise;
-use crate::util::supervise::service;
-use crate::util::thread::{join_within, panic_text};
+use crate::util::thread::panic_text;
 
-/// Pause when the queue is empty. The consumer never waits in the channel: waking a parked consumer
-/// would make the forwarding threads' `try_send` up to 1 ms slow.
+/// The pause when the queue is empty. The thread never blocks in the channel: waking a parked consumer would make
+/// the forwarding threads' `try_send` up to 1 ms slow.
 const PAUSE: Duration = Duration::from_millis(1);
-/// The pause grows to this while nothing comes.
-const LONGEST_PAUSE: Duration = Duration::from_millis(10);
-/// How often counts are published, shares given up, and old entries forgotten.
-const ROUND: Duration = Duration::from_millis(500);
-/// More copies than this are not held back to be put in order.
-const MOST_HELD: usize = 4096;
-/// Nor more than so many bytes: a flood comes in chunks of a whole buffer.
-const MOST_HELD_BYTES: usize = 4 << 20;
-
-/// While there are half as many, a session with more held copies than this gets no more time for its order:
-/// only one that floods has as many within 20 ms, and others keep theirs.
-const MAX_HELD_OF_ONE: usize = 32;
-/// The thread's heartbeat is later than this only if something holds it.
-const STUCK_AFTER: Duration = Duration::from_secs(30);
-/// How long the end of the program waits for what is still in the queue, and for a found block.
-const FINISH_LIMIT: Duration = Duration::from_secs(15);
-/// Copies of a connection to a pool that are read in one turn at the end: it carries the shares and answers of many
+/// The pause grows to this while no copy comes.
+const MAX_PAUSE: Duration = Duration::from_millis(10);
+/// The time between two ticks, at which counts are published, shares time out and old entries are forgotten.
+const TICK: Duration = Duration::from_millis(500);
+/// Caps the copies that are held to be put in order.
+const MAX_HELD: usize = 4096;
+/// Caps the bytes of the held copies. A flood comes in chunks of a whole buffer.
+const MAX_HELD_BYTES: usize = 4 << 20;
+/// Caps the held copies of one session while half of the room is in use. Only a session that floods has as many
+/// within the 20 ms for which a copy is held, and it must not take the room of the others.
+const MAX_HELD_PER_SESSION: usize = 32;
+/// The copies of a pool connection that are read in one turn at the end. It carries the shares and answers of many
 /// miners.
-const PER_TURN_OF_POOL: usize = 8;
-/// How often the thread is started with all it knew. After more panics, whatever causes them is sought in
-/// the sessions: they are forgotten, and followed from their next bytes on.
-const TRUSTED_STARTS: u32 = 2;
-/// Sessions over which the analyzer has panicked are not followed any more; so many are remembered.
-const MAX_UNFOLLOWED: usize = 1024;
+const POOL_COPIES_PER_TURN: usize = 8;
+/// Caps the sessions that are remembered as abandoned after a panic.
+const MAX_ABANDONED: usize = 1024;
 
-/// What the analyzer works with beside the copies.
-pub struct Setup {
-    pub analysis: config::AnalysisConfig,
-    pub expectations: Expectations,
-    pub rules: config::RulesConfig,
-    /// `failover.silence_timeout`
-    pub silence: Duration,
-    /// `failover.first_job_timeout`
-    pub first_job: Duration,
-    /// What is to follow from findings beside alerts; `None`: nothing.
-    pub enforcement: Option<Enforcement>,
-    pub clock: Clock,
-    pub recorder: Option<Recorder>,
-    /// Who is told of alerts.
-    pub notifier: Option<Notifier>,
-    /// As it was read back at the start.
-    pub state: SavedState,
-    /// As it was read back at the start.
-    pub history: History,
-    pub upstreams: UpstreamNames,
-    /// News from outside; `None`: there are none.
-    pub outside: Option<Receiver<ExternalUpdate>>,
-    /// Whose work the pool's figures are about; `None`: everybody's.
-    pub account: Option<String>,
-    /// Whether it reports the restarts of the program's threads: they are one program's, and so one
-    /// analyzer's.
-    pub reports_restarts: bool,
-}
-
-/// The running analyzer.
-#[derive(Debug)]
-pub struct Analyzer {
-    published: Published,
-    recorder: Option<Recorder>,
-    stop: Stop,
-    is_ending: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
-}
-
-/// What the analyzer publishes. Reading it takes no lock.
-#[derive(Debug, Clone)]
-pub struct Published {
-    newest: Arc<ArcSwap<Snapshot>>,
-    /// Has a word for each snapshot; the sender ends with the analyzer.
-    renewed: Receiver<()>,
-}
-
-/// The analyzer publishes nothing more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AnalyzerEnded;
-
-impl Setup {
-    /// With the system's clock, without records, and otherwise with the defaults of the configuration.
-    pub fn plain(analysis: &config::AnalysisConfig) -> Setup {
-        Setup::of(&Config { analysis: analysis.clone(), ..Config::with_upstreams(Vec::new()) })
-    }
-
-    /// By this configuration, with the system's clock and without records.
-    pub fn of(config: &Config) -> Setup {
-        Setup {
-            analysis: config.analysis.clone(),
-            expectations: Expectations::new(&config.payout, config.network),
-            rules: config.rules.clone(),
-            silence: config.failover.silence_timeout,
-            first_job: config.failover.first_job_timeout,
-            enforcement: None,
-            clock: Clock::system(),
-            recorder: None,
-            notifier: None,
-            state: SavedState::default(),
-            history: History::default(),
-            upstreams: config.upstreams.iter().collect(),
-            outside: None,
-            account: config.pool_stats.as_ref().and_then(|stats| stats.account(&config.payout)),
-            reports_restarts: false,
-        }
-    }
-}
-
-impl Analyzer {
-    /// Starts the thread; copies go to the sender that is returned with it.
-    ///
-    /// # Errors
-    /// When no thread can be started.
-    pub fn start(setup: Setup) -> io::Result<(Analyzer, Sender<TapMessage>)> {
-        let (sender, copies) = bounded(setup.analysis.queue);
-        Ok((Analyzer::on(copies, setup)?, sender))
-    }
-
-    /// As [`Analyzer::start`], on a queue that exists already.
-    ///
-    /// # Errors
-    /// When no thread can be started.
-    pub fn on(copies: Receiver<TapMessage>, setup: Setup) -> io::Result<Analyzer> {
-        let (renews, renewed) = bounded(1);
-        let (published, stop) = (Published { newest: Arc::default(), renewed }, Stop::new());
-        let (recorder, began) = (setup.recorder.clone(), setup.clock.reading().system);
-        let reports_restarts = setup.reports_restarts;
-        let is_ending = Arc::new(AtomicBool::new(false));
-        let mut consumer = Consumer {
-            copies,
-            outside: setup.outside.clone(),
-            published: published.newest.clone(),
-            renews,
-            follower: SessionTracker::new(setup, began),
-            steady: SteadyClock::new(began, Instant::now()),
-            held: VecDeque::new(),
-            held_bytes: 0,
-            unfollowed: BTreeSet::new(),
-            reports_restarts: reports_restarts.then(|| supervise::restarts(u64::MAX).0),
-            is_ending: is_ending.clone(),
-            is_last: false,
-        };
-        // What was read back at the start is to be seen from the first moment.
-        consumer.round();
-        let until = stop.clone();
-        let mut starts = 0_u32;
-        // When it fails again and again it stays off: miners are served without it.
-        let thread = service("analyzer").beats_within(STUCK_AFTER).start(move || {
-            if let Err(why) = yield_to_others() {
-                log::debug!("the analyzer is scheduled like any thread: {why}");
-            }
-            starts += 1;
-            if starts > TRUSTED_STARTS {
-                consumer.follower.forget_sessions();
-            }
-            consumer.held_bytes = consumer.follower.held_bytes();
-            consumer.consume(&until);
-            Ok::<(), Stopped>(())
-        })?;
-        Ok(Analyzer { published, recorder, stop, is_ending, thread })
-    }
-
-    /// Everything there is to see, as of less than a second ago.
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.published.snapshot()
-    }
-
-    /// What is published, without the analyzer, for whoever shows it.
-    pub fn published(&self) -> Published {
-        self.published.clone()
-    }
-
-    /// The counts as of less than a second ago.
-    pub fn summary(&self) -> AnalyzerCounts {
-        self.snapshot().summary.clone()
-    }
-
-    /// The program is about to end. Miners whose sessions end from now on are among those of the last snapshot,
-    /// as they were: they leave because the program does.
-    pub fn keep_those_who_leave(&self) {
-        self.is_ending.store(true, Ordering::Release);
-    }
-
-    /// Reads what is still in the queue, has the records put on the disk, and ends.
-    pub fn finish(self) -> Arc<Snapshot> {
-        self.finish_within(FINISH_LIMIT)
-    }
-
-    /// As [`Analyzer::finish`], waiting no longer than this for the queue to be read.
-    pub fn finish_within(self, limit: Duration) -> Arc<Snapshot> {
-        self.stop.stop();
-        if !join_within(self.thread, limit) {
-            log::error!(
-                "the analyzer did not end within {} s: the last shares of who sent most are not recorded",
-                limit.as_secs()
-            );
-        }
-        if let Some(recorder) = &self.recorder {
-            if let Err(error) = recorder.finish() {
-                log::error!("not everything was recorded: {}", describe(&error));
-            }
-        }
-        self.published.snapshot()
-    }
-}
-
-impl Published {
-    /// As of less than a second ago.
-    pub fn snapshot(&self) -> Arc<Snapshot> {
-        self.newest.load_full()
-    }
-
-    /// Waits for the next snapshot, for at most `limit`. Of several clones that wait, one is woken.
-    ///
-    /// # Errors
-    /// [`AnalyzerEnded`] when there will be none.
-    pub fn wait_for_next(&self, limit: Duration) -> Result<(), AnalyzerEnded> {
-        match self.renewed.recv_timeout(limit) {
-            Ok(()) | Err(RecvTimeoutError::Timeout) => Ok(()),
-            Err(RecvTimeoutError::Disconnected) => Err(AnalyzerEnded),
-        }
-    }
-}
-
-struct Consumer {
+pub(super) struct Consumer {
     copies: Receiver<TapMessage>,
-    outside: Option<Receiver<ExternalUpdate>>,
+    external_updates: Option<Receiver<ExternalUpdate>>,
     published: Arc<ArcSwap<Snapshot>>,
-    /// Wakes whoever shows what is published.
+    /// Wakes the thread that renders the snapshot.
     renews: Sender<()>,
-    follower: SessionTracker,
+    tracker: SessionTracker,
     steady: SteadyClock,
-    /// Whose copies are held, and until when; in the order in which they came.
+    /// The sessions whose copies are held, and until when, in the order of arrival.
     held: VecDeque<(Instant, SessionId, SessionHold)>,
     held_bytes: usize,
-    /// Sessions over which it has panicked, as long as they last.
-    unfollowed: BTreeSet<SessionId>,
-    /// How many restarts of threads were reported; `None` where that is not its task.
+    /// Sessions whose copies made the thread panic, until they close.
+    abandoned: BTreeSet<SessionId>,
+    /// The number of thread restarts that were reported. `None` if another analyzer reports them.
     reports_restarts: Option<u64>,
     is_ending: Arc<AtomicBool>,
-    /// All that the queue had is held, to be read in turns.
-    is_last: bool,
+    /// The thread is reading the rest of the queue before it ends.
+    is_draining: bool,
 }
 
-/// What happens to a session when its copies' time has come.
+/// The step that is due for a session when its copy has been held long enough.
 enum SessionHold {
-    /// The earliest of its held copies is read.
+    /// Read the earliest of the held copies.
     Chunk,
     Paused,
     Closed,
 }
 
 impl Consumer {
-    fn consume(&mut self, stop: &Stop) {
-        let mut next_round = Instant::now() + ROUND;
+    pub(super) fn new(
+        copies: Receiver<TapMessage>,
+        setup: Setup,
+        (published, renews): (Arc<ArcSwap<Snapshot>>, Sender<()>),
+        is_ending: Arc<AtomicBool>,
+    ) -> Consumer {
+        let began = setup.clock.reading().system;
+        Consumer {
+            copies,
+            external_updates: setup.external_updates.clone(),
+            published,
+            renews,
+            reports_restarts: setup.reports_restarts.then(|| supervise::restarts(u64::MAX).0),
+            tracker: SessionTracker::new(setup, began),
+            steady: SteadyClock::new(began, Instant::now()),
+            held: VecDeque::new(),
+            held_bytes: 0,
+            abandoned: BTreeSet::new(),
+            is_ending,
+            is_draining: false,
+        }
+    }
+
+    /// Prepares for a start of the thread, the first one or another one after a panic.
+    pub(super) fn resume(&mut self, keeps_sessions: bool) {
+        if !keeps_sessions {
+            self.tracker.forget_sessions();
+        }
+        self.held_bytes = self.tracker.held_bytes();
+    }
+
+    pub(super) fn consume(&mut self, stop: &Stop) {
+        let mut next_tick = Instant::now() + TICK;
         let mut pause = PAUSE;
         loop {
             supervise::beat();
@@ -298,57 +116,57 @@ impl Consumer {
                 Ok(copy) => {
                     pause = PAUSE;
                     let now = Instant::now();
-                    self.take_or_give_up(copy, now);
+                    self.take_catching(copy, now);
                     now
                 }
                 Err(TryRecvError::Empty) => {
                     std::thread::sleep(pause);
-                    pause = (pause * 2).min(if self.held.is_empty() { LONGEST_PAUSE } else { PAUSE });
+                    pause = (pause * 2).min(if self.held.is_empty() { MAX_PAUSE } else { PAUSE });
                     Instant::now()
                 }
                 Err(TryRecvError::Disconnected) => break,
             };
             self.release(now);
-            if now >= next_round {
-                self.round();
-                next_round = now + ROUND;
+            if now >= next_tick {
+                self.tick();
+                next_tick = now + TICK;
             }
         }
-        self.read_the_rest(next_round);
-        self.follower.is_ending = self.is_ending.load(Ordering::Acquire);
-        self.follower.close_all(self.steady.now());
-        self.round();
+        self.drain(next_tick);
+        self.tracker.is_ending = self.is_ending.load(Ordering::Acquire);
+        self.tracker.close_all(self.steady.now());
+        self.tick();
     }
 
-    /// Reads what was put into the queue before the end. The program does not wait for ever, so the sessions take
-    /// turns: what one that floods has left there must not cost others their last shares.
-    fn read_the_rest(&mut self, mut next_round: Instant) {
-        self.is_last = true;
+    /// Reads the rest of the queue before the end. The program does not wait for ever, so the sessions take turns:
+    /// a session that floods must not cost others their last shares.
+    fn drain(&mut self, mut next_tick: Instant) {
+        self.is_draining = true;
         let waiting = self.copies.len();
         for copy in self.copies.clone().try_iter().take(waiting) {
-            self.take_or_give_up(copy, Instant::now());
+            self.take_catching(copy, Instant::now());
         }
         let held = std::mem::take(&mut self.held).into_iter().map(|(_, id, held)| (id, held));
-        let per_turn = |id| match self.follower.role(id) {
-            Some(Role::Pool) => PER_TURN_OF_POOL,
+        let per_turn = |id| match self.tracker.role(id) {
+            Some(Role::Pool) => POOL_COPIES_PER_TURN,
             Some(Role::Direct | Role::Miner) | None => 1,
         };
         for (id, held) in in_turns(held, per_turn) {
-            self.follow_or_give_up(id, held);
+            self.follow_catching(id, held);
             supervise::beat();
-            if Instant::now() >= next_round {
-                self.round();
-                next_round = Instant::now() + ROUND;
+            if Instant::now() >= next_tick {
+                self.tick();
+                next_tick = Instant::now() + TICK;
             }
         }
     }
 
-    /// As [`Consumer::take`]. A panic costs that session its analysis, and nobody else anything.
-    fn take_or_give_up(&mut self, copy: TapMessage, now: Instant) {
+    /// Takes a copy. After a panic, only the session of that copy is abandoned.
+    fn take_catching(&mut self, copy: TapMessage, now: Instant) {
         let conversation = copy.conversation.clone();
-        if self.unfollowed.contains(&conversation.id) {
+        if self.abandoned.contains(&conversation.id) {
             match copy.event {
-                TapEvent::Closed => drop(self.unfollowed.remove(&conversation.id)),
+                TapEvent::Closed => drop(self.abandoned.remove(&conversation.id)),
                 TapEvent::MinerPaused => conversation.fully_read.store(true, Ordering::Release),
                 TapEvent::Bytes(chunk) => conversation.traffic(chunk.direction).dequeued(),
                 TapEvent::Opened | TapEvent::Hashed(_) => {}
@@ -356,48 +174,48 @@ impl Consumer {
             return;
         }
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.take(copy, now))) {
-            self.give_up(conversation.id, panic.as_ref());
+            self.drop_session(conversation.id, panic.as_ref());
         }
     }
 
-    /// As [`Consumer::follow`], likewise.
-    fn follow_or_give_up(&mut self, id: SessionId, held: SessionHold) {
+    /// Does the step that is due for a session. After a panic, only that session is abandoned.
+    fn follow_catching(&mut self, id: SessionId, held: SessionHold) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.follow(id, held))) {
-            self.give_up(id, panic.as_ref());
+            self.drop_session(id, panic.as_ref());
         }
     }
 
-    /// The session is not followed any more: what is known of it may be half-changed.
-    fn give_up(&mut self, id: SessionId, panic: &(dyn Any + Send)) {
+    /// Abandons a session after a panic, because its state may be half-changed.
+    fn drop_session(&mut self, id: SessionId, panic: &(dyn Any + Send)) {
         let reason = format!("while it followed session {id}: {}", panic_text(panic));
         log::error!("the analyzer panicked {reason}; that session is not analysed any more");
         supervise::note_restart(&reason);
-        let forgotten = catch_unwind(AssertUnwindSafe(|| self.follower.forget(id)));
+        let forgotten = catch_unwind(AssertUnwindSafe(|| self.tracker.forget(id)));
         if let Ok(Some(conversation)) = forgotten {
-            // What it owes is not known any more, as after copies that were lost.
+            // The session's open requests are unknown now, as after lost copies.
             conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
             conversation.fully_read.store(true, Ordering::Release);
         }
-        self.held_bytes = self.follower.held_bytes();
-        if self.unfollowed.len() >= MAX_UNFOLLOWED {
-            self.unfollowed.pop_first();
+        self.held_bytes = self.tracker.held_bytes();
+        if self.abandoned.len() >= MAX_ABANDONED {
+            self.abandoned.pop_first();
         }
-        self.unfollowed.insert(id);
+        self.abandoned.insert(id);
     }
 
-    /// A copy out of the queue is held for those that were forwarded before it.
+    /// Holds a copy out of the queue, so that copies that were forwarded before it can overtake it.
     fn take(&mut self, copy: TapMessage, now: Instant) {
-        self.look_at_the_clock(now);
+        self.check_clock(now);
         let TapMessage { conversation, event } = copy;
         let id = conversation.id;
         let held = match event {
             TapEvent::Opened => return,
-            // Not held: it is looked for when the copy of the share is read.
-            TapEvent::Hashed(hashed) => return self.follower.shared.hashed_shares.add(*hashed),
+            // Not held: it is looked up when the copy of the share is read.
+            TapEvent::Hashed(hashed) => return self.tracker.shared.hashed_shares.add(*hashed),
             TapEvent::Bytes(mut chunk) => {
                 conversation.traffic(chunk.direction).dequeued();
-                let summary = &mut self.follower.accounting.summary;
-                // What is read from one side is sent to the other by another conversation.
+                let summary = &mut self.tracker.accounting.summary;
+                // In aggregate mode, another conversation sends on what this one reads.
                 let is_forwarding = match conversation.role {
                     Role::Direct => true,
                     Role::Miner => chunk.direction == Direction::Down,
@@ -411,11 +229,11 @@ impl Consumer {
                 (chunk.readable_at, chunk.sent_at) =
                     (self.steady.steady_stamp(chunk.readable_at), self.steady.steady_stamp(chunk.sent_at));
                 self.held_bytes += chunk.bytes.len();
-                let order = &mut self.follower.session(&conversation).order;
+                let order = &mut self.tracker.session(&conversation).order;
                 order.push(chunk);
-                let is_crowded = self.held.len() > MOST_HELD / 2 || self.held_bytes > MOST_HELD_BYTES / 2;
-                if is_crowded && !self.is_last && order.len() > MAX_HELD_OF_ONE {
-                    // Its earliest copy makes room for this one, instead of another session's.
+                let is_crowded = self.held.len() > MAX_HELD / 2 || self.held_bytes > MAX_HELD_BYTES / 2;
+                if is_crowded && !self.is_draining && order.len() > MAX_HELD_PER_SESSION {
+                    // The session's own earliest copy makes room, instead of another session's.
                     return self.follow(id, SessionHold::Chunk);
                 }
                 SessionHold::Chunk
@@ -424,23 +242,23 @@ impl Consumer {
             TapEvent::Closed => SessionHold::Closed,
         };
         if let SessionHold::Paused = held {
-            // Also of a session that has said nothing.
-            self.follower.session(&conversation);
+            // Starts the session even if it has sent nothing.
+            self.tracker.session(&conversation);
         }
         self.held.push_back((now + HOLD_TIME, id, held));
     }
 
     fn release(&mut self, now: Instant) {
         while let Some((until, _, _)) = self.held.front() {
-            let has_room = self.held.len() <= MOST_HELD && self.held_bytes <= MOST_HELD_BYTES;
+            let has_room = self.held.len() <= MAX_HELD && self.held_bytes <= MAX_HELD_BYTES;
             if *until > now && has_room {
                 break;
             }
             if let Some((_, id, held)) = self.held.pop_front() {
-                self.follow_or_give_up(id, held);
+                self.follow_catching(id, held);
             }
             if self.held.is_empty() {
-                // What was held for a session that was given up went with it.
+                // The copies of abandoned sessions were dropped with them.
                 self.held_bytes = 0;
             }
         }
@@ -450,45 +268,80 @@ impl Consumer {
         match held {
             SessionHold::Chunk => {
                 supervise::fault_point("analyzer-session");
-                self.held_bytes = self.held_bytes.saturating_sub(self.follower.read_held(id));
+                self.held_bytes = self.held_bytes.saturating_sub(self.tracker.read_held(id));
             }
-            SessionHold::Paused => self.follower.miner_paused(id),
+            SessionHold::Paused => self.tracker.miner_paused(id),
             SessionHold::Closed => {
-                self.follower.is_ending = self.is_ending.load(Ordering::Acquire);
-                self.follower.close(id, self.steady.now());
+                self.tracker.is_ending = self.is_ending.load(Ordering::Acquire);
+                self.tracker.close(id, self.steady.now());
             }
         }
     }
 
-    fn look_at_the_clock(&mut self, now: Instant) {
-        let reading = self.follower.accounting.read_clocks();
+    fn check_clock(&mut self, now: Instant) {
+        let reading = self.tracker.accounting.read_clocks();
         if let Some(skew) = self.steady.update(reading.system, now) {
-            log::info!("the system's clock was set; what is under way is reckoned on as before");
-            self.follower.clock_was_set(skew);
+            log::info!("the system's clock was set; the analyzer adjusts the times of running sessions");
+            self.tracker.clock_was_set(skew);
         }
     }
 
-    fn round(&mut self) {
-        self.look_at_the_clock(Instant::now());
+    /// Does the work that is due twice a second, and publishes a snapshot.
+    pub(super) fn tick(&mut self) {
+        self.check_clock(Instant::now());
         let now = self.steady.now();
-        // No more than there is room for: who floods must not keep the miners' copies waiting.
-        for mut news in self.outside.iter().flat_map(Receiver::try_iter).take(ROOM) {
-            if let ExternalUpdate::Tip(tip) = &mut news {
+        // The limit keeps a flood of updates from delaying the miners' copies.
+        for mut update in self.external_updates.iter().flat_map(Receiver::try_iter).take(MAX_QUEUED_UPDATES) {
+            if let ExternalUpdate::Tip(tip) = &mut update {
                 tip.at = self.steady.steady_stamp(tip.at);
             }
-            self.follower.update(&news);
+            self.tracker.external_update(&update);
         }
         if let Some(seen) = &mut self.reports_restarts {
             let (count, restarts) = supervise::restarts(*seen);
             *seen = count;
-            self.follower.accounting.restarted(&restarts);
+            self.tracker.accounting.restarted(&restarts);
         }
-        if self.held.capacity() > MOST_HELD && self.held.len() < MOST_HELD / 8 {
-            self.held.shrink_to(MOST_HELD / 4);
+        if self.held.capacity() > MAX_HELD && self.held.len() < MAX_HELD / 8 {
+            self.held.shrink_to(MAX_HELD / 4);
         }
-        self.follower.tick(now);
-        self.published.store(Arc::new(self.follower.snapshot(now)));
-        // If it has no room, the last word is still unread.
+        self.tracker.tick(now);
+        self.published.store(Arc::new(self.tracker.snapshot(now)));
+        // If the channel is full, the last message is still unread.
         let _ = self.renews.try_send(());
+    }
+}
+
+/// Puts a backlog into turns: first the first `per_turn` items of each session, then the next ones of each, and so
+/// on. The order within a session stays. A session with a short backlog is done after a few turns, however long the
+/// backlog of others is.
+fn in_turns<Id: Copy + Eq + Hash, T>(
+    backlog: impl IntoIterator<Item = (Id, T)>,
+    per_turn: impl Fn(Id) -> usize,
+) -> Vec<(Id, T)> {
+    let mut counts: HashMap<Id, usize> = HashMap::new();
+    let with_turn = |(id, item)| {
+        let count = counts.entry(id).or_default();
+        *count += 1;
+        ((*count - 1) / per_turn(id).max(1), id, item)
+    };
+    let mut turns: Vec<(usize, Id, T)> = backlog.into_iter().map(with_turn).collect();
+    turns.sort_by_key(|(turn, _, _)| *turn);
+    turns.into_iter().map(|(_, id, item)| (id, item)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_with_a_short_backlog_is_read_early_and_in_order() {
+        let mut backlog: Vec<(char, u32)> = (0..1000).map(|number| ('f', number)).collect();
+        backlog.extend([('h', 1), ('h', 2), ('p', 1), ('p', 2), ('p', 3)]);
+        let turns = in_turns(backlog, |id| if id == 'p' { 2 } else { 1 });
+        let first: Vec<(char, u32)> = turns.iter().copied().take(8).collect();
+        let expected = [('f', 0), ('h', 1), ('p', 1), ('p', 2), ('f', 1), ('h', 2), ('p', 3), ('f', 2)];
+        assert_eq!(first, expected);
+        assert_eq!(turns.len(), 1005);
     }
 }

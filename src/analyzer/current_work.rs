@@ -1,8 +1,9 @@
-//! What a session's miner works on, as far as it could be read, and whether that can still be relied on.
+//! The jobs that a session's miner may be working on, and whether their verdicts can still be relied on.
 //!
-//! Miners do not agree in what is a job. A job that every miner reads replaces all before it. One that some
-//! ignore stands beside the last one, and the worse of the two counts. What could not be read leaves all
-//! verdicts in doubt. What is bad or in doubt counts until a share proves that the miner works on a later job.
+//! Miners do not agree on which lines are a job. A job that every miner reads replaces all jobs before it. A job
+//! that some miners ignore stands beside the last one, and the worse of the two counts. A line that may be a job
+//! and cannot be read leaves all verdicts in doubt. A bad or doubtful job counts until a share proves that the
+//! miner works on a later one.
 
 use std::time::Duration;
 
@@ -11,60 +12,60 @@ use super::job_verdict::{JudgedJob, OutputView};
 use super::session_event::JobSeen;
 use super::superseded_work::SupersededWork;
 use super::verdicts::{
-    ChainState, ChainVerdict, Expectations, Expected, PayoutState, PayoutVerdict, WorkDoubt,
+    ChainState, ChainVerdict, Expectations, PayoutAddress, PayoutState, PayoutVerdict, WorkDoubt,
 };
 use crate::net::Stamp;
 use crate::stratum::{LineShape, ReadingAgreement};
 
-/// Jobs that some miners ignore are kept for so many ways in which they are odd. Beyond that the least bad
-/// one is forgotten, and nobody can tell any more.
-const MAX_ODD: usize = 4;
-/// A verdict is relied on no longer than this while nothing is known of the pool's cadence. Most pools send a
-/// job each minute; no block comes in an hour once in 400 blocks.
-const MAX_AGE: Duration = Duration::from_secs(3600);
+/// Caps the kinds of odd jobs that are kept, one job for each. If there are more, the least bad one is dropped and
+/// the verdict is in doubt.
+const MAX_ODD_JOBS: usize = 4;
+/// Caps the age of a verdict while the pool's job interval is unknown. Most pools send a job each minute, and only
+/// one block in 400 takes longer than an hour.
+const MAX_VERDICT_AGE: Duration = Duration::from_secs(3600);
 
-/// Why some miners may ignore a job. Two jobs of the same kind are read by the same miners.
+/// The reason why some miners may ignore a job. The same miners read two jobs of the same oddness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Oddness {
     /// `None` for an ordinary line.
     pub(super) shape: Option<LineShape>,
-    /// The method's name is written as every miner knows it.
+    /// The method's name is spelled as every miner knows it.
     pub(super) has_exact_name: bool,
 }
 
-/// What the miner works on.
+/// The jobs that a miner may be working on.
 #[derive(Debug, Default)]
 pub(super) struct CurrentWork {
     /// The newest job that every miner reads.
     newest: Option<JudgedJob>,
-    /// The newest of each kind that some miners ignore, since then.
+    /// The newest job of each kind that some miners ignore, since `newest`.
     odd: Vec<(Oddness, JudgedJob)>,
     superseded: SupersededWork,
-    /// What came since the newest job that could not be read.
+    /// The doubt about lines since the newest job that could not be read, and when it began.
     unread: Option<(WorkDoubt, Stamp)>,
-    /// When the last of that came.
+    /// When the last such line came.
     unread_last: Option<Stamp>,
-    /// How often something came that could not be read.
+    /// The number of such lines.
     unread_count: u64,
-    /// The pool accepts shares for jobs that nobody could read.
+    /// The pool accepts shares for jobs that Sluice could not read.
     accepts_unseen: bool,
-    /// When the newest job came that shows the pool's cadence.
+    /// When the newest job came that counts for the pool's job interval.
     last: Option<Stamp>,
     cadence: JobIntervals,
     was_late: bool,
 }
 
-/// How long no job came, of a session that had some.
+/// The time since the newest job of a session.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct JobGap {
     pub(super) seconds: f64,
-    /// The longest gap of late.
+    /// The longest recent gap between two jobs.
     pub(super) usual: f64,
-    /// It is longer than the pool's cadence allows.
+    /// The gap is longer than the pool's job interval allows.
     pub(super) is_late: bool,
 }
 
-/// The verdicts on what the miner works on.
+/// The verdicts on the jobs that a miner may be working on.
 #[derive(Debug, Clone)]
 pub(super) struct CurrentVerdicts {
     pub(super) payout: PayoutVerdict,
@@ -73,7 +74,7 @@ pub(super) struct CurrentVerdicts {
 }
 
 impl CurrentWork {
-    /// A job has come. Returns whether jobs were late before it.
+    /// Adds a job. Returns whether jobs were late before it.
     pub(super) fn job(
         &mut self,
         job: JudgedJob,
@@ -82,8 +83,11 @@ impl CurrentWork {
         at: Stamp,
     ) -> bool {
         let job = job.without_large_coinbase();
-        let was_late =
-            if agreement == ReadingAgreement::All || self.newest.is_none() { self.came(at) } else { false };
+        let was_late = if agreement == ReadingAgreement::All || self.newest.is_none() {
+            self.note_arrival(at)
+        } else {
+            false
+        };
         if agreement == ReadingAgreement::All {
             let before = self.newest.replace(job).into_iter().chain(self.odd.drain(..).map(|(_, job)| job));
             self.superseded.add(before, self.unread.take(), at);
@@ -93,51 +97,51 @@ impl CurrentWork {
         self.odd = others;
         self.superseded.add(same.into_iter().map(|(_, job)| job), None, at);
         self.odd.push((oddness, job));
-        if self.odd.len() > MAX_ODD {
+        if self.odd.len() > MAX_ODD_JOBS {
             let least = self.odd.iter().enumerate().min_by_key(|(_, (_, job))| job.badness());
             if let Some((place, _)) = least {
                 self.odd.remove(place);
             }
-            self.unread(WorkDoubt::Ambiguous, at);
+            self.mark_unread(WorkDoubt::Ambiguous, at);
         }
         was_late
     }
 
-    /// A share proves that the miner works on the job that came then. Returns whether no doubt is left, and there
-    /// was one.
+    /// Drops what came before `job_came`, because a share proves that the miner works on that job. Returns whether
+    /// this ended the last doubt.
     pub(super) fn worked_on(&mut self, job_came: Stamp) -> bool {
-        let mut has_ended = self.superseded.worked_on(job_came);
+        let mut doubt_ended = self.superseded.worked_on(job_came);
         if self.unread_last.is_some_and(|last| last < job_came) {
-            has_ended |= self.unread.take().is_some();
+            doubt_ended |= self.unread.take().is_some();
         }
         let mut present = self.newest.iter().chain(self.odd.iter().map(|(_, job)| job));
-        has_ended && self.unread.is_none() && present.all(|job| job.unverifiable_reason().is_none())
+        doubt_ended && self.unread.is_none() && present.all(|job| job.unverifiable_reason().is_none())
     }
 
-    /// The bad job that the miner may still work on, though others came after it.
+    /// The bad job that the miner may still be working on, although others came after it.
     pub(super) fn superseded_bad(&self) -> Option<&JudgedJob> {
         self.superseded.bad()
     }
 
-    /// Why the miner may still work on something before the newest job that could not be judged.
+    /// The reason why the miner may still be working on an unreadable job from before the newest one.
     pub(super) fn superseded_doubt(&self, now: Stamp) -> Option<WorkDoubt> {
         self.superseded.doubt(now).map(|(why, _)| why)
     }
 
-    /// The miner has given a name: jobs that came before the pool knew it are judged with it. They stay excused.
-    pub(super) fn name_given(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
+    /// Judges early jobs again with the name that the miner has given. They stay excused.
+    pub(super) fn name_given(&mut self, workers: Option<&[PayoutAddress]>, expectations: &Expectations) {
         self.jobs_mut().filter(|job| job.is_early()).for_each(|job| job.rejudge(workers, expectations));
     }
 
-    /// Whether jobs are excused because the pool could not know the miner's name.
+    /// Returns whether jobs are excused because the pool could not know the miner's name.
     pub(super) fn has_early(&mut self) -> bool {
         self.jobs_mut().any(|job| job.is_early())
     }
 
-    /// Judges excused jobs without the excuse, and gives them as they were seen, the worst last.
+    /// Judges excused jobs without the excuse. Returns them in the order of their verdicts, the worst last.
     pub(super) fn end_excuse(
         &mut self,
-        workers: Option<&[Expected]>,
+        workers: Option<&[PayoutAddress]>,
         expectations: &Expectations,
     ) -> Vec<JobSeen> {
         let ended = self.jobs_mut().filter_map(|job| job.end_excuse(workers, expectations));
@@ -146,8 +150,8 @@ impl CurrentWork {
         ended
     }
 
-    /// Something came that may be a job and could not be read, or was lost.
-    pub(super) fn unread(&mut self, why: WorkDoubt, at: Stamp) {
+    /// Records a line that may be a job and could not be read, or was lost.
+    pub(super) fn mark_unread(&mut self, why: WorkDoubt, at: Stamp) {
         self.unread_count += 1;
         self.unread_last = Some(at);
         match &mut self.unread {
@@ -156,38 +160,38 @@ impl CurrentWork {
         }
     }
 
-    /// The pool accepts shares for jobs that nobody could read, or does so no more.
-    pub(super) fn accepts_unseen(&mut self, accepts: bool) {
+    /// Sets whether the pool accepts shares for jobs that Sluice could not read.
+    pub(super) fn set_accepts_unseen(&mut self, accepts: bool) {
         self.accepts_unseen = accepts;
     }
 
-    /// How often that was so.
+    /// The number of lines that may be jobs and could not be read.
     pub(super) fn unread_count(&self) -> u64 {
         self.unread_count
     }
 
-    /// Has what could not be read stay in doubt: it came behind the job that was judged last.
-    pub(super) fn stays_unread(&mut self, unread: Option<(WorkDoubt, Stamp)>) {
+    /// Restores a doubt that the last job ended, because the unreadable line came after that job.
+    pub(super) fn restore_unread(&mut self, unread: Option<(WorkDoubt, Stamp)>) {
         self.unread = self.unread.or(unread);
     }
 
-    /// What came behind the newest job and could not be read, and since when.
+    /// The doubt about lines after the newest job, and since when.
     pub(super) fn unread_since(&self) -> Option<(WorkDoubt, Stamp)> {
         self.unread
     }
 
-    /// As [`CurrentWork::unread_since`], also of what came before the newest job, if the pool sent it.
+    /// The doubt of [`CurrentWork::unread_since`], or that about unreadable lines from before the newest job.
     pub(super) fn in_doubt_since(&self, now: Stamp) -> Option<(WorkDoubt, Stamp)> {
         self.unread.or(self.superseded.doubt(now).filter(|(why, _)| *why != WorkDoubt::Missed))
     }
 
-    /// The jobs are judged by other expectations.
-    pub(super) fn again(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
+    /// Judges the jobs again by other expectations.
+    pub(super) fn rejudge(&mut self, workers: Option<&[PayoutAddress]>, expectations: &Expectations) {
         self.jobs_mut().for_each(|job| job.rejudge(workers, expectations));
     }
 
-    /// How long no job has come; `None` before the first. Jobs are late when that is more than `stale_job`
-    /// and than the cadence allows.
+    /// The time since the newest job, or `None` before the first. Jobs are late if it is longer than `stale_job`
+    /// and than the pool's job interval allows.
     pub(super) fn gap(&mut self, now: Stamp, stale_job: Duration) -> Option<JobGap> {
         let seconds = now.since(self.last?).unwrap_or_default().as_secs_f64();
         let is_late = seconds > stale_job.as_secs_f64().max(self.cadence.late_after());
@@ -195,14 +199,14 @@ impl CurrentWork {
         Some(JobGap { seconds, usual: self.cadence.longest(), is_late })
     }
 
-    /// Until when the verdicts are good, unless another job comes.
+    /// The time until which the verdicts hold, unless another job comes.
     pub(super) fn good_until(&self, stale_job: Duration) -> Option<Stamp> {
-        let by_cadence = Duration::try_from_secs_f64(self.cadence.late_after()).unwrap_or(MAX_AGE);
-        let limit = by_cadence.min(MAX_AGE).max(stale_job);
+        let by_cadence = Duration::try_from_secs_f64(self.cadence.late_after()).unwrap_or(MAX_VERDICT_AGE);
+        let limit = by_cadence.min(MAX_VERDICT_AGE).max(stale_job);
         Some(self.last?.shifted(i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX)))
     }
 
-    /// How bad it is: money first, then the chain. `None` before anything came.
+    /// The worst states, payout first, then chain. `None` before anything came.
     pub(super) fn badness(&self, now: Stamp, stale_job: Duration) -> Option<(PayoutState, ChainState)> {
         let doubt = self.doubt(now, stale_job);
         let (payout, chain) = match self.worst() {
@@ -215,13 +219,13 @@ impl CurrentWork {
         }
     }
 
-    /// The worst payout, whether or not it can still be relied on, and whom it should pay.
+    /// The worst payout, even if it is in doubt, and the address it should pay.
     pub(super) fn payout(&self) -> Option<(PayoutState, Option<&str>)> {
         let payout = &self.worst()?.payout;
         Some((payout.state, payout.expected.as_ref().map(|expected| expected.address.as_str())))
     }
 
-    /// The worst verdicts, as they can still be relied on; `None` before anything came.
+    /// The worst verdicts, with any doubt applied. `None` before anything came.
     pub(super) fn verdicts(&self, now: Stamp, stale_job: Duration) -> Option<CurrentVerdicts> {
         let doubt = self.doubt(now, stale_job);
         let Some(job) = self.worst() else {
@@ -256,7 +260,7 @@ impl CurrentWork {
         self.newest.iter_mut().chain(odd).chain(self.superseded.bad_mut())
     }
 
-    fn came(&mut self, at: Stamp) -> bool {
+    fn note_arrival(&mut self, at: Stamp) -> bool {
         let was_late = std::mem::take(&mut self.was_late);
         if let Some(last) = self.last {
             self.cadence.add(at.since(last).unwrap_or_default().as_secs_f64(), was_late);
@@ -267,7 +271,7 @@ impl CurrentWork {
 }
 
 impl CurrentVerdicts {
-    /// Nobody can tell any more; what is bad stays bad.
+    /// Applies a doubt. A bad verdict stays bad.
     pub(super) fn doubt(&mut self, why: WorkDoubt) {
         self.payout.doubt(why);
         self.chain.doubt(why);

@@ -1,4 +1,4 @@
-//! What is to have consequences beside an alert.
+//! Findings that block a pool besides raising an alert.
 
 use crossbeam_channel::Sender;
 
@@ -6,27 +6,27 @@ use super::session_event::JobSeen;
 use super::verdicts::{ChainState, PayoutState};
 use crate::config::OnViolation;
 
-/// An upstream that is to be left.
+/// A request to block an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnforcementRequest {
-    /// The upstream's place in the order of preference.
+    /// The upstream's index in the configured order.
     pub upstream: usize,
     /// One sentence.
     pub description: String,
 }
 
-/// Which findings are offences, and where they go.
+/// The findings that block a pool, and the channel for the requests.
 #[derive(Debug, Clone)]
 pub struct Enforcement {
     /// `payout.on_mismatch`
     pub on_mismatch: OnViolation,
     /// `chain.on_wrong`
     pub on_wrong: OnViolation,
-    pub offences: Sender<EnforcementRequest>,
+    pub requests: Sender<EnforcementRequest>,
 }
 
 impl Enforcement {
-    /// Every bad job is told: a session may have chosen the pool just before it was blocked.
+    /// Sends a request for each bad job: a session may have connected to the pool just before it was blocked.
     pub(super) fn job(&self, job: &JobSeen) {
         let Some(upstream) = job.upstream else { return };
         let address = job.payout.expected.as_ref().map_or("", |expected| &expected.address);
@@ -38,7 +38,7 @@ impl Enforcement {
         } else {
             return;
         };
-        // When there is no room, others of its jobs are waiting there.
-        let _ = self.offences.try_send(EnforcementRequest { upstream, description });
+        // If the channel is full, requests for earlier jobs are waiting in it.
+        let _ = self.requests.try_send(EnforcementRequest { upstream, description });
     }
 }

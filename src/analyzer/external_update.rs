@@ -1,4 +1,4 @@
-//! What is heard beside the miners' conversations: other views of the chain, and the pool's books.
+//! Updates from outside the miners' conversations: references, the pool's figures, reloads.
 
 use std::sync::Arc;
 
@@ -9,23 +9,23 @@ use crate::config;
 use crate::pool_stats::PoolFigures;
 use crate::reference;
 
-/// News come every few seconds at most, and are taken twice a second.
-pub(super) const ROOM: usize = 256;
+/// Caps the queued updates. They come every few seconds at most and are read twice a second.
+pub(super) const MAX_QUEUED_UPDATES: usize = 256;
 
-/// News from outside.
+/// An update from outside the conversations.
 #[derive(Debug, Clone)]
 pub enum ExternalUpdate {
-    /// What a reference works on.
+    /// The newest block of a reference.
     Tip(reference::Tip),
-    /// What the pool publishes.
-    Figures(Arc<PoolFigures>),
+    /// The figures that the pool publishes.
+    PoolStats(Arc<PoolFigures>),
     /// Whether any pool of the list can be used.
     PoolsUsable(bool),
-    /// The configuration was read again.
-    Judgement(Arc<ReloadedPolicy>),
+    /// The policy of a reloaded configuration.
+    Policy(Arc<ReloadedPolicy>),
 }
 
-/// What jobs and shares are judged by, as far as it can change while the program runs.
+/// The part of the policy for jobs and shares that a reload can change.
 #[derive(Debug, Clone)]
 pub struct ReloadedPolicy {
     pub rules: config::RulesConfig,
@@ -37,7 +37,7 @@ pub struct ReloadedPolicy {
 }
 
 impl ReloadedPolicy {
-    /// Of this configuration.
+    /// The policy of this configuration.
     pub fn new(config: &config::Config) -> ReloadedPolicy {
         ReloadedPolicy {
             rules: config.rules.clone(),
@@ -48,7 +48,7 @@ impl ReloadedPolicy {
     }
 }
 
-/// The way to the analyzer. Who finds it full drops the news: there will be others.
-pub fn outside() -> (Sender<ExternalUpdate>, Receiver<ExternalUpdate>) {
-    bounded(ROOM)
+/// The channel to the analyzer. If it is full, the sender drops the update: others will follow.
+pub fn external_updates() -> (Sender<ExternalUpdate>, Receiver<ExternalUpdate>) {
+    bounded(MAX_QUEUED_UPDATES)
 }

@@ -1,8 +1,8 @@
-//! Shares that were hashed where they were judged, so that nobody has to hash them again. Where many miners share a
-//! connection to a pool, a share is seen twice: with the miner and with the pool.
+//! Generations that aggregate mode has hashed to judge them, so that the analyzer need not hash them again. The analyzer
+//! sees such a share twice: on the miner's connection and on the pool's.
 //!
-//! Nothing is believed of them: a hash counts for a share only if it was made of the same job, extranonces and header
-//! as the conversation shows ([`PreparedJob::rebuild_knowing`]).
+//! The hashes are not trusted: a hash counts for a share only if it was made from the same job, extranonces and
+//! header as the conversation shows ([`PreparedJob::rebuild_knowing`]).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,16 +10,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::stratum::Submit;
 use crate::work::{HashedShare, PreparedJob};
 
-/// The most that are kept of one half second. One that is missing is hashed again.
-const MAX_SHARES: usize = 8192;
+/// Caps the shares that are kept of half a second. A share that is missing is hashed again.
+const MAX_RECENT_SHARES: usize = 8192;
 
-/// Shared by the sessions. The analyzer's thread alone uses it.
+/// The hashed shares, shared by all sessions. Only the analyzer's thread uses them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct HashedShares(Arc<Mutex<Shares>>);
+pub(super) struct HashedShares(Arc<Mutex<Generations>>);
 
-/// Copies of a share wait some milliseconds for their turn, so that older ones are not needed any more.
+/// Two generations of half a second. A copy of a share is read within some milliseconds, so older ones are not needed.
 #[derive(Debug, Default)]
-struct Shares {
+struct Generations {
     newer: HashMap<u64, Arc<HashedShare>>,
     older: HashMap<u64, Arc<HashedShare>>,
 }
@@ -27,14 +27,14 @@ struct Shares {
 impl HashedShares {
     pub(super) fn add(&self, share: HashedShare) {
         let mut shares = self.lock();
-        if shares.newer.len() < MAX_SHARES {
+        if shares.newer.len() < MAX_RECENT_SHARES {
             let HashedShare { job, extranonce2, header, .. } = &share;
             let key = HashedShare::key(job, extranonce2, header.ntime, header.nonce);
             shares.newer.insert(key, Arc::new(share));
         }
     }
 
-    /// The share that this is in all likelihood.
+    /// Finds the share that this submit most likely is.
     pub(super) fn find(&self, job: &PreparedJob, submit: &Submit) -> Option<Arc<HashedShare>> {
         let shares = self.lock();
         if shares.newer.is_empty() && shares.older.is_empty() {
@@ -44,13 +44,13 @@ impl HashedShares {
         shares.newer.get(&key).or_else(|| shares.older.get(&key)).cloned()
     }
 
-    /// Half a second has passed.
-    pub(super) fn forget_older(&self) {
+    /// Drops the older generation. Called each half second.
+    pub(super) fn drop_older(&self) {
         let mut shares = self.lock();
         shares.older = std::mem::take(&mut shares.newer);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shares> {
+    fn lock(&self) -> MutexGuard<'_, Generations> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,7 +6,7 @@ use crate::net::Stamp;
 use crate::stratum::Difficulty;
 use crate::work::HASHES_PER_DIFFICULTY;
 
-/// Parts of a window; the oldest part falls out at once.
+/// The parts of a window. The oldest part drops out as a whole.
 const PARTS: usize = 30;
 const WINDOWS: [Duration; 4] = [
     Duration::from_secs(60),
@@ -15,8 +15,8 @@ const WINDOWS: [Duration; 4] = [
     Duration::from_secs(86_400),
 ];
 
-/// Hashes per second over the last minute, five minutes, hour and day. Each is reckoned over the
-/// time that was really watched, where that is shorter.
+/// Hashes per second over the last minute, five minutes, hour and day. If the meter has run for a shorter time,
+/// the rate is computed over that time.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct HashRates {
     pub one_minute: f64,
@@ -25,7 +25,7 @@ pub struct HashRates {
     pub one_day: f64,
 }
 
-/// Adds up proven work.
+/// Sums up proven work over sliding windows.
 #[derive(Debug, Clone)]
 pub struct WorkMeter {
     since: Stamp,
@@ -33,38 +33,38 @@ pub struct WorkMeter {
 }
 
 impl WorkMeter {
-    /// Begins at `now`.
+    /// A meter that begins at `now`.
     pub fn new(now: Stamp) -> WorkMeter {
         WorkMeter { since: now, windows: WINDOWS.map(|length| RateWindow::new(length / PARTS as u32)) }
     }
 
-    /// Work that was proven at `at`.
+    /// Adds work that was proven at `at`.
     pub fn add(&mut self, work: Difficulty, at: Stamp) {
         for window in &mut self.windows {
             window.add(work.value(), at);
         }
     }
 
-    /// The hour's rate alone.
+    /// The rate over the last hour.
     pub(super) fn one_hour(&self, now: Stamp) -> f64 {
         let watched = now.since(self.since).unwrap_or_default();
-        self.windows[2].sum(now) * HASHES_PER_DIFFICULTY / span(2, watched)
+        self.windows[2].sum(now) * HASHES_PER_DIFFICULTY / window_seconds(2, watched)
     }
 
     /// The rates as of `now`.
     pub fn rates(&self, now: Stamp) -> HashRates {
         let watched = now.since(self.since).unwrap_or_default();
-        // An empty sum is minus zero, which nobody wants to read.
-        let [one_minute, five_minutes, one_hour, one_day] = std::array::from_fn(|place| {
-            0.0 + self.windows[place].sum(now) * HASHES_PER_DIFFICULTY / span(place, watched)
+        // An empty sum is minus zero; adding zero makes it plus zero.
+        let [one_minute, five_minutes, one_hour, one_day] = std::array::from_fn(|index| {
+            0.0 + self.windows[index].sum(now) * HASHES_PER_DIFFICULTY / window_seconds(index, watched)
         });
         HashRates { one_minute, five_minutes, one_hour, one_day }
     }
 }
 
-/// Seconds that a window's sum stands for; at least one, so that a first share is no explosion.
-fn span(place: usize, watched: Duration) -> f64 {
-    watched.min(WINDOWS[place]).as_secs_f64().max(1.0)
+/// The seconds that a window's sum covers. At least one, so that the first share gives no absurd rate.
+fn window_seconds(index: usize, watched: Duration) -> f64 {
+    watched.min(WINDOWS[index]).as_secs_f64().max(1.0)
 }
 
 #[derive(Debug, Clone)]
@@ -87,15 +87,15 @@ impl RateWindow {
     fn add(&mut self, work: f64, at: Stamp) {
         let number = self.number(at);
         if number > self.newest {
-            // What lies between was without work.
+            // The parts in between had no work.
             let skipped = (number - self.newest).min(PARTS as u64);
             for step in 0..skipped {
-                self.sums[place(number - step)] = 0.0;
+                self.sums[slot(number - step)] = 0.0;
             }
             self.newest = number;
         }
         if self.newest - number < PARTS as u64 {
-            self.sums[place(number)] += work;
+            self.sums[slot(number)] += work;
         }
     }
 
@@ -103,11 +103,11 @@ impl RateWindow {
         let number = self.number(now);
         let first = number.saturating_sub(PARTS as u64 - 1);
         let last = self.newest.min(number);
-        (first..=last).filter(|number| self.newest - number < PARTS as u64).map(|n| self.sums[place(n)]).sum()
+        (first..=last).filter(|number| self.newest - number < PARTS as u64).map(|n| self.sums[slot(n)]).sum()
     }
 }
 
-fn place(number: u64) -> usize {
+fn slot(number: u64) -> usize {
     usize::try_from(number % PARTS as u64).unwrap_or(0)
 }
 

@@ -2,7 +2,8 @@
 
 use super::session_event::JobSeen;
 use super::verdicts::{
-    ChainState, ChainVerdict, Expectations, Expected, PayoutState, PayoutVerdict, Unverifiable, WorkDoubt,
+    ChainState, ChainVerdict, Expectations, PayoutAddress, PayoutState, PayoutVerdict, Unverifiable,
+    WorkDoubt,
 };
 use crate::stratum::{Nbits, Ntime, encode_hex};
 use crate::work::{AddressChain, Coinbase, Sats};
@@ -59,7 +60,7 @@ impl JudgedJob {
         (nbits, ntime): (Nbits, Ntime),
         clean: bool,
         coinbase: Option<Coinbase>,
-        workers: Option<&[Expected]>,
+        workers: Option<&[PayoutAddress]>,
         expectations: &Expectations,
     ) -> JudgedJob {
         JudgedJob {
@@ -127,7 +128,7 @@ impl JudgedJob {
     /// miner has given no address.
     pub(super) fn end_excuse(
         &mut self,
-        workers: Option<&[Expected]>,
+        workers: Option<&[PayoutAddress]>,
         expectations: &Expectations,
     ) -> Option<JobSeen> {
         let seen = self.early.take()?;
@@ -141,7 +142,7 @@ impl JudgedJob {
     }
 
     /// Judges the same job by other expectations.
-    pub(super) fn rejudge(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
+    pub(super) fn rejudge(&mut self, workers: Option<&[PayoutAddress]>, expectations: &Expectations) {
         let (coinbase, early, doubt) = (self.coinbase.take(), self.early.take(), self.doubt);
         // Without the coinbase the verdict cannot change.
         let kept_outputs = std::mem::take(&mut self.kept_outputs);

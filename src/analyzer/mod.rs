@@ -5,11 +5,11 @@ mod accounting;
 mod alerts;
 mod answer_form;
 mod block;
-mod closing_order;
 mod consumer;
 mod current_work;
 mod enforcement;
 mod external_update;
+mod handle;
 mod hashed_shares;
 mod hashrate;
 mod job_ids;
@@ -29,6 +29,7 @@ mod same_id;
 mod session;
 mod session_event;
 mod session_tracker;
+mod setup;
 mod share;
 mod snapshot;
 mod steady_clock;
@@ -37,14 +38,15 @@ mod totals;
 mod verdicts;
 
 pub use alerts::{Alert, AlertsView};
-pub use consumer::{Analyzer, AnalyzerEnded, Published, Setup};
+pub use handle::{Analyzer, AnalyzerEnded, Published};
+pub use setup::Setup;
 
 pub use accounting::BestShares;
 pub use hashrate::{HashRates, WorkMeter};
 pub use job_verdict::{JudgedJob, OutputView};
 
 pub use enforcement::{Enforcement, EnforcementRequest};
-pub use external_update::{ExternalUpdate, ReloadedPolicy, outside};
+pub use external_update::{ExternalUpdate, ReloadedPolicy, external_updates};
 pub use pools::{PoolView, UpstreamNames};
 pub use recent::{JobView, RecentJob, RecentView};
 pub use replay::Replay;
@@ -57,6 +59,6 @@ pub use share::{
 pub use snapshot::{MinerView, Snapshot};
 pub use totals::{AnalyzerCounts, Totals, WorkerTotals};
 pub use verdicts::{
-    ChainState, ChainVerdict, Expectations, Expected, MAINNET_FLOOR, PayoutState, PayoutVerdict,
+    ChainState, ChainVerdict, Expectations, MAINNET_FLOOR, PayoutAddress, PayoutState, PayoutVerdict,
     Unverifiable, WorkDoubt,
 };

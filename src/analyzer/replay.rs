@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::ExternalUpdate;
-use super::consumer::Setup;
 use super::session_tracker::SessionTracker;
+use super::setup::Setup;
 use super::snapshot::Snapshot;
 use crate::net::Stamp;
 use crate::record::SavedState;
@@ -35,8 +35,8 @@ impl Replay {
     }
 
     /// Takes an update from outside the conversations.
-    pub fn update(&mut self, update: &ExternalUpdate) {
-        self.tracker.update(update);
+    pub fn external_update(&mut self, update: &ExternalUpdate) {
+        self.tracker.external_update(update);
     }
 
     /// Ends a session.

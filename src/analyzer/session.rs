@@ -23,7 +23,7 @@ use super::requests::{OpenRequests, RequestKind};
 use super::rules::SessionSample;
 use super::session_event::SessionEvent;
 use super::share::{JudgedShare, PendingShare, UnseenJob};
-use super::verdicts::{Expectations, Expected, WorkDoubt};
+use super::verdicts::{Expectations, PayoutAddress, WorkDoubt};
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
 use crate::stratum::line_reader::{Line, LineReader, LongLines};
@@ -50,7 +50,7 @@ pub(super) struct AnalyzedSession {
     pub(super) user_agent: String,
     workers: Vec<SessionWorker>,
     /// The addresses in the worker names that the miner gave so far; `None` before the first name.
-    expected: Option<Vec<Expected>>,
+    expected: Option<Vec<PayoutAddress>>,
     expectations: Expectations,
     extranonce1: Option<Extranonce1>,
     extranonce2_size: Option<Extranonce2Size>,
@@ -197,7 +197,7 @@ impl AnalyzedSession {
 
     /// Judges future jobs by these expectations, and the present jobs again.
     pub(super) fn set_expectations(&mut self, expectations: Expectations) {
-        self.work.again(self.expected.as_deref(), &expectations);
+        self.work.rejudge(self.expected.as_deref(), &expectations);
         self.expectations = expectations;
     }
 
@@ -374,7 +374,7 @@ impl AnalyzedSession {
     ) {
         self.find_late_job(&mut share);
         if outcome == ShareOutcome::Accepted && share.unseen_job == Some(UnseenJob::Unread) {
-            self.work.unread(WorkDoubt::Unread, share.at);
+            self.work.mark_unread(WorkDoubt::Unread, share.at);
         }
         match outcome {
             ShareOutcome::Accepted => {

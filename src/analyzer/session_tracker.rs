@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use super::accounting::Accounting;
 use super::alerts::AlertBook;
-use super::consumer::Setup;
 use super::current_work::JobGap;
 use super::rules::{RuleSet, RuleSettings, SessionSample};
 use super::session::{AnalyzedSession, SharedState};
 use super::session_event::SessionEvent;
+use super::setup::Setup;
 use super::snapshot::{MinerView, Snapshot};
 use super::verdicts::Expectations;
 use super::{Enforcement, ExternalUpdate, ReloadedPolicy};
@@ -58,7 +58,7 @@ impl SessionTracker {
             state,
             history,
             upstreams,
-            outside: _,
+            external_updates: _,
             account,
             reports_restarts: _,
         } = setup;
@@ -127,11 +127,11 @@ impl SessionTracker {
     }
 
     /// Takes an update from outside the conversations.
-    pub(super) fn update(&mut self, update: &ExternalUpdate) {
+    pub(super) fn external_update(&mut self, update: &ExternalUpdate) {
         match update {
-            ExternalUpdate::Judgement(policy) => self.set_policy(policy),
-            ExternalUpdate::Tip(_) | ExternalUpdate::Figures(_) | ExternalUpdate::PoolsUsable(_) => {
-                self.accounting.heard(update)
+            ExternalUpdate::Policy(policy) => self.set_policy(policy),
+            ExternalUpdate::Tip(_) | ExternalUpdate::PoolStats(_) | ExternalUpdate::PoolsUsable(_) => {
+                self.accounting.external_update(update)
             }
         }
     }
@@ -144,12 +144,12 @@ impl SessionTracker {
         if let Some(enforcement) = &mut self.enforcement {
             (enforcement.on_mismatch, enforcement.on_wrong) = (policy.on_mismatch, policy.on_wrong);
         }
-        self.accounting.alerts.turn_off(&policy.rules.off);
+        self.accounting.alerts.disable(&policy.rules.off);
         // Rules whose settings stay the same keep their history.
         let with_old_silence =
             config::RulesConfig { off: self.settings.rules.off.clone(), ..policy.rules.clone() };
         if self.settings.rules != with_old_silence {
-            self.accounting.judge_by(&policy.rules);
+            self.accounting.set_thresholds(&policy.rules);
         }
         self.settings.rules = policy.rules.clone();
     }
@@ -225,16 +225,16 @@ impl SessionTracker {
         }
         over.into_iter().for_each(|id| self.close(id, now));
         self.bound_memory();
-        self.shared.hashed_shares.forget_older();
+        self.shared.hashed_shares.drop_older();
         let stale_job = self.settings.rules.stale_job;
         let gaps: Vec<Option<JobGap>> =
             self.sessions.values_mut().map(|session| session.work.gap(now, stale_job)).collect();
         let sessions = self.sessions.values().zip(gaps);
         let samples: Vec<SessionSample<'_>> =
             sessions.map(|(session, gap)| session.sample(now, gap)).collect();
-        self.accounting.round(&samples, now);
+        self.accounting.tick(&samples, now);
         for (id, session) in &mut self.sessions {
-            session.work.accepts_unseen(self.accounting.accepts_unseen(*id));
+            session.work.set_accepts_unseen(self.accounting.accepts_unseen(*id));
         }
     }
 

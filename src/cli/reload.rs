@@ -99,7 +99,7 @@ impl Reload {
         if changes.iter().any(|name| ![UPSTREAMS, VARDIFF].contains(name)) {
             // Without analysis no policy is applied.
             if let Some(to_analyzer) = &self.app.to_analyzer {
-                let policy = ExternalUpdate::Judgement(Arc::new(ReloadedPolicy::new(config)));
+                let policy = ExternalUpdate::Policy(Arc::new(ReloadedPolicy::new(config)));
                 if to_analyzer.send_timeout(policy, ANALYZER_TIMEOUT).is_err() {
                     return false;
                 }

@@ -2,7 +2,7 @@
 
 use super::observations::Timestamp;
 use crate::analyzer::{
-    ChainState, ChainVerdict, Expectations, Expected, JudgedJob, OutputView, PayoutState, PayoutVerdict,
+    ChainState, ChainVerdict, Expectations, JudgedJob, OutputView, PayoutAddress, PayoutState, PayoutVerdict,
     Unverifiable,
 };
 use crate::stratum::{JobId, Nbits, Notify, Ntime, SubscribeAnswer};
@@ -51,7 +51,7 @@ pub enum ParentWork {
 /// The address that must be paid, and the expectations of the rules.
 #[derive(Debug, Clone)]
 pub(super) struct JobPolicy {
-    pub expected: Expected,
+    pub expected: PayoutAddress,
     pub expectations: Expectations,
 }
 
@@ -155,7 +155,7 @@ fn parent_work(parent: &BlockHash, nbits: Nbits, height: Option<Height>, network
     if network == "mainnet" && !is_after_retarget { ParentWork::Missed } else { ParentWork::Unknown }
 }
 
-fn paid(coinbase: &Coinbase, expected: &Expected) -> Sats {
+fn paid(coinbase: &Coinbase, expected: &PayoutAddress) -> Sats {
     let paying = coinbase.outputs().filter(|output| expected.is_paid_by(output.script));
     Sats(paying.fold(0_u64, |sum, output| sum.saturating_add(output.value.0)))
 }

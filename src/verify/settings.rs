@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::analyzer::Expectations;
-use crate::analyzer::Expected;
+use crate::analyzer::PayoutAddress;
 use crate::clock::Clock;
 use crate::config::{Network, PayoutKind, PayoutPolicy};
 
@@ -16,7 +16,7 @@ pub(super) const USER_AGENT: &str = "cgminer/4.11.1";
 #[derive(Debug, Clone)]
 pub struct VerifySettings {
     /// The address that a block must pay.
-    pub expected: Expected,
+    pub expected: PayoutAddress,
     pub network: Network,
     /// Solo pools pay the miner in the block itself; others share the reward out later.
     pub kind: PayoutKind,
@@ -35,7 +35,7 @@ impl VerifySettings {
     /// Bitcoin address.
     pub fn new(address: &str, network: Network) -> Option<VerifySettings> {
         Some(VerifySettings {
-            expected: Expected::of_address(address)?,
+            expected: PayoutAddress::of_address(address)?,
             network,
             kind: PayoutKind::Solo,
             min_percent: PayoutPolicy::default().min_percent,

@@ -41,8 +41,8 @@ fn the_pool_may_ask_us_to_connect_again_and_to_nobody_else() {
 fn a_pool_that_did_wrong_is_left_at_once() {
     let (pool, backup) = (Scripted::start(), Scripted::start());
     let site = Site::start(&[pool.address(), backup.address()], "");
-    let (offend, offences) = enforcement::channel();
-    enforcement::start(site.running(), offences, &Stop::new()).unwrap();
+    let (offend, requests) = enforcement::channel();
+    enforcement::start(site.running(), requests, &Stop::new()).unwrap();
     let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
     follow_extranonces(&mut line);
     let waiting = share(&mut line);
@@ -64,8 +64,8 @@ fn a_pool_that_did_wrong_is_left_at_once() {
 fn a_connection_in_the_making_to_a_pool_that_did_wrong_is_given_up() {
     let (pool, backup) = (Scripted::start(), Scripted::start());
     let site = Site::start(&[pool.address(), backup.address()], "");
-    let (offend, offences) = enforcement::channel();
-    enforcement::start(site.running(), offences, &Stop::new()).unwrap();
+    let (offend, requests) = enforcement::channel();
+    enforcement::start(site.running(), requests, &Stop::new()).unwrap();
     let mut line = site.connect();
     line.ask(1, "mining.subscribe", json!(["first"]));
     let mut end = pool.accept();

@@ -30,7 +30,7 @@ impl Bench {
         let config = config(&format!("{more}[[upstream]]\nurl = \"stratum+tcp://127.0.0.1:9\"\n"));
         let directory = tempfile::tempdir().unwrap();
         let (sender, copies) = crossbeam_channel::bounded(1024);
-        let analyzer = Analyzer::on(copies, setup(&config, directory.path())).unwrap();
+        let analyzer = Analyzer::start_on(copies, setup(&config, directory.path())).unwrap();
         Bench { analyzer, sender, directory }
     }
 

@@ -130,7 +130,7 @@ fn a_stalled_analyzer_is_not_noticed_and_finds_its_way_back() {
             }
 
             recorded.proxy.late_analyzer =
-                Some(Analyzer::on(copies.clone(), setup(&config, recorded.directory.path())).unwrap());
+                Some(Analyzer::start_on(copies.clone(), setup(&config, recorded.directory.path())).unwrap());
             wait_for("the queue to be read", || copies.is_empty());
             // The first line of each direction after a gap shows where lines begin.
             for pair in &mut pairs {

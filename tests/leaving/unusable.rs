@@ -72,7 +72,7 @@ fn that_no_pool_can_be_used_is_news_for_the_rules() {
     let config =
         Config::parse(&format!("[listen]\nstratum = [\"127.0.0.1:0\"]\n{text}"), &Overrides::default())
             .unwrap();
-    let (to_rules, news) = sluice::analyzer::outside();
+    let (to_rules, news) = sluice::analyzer::external_updates();
     let sources = SnapshotSources {
         proxy: proxy.running().clone(),
         analyzer: None,

@@ -1,4 +1,4 @@
-//! Which job counts of those that came, and for how long.
+//! Tests of which job counts, and for how long.
 
 use super::super::verdicts::Unverifiable;
 use super::*;
@@ -19,7 +19,7 @@ fn job(state: PayoutState) -> JudgedJob {
     job
 }
 
-/// That of a line with something behind its object, and of one with a key in another case.
+/// The oddness of one of several odd lines.
 fn oddness(number: usize) -> Oddness {
     let lines = ["{} x", "{\"ID\":1}", "{'x':1,}", "\u{feff}{}", "{\"x\":\"\u{1}\",}", "{\"id\":1,\"id\":1}"];
     Oddness { shape: Readings::of(lines[number].as_bytes()).shape(), has_exact_name: true }
@@ -48,16 +48,16 @@ fn the_worst_job_since_the_last_one_that_all_miners_read_counts() {
     work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(1));
     work.job(job(BAD), ReadingAgreement::OrIgnored, oddness(0), at(2));
     assert_eq!(state(&work, 3), Some(BAD));
-    // The miners that read it may ignore another kind.
+    // The miners that read that job may ignore this kind.
     work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(1), at(3));
     assert_eq!(state(&work, 4), Some(BAD));
-    // Those that read one of the same kind show it by a share.
+    // A miner that reads this kind proves it by a share.
     work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(0), at(4));
     assert_eq!(state(&work, 5), Some(BAD));
     work.worked_on(at(4));
     assert_eq!(state(&work, 5), Some(GOOD));
     work.job(job(BAD), ReadingAgreement::OrIgnored, oddness(1), at(5));
-    // A share may be for a job from before it.
+    // A later share may still be for the bad job.
     work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(6));
     work.worked_on(at(5));
     assert_eq!(state(&work, 7), Some(BAD));
@@ -68,28 +68,28 @@ fn the_worst_job_since_the_last_one_that_all_miners_read_counts() {
 }
 
 #[test]
-fn more_kinds_than_are_kept_leave_nobody_sure() {
+fn more_kinds_than_are_kept_leave_the_verdict_in_doubt() {
     let mut work = CurrentWork::default();
     work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(1));
-    for number in 0..=MAX_ODD {
+    for number in 0..=MAX_ODD_JOBS {
         work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(number), at(2));
     }
-    assert_eq!(work.odd.len(), MAX_ODD);
+    assert_eq!(work.odd.len(), MAX_ODD_JOBS);
     assert_eq!(state(&work, 3), doubt(WorkDoubt::Ambiguous));
 }
 
 #[test]
-fn what_was_not_read_counts_until_a_share_proves_that_the_miner_has_moved_on() {
+fn an_unread_line_counts_until_a_share_proves_that_the_miner_has_moved_on() {
     let mut work = CurrentWork::default();
-    work.unread(WorkDoubt::Missed, at(1));
+    work.mark_unread(WorkDoubt::Missed, at(1));
     assert_eq!(state(&work, 1), doubt(WorkDoubt::Missed));
-    work.unread(WorkDoubt::Unread, at(2));
-    work.unread(WorkDoubt::Missed, at(3));
+    work.mark_unread(WorkDoubt::Unread, at(2));
+    work.mark_unread(WorkDoubt::Missed, at(3));
     assert_eq!(
         (state(&work, 3), work.unread_since()),
         (doubt(WorkDoubt::Unread), Some((WorkDoubt::Unread, at(1))))
     );
-    // A job that some miners ignore ends no doubt, nor does one that all should read.
+    // Neither a job that some miners ignore nor one that all should read ends the doubt.
     work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(0), at(4));
     assert_eq!(state(&work, 4), doubt(WorkDoubt::Unread));
     work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(5));
@@ -99,13 +99,13 @@ fn what_was_not_read_counts_until_a_share_proves_that_the_miner_has_moved_on() {
     assert_eq!(state(&work, 6), doubt(WorkDoubt::Unread));
     assert!(work.worked_on(at(5)), "the doubt ends");
     assert_eq!(state(&work, 6), Some(GOOD));
-    work.unread(WorkDoubt::Unread, at(7));
+    work.mark_unread(WorkDoubt::Unread, at(7));
     work.job(job(BAD), ReadingAgreement::All, ordinary(), at(8));
-    work.unread(WorkDoubt::Unread, at(9));
+    work.mark_unread(WorkDoubt::Unread, at(9));
     assert_eq!(state(&work, 9), Some(BAD));
     work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(10));
-    // A newer doubt is not over, unless the share is for a job behind it that some miners ignore.
-    work.unread(WorkDoubt::Ambiguous, at(11));
+    // A newer doubt ends only with a share for a job after it, which may be one that some miners ignore.
+    work.mark_unread(WorkDoubt::Ambiguous, at(11));
     assert!(!work.worked_on(at(10)));
     assert_eq!(state(&work, 11), doubt(WorkDoubt::Ambiguous));
     work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(0), at(12));
@@ -114,7 +114,7 @@ fn what_was_not_read_counts_until_a_share_proves_that_the_miner_has_moved_on() {
 }
 
 #[test]
-fn a_job_that_could_not_be_judged_counts_until_then_too() {
+fn an_unverifiable_job_counts_until_a_share_proves_a_later_one() {
     let unread = PayoutState::Unverifiable(Unverifiable::Unreadable);
     for (bad, why) in [
         (unread, WorkDoubt::Unread),
@@ -136,7 +136,7 @@ fn the_last_of_several_bad_jobs_counts() {
     for (number, state) in [BAD, GOOD, PayoutState::Short, GOOD].into_iter().enumerate() {
         work.job(job(state), ReadingAgreement::All, ordinary(), at(number as u64 + 1));
     }
-    // The miner may have taken the third and not the fourth.
+    // The miner may have read the third job and not the fourth.
     work.worked_on(at(2));
     assert_eq!(state(&work, 5), Some(BAD));
     work.worked_on(at(4));
@@ -146,7 +146,7 @@ fn the_last_of_several_bad_jobs_counts() {
 #[test]
 fn lost_copies_do_not_count_for_ever() {
     let mut work = CurrentWork::default();
-    work.unread(WorkDoubt::Missed, at(1));
+    work.mark_unread(WorkDoubt::Missed, at(1));
     for number in 0..=60 {
         work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(2 + 60 * number));
     }
@@ -154,20 +154,20 @@ fn lost_copies_do_not_count_for_ever() {
 }
 
 #[test]
-fn verdicts_are_good_for_as_long_as_the_cadence_allows() {
+fn verdicts_hold_for_as_long_as_the_job_interval_allows() {
     let mut work = CurrentWork::default();
     work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(0));
-    // Nothing is known of the cadence.
+    // The job interval is unknown.
     assert_eq!((state(&work, 3600), state(&work, 3601)), (Some(GOOD), doubt(WorkDoubt::Old)));
     assert!(work.gap(at(3601), STALE).is_some_and(|gap| !gap.is_late && gap.seconds == 3601.0));
     for number in 1..=70 {
         work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(200 * number));
     }
-    // Three times its longest gap.
+    // Verdicts hold for three times the longest gap.
     assert_eq!((state(&work, 14_600), state(&work, 14_601)), (Some(GOOD), doubt(WorkDoubt::Old)));
     assert!(work.gap(at(14_601), STALE).is_some_and(|gap| gap.is_late));
     assert_eq!(work.good_until(Duration::from_secs(900)), Some(at(14_900)));
-    // What some miners ignore does not make the others' work any newer.
+    // A job that some miners ignore does not make the others' work newer.
     work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(0), at(14_602));
     assert_eq!(state(&work, 14_602), doubt(WorkDoubt::Old));
     assert!(work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(14_603)), "it was late");

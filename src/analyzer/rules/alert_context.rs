@@ -1,4 +1,4 @@
-//! How a rule speaks: to the book of alerts, in the names of the upstreams.
+//! The interface of a rule to the list of alerts and the names of the upstreams.
 
 use serde_json::Value;
 
@@ -7,86 +7,103 @@ use crate::clock::{ClockState, NtpTime};
 use crate::config::Severity;
 use crate::record::{AlertRow, SavedState};
 
-/// Lent to a rule for one finding.
+/// The context in which a rule handles one finding.
 pub(in super::super) struct AlertContext<'a> {
     pub(in super::super) alerts: &'a mut AlertBook,
-    /// What is to be recorded.
+    /// The rows to be recorded.
     pub(in super::super) rows: &'a mut Vec<AlertRow>,
     pub(in super::super) upstreams: &'a [String],
     pub(in super::super) clock: &'a ClockState,
-    /// For what outlives a restart.
+    /// The state that outlives a restart.
     pub(in super::super) state: &'a mut SavedState,
-    /// The state has news that are to be saved.
+    /// The state has changed and is to be saved.
     pub(in super::super) unsaved: &'a mut bool,
 }
 
 impl<'a> AlertContext<'a> {
-    /// The upstream's host and port; empty for a session that has none.
+    /// The upstream's host and port. Empty for a session without one.
     pub(super) fn upstream(&self, place: Option<usize>) -> &'a str {
         let name = place.and_then(|place| self.upstreams.get(place)).map_or("", String::as_str);
         name.split_once("://").map_or(name, |(_, rest)| rest)
     }
 
-    /// Whether any state of this rule lasts: only then it is worth while to name one that ends.
+    /// Returns whether this rule has an open alert. Only then is it worth formatting a subject to resolve.
     pub(super) fn is_open(&self, id: &str) -> bool {
         self.alerts.is_open(id)
     }
 
-    /// Whether the state of this rule about `subject` lasts.
+    /// Returns whether this rule has an open alert about `subject`.
     pub(super) fn is_open_about(&self, id: &str, subject: &str) -> bool {
         self.alerts.is_open_about(id, subject)
     }
 
-    /// What the states of this rule are about that last, or have just ended.
+    /// The subjects of this rule's open alerts.
     pub(super) fn open_subjects(&self, id: &str) -> Vec<String> {
         self.alerts.open_subjects(id)
     }
 
-    /// Keeps something of an upstream over restarts.
-    pub(super) fn keep(&mut self, upstream: &str, fingerprint: Value) {
+    /// Saves a fingerprint of an upstream across restarts.
+    pub(super) fn save_fingerprint(&mut self, upstream: &str, fingerprint: Value) {
         *self.unsaved |= self.state.set_fingerprint(upstream, fingerprint);
     }
 
-    /// A state is seen in a job, a share or another event.
-    pub(super) fn lasts(
+    /// Raises an alert about a state that shows in a job, a share or another event.
+    pub(super) fn raise(
         &mut self,
         (id, severity): (&'static str, Severity),
         subject: &str,
         at: NtpTime,
         describe: impl FnOnce() -> (String, Value),
     ) {
-        self.rows.extend(self.alerts.lasts(&NewAlert { id, severity, subject, at }, describe));
+        self.rows
+            .extend(self.alerts.raise(&NewAlert { id, severity, subject, at, is_counted: true }, describe));
     }
 
-    /// A state is seen to last as time passes, which is not counted.
-    pub(super) fn persists(
+    /// Raises an alert about a state that shows as time passes, without counting.
+    pub(super) fn raise_uncounted(
         &mut self,
         (id, severity): (&'static str, Severity),
         subject: &str,
         at: NtpTime,
         describe: impl FnOnce() -> (String, Value),
     ) {
-        self.rows.extend(self.alerts.persists(&NewAlert { id, severity, subject, at }, describe));
+        self.rows
+            .extend(self.alerts.raise(&NewAlert { id, severity, subject, at, is_counted: false }, describe));
     }
 
-    /// A state that has begun still lasts.
-    pub(super) fn goes_on(&mut self, id: &'static str, subject: &str, at: NtpTime) {
-        self.alerts.goes_on(id, subject, at);
+    /// Keeps the alert about a state open.
+    pub(super) fn keep_open(&mut self, id: &'static str, subject: &str, at: NtpTime) {
+        self.alerts.keep_open(id, subject, at);
     }
 
-    /// A state is over, if it had begun.
-    pub(super) fn ends(&mut self, id: &'static str, subject: &str, at: NtpTime) {
-        self.alerts.ends(id, subject, at);
+    /// Ends the alert about a state, if there is one.
+    pub(super) fn resolve(&mut self, id: &'static str, subject: &str, at: NtpTime) {
+        self.alerts.resolve(id, subject, at);
     }
 
-    /// Something happened, once.
-    pub(super) fn happened(
+    /// Reports an event.
+    pub(super) fn report(
         &mut self,
         (id, severity): (&'static str, Severity),
         subject: &str,
         at: NtpTime,
         describe: impl FnOnce() -> (String, Value),
     ) {
-        self.rows.extend(self.alerts.happened(&NewAlert { id, severity, subject, at }, describe));
+        self.rows
+            .extend(self.alerts.report(&NewAlert { id, severity, subject, at, is_counted: true }, describe));
+    }
+}
+
+#[cfg(test)]
+impl AlertContext<'_> {
+    /// Runs `check` with a context for tests. Returns the rows that it records.
+    pub(super) fn for_tests(
+        alerts: &mut AlertBook,
+        clock: &ClockState,
+        check: impl FnOnce(&mut AlertContext<'_>),
+    ) -> Vec<AlertRow> {
+        let (mut rows, state, unsaved) = (Vec::new(), &mut SavedState::default(), &mut false);
+        check(&mut AlertContext { alerts, rows: &mut rows, upstreams: &[], clock, state, unsaved });
+        rows
     }
 }

@@ -1,11 +1,11 @@
-//! `chain.*`: is it Bitcoin, is it real, is it the newest block?
+//! `chain.*`: is it Bitcoin, and does each job follow the one before?
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 
 use super::super::verdicts::ChainState;
-use super::best_block::{RETARGET, Tips, are_likely};
+use super::best_block::{BestBlocks, MAX_RETARGET_FACTOR, are_blocks_likely};
 use super::payout::job_evidence;
 use super::{AlertContext, SessionSample, number, seconds_between};
 use crate::analyzer::session_event::JobSeen;
@@ -20,88 +20,88 @@ const WRONG: (&str, Severity) = ("chain.wrong", Severity::High);
 const BAD_PREVHASH: (&str, Severity) = ("chain.bad_prevhash", Severity::High);
 const HEIGHT: (&str, Severity) = ("chain.height", Severity::Medium);
 
-/// Over so many seconds a session's blocks are counted.
-const COUNTED_SECONDS: f64 = 6.0 * 3600.0;
+/// The time over which a session's blocks are counted, to compare their pace with the network's.
+const PACE_SECONDS: f64 = 6.0 * 3600.0;
 
 #[derive(Debug, Default)]
-pub(super) struct ChainRules {
-    sessions: BTreeMap<SessionId, SessionTip>,
-    tips: Tips,
+pub(in super::super) struct ChainRules {
+    sessions: BTreeMap<SessionId, SessionBlock>,
+    best_blocks: BestBlocks,
 }
 
-/// The newest block that a session was given work on.
+/// The newest block that a session got jobs for.
 #[derive(Debug, Clone, Copy)]
-struct SessionTip {
+struct SessionBlock {
     height: u32,
     prevhash: PrevHash,
-    /// When the first job of this block came.
+    /// When the first job for this block came.
     at: NtpTime,
-    /// From here on its blocks are counted.
+    /// The height and time from which the session's blocks are counted.
     counted: (u32, NtpTime),
 }
 
 impl ChainRules {
-    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut AlertContext<'_>) {
-        let upstream = tongue.upstream(job.upstream);
-        wrong(job, upstream, at, tongue);
+    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
+        let upstream = context.upstream(job.upstream);
+        check_network(job, upstream, at, context);
         let is_mainnet = job.chain.network == "mainnet" && job.chain.state == ChainState::Plausible;
-        // Who makes blocks up must not make honest pools look late.
-        let is_worked_for = is_mainnet && parent_is_good(job, upstream, at, tongue);
-        // Who sends what some miners ignore must not look up to date by it.
+        // A pool that makes blocks up must not make honest pools look late.
+        let has_proof_of_work = is_mainnet && has_good_parent(job, upstream, at, context);
+        // A job that some miners ignore must not make its pool look up to date.
         if job.agreement != ReadingAgreement::All {
             return;
         }
         let (Some(height), Some(place)) = (job.height, job.upstream) else { return };
-        let new = SessionTip { height: height.0, prevhash: job.prevhash, at, counted: (height.0, at) };
+        let new = SessionBlock { height: height.0, prevhash: job.prevhash, at, counted: (height.0, at) };
         let seen = self.sessions.entry(job.session).or_insert(new);
         if is_mainnet {
-            height_rule(job, upstream, seen, &new, tongue);
+            check_height(job, upstream, seen, &new, context);
         }
         seen.follow(&new);
-        self.tips.job(place, job, (height.0, is_worked_for), at, tongue);
+        self.best_blocks.job(place, job, (height.0, has_proof_of_work), at, context);
     }
 
-    /// A reference works on this.
-    pub(super) fn reference(&mut self, tip: &reference::Tip, at: NtpTime) {
-        self.tips.reference(tip, at);
+    /// Takes in the newest block of a reference.
+    pub(in super::super) fn reference(&mut self, tip: &reference::Tip, at: NtpTime) {
+        self.best_blocks.reference(tip, at);
     }
 
     pub(super) fn closed(&mut self, session: SessionId) {
         self.sessions.remove(&session);
     }
 
-    pub(super) fn tick(&self, sessions: &[SessionSample<'_>], now: NtpTime, tongue: &mut AlertContext<'_>) {
-        self.tips.tick(sessions, now, tongue);
+    pub(super) fn tick(&self, sessions: &[SessionSample<'_>], now: NtpTime, context: &mut AlertContext<'_>) {
+        self.best_blocks.tick(sessions, now, context);
     }
 }
 
-fn wrong(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut AlertContext<'_>) {
+fn check_network(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<'_>) {
     let verdict = &job.chain;
     match verdict.state {
         ChainState::Wrong => {}
-        // A miner without an address proves nothing, for or against.
+        // An unknown chain neither raises nor resolves the alert.
         ChainState::Unknown => return,
-        // A job that some miners ignore does not make the one before it any better.
+        // A job that some miners ignore does not replace the one before it.
         ChainState::Plausible if job.agreement != ReadingAgreement::All => return,
         ChainState::Plausible => {
-            if tongue.is_open(WRONG.0) {
+            if context.is_open(WRONG.0) {
                 for network in [verdict.network, "unknown"] {
-                    tongue.ends(WRONG.0, &format!("{upstream} {network}"), at);
+                    context.resolve(WRONG.0, &format!("{upstream} {network}"), at);
                 }
             }
             return;
         }
     }
-    // A miner with an address of another network does not make the others' work wrong, nor right.
+    // Each network is a subject of its own, because miners' addresses can be of several networks.
     let subject = format!("{upstream} {}", verdict.network);
-    tongue.lasts(WRONG, &subject, at, || {
+    context.raise(WRONG, &subject, at, || {
         let description = match verdict.network {
             "unknown" => format!(
-                "{upstream}: this is no Bitcoin network known: its difficulty is {}",
+                "{upstream}: the pool's work is for no known Bitcoin network: its network difficulty is {}",
                 number(verdict.difficulty)
             ),
             network => format!(
-                "{upstream}: this is not Bitcoin's {network}: its work has a network difficulty of {}",
+                "{upstream}: the pool's work is not for Bitcoin's {network}: its network difficulty is {}",
                 number(verdict.difficulty)
             ),
         };
@@ -111,18 +111,18 @@ fn wrong(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut AlertContext<'
     });
 }
 
-fn parent_is_good(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut AlertContext<'_>) -> bool {
+fn has_good_parent(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<'_>) -> bool {
     let parent = parent_hash(&job.prevhash);
     let worth = share_difficulty(&parent);
-    if worth * RETARGET >= job.chain.difficulty {
+    if worth * MAX_RETARGET_FACTOR >= job.chain.difficulty {
         if job.agreement == ReadingAgreement::All {
-            tongue.ends(BAD_PREVHASH.0, upstream, at);
+            context.resolve(BAD_PREVHASH.0, upstream, at);
         }
         return true;
     }
-    tongue.lasts(BAD_PREVHASH, upstream, at, || {
+    context.raise(BAD_PREVHASH, upstream, at, || {
         let description = format!(
-            "{upstream}: the block that the work builds on is none: its hash has not been worked for"
+            "{upstream}: the pool's work builds on a block that does not exist: its hash has no proof of work"
         );
         let mut evidence = job_evidence(job);
         evidence["prevhash_difficulty"] = json!(worth);
@@ -132,29 +132,29 @@ fn parent_is_good(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut Alert
     false
 }
 
-/// One connection's blocks go forward, and no faster than blocks come.
-fn height_rule(
+/// Checks that the blocks of a session go forward, and no faster than the network finds them.
+fn check_height(
     job: &JobSeen,
     upstream: &str,
-    before: &SessionTip,
-    now: &SessionTip,
-    tongue: &mut AlertContext<'_>,
+    before: &SessionBlock,
+    now: &SessionBlock,
+    context: &mut AlertContext<'_>,
 ) {
     let elapsed = seconds_between(before.at, now.at);
     let step = i64::from(now.height) - i64::from(before.height);
     let jumps = |from: u32, since: NtpTime| {
-        now.height > from && !are_likely(now.height - from, seconds_between(since, now.at))
+        now.height > from && !are_blocks_likely(now.height - from, seconds_between(since, now.at))
     };
     let fault = match step {
         0 => return,
-        _ if now.prevhash == before.prevhash => "another height on the same block before",
-        step if step < 0 => "an older block than before",
+        _ if now.prevhash == before.prevhash => "the height changed on the same previous block",
+        step if step < 0 => "the height went back",
         _ if jumps(before.height, before.at) || jumps(before.counted.0, before.counted.1) => {
-            "blocks faster than they are found"
+            "the height rises faster than blocks are found"
         }
         _ => return,
     };
-    tongue.happened(HEIGHT, upstream, now.at, || {
+    context.report(HEIGHT, upstream, now.at, || {
         let description = format!("{upstream}: {fault}: {} after {}", now.height, before.height);
         let mut evidence = job_evidence(job);
         evidence["height_before"] = json!(before.height);
@@ -163,18 +163,21 @@ fn height_rule(
     });
 }
 
-impl SessionTip {
-    fn follow(&mut self, new: &SessionTip) {
+impl SessionBlock {
+    fn follow(&mut self, new: &SessionBlock) {
         if self.height == new.height && self.prevhash == new.prevhash {
             return;
         }
         let is_likely = new.height >= self.height
-            && are_likely(new.height.saturating_sub(self.counted.0), seconds_between(self.counted.1, new.at));
-        let counted = if is_likely && seconds_between(self.counted.1, new.at) < COUNTED_SECONDS {
+            && are_blocks_likely(
+                new.height.saturating_sub(self.counted.0),
+                seconds_between(self.counted.1, new.at),
+            );
+        let counted = if is_likely && seconds_between(self.counted.1, new.at) < PACE_SECONDS {
             self.counted
         } else {
             new.counted
         };
-        *self = SessionTip { counted, ..*new };
+        *self = SessionBlock { counted, ..*new };
     }
 }

@@ -1,4 +1,4 @@
-//! `difficulty.*`: is a share held to what was asked for, and does the pool know what it asks for?
+//! `difficulty.*`: does the pool apply the difficulty it has set, and does it set sensible ones?
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,13 +16,13 @@ use crate::tap::SessionId;
 const MISMATCH: (&str, Severity) = ("difficulty.mismatch", Severity::High);
 const ERRATIC: (&str, Severity) = ("difficulty.erratic", Severity::Low);
 
-/// One share may meet a change that is under way; so many in a row do not.
-const LEAST_SHARES: u32 = 3;
-/// A difficulty that was multiplied or divided by at least this, …
-const JUMP: f64 = 16.0;
-/// … in the other direction than before, so often within so many seconds. An honest vardiff starts far
-/// off, and then goes one way; one that goes by eight shares overshoots by a factor of four now and then.
-const REVERSALS: usize = 4;
+/// The faults in a row that raise an alert. A single share may coincide with a change of the difficulty.
+const MIN_FAULTS_IN_A_ROW: u32 = 3;
+/// The factor by which a difficulty has to rise or fall to count as a jump.
+const MIN_JUMP: f64 = 16.0;
+/// The jumps in alternating directions within [`REVERSAL_SECONDS`] that raise an alert. An honest vardiff starts far
+/// off and then goes one way. A vardiff that adjusts every eight shares overshoots by a factor of four now and then.
+const MIN_REVERSALS: usize = 4;
 const REVERSAL_SECONDS: f64 = 600.0;
 
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ pub(super) struct DifficultyRules {
 
 #[derive(Debug, Default)]
 struct SessionDifficulty {
-    /// Shares in a row that were not held to what was asked for.
+    /// The shares in a row that were judged against the difficulty.
     faults: u32,
     last: Option<f64>,
     rising: Option<bool>,
@@ -40,7 +40,7 @@ struct SessionDifficulty {
 }
 
 impl DifficultyRules {
-    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
+    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, context: &mut AlertContext<'_>) {
         let share = &judged.share;
         let (Some(rebuilt), Some(range)) = (&share.rebuilt, share.range) else { return };
         if share.fault.is_some() {
@@ -56,21 +56,22 @@ impl DifficultyRules {
             ShareOutcome::Accepted | ShareOutcome::Rejected { .. } => "",
             ShareOutcome::Unanswered | ShareOutcome::Unknown => return,
         };
-        let seen = self.sessions.entry(judged.session).or_default();
-        let upstream = tongue.upstream(judged.upstream);
+        let state = self.sessions.entry(judged.session).or_default();
+        let upstream = context.upstream(judged.upstream);
         if fault.is_empty() {
-            seen.faults = 0;
-            tongue.ends(MISMATCH.0, upstream, at);
+            state.faults = 0;
+            context.resolve(MISMATCH.0, upstream, at);
             return;
         }
-        seen.faults += 1;
-        if seen.faults < LEAST_SHARES {
+        state.faults += 1;
+        if state.faults < MIN_FAULTS_IN_A_ROW {
             return;
         }
-        let count = seen.faults;
-        tongue.lasts(MISMATCH, upstream, at, || {
-            let description =
-                format!("{upstream}: {count} shares in a row were {fault} the difficulty asked for");
+        let count = state.faults;
+        context.raise(MISMATCH, upstream, at, || {
+            let description = format!(
+                "{upstream}: {count} shares in a row were {fault} the difficulty that the pool had set"
+            );
             let evidence = json!({
                 "hash": rebuilt.hash.to_string(),
                 "share_difficulty": rebuilt.difficulty,
@@ -84,31 +85,31 @@ impl DifficultyRules {
         });
     }
 
-    pub(super) fn event(&mut self, event: &ProtocolEvent, at: NtpTime, tongue: &mut AlertContext<'_>) {
+    pub(super) fn event(&mut self, event: &ProtocolEvent, at: NtpTime, context: &mut AlertContext<'_>) {
         let ProtocolEvent::DifficultySet { session, upstream, difficulty } = event else { return };
-        let seen = self.sessions.entry(*session).or_default();
+        let state = self.sessions.entry(*session).or_default();
         let value = difficulty.value();
-        let Some(last) = seen.last.replace(value) else { return };
+        let Some(last) = state.last.replace(value) else { return };
         let ratio = value / last;
-        if (1.0 / JUMP..JUMP).contains(&ratio) {
+        if (1.0 / MIN_JUMP..MIN_JUMP).contains(&ratio) {
             return;
         }
         let rises = ratio > 1.0;
-        if seen.rising.replace(rises).is_some_and(|before| before != rises) {
-            seen.reversals.push_back(at);
+        if state.rising.replace(rises).is_some_and(|before| before != rises) {
+            state.reversals.push_back(at);
         }
-        while seen.reversals.front().is_some_and(|first| seconds_between(*first, at) > REVERSAL_SECONDS) {
-            seen.reversals.pop_front();
+        while state.reversals.front().is_some_and(|first| seconds_between(*first, at) > REVERSAL_SECONDS) {
+            state.reversals.pop_front();
         }
-        if seen.reversals.len() < REVERSALS {
+        if state.reversals.len() < MIN_REVERSALS {
             return;
         }
-        let count = seen.reversals.len();
-        seen.reversals.truncate(REVERSALS);
-        let upstream = tongue.upstream(*upstream);
-        tongue.lasts(ERRATIC, upstream, at, || {
+        let count = state.reversals.len();
+        state.reversals.truncate(MIN_REVERSALS);
+        let upstream = context.upstream(*upstream);
+        context.raise(ERRATIC, upstream, at, || {
             let description =
-                format!("{upstream}: the difficulty jumps up and down, {count} times in ten minutes");
+                format!("{upstream}: the pool's difficulty jumps up and down, {count} times in ten minutes");
             (description, json!({ "session": session.0, "from": last, "to": value }))
         });
     }

@@ -14,20 +14,30 @@ const NEAR_MISS: (&str, Severity) = ("share.near_miss", Severity::Info);
 const BEST: (&str, Severity) = ("share.best", Severity::Info);
 
 #[derive(Debug, Default)]
-pub(super) struct GoodNewsRules {}
+pub(in super::super) struct GoodNewsRules {}
 
 impl GoodNewsRules {
-    pub(super) fn block(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
+    pub(in super::super) fn block(
+        &mut self,
+        judged: &JudgedShare,
+        at: NtpTime,
+        context: &mut AlertContext<'_>,
+    ) {
         let name = name_of_worker(&judged.share.worker);
-        tell(BLOCK, judged, at, tongue, |_| {
+        report(BLOCK, judged, at, context, |_| {
             format!("{name} found a share that meets the network's target{}", verdict_of(judged))
         });
     }
 
-    pub(super) fn near_miss(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
+    pub(in super::super) fn near_miss(
+        &mut self,
+        judged: &JudgedShare,
+        at: NtpTime,
+        context: &mut AlertContext<'_>,
+    ) {
         let name = name_of_worker(&judged.share.worker);
         let network = judged.share.network_difficulty.unwrap_or(f64::INFINITY);
-        tell(NEAR_MISS, judged, at, tongue, |difficulty| {
+        report(NEAR_MISS, judged, at, context, |difficulty| {
             format!(
                 "{name} came close to a block: {:.2} % of the network difficulty",
                 difficulty / network * 100.0
@@ -35,26 +45,26 @@ impl GoodNewsRules {
         });
     }
 
-    pub(super) fn best(
+    pub(in super::super) fn best(
         &mut self,
         judged: &JudgedShare,
         before: f64,
         at: NtpTime,
-        tongue: &mut AlertContext<'_>,
+        context: &mut AlertContext<'_>,
     ) {
         let name = name_of_worker(&judged.share.worker);
-        tell(BEST, judged, at, tongue, |difficulty| {
+        report(BEST, judged, at, context, |difficulty| {
             format!("{name} found the best share ever: {difficulty:.6}, after {before:.6}")
         });
     }
 }
 
-/// The verdict on it, to end a sentence with, and no more than that: a block that a pool has accepted may still
-/// lose a race. The share may have been refused by this program instead of the pool.
+/// The end of a sentence about a block: the pool's verdict, and nothing that is not known. An accepted block may still
+/// lose a race, and Sluice may have rejected the share instead of the pool.
 fn verdict_of(judged: &JudgedShare) -> String {
     match &judged.outcome {
         ShareOutcome::Accepted => String::from(
-            ", and the pool accepted it. Whether the block is in the chain is not known here: look its hash up",
+            ", and the pool accepted it. Sluice does not know whether the block is in the chain: look its hash up",
         ),
         ShareOutcome::Rejected { reason, .. } => {
             let reason = reason.as_deref().unwrap_or("no reason given");
@@ -65,16 +75,16 @@ fn verdict_of(judged: &JudgedShare) -> String {
     }
 }
 
-fn tell(
+fn report(
     kind: (&'static str, Severity),
     judged: &JudgedShare,
     at: NtpTime,
-    tongue: &mut AlertContext<'_>,
+    context: &mut AlertContext<'_>,
     description: impl FnOnce(f64) -> String,
 ) {
     let Some(rebuilt) = &judged.share.rebuilt else { return };
-    let upstream = tongue.upstream(judged.upstream);
-    tongue.happened(kind, &judged.share.worker, at, || {
+    let upstream = context.upstream(judged.upstream);
+    context.report(kind, &judged.share.worker, at, || {
         (description(rebuilt.difficulty), evidence(judged, upstream))
     });
 }

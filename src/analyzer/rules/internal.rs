@@ -1,4 +1,4 @@
-//! The program itself: `internal.restarted`.
+//! `internal.restarted`: a thread of the program has panicked.
 
 use serde_json::json;
 
@@ -9,10 +9,10 @@ use crate::util::supervise::Restart;
 
 const RESTARTED: (&str, Severity) = ("internal.restarted", Severity::High);
 
-/// A thread has panicked and goes on.
-pub(in super::super) fn restarted(restart: &Restart, at: NtpTime, tongue: &mut AlertContext<'_>) {
+/// Reports a thread that panicked and was restarted.
+pub(in super::super) fn restarted(restart: &Restart, at: NtpTime, context: &mut AlertContext<'_>) {
     let Restart { thread, reason } = restart;
-    tongue.happened(RESTARTED, thread, at, || {
+    context.report(RESTARTED, thread, at, || {
         let description = format!(
             "thread {thread} of sluice failed and was started again: {reason}. Forwarding went on; what this thread \
              was doing at that moment may be missing. This is a fault of sluice: please report it"

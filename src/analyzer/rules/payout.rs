@@ -1,4 +1,4 @@
-//! `payout.*`: does a block pay the miner, and does the pool pay whom it used to?
+//! `payout.*`: would a block pay the miner, and does the pool pay the same others as before?
 
 use serde_json::{Value, json};
 
@@ -14,153 +14,156 @@ const SHORT: (&str, Severity) = ("payout.short", Severity::High);
 const UNVERIFIABLE: (&str, Severity) = ("payout.unverifiable", Severity::Info);
 const CHANGED: (&str, Severity) = ("payout.changed", Severity::Medium);
 
-/// A pool that has paid the same others for so long, in seconds, jobs and blocks, is expected to go on.
-/// Pools that share a block out pay others in each job, and some take their fee to a fresh address for
-/// each block: these never get there.
+/// The time, jobs and blocks after which the payees of a pool are settled and a change is reported. Pools that share
+/// a block out change the payees with each job, and some use a fresh fee address for each block. Their payees never
+/// settle.
 const SETTLED_SECONDS: f64 = 1800.0;
 const SETTLED_JOBS: u32 = 20;
 const SETTLED_BLOCKS: u32 = 3;
-/// How often what has settled is kept again, in jobs.
-const KEPT_JOBS: u32 = 256;
-/// The most habits that are known; the one that was seen longest ago makes room.
-const MOST_HABITS: usize = 64;
+/// The number of jobs after which settled payees are saved again.
+const SAVE_EVERY_JOBS: u32 = 256;
+/// Caps the remembered payees. The ones that were seen longest ago are dropped.
+const MAX_USUAL_PAYEES: usize = 64;
 
 #[derive(Debug, Default)]
-pub(super) struct PayoutRules {
-    habits: Vec<UsualPayees>,
+pub(in super::super) struct PayoutRules {
+    usual_payees: Vec<UsualPayees>,
 }
 
-/// Whom a pool pays besides a miner. Each address has its own: some pools take a fee of the large only.
+/// The payees of a pool's jobs besides the miner, for one address. Some pools take a fee from large miners only.
 #[derive(Debug)]
 struct UsualPayees {
     upstream: Option<usize>,
     address: String,
-    print: String,
+    payees: String,
     since: NtpTime,
     seen: NtpTime,
     jobs: u32,
     blocks: u32,
     prevhash: PrevHash,
-    /// It had settled in an earlier run.
-    is_kept: bool,
+    /// The payees have settled, in this run or an earlier one.
+    is_settled: bool,
 }
 
 impl PayoutRules {
-    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut AlertContext<'_>) {
-        let upstream = tongue.upstream(job.upstream);
-        verdict(job, upstream, at, tongue);
-        self.habit(job, upstream, at, tongue);
+    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
+        let upstream = context.upstream(job.upstream);
+        check_verdict(job, upstream, at, context);
+        self.check_payees(job, upstream, at, context);
     }
 
-    /// A job that was excused at first is excused no longer.
-    pub(super) fn rejudged(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut AlertContext<'_>) {
-        verdict(job, tongue.upstream(job.upstream), at, tongue);
+    /// Handles a job whose excuse has ended.
+    pub(in super::super) fn rejudged(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
+        check_verdict(job, context.upstream(job.upstream), at, context);
     }
 
-    /// A state lasts while a miner works on what shows it, and ends when none does any more.
-    pub(super) fn tick(&self, sessions: &[SessionSample<'_>], now: NtpTime, tongue: &mut AlertContext<'_>) {
+    /// Keeps alerts open while a miner works on a job that shows the state, and resolves the others.
+    pub(super) fn tick(&self, sessions: &[SessionSample<'_>], now: NtpTime, context: &mut AlertContext<'_>) {
         for id in [MISMATCH.0, SHORT.0, UNVERIFIABLE.0] {
-            // Those that no session has shown yet.
-            let mut open = tongue.open_subjects(id);
-            for pulse in sessions {
+            // The alerts that no session shows.
+            let mut open = context.open_subjects(id);
+            for sample in sessions {
                 if open.is_empty() {
                     break;
                 }
-                let upstream = tongue.upstream(pulse.upstream);
-                let shown = open.iter().position(|subject| shows(pulse, id, upstream, subject));
-                if let Some(subject) = shown.map(|place| open.swap_remove(place)) {
-                    tongue.goes_on(id, &subject, now);
+                let upstream = context.upstream(sample.upstream);
+                let shown = open.iter().position(|subject| shows(sample, id, upstream, subject));
+                if let Some(subject) = shown.map(|index| open.swap_remove(index)) {
+                    context.keep_open(id, &subject, now);
                 }
             }
-            open.iter().for_each(|subject| tongue.ends(id, subject, now));
+            open.iter().for_each(|subject| context.resolve(id, subject, now));
         }
     }
 
-    fn habit(&mut self, job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut AlertContext<'_>) {
-        // A job for nobody yet pays the pool; pooled pools pay whom they like.
-        let (Some(print), Some(expected)) = (&job.payees, &job.payout.expected) else { return };
+    fn check_payees(&mut self, job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<'_>) {
+        // A job without an expected address says nothing: the miner is unknown, or payouts are pooled.
+        let (Some(payees), Some(expected)) = (&job.payees, &job.payout.expected) else { return };
         if job.early || job.agreement != ReadingAgreement::All {
             return;
         }
         let address = &expected.address;
-        let is_this = |habit: &UsualPayees| habit.upstream == job.upstream && habit.address == *address;
-        let Some(place) = self.habits.iter().position(is_this) else {
-            let mut habit = UsualPayees::new(job, address, print, at);
-            let kept = tongue.state.fingerprint(&name(upstream, address));
-            if let Some(kept) = kept.and_then(|kept| kept["payees"].as_str()) {
-                (habit.print, habit.is_kept) = (kept.to_owned(), true);
+        let is_this = |usual: &UsualPayees| usual.upstream == job.upstream && usual.address == *address;
+        let Some(index) = self.usual_payees.iter().position(is_this) else {
+            let mut usual = UsualPayees::new(job, address, payees, at);
+            let saved = context.state.fingerprint(&subject(upstream, address));
+            if let Some(saved) = saved.and_then(|saved| saved["payees"].as_str()) {
+                (usual.payees, usual.is_settled) = (saved.to_owned(), true);
             }
             self.make_room();
-            self.habits.push(habit);
-            let place = self.habits.len() - 1;
-            return self.compare(place, job, upstream, print, at, tongue);
+            self.usual_payees.push(usual);
+            let index = self.usual_payees.len() - 1;
+            return self.compare(index, job, upstream, payees, at, context);
         };
-        self.compare(place, job, upstream, print, at, tongue);
+        self.compare(index, job, upstream, payees, at, context);
     }
 
     fn compare(
         &mut self,
-        place: usize,
+        index: usize,
         job: &JobSeen,
         upstream: &str,
-        print: &str,
+        payees: &str,
         at: NtpTime,
-        tongue: &mut AlertContext<'_>,
+        context: &mut AlertContext<'_>,
     ) {
-        let Some(habit) = self.habits.get_mut(place) else { return };
-        habit.seen = at;
-        if habit.print == print {
-            habit.jobs = habit.jobs.saturating_add(1);
-            if habit.prevhash != job.prevhash {
-                (habit.prevhash, habit.blocks) = (job.prevhash, habit.blocks.saturating_add(1));
+        let Some(usual) = self.usual_payees.get_mut(index) else { return };
+        usual.seen = at;
+        if usual.payees == payees {
+            usual.jobs = usual.jobs.saturating_add(1);
+            if usual.prevhash != job.prevhash {
+                (usual.prevhash, usual.blocks) = (job.prevhash, usual.blocks.saturating_add(1));
             }
-            if !habit.is_kept && habit.has_settled(at) {
-                habit.is_kept = true;
-                habit.jobs = 0;
+            if !usual.is_settled && usual.has_settled(at) {
+                usual.is_settled = true;
+                usual.jobs = 0;
             }
-            if habit.is_kept && habit.jobs % KEPT_JOBS == 0 {
-                let since = habit.since.to_string();
-                tongue.keep(&name(upstream, &habit.address), json!({ "payees": print, "since": since }));
+            if usual.is_settled && usual.jobs % SAVE_EVERY_JOBS == 0 {
+                let since = usual.since.to_string();
+                context.save_fingerprint(
+                    &subject(upstream, &usual.address),
+                    json!({ "payees": payees, "since": since }),
+                );
             }
             return;
         }
-        let new = UsualPayees::new(job, &habit.address, print, at);
-        let before = std::mem::replace(habit, new);
-        if before.is_kept {
-            tongue.happened(CHANGED, upstream, at, || {
+        let new = UsualPayees::new(job, &usual.address, payees, at);
+        let before = std::mem::replace(usual, new);
+        if before.is_settled {
+            context.report(CHANGED, upstream, at, || {
                 let mut evidence = job_evidence(job);
                 evidence["address"] = json!(before.address);
-                evidence["before"] = json!(before.print);
-                evidence["now"] = json!(print);
+                evidence["before"] = json!(before.payees);
+                evidence["now"] = json!(payees);
                 evidence["since"] = json!(before.since.to_string());
-                (format!("{upstream}: a block would pay others than before"), evidence)
+                (format!("{upstream}: the pool's blocks would pay other addresses than before"), evidence)
             });
         }
     }
 
     fn make_room(&mut self) {
-        if self.habits.len() < MOST_HABITS {
+        if self.usual_payees.len() < MAX_USUAL_PAYEES {
             return;
         }
-        let oldest = self.habits.iter().enumerate().min_by_key(|(_, habit)| habit.seen);
-        if let Some((place, _)) = oldest {
-            self.habits.swap_remove(place);
+        let oldest = self.usual_payees.iter().enumerate().min_by_key(|(_, usual)| usual.seen);
+        if let Some((index, _)) = oldest {
+            self.usual_payees.swap_remove(index);
         }
     }
 }
 
 impl UsualPayees {
-    fn new(job: &JobSeen, address: &str, print: &str, at: NtpTime) -> UsualPayees {
+    fn new(job: &JobSeen, address: &str, payees: &str, at: NtpTime) -> UsualPayees {
         UsualPayees {
             upstream: job.upstream,
             address: address.to_owned(),
-            print: print.to_owned(),
+            payees: payees.to_owned(),
             since: at,
             seen: at,
             jobs: 1,
             blocks: 1,
             prevhash: job.prevhash,
-            is_kept: false,
+            is_settled: false,
         }
     }
 
@@ -171,9 +174,9 @@ impl UsualPayees {
     }
 }
 
-/// Whether a session's work shows the state of this rule about `subject`.
-fn shows(pulse: &SessionSample<'_>, id: &str, upstream: &str, subject: &str) -> bool {
-    let Some((state, address)) = pulse.payout else { return false };
+/// Returns whether a session's work shows the state of this rule about `subject`.
+fn shows(sample: &SessionSample<'_>, id: &str, upstream: &str, subject: &str) -> bool {
+    let Some((state, address)) = sample.payout else { return false };
     let about = subject.strip_prefix(upstream);
     let is_about_money =
         || about.and_then(|rest| rest.strip_prefix(' ')) == Some(address.unwrap_or_default());
@@ -187,49 +190,49 @@ fn shows(pulse: &SessionSample<'_>, id: &str, upstream: &str, subject: &str) -> 
     }
 }
 
-/// Under which a habit is kept.
-fn name(upstream: &str, address: &str) -> String {
+/// The subject of alerts about an address, and the key of its saved payees.
+fn subject(upstream: &str, address: &str) -> String {
     format!("{upstream} {address}")
 }
 
-fn verdict(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut AlertContext<'_>) {
+fn check_verdict(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<'_>) {
     let verdict = &job.payout;
     let address = verdict.expected.as_ref().map_or("", |expected| &expected.address);
     if job.early && matches!(verdict.state, PayoutState::Short | PayoutState::Mismatch) {
         return;
     }
     let is_good = verdict.state == PayoutState::Verified;
-    if is_good && !tongue.is_open(MISMATCH.0) && !tongue.is_open(SHORT.0) {
+    if is_good && !context.is_open(MISMATCH.0) && !context.is_open(SHORT.0) {
         return;
     }
-    let about_money = name(upstream, address);
-    // What another miner's name does not prove stays unproven: that state ends when it is not seen
-    // any more.
-    // Nor does a job that some miners ignore make the one before it any better.
+    let about_money = subject(upstream, address);
+    // An unverifiable job resolves nothing: another miner's name proves nothing about this address. A job that
+    // some miners ignore does not replace the one before it.
     if !matches!(verdict.state, PayoutState::Unverifiable(_)) && job.agreement == ReadingAgreement::All {
         if verdict.state != PayoutState::Mismatch {
-            tongue.ends(MISMATCH.0, &about_money, at);
+            context.resolve(MISMATCH.0, &about_money, at);
         }
         if verdict.state != PayoutState::Short {
-            tongue.ends(SHORT.0, &about_money, at);
+            context.resolve(SHORT.0, &about_money, at);
         }
     }
     match verdict.state {
         PayoutState::Verified
         | PayoutState::Unverifiable(Unverifiable::NoWorker | Unverifiable::Pooled | Unverifiable::Doubt(_)) =>
             {}
-        PayoutState::Mismatch => tongue.lasts(MISMATCH, &about_money, at, || {
-            let description = format!("{upstream}: a block would pay nothing to {address}{}", and_waste(job));
+        PayoutState::Mismatch => context.raise(MISMATCH, &about_money, at, || {
+            let description =
+                format!("{upstream}: a block would pay nothing to {address}{}", waste_suffix(job));
             (description, money_evidence(job, address))
         }),
-        PayoutState::Short => tongue.lasts(SHORT, &about_money, at, || {
+        PayoutState::Short => context.raise(SHORT, &about_money, at, || {
             let percent = verdict.percent;
             (
-                format!("{upstream}: a block would pay {address} only {percent:.2} %{}", and_waste(job)),
+                format!("{upstream}: a block would pay {address} only {percent:.2} %{}", waste_suffix(job)),
                 money_evidence(job, address),
             )
         }),
-        PayoutState::Unverifiable(why) => tongue.lasts(UNVERIFIABLE, upstream, at, || {
+        PayoutState::Unverifiable(why) => context.raise(UNVERIFIABLE, upstream, at, || {
             let mut evidence = job_evidence(job);
             evidence["worker"] = json!(job.worker);
             let whose = if job.worker.is_empty() { String::new() } else { format!(" for {:?}", job.worker) };
@@ -238,8 +241,8 @@ fn verdict(job: &JobSeen, upstream: &str, at: NtpTime, tongue: &mut AlertContext
     }
 }
 
-/// The end of a description if the job throws a part of the reward away.
-fn and_waste(job: &JobSeen) -> String {
+/// The end of a description if the job throws away a part of the reward.
+fn waste_suffix(job: &JobSeen) -> String {
     job.payout.waste().map_or_else(String::new, |waste| format!("; {waste}"))
 }
 
@@ -265,7 +268,7 @@ fn money_evidence(job: &JobSeen, address: &str) -> Value {
     evidence
 }
 
-/// Which job it was.
+/// The evidence that identifies a job.
 pub(super) fn job_evidence(job: &JobSeen) -> Value {
     json!({
         "job_id": job.job_id.as_str(),

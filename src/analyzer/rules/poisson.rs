@@ -1,14 +1,14 @@
-//! How likely is it by chance? Shares and blocks are found without memory, so their counts are Poisson's
-//! and their gaps exponential.
+//! The statistics of the rules. Shares and blocks are found without memory, so their counts follow a Poisson
+//! distribution and their gaps an exponential one.
 
 use super::seconds_between;
 use crate::clock::NtpTime;
 
-/// So unlikely is what a statistical rule alerts at, for each look. A farm of 1,000 miners that is
-/// looked at once a minute has 5e8 looks a year: one false alarm in twenty years.
-pub(super) const CHANCE: f64 = 1e-10;
+/// The chance, for each check, below which a statistical rule raises an alert. A farm of 1,000 miners that are checked
+/// once a minute has 5e8 checks a year: one false alarm in twenty years.
+pub(super) const FALSE_ALARM_CHANCE: f64 = 1e-10;
 
-/// At most this is the chance of `count` or more where `mean` are expected (Chernoff's bound).
+/// An upper bound of the chance of `count` or more where `mean` are expected (Chernoff's bound).
 pub(super) fn poisson_at_least(count: f64, mean: f64) -> f64 {
     if count <= mean || mean <= 0.0 {
         return 1.0;
@@ -16,21 +16,21 @@ pub(super) fn poisson_at_least(count: f64, mean: f64) -> f64 {
     (count - mean - count * (count / mean).ln()).exp()
 }
 
-/// The gap that is less likely than [`CHANCE`] after `count` events in `seconds`. The rate itself is
-/// known only from those: (1 + gap / seconds)^-count is exact for that.
+/// The gap that is as likely as [`FALSE_ALARM_CHANCE`] after `count` events in `seconds`. The rate itself is known only
+/// from these events, and (1 + gap / seconds)^-count is exact for that.
 pub(in super::super) fn longest_gap(count: f64, seconds: f64) -> f64 {
-    if count <= 0.0 { f64::INFINITY } else { seconds * (CHANCE.powf(-1.0 / count) - 1.0) }
+    if count <= 0.0 { f64::INFINITY } else { seconds * (FALSE_ALARM_CHANCE.powf(-1.0 / count) - 1.0) }
 }
 
-/// A count that forgets: what is `lasting` seconds old counts for 1/e.
+/// A count that decays: an event that is `lasting` seconds old counts for 1/e.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Fading {
+pub(super) struct DecayingCount {
     value: f64,
     at: Option<NtpTime>,
 }
 
-impl Fading {
-    /// One more; returns the count.
+impl DecayingCount {
+    /// Adds an event and returns the count.
     pub(super) fn add(&mut self, at: NtpTime, lasting: f64) -> f64 {
         self.value = self.value(at, lasting) + 1.0;
         self.at = Some(at);
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn a_gap_is_judged_by_what_is_known() {
         assert_eq!(longest_gap(0.0, 3600.0), f64::INFINITY);
-        // Known well: exp(-23) is CHANCE. Known from five events: a hundred times their time.
+        // With many events: exp(-23) is the chance. With five: a hundred times their time.
         assert!((22.9..23.8).contains(&longest_gap(1000.0, 1000.0)));
         assert!((98.9..99.1).contains(&longest_gap(5.0, 1.0)));
     }
@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn a_count_fades() {
         let at = |seconds| NtpTime::from_timestamp(jiff::Timestamp::from_second(seconds).unwrap());
-        let mut count = Fading::default();
+        let mut count = DecayingCount::default();
         assert_eq!(count.value(at(0), 60.0), 0.0);
         count.add(at(0), 60.0);
         assert!((count.add(at(60), 60.0) - 1.3679).abs() < 1e-3);

@@ -1,4 +1,4 @@
-//! `pool.stats_mismatch`: does the pool credit what was proven to it?
+//! `pool.stats_mismatch`: do the pool's statistics credit the proven work?
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,56 +15,56 @@ use crate::work::account_of_worker;
 
 const STATS_MISMATCH: (&str, Severity) = ("pool.stats_mismatch", Severity::Medium);
 
-/// The figures are those of the pool that comes first.
-const PLACE: Option<usize> = Some(0);
-/// So far back a comparison looks, in seconds: a slow miner needs a day to prove anything.
-const WINDOW: i64 = 25 * 3600;
-/// Figures to compare the newest with are kept about so far apart, in seconds.
-const APART: i64 = 1800;
+/// The figures are those of the first pool of the list.
+const FIRST_UPSTREAM: Option<usize> = Some(0);
+/// The time that a comparison covers. A slow miner needs a day to prove anything.
+const WINDOW_SECONDS: i64 = 25 * 3600;
+/// The time between the earlier figures that are kept for comparison.
+const FIGURES_APART_SECONDS: i64 = 1800;
 
-/// What the pool says of the account, and what that is worth.
+/// The pool's figures for the account, and the verdict on them.
 #[derive(Debug, Clone)]
 pub struct CreditView {
     pub figures: Arc<PoolFigures>,
     pub verdict: CreditVerdict,
 }
 
-/// What was proven, and what the pool said of it.
+/// The proven work, and the pool's figures.
 #[derive(Debug)]
-pub(super) struct Credit {
-    /// Only shares in the name of this address count; `None`: all.
+pub(in super::super) struct CreditRule {
+    /// The address whose shares count. `None`: all shares.
     address: Option<String>,
-    /// Since when every share is known; `None` before the first round.
+    /// The time since which all shares are known. `None` before the first tick.
     since: Option<NtpTime>,
-    /// The work of each second; the oldest first.
+    /// The work of each second, the oldest first.
     shares: VecDeque<(NtpTime, f64)>,
-    /// The oldest first.
+    /// Earlier figures, the oldest first.
     earlier: VecDeque<Arc<PoolFigures>>,
     newest: Option<CreditView>,
 }
 
-impl Credit {
-    /// Of the account that this address stands for.
-    pub(super) fn new(address: Option<String>) -> Credit {
+impl CreditRule {
+    /// The rule for the account of this address.
+    pub(super) fn new(address: Option<String>) -> CreditRule {
         let (shares, earlier) = (VecDeque::new(), VecDeque::new());
-        Credit { address, since: None, shares, earlier, newest: None }
+        CreditRule { address, since: None, shares, earlier, newest: None }
     }
 
     /// The newest figures with their verdict.
-    pub(super) fn view(&self) -> Option<&CreditView> {
+    pub(in super::super) fn view(&self) -> Option<&CreditView> {
         self.newest.as_ref()
     }
 
     pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime) {
         let Some(proven) = judged.share.proven() else { return };
-        let is_credited = judged.outcome == ShareOutcome::Accepted && judged.upstream == PLACE;
+        let is_credited = judged.outcome == ShareOutcome::Accepted && judged.upstream == FIRST_UPSTREAM;
         if !is_credited || !self.is_of_account(&judged.share.worker) {
             return;
         }
-        // The work of one second is taken for one share: a weaker proof, never a stronger one.
+        // The work of one second counts as one share, which makes the proof weaker, never stronger.
         match self.shares.back_mut() {
             Some((second, work)) if second.unix_seconds() == at.unix_seconds() => *work += proven.value(),
-            // Verdicts come late; a share that is out of order only stands a little later.
+            // Verdicts come late. A share that is out of order is only dated a little later.
             Some((newest, _)) if *newest > at => {
                 let newest = *newest;
                 self.shares.push_back((newest, proven.value()));
@@ -75,8 +75,10 @@ impl Credit {
 
     pub(super) fn tick(&mut self, now: NtpTime) {
         self.since.get_or_insert(now);
-        let is_old = |at: NtpTime| now.unix_seconds() - at.unix_seconds() > WINDOW;
-        while self.shares.len() > WINDOW as usize || self.shares.front().is_some_and(|(at, _)| is_old(*at)) {
+        let is_old = |at: NtpTime| now.unix_seconds() - at.unix_seconds() > WINDOW_SECONDS;
+        while self.shares.len() > WINDOW_SECONDS as usize
+            || self.shares.front().is_some_and(|(at, _)| is_old(*at))
+        {
             if let Some((at, _)) = self.shares.pop_front() {
                 self.since = self.since.max(Some(at));
             }
@@ -86,15 +88,19 @@ impl Credit {
         }
     }
 
-    pub(super) fn figures(&mut self, figures: &Arc<PoolFigures>, tongue: &mut AlertContext<'_>) {
+    pub(in super::super) fn pool_figures(
+        &mut self,
+        figures: &Arc<PoolFigures>,
+        context: &mut AlertContext<'_>,
+    ) {
         let since = *self.since.get_or_insert(figures.at);
         let verdict = self.judge(figures, since);
-        let (subject, at) = (tongue.upstream(PLACE), figures.at);
+        let (subject, at) = (context.upstream(FIRST_UPSTREAM), figures.at);
         match &verdict {
             CreditVerdict::CreditsLess { credited, proven, probability } => {
-                tongue.lasts(STATS_MISMATCH, subject, at, || {
+                context.raise(STATS_MISMATCH, subject, at, || {
                     let description = format!(
-                        "{subject}: its statistics credit {} of the {} that was proven to it ({:.0} %)",
+                        "{subject}: the pool's statistics credit {} of the {} that the shares have proven ({:.0} %)",
                         number(*credited),
                         number(*proven),
                         credited / proven * 100.0
@@ -104,18 +110,19 @@ impl Credit {
                     (description, evidence)
                 });
             }
-            CreditVerdict::Agrees => tongue.ends(STATS_MISMATCH.0, subject, at),
+            CreditVerdict::Agrees => context.resolve(STATS_MISMATCH.0, subject, at),
             CreditVerdict::Unknown => {}
         }
-        let is_apart = |last: &Arc<PoolFigures>| at.unix_seconds() - last.at.unix_seconds() >= APART;
+        let is_apart =
+            |last: &Arc<PoolFigures>| at.unix_seconds() - last.at.unix_seconds() >= FIGURES_APART_SECONDS;
         if figures.accepted_difficulty_total.is_some() && self.earlier.back().is_none_or(is_apart) {
             self.earlier.push_back(figures.clone());
         }
         self.newest = Some(CreditView { figures: figures.clone(), verdict });
     }
 
-    /// The worst of what the last half hour, hour, two hours and so on say, and of the hash rate: a
-    /// pool that has just begun to keep work back was honest before.
+    /// The worst verdict over the last half hour, hour, two hours and so on, and by the hash rate. A pool that has
+    /// just begun to withhold credit was honest before.
     fn judge(&mut self, figures: &PoolFigures, since: NtpTime) -> CreditVerdict {
         let proven = ProvenWork { since, shares: self.shares.make_contiguous() };
         let doubling = self.earlier.iter().rev().zip(1_usize..).filter(|(_, n)| n.is_power_of_two());
@@ -124,7 +131,7 @@ impl Credit {
         verdicts.max_by_key(rank).unwrap_or(CreditVerdict::Unknown)
     }
 
-    /// Pools count for an address whatever follows it behind a dot.
+    /// Returns whether a worker belongs to the account. Pools ignore the part of the name after a dot.
     fn is_of_account(&self, worker: &str) -> bool {
         let Some(address) = &self.address else { return true };
         account_of_worker(worker).eq_ignore_ascii_case(address)

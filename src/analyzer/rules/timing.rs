@@ -1,4 +1,4 @@
-//! `timing.*`: are the times of jobs and shares right, and do jobs come when they should?
+//! `timing.*`: are the times of jobs, shares and clocks right, and do jobs come in time?
 
 use serde_json::json;
 
@@ -17,62 +17,63 @@ const SHARE_NTIME: (&str, Severity) = ("timing.share_ntime", Severity::Low);
 const LOCAL_CLOCK: (&str, Severity) = ("timing.local_clock", Severity::Low);
 const NOTIFY_GAP: (&str, Severity) = ("timing.notify_gap", Severity::Low);
 
-/// Honest pools are within a minute; miners may roll a job's time for some more.
+/// The difference from which a job's time is wrong. Honest pools are within a minute, and miners may roll the time a
+/// little further.
 const OFF_SECONDS: f64 = 600.0;
-/// How far a share's ntime may be rolled (ckpool; wire reference, section 3.4).
-const ROLLED_SECONDS: u32 = 7000;
-/// A machine whose clock is further off than this has no working time service.
+/// Caps how far a share's ntime may be rolled (ckpool; wire reference, section 3.4).
+const MAX_ROLLED_SECONDS: u32 = 7000;
+/// The difference from which this machine's clock is wrong. Any working time service is closer.
 const CLOCK_SECONDS: f64 = 60.0;
-/// How long a large difference between this machine's clock and NTP waits for a job to say which of
-/// the two is wrong.
+/// The time for which a large difference between this machine's clock and NTP waits for a job to show which of the two
+/// is wrong.
 const JOB_WAIT_SECONDS: f64 = 60.0;
 /// The subjects of [`LOCAL_CLOCK`].
 const SYSTEM: &str = "clock";
 const NTP: &str = "NTP";
 
 #[derive(Debug)]
-pub(super) struct Timing {
+pub(super) struct TimingRules {
     max_drift: f64,
-    /// A job has told the time, too.
+    /// A job has come, whose time can be compared with the clocks.
     has_seen_job: bool,
-    /// Since when this machine's clock and NTP differ by more than jobs could be off.
+    /// The time since which this machine's clock and NTP differ by more than [`CLOCK_SECONDS`].
     apart_since: Option<NtpTime>,
 }
 
-impl Timing {
-    pub(super) fn new(settings: &config::RulesConfig) -> Timing {
-        Timing { max_drift: settings.max_drift.as_secs_f64(), has_seen_job: false, apart_since: None }
+impl TimingRules {
+    pub(super) fn new(settings: &config::RulesConfig) -> TimingRules {
+        TimingRules { max_drift: settings.max_drift.as_secs_f64(), has_seen_job: false, apart_since: None }
     }
 
-    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut AlertContext<'_>) {
+    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
         self.has_seen_job = true;
         if job.was_late {
-            tongue.ends(NOTIFY_GAP.0, tongue.upstream(job.upstream), at);
+            context.resolve(NOTIFY_GAP.0, context.upstream(job.upstream), at);
         }
-        // Test networks allow a block of any target 20 minutes after the last one, and their pools
-        // put its time ahead.
-        if job.chain.network != "testnet" && can_tell(tongue.clock) {
-            self.drift(job, at, tongue);
+        // Test networks allow a block of minimum difficulty 20 minutes after the last one, so their pools set the
+        // time ahead.
+        if job.chain.network != "testnet" && is_time_known(context.clock) {
+            self.drift(job, at, context);
         }
     }
 
-    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, tongue: &mut AlertContext<'_>) {
+    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, context: &mut AlertContext<'_>) {
         let (Some(submit), Some(job)) = (&judged.share.submit, judged.share.job_ntime) else { return };
         let subject = &judged.share.worker;
         if is_ntime_good(&judged.share) {
-            if tongue.is_open(SHARE_NTIME.0) {
-                tongue.ends(SHARE_NTIME.0, subject, at);
+            if context.is_open(SHARE_NTIME.0) {
+                context.resolve(SHARE_NTIME.0, subject, at);
             }
             return;
         }
-        // Its hash proves that it is of this job and this time: a pool that uses an id again has
-        // another job under it meanwhile.
+        // Only a hash proves that the share belongs to this job and time: a pool may have used the id again for
+        // another job.
         if judged.share.proven().is_none() {
             return;
         }
-        tongue.lasts(SHARE_NTIME, subject, at, || {
+        context.raise(SHARE_NTIME, subject, at, || {
             let off = i64::from(submit.ntime.0) - i64::from(job.0);
-            let description = format!("{subject}: a share's time is {off:+} s from its job's");
+            let description = format!("{subject}: a share's time differs from its job's by {off:+} s");
             let evidence = json!({
                 "job_id": submit.job_id.as_str(),
                 "job_ntime": job.0,
@@ -87,29 +88,29 @@ impl Timing {
         &mut self,
         sessions: &[SessionSample<'_>],
         now: NtpTime,
-        tongue: &mut AlertContext<'_>,
+        context: &mut AlertContext<'_>,
     ) {
-        self.local_clock(now, tongue);
-        for pulse in sessions {
-            let Some(gap) = pulse.jobs.filter(|gap| gap.is_late) else { continue };
-            let upstream = tongue.upstream(pulse.upstream);
-            tongue.persists(NOTIFY_GAP, upstream, now, || {
+        self.local_clock(now, context);
+        for sample in sessions {
+            let Some(gap) = sample.jobs.filter(|gap| gap.is_late) else { continue };
+            let upstream = context.upstream(sample.upstream);
+            context.raise_uncounted(NOTIFY_GAP, upstream, now, || {
                 let description = format!(
-                    "{upstream}: no job for {:.0} s, although one came at least every {:.0} s",
+                    "{upstream}: the pool has sent no job for {:.0} s, although one came at least every {:.0} s",
                     gap.seconds, gap.usual
                 );
                 let evidence = json!({
                     "seconds": gap.seconds,
                     "usual_seconds": gap.usual,
-                    "session": pulse.session.0,
+                    "session": sample.session.0,
                 });
                 (description, evidence)
             });
         }
     }
 
-    fn drift(&self, job: &JobSeen, at: NtpTime, tongue: &mut AlertContext<'_>) {
-        let upstream = tongue.upstream(job.upstream);
+    fn drift(&self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
+        let upstream = context.upstream(job.upstream);
         let off = job.time_difference(at);
         let kind = if off.abs() > self.max_drift {
             Some(EXTREME)
@@ -122,13 +123,14 @@ impl Timing {
         };
         for (id, _) in [EXTREME, FUTURE_JOB, OLD_JOB] {
             if kind.is_none_or(|(kind, _)| kind != id) {
-                tongue.ends(id, upstream, at);
+                context.resolve(id, upstream, at);
             }
         }
         let Some(kind) = kind else { return };
-        tongue.lasts(kind, upstream, at, || {
+        context.raise(kind, upstream, at, || {
             let way = if off > 0.0 { "ahead of" } else { "behind" };
-            let description = format!("{upstream}: its jobs' time is {:.0} s {way} the time", off.abs());
+            let description =
+                format!("{upstream}: the time in the pool's jobs is {:.0} s {way} the real time", off.abs());
             let mut evidence = job_evidence(job);
             evidence["ntime"] = json!(job.ntime.0);
             evidence["time"] = json!(at.to_string());
@@ -137,9 +139,9 @@ impl Timing {
         });
     }
 
-    /// Which clock is wrong, if any.
-    fn local_clock(&mut self, now: NtpTime, tongue: &mut AlertContext<'_>) {
-        match tongue.clock {
+    /// Reports which clock is wrong, if any.
+    fn local_clock(&mut self, now: NtpTime, context: &mut AlertContext<'_>) {
+        match context.clock {
             ClockState::Synchronised { offset, .. } if offset.seconds().abs() > CLOCK_SECONDS => {
                 let seconds = offset.seconds();
                 let since = *self.apart_since.get_or_insert(now);
@@ -147,17 +149,17 @@ impl Timing {
                 if seconds.abs() > OFF_SECONDS && !is_settled {
                     return;
                 }
-                tongue.ends(LOCAL_CLOCK.0, NTP, now);
-                tongue.persists(LOCAL_CLOCK, SYSTEM, now, || {
+                context.resolve(LOCAL_CLOCK.0, NTP, now);
+                context.raise_uncounted(LOCAL_CLOCK, SYSTEM, now, || {
                     let way = if seconds > 0.0 { "slow" } else { "fast" };
                     let description =
-                        format!("this machine's clock is {:.0} s {way}; Sluice goes by NTP", seconds.abs());
+                        format!("this machine's clock is {:.0} s {way}; Sluice uses NTP", seconds.abs());
                     (description, json!({ "wrong": "system", "offset_seconds": seconds }))
                 });
             }
             ClockState::Unsynchronised { reason: UnsyncReason::Contradicted { ntp, pools }, .. } => {
-                tongue.ends(LOCAL_CLOCK.0, SYSTEM, now);
-                tongue.persists(LOCAL_CLOCK, NTP, now, || {
+                context.resolve(LOCAL_CLOCK.0, SYSTEM, now);
+                context.raise_uncounted(LOCAL_CLOCK, NTP, now, || {
                     let description = format!(
                         "the NTP servers are wrong: their time is {} this machine's clock, and the jobs of \
                          {} agree with this machine's clock, which Sluice uses; check ntp.servers",
@@ -168,8 +170,8 @@ impl Timing {
                 });
             }
             ClockState::Unsynchronised { reason: UnsyncReason::Outvoted { jobs, pools }, .. } => {
-                tongue.ends(LOCAL_CLOCK.0, NTP, now);
-                tongue.persists(LOCAL_CLOCK, SYSTEM, now, || {
+                context.resolve(LOCAL_CLOCK.0, NTP, now);
+                context.raise_uncounted(LOCAL_CLOCK, SYSTEM, now, || {
                     let way = if jobs.micros() > 0 { "slow" } else { "fast" };
                     let description = format!(
                         "this machine's clock is {} {way} by the jobs of {}, which agree with each \
@@ -184,26 +186,26 @@ impl Timing {
             ClockState::Synchronised { .. }
             | ClockState::Unsynchronised { reason: UnsyncReason::Off, .. } => {
                 self.apart_since = None;
-                tongue.ends(LOCAL_CLOCK.0, SYSTEM, now);
-                tongue.ends(LOCAL_CLOCK.0, NTP, now);
+                context.resolve(LOCAL_CLOCK.0, SYSTEM, now);
+                context.resolve(LOCAL_CLOCK.0, NTP, now);
             }
-            // Not known at present.
+            // The offset is unknown at present.
             ClockState::Unsynchronised { .. } => {}
         }
     }
 }
 
-/// Whether a pool has to take the share's time: not before its job's, and not too long after.
+/// Returns whether a pool has to accept the share's time: not before its job's, and not too long after.
 pub(super) fn is_ntime_good(share: &PendingShare) -> bool {
     let (Some(submit), Some(job)) = (&share.submit, share.job_ntime) else { return true };
-    (job.0..=job.0.saturating_add(ROLLED_SECONDS)).contains(&submit.ntime.0)
+    (job.0..=job.0.saturating_add(MAX_ROLLED_SECONDS)).contains(&submit.ntime.0)
 }
 
-/// Whether pools can be judged by the time. Without NTP servers the system's clock is taken at its
-/// word, unless several pools' jobs contradict it; while the servers are not reached it may be that of
-/// a Raspberry Pi that has just been switched on. NTP that the system's clock and the jobs contradict
-/// is not used, and the time is known all the same.
-fn can_tell(clock: &ClockState) -> bool {
+/// Returns whether the time is known well enough to judge pools by it. Without NTP servers, the system's clock is
+/// trusted unless several pools' jobs contradict it. While configured servers are unreachable it is not, because it
+/// may be that of a Raspberry Pi that has just been switched on. If the system's clock and the jobs both contradict
+/// NTP, NTP is not used and the time is known.
+fn is_time_known(clock: &ClockState) -> bool {
     match clock {
         ClockState::Synchronised { .. } => true,
         ClockState::Unsynchronised { reason: why, .. } => {
@@ -214,15 +216,15 @@ fn can_tell(clock: &ClockState) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::test_time;
     use super::*;
     use crate::analyzer::alerts::AlertBook;
     use crate::clock::Offset;
-    use crate::record::SavedState;
     use std::time::Duration;
 
     #[test]
-    fn whichever_clock_is_wrong_is_told_and_a_minute_is_not() {
-        let now = NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000).unwrap());
+    fn the_wrong_clock_is_reported_and_half_a_minute_is_not() {
+        let now = test_time(0);
         let offset = |seconds: i64| Offset::from_micros(seconds * 1_000_000);
         let synchronised = |seconds| ClockState::Synchronised {
             offset: offset(seconds),
@@ -245,21 +247,15 @@ mod tests {
                 Some("this machine's clock is 100 days slow by the jobs of 2 pools"),
             ),
         ] {
-            let (mut alerts, mut rows) = (AlertBook::new(&[]), Vec::new());
-            let mut tongue = AlertContext {
-                alerts: &mut alerts,
-                rows: &mut rows,
-                upstreams: &[],
-                clock: &clock,
-                state: &mut SavedState::default(),
-                unsaved: &mut false,
-            };
-            let mut timing = Timing::new(&config::RulesConfig::default());
-            timing.tick(&[], now, &mut tongue);
-            timing.tick(&[], now, &mut tongue);
+            let mut alerts = AlertBook::new(&[]);
+            let mut timing = TimingRules::new(&config::RulesConfig::default());
+            AlertContext::for_tests(&mut alerts, &clock, |context| {
+                timing.tick(&[], now, context);
+                timing.tick(&[], now, context);
+            });
             let view = alerts.view();
-            let told = view.alerts.first().map(|alert| (alert.id, alert.severity, alert.count));
-            assert_eq!(told, way.map(|_| ("timing.local_clock", Severity::Low, 1)));
+            let reported = view.alerts.first().map(|alert| (alert.id, alert.severity, alert.count));
+            assert_eq!(reported, way.map(|_| ("timing.local_clock", Severity::Low, 1)));
             assert!(view.alerts.iter().all(|alert| alert.description.contains(way.unwrap())));
         }
     }

@@ -128,13 +128,13 @@ impl AnalyzedSession {
             } else if !self.judge_job(job, each) {
                 self.unread_event("its coinbase can't be decoded", b"", at, each);
             }
-            self.work.stays_unread(unread);
+            self.work.restore_unread(unread);
         }
     }
 
     /// Doubts all verdicts because the pool sent a possible job that could not be read.
     pub(super) fn unread(&mut self, why: &str, line: &[u8], at: Stamp, each: &mut impl FnMut(SessionEvent)) {
-        self.work.unread(WorkDoubt::Unread, at);
+        self.work.mark_unread(WorkDoubt::Unread, at);
         self.unread_event(why, line, at, each);
     }
 
@@ -156,6 +156,6 @@ impl AnalyzedSession {
     /// Doubts all verdicts because copies of the pool's bytes were lost, maybe a job among them.
     pub(super) fn copies_lost(&mut self, at: Stamp) {
         self.gap_at = Some(at);
-        self.work.unread(WorkDoubt::Missed, at);
+        self.work.mark_unread(WorkDoubt::Missed, at);
     }
 }

@@ -10,7 +10,7 @@ use crate::analyzer::block::BlockSeen;
 use crate::analyzer::requests::RequestKind;
 use crate::analyzer::session_event::{ProtocolEvent, SessionEvent};
 use crate::analyzer::share::{PendingShare, UnseenJob};
-use crate::analyzer::verdicts::Expected;
+use crate::analyzer::verdicts::PayoutAddress;
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
 use crate::stratum::{
@@ -64,7 +64,7 @@ impl AnalyzedSession {
             Some("mining.submit") => {
                 each(SessionEvent::Submitted);
                 let share = self.share(message, chunk.readable_at, each);
-                if let Some(block) = BlockSeen::of(&share, &self.block_finder()) {
+                if let Some(block) = BlockSeen::of(&share, self.block_finder()) {
                     each(SessionEvent::Block(Box::new(block)));
                 }
                 RequestKind::Submit(Box::new(share))
@@ -144,7 +144,7 @@ impl AnalyzedSession {
     /// Expects jobs to pay the address in this worker name, if it holds one.
     pub(super) fn expect_payee(&mut self, worker: &str) {
         let expected = self.expected.get_or_insert_with(Vec::new);
-        if let Some(new) = Expected::of_worker(worker) {
+        if let Some(new) = PayoutAddress::of_worker(worker) {
             if expected.len() < MAX_ADDRESSES && !expected.contains(&new) {
                 expected.push(new);
             }

@@ -83,7 +83,7 @@ impl AnalyzedSession {
         let is_direct = self.conversation.role == Role::Direct;
         if is_direct && self.last_job_at.is_some() {
             // ESP-Miner applies it at once, to the present job too (wire reference, section 2.6).
-            self.work.unread(WorkDoubt::Ambiguous, at);
+            self.work.mark_unread(WorkDoubt::Ambiguous, at);
         }
         if is_direct && !self.takes_extranonce {
             let why = "a miner that did not ask for mining.set_extranonce may ignore it";
@@ -184,7 +184,7 @@ impl AnalyzedSession {
         self.space_doubt = Some(WorkDoubt::Ambiguous);
         // While the doubt lasts, every further job is judged in doubt.
         if self.last_job_at.is_some() {
-            self.work.unread(WorkDoubt::Ambiguous, at);
+            self.work.mark_unread(WorkDoubt::Ambiguous, at);
         }
         self.unread_event(why, line, at, each);
     }
@@ -201,7 +201,7 @@ impl AnalyzedSession {
         };
         // Some miners take the new extranonce1, others ignore it.
         self.space_doubt = Some(WorkDoubt::Ambiguous);
-        self.work.unread(WorkDoubt::Ambiguous, at);
+        self.work.mark_unread(WorkDoubt::Ambiguous, at);
         let (session, upstream) = (self.conversation.id, self.conversation.upstream());
         each(SessionEvent::Event(ProtocolEvent::ExtranonceChanged { session, upstream, from, to }, at));
     }

@@ -1,8 +1,8 @@
-//! Is it really Bitcoin? Work for another coin has plausible jobs, but its network difficulty is
-//! far lower.
+//! Verdict on a job's chain: is it really Bitcoin? Jobs for another coin look plausible, but their network difficulty
+//! is far lower.
 
-use super::doubt::WorkDoubt;
-use super::payout::Expected;
+use super::WorkDoubt;
+use super::payout::PayoutAddress;
 use crate::config::Network;
 use crate::stratum::Nbits;
 use crate::work::{AddressChain, network_difficulty};
@@ -13,37 +13,37 @@ use crate::work::{AddressChain, network_difficulty};
 /// difficult of the other coins with this hash function, was near 1e12 in 2025.
 pub const MAINNET_FLOOR: f64 = 8e12;
 
-/// Test networks have never come near this one.
+/// The difficulty that no test network has ever come near.
 const TEST_CEILING: f64 = 1e10;
 
-/// Regtest's only target.
+/// The only target of regtest.
 const REGTEST: Nbits = Nbits(0x207f_ffff);
 
-/// What a job's target says of its chain.
+/// The verdict on a job's chain, by its target.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChainVerdict {
     pub state: ChainState,
-    /// The network it was taken for: "mainnet", "testnet", "signet", "regtest", or "unknown".
+    /// The network that the job was judged as: "mainnet", "testnet", "signet", "regtest", or "unknown".
     pub network: &'static str,
-    /// Of its nbits; zero when those are no target.
+    /// The difficulty of its nbits. Zero if they are no valid target.
     pub difficulty: f64,
-    /// Why the state may not be that of what miners work on now.
+    /// The reason why the state may not be that of the miners' current work.
     pub doubt: Option<WorkDoubt>,
 }
 
-/// In the order of how bad they are.
+/// The state of a chain verdict, from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ChainState {
-    /// As difficult as the network is.
+    /// The difficulty is that of the network.
     Plausible,
-    /// Test networks have no least difficulty to go by, or the newest job is not known.
+    /// Test networks have no minimum difficulty to compare with, or the newest job is unknown.
     Unknown,
-    /// Far below the network's difficulty: another coin.
+    /// The difficulty is far below the network's, so it is another coin.
     Wrong,
 }
 
 impl ChainState {
-    /// The state when nobody can tell whether it still holds.
+    /// The state when it is in doubt whether it still holds.
     pub(in super::super) fn doubted(self) -> ChainState {
         self.max(ChainState::Unknown)
     }
@@ -58,7 +58,7 @@ impl ChainState {
     }
 }
 
-pub(super) fn judge(network: Network, nbits: Nbits, expected: Option<&Expected>) -> ChainVerdict {
+pub(super) fn judge(network: Network, nbits: Nbits, expected: Option<&PayoutAddress>) -> ChainVerdict {
     let difficulty = network_difficulty(nbits).unwrap_or(0.0);
     let of_address = expected.map(|expected| form_of(network, Some(expected)));
     let (network, state) = match (network, of_address) {
@@ -78,21 +78,21 @@ pub(super) fn judge(network: Network, nbits: Nbits, expected: Option<&Expected>)
 }
 
 impl ChainVerdict {
-    /// Nobody can tell any more. What is bad stays bad.
+    /// Puts the verdict in doubt. A bad verdict stays bad.
     pub(in super::super) fn doubt(&mut self, why: WorkDoubt) {
         if self.state != ChainState::Wrong {
             (self.state, self.doubt) = (self.state.doubted(), Some(why));
         }
     }
 
-    /// Of a job that was not read.
+    /// The verdict on a job that could not be read.
     pub(in super::super) fn doubtful(why: WorkDoubt) -> ChainVerdict {
         ChainVerdict { state: ChainState::Unknown, network: "unknown", difficulty: 0.0, doubt: Some(why) }
     }
 }
 
-/// The form of the addresses.
-pub(super) fn form_of(network: Network, expected: Option<&Expected>) -> AddressChain {
+/// The network whose address format is used.
+pub(super) fn form_of(network: Network, expected: Option<&PayoutAddress>) -> AddressChain {
     match network {
         Network::Mainnet => AddressChain::Mainnet,
         Network::Testnet3 | Network::Testnet4 => AddressChain::Testnet,
@@ -112,7 +112,7 @@ fn test(difficulty: f64) -> ChainState {
     if difficulty < TEST_CEILING { ChainState::Unknown } else { ChainState::Wrong }
 }
 
-/// Nobody said which network it is to be.
+/// The network and state if neither the configuration nor an address names a network.
 fn by_difficulty(nbits: Nbits, difficulty: f64) -> (&'static str, ChainState) {
     if difficulty >= MAINNET_FLOOR {
         ("mainnet", ChainState::Plausible)
@@ -131,13 +131,13 @@ mod tests {
 
     const MAINNET: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
     const TESTNET: &str = "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx";
-    /// 2026, 1.4e14; Bitcoin Cash in 2025, 9e11; the lowest difficulty of all.
+    /// Bitcoin in 2026, 1.4e14; Bitcoin Cash in 2025, 9e11; the minimum difficulty.
     const BITCOIN: Nbits = Nbits(0x1702_0000);
     const CASH: Nbits = Nbits(0x1801_3ce9);
     const ONE: Nbits = Nbits(0x1d00_ffff);
 
     fn found(network: Network, nbits: Nbits, address: Option<&str>) -> (&'static str, &'static str) {
-        let expected = address.and_then(Expected::of_address);
+        let expected = address.and_then(PayoutAddress::of_address);
         let verdict = judge(network, nbits, expected.as_ref());
         (verdict.network, verdict.state.as_str())
     }

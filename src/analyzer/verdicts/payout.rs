@@ -1,37 +1,37 @@
-//! Would a block pay the miner (wire reference, sections 4.5 and 4.6)?
+//! Verdict on a job's payout: would a block pay the miner (wire reference, sections 4.5 and 4.6)?
 
 use std::fmt;
 
-use super::doubt::WorkDoubt;
+use super::WorkDoubt;
 use super::subsidy;
 use crate::config::{Network, PayoutKind, PayoutPolicy};
 use crate::stratum::Ntime;
 use crate::work::{AddressChain, Coinbase, PayoutScript, Sats, account_of_worker, payout_script};
 
-/// An address that is to be paid.
+/// An address that a block should pay.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expected {
+pub struct PayoutAddress {
     pub address: String,
     pub(super) script: PayoutScript,
-    /// The chains it is an address of.
+    /// The chains that the address belongs to.
     pub(super) chains: Vec<AddressChain>,
 }
 
-/// What a job's coinbase says of the miner's pay.
+/// The verdict on a job's payout, by its coinbase.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PayoutVerdict {
     pub state: PayoutState,
-    /// Who was to be paid; of several the one that gets most.
-    pub expected: Option<Expected>,
-    /// What that address gets, in percent of [`PayoutVerdict::reward`].
+    /// The address that should be paid. Of several, the one that gets the most.
+    pub expected: Option<PayoutAddress>,
+    /// The share of that address, in percent of [`PayoutVerdict::reward`].
     pub percent: f64,
-    /// What all outputs pay.
+    /// The sum of all outputs.
     pub total: Sats,
-    /// The total, or what a block of this height may create if that is more.
+    /// The total, or the subsidy of this height if that is more.
     pub reward: Sats,
 }
 
-/// In the order of how bad they are.
+/// The state of a payout verdict, from good to bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PayoutState {
     /// The address gets at least `payout.min_percent`.
@@ -43,22 +43,22 @@ pub enum PayoutState {
     Mismatch,
 }
 
-/// Why nothing can be said.
+/// The reason why a payout cannot be verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unverifiable {
-    /// `payout.kind = "pooled"`: the pool pays later, by its own books.
+    /// `payout.kind = "pooled"`: the pool pays later, by its own accounting.
     Pooled,
-    /// The miner had not said who it is when the job came.
+    /// The miner had not given its name when the job came.
     NoWorker,
-    /// The worker's name holds no address, and `payout.address` names none.
+    /// The worker's name contains no address, and `payout.address` is not set.
     NoAddress,
     /// The coinbase can't be decoded.
     Unreadable,
-    /// The verdict may not be about what miners work on now.
+    /// The verdict may not hold for the miners' current work.
     Doubt(WorkDoubt),
 }
 
-/// A reward of which a job throws a part away: a block that claims less than it may create is valid, and nobody
+/// The part of the reward that a job throws away. A block that claims less than it may create is valid, and nobody
 /// gets the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waste {
@@ -66,33 +66,33 @@ pub struct Waste {
     pub reward: Sats,
 }
 
-impl Expected {
-    /// Of an address' text.
-    pub fn of_address(address: &str) -> Option<Expected> {
+impl PayoutAddress {
+    /// Parses an address.
+    pub fn of_address(address: &str) -> Option<PayoutAddress> {
         let (script, chains) = payout_script(address).ok()?;
-        Some(Expected { address: address.trim().to_owned(), script, chains })
+        Some(PayoutAddress { address: address.trim().to_owned(), script, chains })
     }
 
-    /// Of the address in a worker's name.
-    pub fn of_worker(worker: &str) -> Option<Expected> {
-        Expected::of_address(account_of_worker(worker))
+    /// Parses the address in a worker's name.
+    pub fn of_worker(worker: &str) -> Option<PayoutAddress> {
+        PayoutAddress::of_address(account_of_worker(worker))
     }
 
-    /// Whether an output's script pays this address.
+    /// Returns whether an output's script pays this address.
     pub fn is_paid_by(&self, script: &[u8]) -> bool {
         self.script.as_bytes() == script
     }
 }
 
 impl PayoutVerdict {
-    /// The part of the block's reward that the job claims for nobody; `None` if that is less than a thousandth.
+    /// The part of the reward that the job throws away. `None` if it is less than a thousandth.
     pub fn waste(&self) -> Option<Waste> {
         let lost = self.reward.0.saturating_sub(self.total.0);
         (lost > self.reward.0 / 1000).then_some(Waste { lost: Sats(lost), reward: self.reward })
     }
 
-    /// The pool could not know whom to pay yet: what is not yours proves nothing. Returns the bad verdict that
-    /// this hides.
+    /// Excuses a bad verdict, because the pool could not know yet whom to pay. Returns the bad verdict that this
+    /// hides.
     pub(in super::super) fn excuse(&mut self) -> Option<PayoutVerdict> {
         if !matches!(self.state, PayoutState::Short | PayoutState::Mismatch) {
             return None;
@@ -101,21 +101,21 @@ impl PayoutVerdict {
         Some(std::mem::replace(self, excused))
     }
 
-    /// Nobody can tell any more. What is bad stays bad: doubts never make it better.
+    /// Puts the verdict in doubt. A bad verdict stays bad: doubt never makes it better.
     pub(in super::super) fn doubt(&mut self, why: WorkDoubt) {
         if self.state != self.state.doubted(why) {
             *self = PayoutVerdict::doubtful(why);
         }
     }
 
-    /// Of a job that was not read.
+    /// The verdict on a job that could not be read.
     pub(in super::super) fn doubtful(why: WorkDoubt) -> PayoutVerdict {
         unverifiable(Unverifiable::Doubt(why), (Sats(0), Sats(0)))
     }
 }
 
 impl PayoutState {
-    /// The state when nobody can tell whether it still holds.
+    /// The state when it is in doubt whether it still holds.
     pub(in super::super) fn doubted(self, why: WorkDoubt) -> PayoutState {
         match self {
             PayoutState::Verified | PayoutState::Unverifiable(_) => {
@@ -147,17 +147,17 @@ impl fmt::Display for Unverifiable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Unverifiable::Doubt(doubt) => return doubt.fmt(f),
-            Unverifiable::Pooled => "the pool pays by its own books (payout.kind = \"pooled\")",
-            Unverifiable::NoWorker => "the job came before the miner had given its name",
+            Unverifiable::Pooled => "the pool pays by its own accounting (payout.kind = \"pooled\")",
+            Unverifiable::NoWorker => "the job came before the miner gave its name",
             Unverifiable::NoAddress => {
-                "the worker's name holds no Bitcoin address; name yours as payout.address"
+                "the worker's name contains no Bitcoin address; set payout.address to yours"
             }
-            Unverifiable::Unreadable => "the job's coinbase can't be decoded",
+            Unverifiable::Unreadable => "the job's coinbase cannot be decoded",
         })
     }
 }
 
-/// All coins there will ever be, as nodes check it (21 million BTC).
+/// Caps what a coinbase can create: all coins there will ever be (21 million BTC), as nodes check it.
 const MAX_MONEY: Sats = Sats(2_100_000_000_000_000);
 
 /// Judges a job with this coinbase and ntime; `network` is the configured one.
@@ -165,26 +165,29 @@ pub(super) fn judge(
     payout: &PayoutPolicy,
     network: Network,
     (coinbase, ntime): (Option<&Coinbase>, Ntime),
-    expected: Option<&[Expected]>,
+    expected: Option<&[PayoutAddress]>,
 ) -> PayoutVerdict {
-    // No block may create more than all coins.
+    // A coinbase that creates more than all coins makes no valid block.
     let Some(coinbase) = coinbase.filter(|coinbase| coinbase.total() <= MAX_MONEY) else {
         return unverifiable(Unverifiable::Unreadable, (Sats(0), Sats(0)));
     };
     let total = coinbase.total();
-    let best = expected.unwrap_or_default().iter().map(|one| (coinbase.percent_to(&one.script), one));
+    let best =
+        expected.unwrap_or_default().iter().map(|address| (coinbase.percent_to(&address.script), address));
     let best = best.max_by(|a, b| a.0.total_cmp(&b.0));
-    let chains = best.map_or(&[][..], |(_, one)| &one.chains);
-    let subsidy = subsidy::least(network, chains, coinbase.height().ok(), ntime);
+    let chains = best.map_or(&[][..], |(_, address)| &address.chains);
+    let subsidy = subsidy::minimum(network, chains, coinbase.height().ok(), ntime);
     let reward = subsidy.map_or(total, |subsidy| total.max(subsidy));
-    let best = best.map(|(percent, one)| (percent * (total.0 as f64 / reward.0.max(1) as f64), one));
+    let best = best.map(|(percent, address)| (percent * (total.0 as f64 / reward.0.max(1) as f64), address));
     let amounts = (total, reward);
-    let (percent, one) = match (payout.kind, expected, best) {
-        (PayoutKind::Pooled, _, Some((percent, one))) if percent >= payout.min_percent => (percent, one),
+    let (percent, address) = match (payout.kind, expected, best) {
+        (PayoutKind::Pooled, _, Some((percent, address))) if percent >= payout.min_percent => {
+            (percent, address)
+        }
         (PayoutKind::Pooled, _, _) => return unverifiable(Unverifiable::Pooled, amounts),
         (PayoutKind::Solo, None, _) => return unverifiable(Unverifiable::NoWorker, amounts),
         (PayoutKind::Solo, Some(_), None) => return unverifiable(Unverifiable::NoAddress, amounts),
-        (PayoutKind::Solo, Some(_), Some((percent, one))) => (percent, one),
+        (PayoutKind::Solo, Some(_), Some((percent, address))) => (percent, address),
     };
     let state = if percent >= payout.min_percent && percent > 0.0 {
         PayoutState::Verified
@@ -193,7 +196,7 @@ pub(super) fn judge(
     } else {
         PayoutState::Mismatch
     };
-    PayoutVerdict { state, expected: Some(one.clone()), percent, total, reward }
+    PayoutVerdict { state, expected: Some(address.clone()), percent, total, reward }
 }
 
 fn unverifiable(why: Unverifiable, (total, reward): (Sats, Sats)) -> PayoutVerdict {
@@ -212,7 +215,7 @@ mod tests {
     const MINE: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
     const OTHER: &str = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa";
 
-    /// A coinbase that pays each address so many percent.
+    /// A coinbase that pays each address this many percent.
     fn coinbase(outputs: &[(&str, u64)]) -> Coinbase {
         let mut bytes = decode_hex("start", &format!("0100000001{}ffffffff", "00".repeat(32))).unwrap();
         bytes.extend([4, 3, 0x69, 0xc1, 0x0e]);
@@ -229,7 +232,7 @@ mod tests {
     }
 
     fn state(payout: &PayoutPolicy, outputs: &[(&str, u64)], worker: &str) -> (&'static str, f64) {
-        let expected: Vec<Expected> = Expected::of_worker(worker).into_iter().collect();
+        let expected: Vec<PayoutAddress> = PayoutAddress::of_worker(worker).into_iter().collect();
         let verdict = judge(payout, Network::Auto, (Some(&coinbase(outputs)), NTIME), Some(&expected));
         (verdict.state.as_str(), verdict.percent)
     }
@@ -244,12 +247,12 @@ mod tests {
         assert_eq!(state(&payout, &[(OTHER, 100)], "my_farm.rig"), ("unverifiable", 0.0));
         // More than all coins: no such block is valid.
         assert_eq!(state(&payout, &[(MINE, 1_000_000_000), (OTHER, 1)], &worker).0, "unverifiable");
-        // Twice a little is paid as well.
+        // Two outputs to one address add up.
         assert_eq!(state(&payout, &[(MINE, 48), (OTHER, 4), (MINE, 48)], &worker), ("verified", 96.0));
     }
 
     #[test]
-    fn a_declared_pool_pays_by_its_own_books() {
+    fn a_pooled_payout_is_not_verified_unless_the_block_pays() {
         let payout = PayoutPolicy { kind: PayoutKind::Pooled, ..PayoutPolicy::default() };
         assert_eq!(state(&payout, &[(OTHER, 100)], MINE).0, "unverifiable");
         assert_eq!(state(&payout, &[(MINE, 100)], MINE).0, "verified");
@@ -257,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_job_that_throws_the_reward_away_is_short() {
-        let expected: Vec<Expected> = Expected::of_worker(MINE).into_iter().collect();
+        let expected: Vec<PayoutAddress> = PayoutAddress::of_worker(MINE).into_iter().collect();
         let judged = |outputs: &[(&str, u64)]| {
             let coinbase = coinbase(outputs);
             judge(&PayoutPolicy::default(), Network::Auto, (Some(&coinbase), NTIME), Some(&expected))
@@ -276,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_pool_that_could_not_know_the_miner_is_excused() {
-        let expected: Vec<Expected> = Expected::of_worker(MINE).into_iter().collect();
+        let expected: Vec<PayoutAddress> = PayoutAddress::of_worker(MINE).into_iter().collect();
         let of = |outputs: &[(&str, u64)]| {
             let mut verdict = judge(
                 &PayoutPolicy::default(),
@@ -292,8 +295,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_for_nobody_is_no_proof() {
-        // Without a limit an address that gets nothing is still not paid.
+    fn an_address_that_gets_nothing_is_a_mismatch_without_a_minimum_too() {
+        // Even with a minimum of zero, an address that gets nothing is not paid.
         let payout = PayoutPolicy { min_percent: 0.0, ..PayoutPolicy::default() };
         assert_eq!(state(&payout, &[(OTHER, 100)], MINE).0, "mismatch");
         let verdict = judge(&payout, Network::Auto, (Some(&coinbase(&[(MINE, 1)])), NTIME), None);

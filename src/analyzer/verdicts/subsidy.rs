@@ -1,23 +1,23 @@
-//! The least that a block creates, as far as its job tells: a job that claims less throws the rest away.
+//! The minimum subsidy of a job's block. A job that claims less throws the rest away.
 
 use crate::config::Network;
 use crate::stratum::Ntime;
 use crate::work::{AddressChain, Height, Sats};
 
-/// Mainnet's first block, in seconds since 1970.
+/// The time of mainnet's first block, in seconds since 1970.
 const GENESIS: u32 = 1_231_006_505;
-/// Blocks are meant to take so many seconds.
+/// The intended time between blocks.
 const BLOCK_SECONDS: u64 = 600;
-/// Mainnet has never had more than 106.4 % of the blocks that its age is meant to have (July 2016), and comes closer
-/// to 100 % with the years.
+/// Caps mainnet's height, in percent of the blocks that its age should have. It has never been above 106.4 % (July
+/// 2016), and comes closer to 100 % with the years.
 const MAX_PACE_PERCENT: u64 = 107;
 
-/// The subsidy of the block at `height`, or `None` where that is not known. `chains` are those that the paid address
-/// belongs to. If there are several, the least counts.
+/// The subsidy of the block at `height`, or `None` if it is unknown. `chains` are the chains that the paid address
+/// belongs to. If there are several, the smallest subsidy counts.
 ///
-/// The height is the pool's word. On mainnet it is believed no further than a chain of this age can be, and a job
-/// without a height, which makes no valid block, counts as one that far.
-pub(super) fn least(
+/// The height is the pool's claim. On mainnet it is capped at the height that a chain of this age can have. A job
+/// without a height, which makes no valid block, counts as one at that height.
+pub(super) fn minimum(
     network: Network,
     chains: &[AddressChain],
     height: Option<Height>,
@@ -33,7 +33,7 @@ pub(super) fn least(
     let chains = configured.as_ref().map_or(chains, std::slice::from_ref);
     let subsidy = |chain: &AddressChain| {
         let height = match chain {
-            AddressChain::Mainnet => Some(height.unwrap_or(Height(u32::MAX)).min(highest(ntime))),
+            AddressChain::Mainnet => Some(height.unwrap_or(Height(u32::MAX)).min(max_height(ntime))),
             AddressChain::Testnet | AddressChain::Signet | AddressChain::Regtest => height,
         };
         height.map(|height| Sats::subsidy(height, *chain))
@@ -42,7 +42,7 @@ pub(super) fn least(
 }
 
 /// The greatest height that mainnet can have at this time.
-fn highest(ntime: Ntime) -> Height {
+fn max_height(ntime: Ntime) -> Height {
     let age = u64::from(ntime.0.saturating_sub(GENESIS));
     Height(u32::try_from(age * MAX_PACE_PERCENT / 100 / BLOCK_SECONDS).unwrap_or(u32::MAX))
 }
@@ -55,7 +55,7 @@ mod tests {
     const NOW: Ntime = Ntime(1_790_000_000);
 
     fn sats(network: Network, chains: &[AddressChain], height: Option<u32>) -> Option<u64> {
-        least(network, chains, height.map(Height), NOW).map(|sats| sats.0)
+        minimum(network, chains, height.map(Height), NOW).map(|sats| sats.0)
     }
 
     #[test]
@@ -91,7 +91,7 @@ mod tests {
             (630_000, 1_589_225_023),
             (840_000, 1_713_571_767),
         ] {
-            assert!(highest(Ntime(time)) >= Height(height), "{height}");
+            assert!(max_height(Ntime(time)) >= Height(height), "{height}");
         }
     }
 }

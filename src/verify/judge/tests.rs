@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::*;
-use crate::analyzer::Expected;
+use crate::analyzer::PayoutAddress;
 use crate::clock::NtpTime;
 use crate::config::Network;
 use crate::net::dial::DialTimes;
@@ -180,5 +180,5 @@ fn the_worst_of_several_pools_counts() {
         [0, 1, 2]
     );
     assert_eq!(crate::verify::worst(&Vec::<PoolReport>::new()), VerifyOutcome::Unknown);
-    assert!(Expected::of_address(STRANGER).is_some());
+    assert!(PayoutAddress::of_address(STRANGER).is_some());
 }

@@ -1,0 +1,69 @@
+//! The inputs that the analyzer is started with.
+
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+
+use super::pools::UpstreamNames;
+use super::verdicts::Expectations;
+use super::{Enforcement, ExternalUpdate};
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::notify::Notifier;
+use crate::record::{History, Recorder, SavedState};
+
+/// The analyzer's inputs besides the copies.
+pub struct Setup {
+    pub analysis: config::AnalysisConfig,
+    pub expectations: Expectations,
+    pub rules: config::RulesConfig,
+    /// `failover.silence_timeout`
+    pub silence: Duration,
+    /// `failover.first_job_timeout`
+    pub first_job: Duration,
+    /// The findings that block a pool. `None`: they only raise alerts.
+    pub enforcement: Option<Enforcement>,
+    pub clock: Clock,
+    pub recorder: Option<Recorder>,
+    /// The sender of alerts to people.
+    pub notifier: Option<Notifier>,
+    /// The state as it was loaded at the start.
+    pub state: SavedState,
+    /// The history as it was loaded at the start.
+    pub history: History,
+    pub upstreams: UpstreamNames,
+    /// Updates from outside the conversations. `None`: there are none.
+    pub external_updates: Option<Receiver<ExternalUpdate>>,
+    /// The account that the pool's figures are about. `None`: all accounts.
+    pub account: Option<String>,
+    /// Whether this analyzer reports the restarts of the program's threads. Only one analyzer of a program does.
+    pub reports_restarts: bool,
+}
+
+impl Setup {
+    /// A setup with the system's clock, no records, and otherwise the defaults of the configuration.
+    pub fn plain(analysis: &config::AnalysisConfig) -> Setup {
+        Setup::of(&Config { analysis: analysis.clone(), ..Config::with_upstreams(Vec::new()) })
+    }
+
+    /// The setup of this configuration, with the system's clock and no records.
+    pub fn of(config: &Config) -> Setup {
+        Setup {
+            analysis: config.analysis.clone(),
+            expectations: Expectations::new(&config.payout, config.network),
+            rules: config.rules.clone(),
+            silence: config.failover.silence_timeout,
+            first_job: config.failover.first_job_timeout,
+            enforcement: None,
+            clock: Clock::system(),
+            recorder: None,
+            notifier: None,
+            state: SavedState::default(),
+            history: History::default(),
+            upstreams: config.upstreams.iter().collect(),
+            external_updates: None,
+            account: config.pool_stats.as_ref().and_then(|stats| stats.account(&config.payout)),
+            reports_restarts: false,
+        }
+    }
+}
