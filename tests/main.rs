@@ -21,6 +21,7 @@ mod floods;
 mod forensics;
 mod hostile;
 mod http;
+mod layers;
 mod leaks;
 mod leaving;
 mod many;

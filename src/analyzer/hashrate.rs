@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use crate::net::Stamp;
 use crate::stratum::Difficulty;
+use crate::work::HASHES_PER_DIFFICULTY;
 
-/// Hashes behind difficulty 1, as every pool reckons (wire reference, section 3.2).
-pub(super) const HASHES: f64 = 4_294_967_296.0;
 /// Parts of a window; the oldest part falls out at once.
 const PARTS: usize = 30;
 const WINDOWS: [Duration; 4] = [
@@ -49,15 +48,16 @@ impl WorkMeter {
     /// The hour's rate alone.
     pub(super) fn one_hour(&self, now: Stamp) -> f64 {
         let watched = now.since(self.since).unwrap_or_default();
-        self.windows[2].sum(now) * HASHES / span(2, watched)
+        self.windows[2].sum(now) * HASHES_PER_DIFFICULTY / span(2, watched)
     }
 
     /// The rates as of `now`.
     pub fn rates(&self, now: Stamp) -> HashRates {
         let watched = now.since(self.since).unwrap_or_default();
         // An empty sum is minus zero, which nobody wants to read.
-        let [one_minute, five_minutes, one_hour, one_day] =
-            std::array::from_fn(|place| 0.0 + self.windows[place].sum(now) * HASHES / span(place, watched));
+        let [one_minute, five_minutes, one_hour, one_day] = std::array::from_fn(|place| {
+            0.0 + self.windows[place].sum(now) * HASHES_PER_DIFFICULTY / span(place, watched)
+        });
         HashRates { one_minute, five_minutes, one_hour, one_day }
     }
 }
@@ -132,7 +132,7 @@ mod tests {
         }
         let rates = meter.rates(at(7200));
         for rate in [rates.one_minute, rates.five_minutes, rates.one_hour, rates.one_day] {
-            assert!(near(rate, 2.0 * HASHES), "{rates:?}");
+            assert!(near(rate, 2.0 * HASHES_PER_DIFFICULTY), "{rates:?}");
         }
     }
 
@@ -144,7 +144,7 @@ mod tests {
         }
         let rates = meter.rates(at(600 + 61));
         assert_eq!(rates.one_minute, 0.0);
-        assert!(near(rates.five_minutes, HASHES * 240.0 / 300.0), "{rates:?}");
+        assert!(near(rates.five_minutes, HASHES_PER_DIFFICULTY * 240.0 / 300.0), "{rates:?}");
         let rates = meter.rates(at(600 + 86_401 + 3600));
         assert_eq!((rates.one_hour, rates.one_day), (0.0, 0.0));
     }
@@ -155,7 +155,7 @@ mod tests {
         for second in 1..=10 {
             meter.add(Difficulty::ONE, at(second));
         }
-        assert!(near(meter.rates(at(10)).one_day, HASHES));
+        assert!(near(meter.rates(at(10)).one_day, HASHES_PER_DIFFICULTY));
         assert_eq!(WorkMeter::new(at(0)).rates(at(0)), HashRates::default());
     }
 

@@ -1,4 +1,4 @@
-//! Whether the date is certain enough to delete old files. A file deleted because of a wrong clock is
+//! Decides if the date is certain enough to delete old files. A file deleted because of a wrong clock is
 //! lost, while keeping a file for some more hours costs nothing.
 
 use std::time::Duration;

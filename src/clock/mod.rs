@@ -16,13 +16,13 @@
 //! | `server` | one configured server: addresses, samples, back-off |
 //! | `resolve` | a server's name to addresses, with a deadline |
 //! | `median` | one offset from several servers' samples |
-//! | `keeper` | the thread and its schedule |
+//! | `poller` | the thread and its schedule |
 
 mod certainty;
 mod host;
 mod job_times;
-mod keeper;
 mod median;
+mod poller;
 mod query;
 mod resolve;
 mod server;
@@ -45,7 +45,7 @@ use crate::util::stop::Stop;
 pub use certainty::{DateCertainty, DateDoubt, MIN_AGREEMENT};
 pub use host::{ClockReading, HostClocks};
 pub use job_times::JobTime;
-pub use keeper::NtpSchedule;
+pub use poller::NtpSchedule;
 pub use time::{NtpTime, Offset};
 
 /// The corrected clock. Clones share it.
@@ -133,7 +133,7 @@ impl Clock {
             return Ok(Clock::unsynchronised(host, UnsyncReason::Off));
         }
         let clock = Clock::unsynchronised(host, UnsyncReason::Starting);
-        keeper::start(clock.clone(), servers, pace, stop)?;
+        poller::start(clock.clone(), servers, pace, stop)?;
         Ok(clock)
     }
 

@@ -1,14 +1,40 @@
 //! Hosts, ports and URLs.
 
+use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::{Secret, Socks5};
+use super::secret::Secret;
 
 /// The scheme of a pool's URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PoolScheme {
     Tcp,
     Ssl,
+}
+
+/// `socks5 = "socks5://user:pass@host:port"`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Socks5 {
+    pub host: String,
+    pub port: u16,
+    pub user: Option<String>,
+    pub password: Option<Secret>,
+}
+
+impl fmt::Display for Socks5 {
+    /// The URL without user and password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "socks5://{}:{}", Bracketed(&self.host), self.port)
+    }
+}
+
+/// A host as a URL writes it.
+pub(super) struct Bracketed<'a>(pub &'a str);
+
+impl fmt::Display for Bracketed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.contains(':') { write!(f, "[{}]", self.0) } else { f.write_str(self.0) }
+    }
 }
 
 /// Parses `stratum+tcp://host:port` or `stratum+ssl://host:port`. An IPv6 host is written in brackets

@@ -1,4 +1,4 @@
-//! `[listen]`: the addresses miners connect to, and the miners that may.
+//! `[listen]`: the addresses miners connect to, and the miners that may. `[ratelimit]`: how often.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use toml::de::DeValue;
 
 use super::reader::Section;
 use super::redaction::Redaction;
-use crate::limits::{AddressBlock, AllowList};
+use crate::limits::{AddressBlock, AllowList, RateLimitConfig};
 use crate::util::address::canonical;
 
 /// `[listen]`.
@@ -96,6 +96,30 @@ pub(super) fn read(mut section: Section, from_flag: Option<Vec<SocketAddr>>) -> 
     listen
 }
 
+/// Reads `[ratelimit]`.
+pub(super) fn read_limits(mut section: Section) -> RateLimitConfig {
+    let default = RateLimitConfig::default();
+    let day = Duration::from_secs(86_400);
+    let limits = RateLimitConfig {
+        max_connections_per_ip: section.size(
+            "max_connections_per_ip",
+            default.max_connections_per_ip,
+            0..=65_536,
+        ),
+        max_connections_per_minute: section.size(
+            "max_connections_per_minute",
+            default.max_connections_per_minute,
+            0..=1_000_000,
+        ),
+        ban: section.duration("ban", default.ban, Duration::ZERO..=day),
+        exempt: section
+            .list("exempt", Redaction::Value, "[\"192.168.1.0/24\"]", address_block)
+            .unwrap_or(default.exempt),
+    };
+    section.finish();
+    limits
+}
+
 /// Parses an address and port to listen on; for port 0 the system chooses one.
 pub(super) fn socket_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map(canonical).map_err(|_| {
@@ -138,7 +162,7 @@ fn read_proxy_protocol(section: &mut Section) -> ProxyProtocol {
 }
 
 /// Parses one entry of a list of address blocks.
-pub(super) fn address_block(entry: &str) -> Result<AddressBlock, String> {
+fn address_block(entry: &str) -> Result<AddressBlock, String> {
     entry.parse().map_err(|wrong: crate::limits::BlockError| wrong.to_string())
 }
 

@@ -12,7 +12,7 @@ use super::reader::Section;
 use super::redaction::Redaction;
 use super::{
     Config, ConfigError, Mode, Network, Overrides, aggregate, analysis, external_sources, failover, forward,
-    listen, network, outputs, policy, ratelimit, report, upstream,
+    listen, network, outputs, policy, report, upstream,
 };
 
 /// Paths that are tried if no file is named.
@@ -181,7 +181,7 @@ fn read_document(document: &DeTable, diagnostics: &Diagnostics, overrides: &Over
         ntp: external_sources::read_ntp(top.section("ntp")),
         record: outputs::read_record(top.section("record")),
         http: outputs::read_http(top.section("http"), flags.http),
-        ratelimit: ratelimit::read(top.section("ratelimit")),
+        ratelimit: listen::read_limits(top.section("ratelimit")),
         aggregate: aggregate::read(top.section("aggregate")),
         vardiff: aggregate::read_vardiff(top.section("vardiff")),
         pool_stats: external_sources::read_pool_stats(top.section("pool_stats"), network, &payout),

@@ -22,7 +22,6 @@ mod network;
 mod outputs;
 mod overrides;
 mod policy;
-mod ratelimit;
 mod reader;
 mod redaction;
 mod report;
@@ -33,9 +32,12 @@ mod upstream;
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::limits::RateLimitConfig;
+
 pub use aggregate::{AggregateConfig, VardiffConfig};
 pub use analysis::AnalysisConfig;
 pub use duration::format_duration;
+pub use endpoint::Socks5;
 pub(crate) use endpoint::{credentials as url_credentials, shown_host as url_host};
 pub use error::{ConfigError, ConfigFault, Origin, Problem};
 pub use external_sources::{NtpConfig, PoolStatsConfig, PoolStatsKind, ReferenceConfig};
@@ -47,11 +49,10 @@ pub use network::Network;
 pub use outputs::{HttpConfig, NotifyConfig, NotifyRecipient, RecordConfig, Severity};
 pub use overrides::Overrides;
 pub use policy::{ChainPolicy, OnViolation, PayoutKind, PayoutPolicy, RuleId, RulesConfig};
-pub use ratelimit::RateLimitConfig;
 pub use report::{ConsoleReport, ReportConfig};
 pub use secret::Secret;
 pub use targets::{TargetFlags, Targets};
-pub use upstream::{Socks5, UpstreamConfig, UpstreamTls};
+pub use upstream::{UpstreamConfig, UpstreamTls};
 
 /// The settings of one run, from the file and the flags.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::aggregate::user_template;
-use super::endpoint::{self, PoolScheme};
+use super::endpoint::{self, Bracketed, PoolScheme, Socks5};
 use super::reader::Section;
 use super::redaction::Redaction;
 use super::{Mode, Secret};
@@ -40,15 +40,6 @@ pub struct UpstreamTls {
     pub insecure_skip_verify: bool,
 }
 
-/// `socks5 = "socks5://user:pass@host:port"`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Socks5 {
-    pub host: String,
-    pub port: u16,
-    pub user: Option<String>,
-    pub password: Option<Secret>,
-}
-
 impl UpstreamConfig {
     /// An upstream with default settings. An IPv6 address is written without brackets.
     pub fn new(host: impl Into<String>, port: u16) -> UpstreamConfig {
@@ -72,22 +63,6 @@ impl fmt::Display for UpstreamConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls.is_some() { "stratum+ssl" } else { "stratum+tcp" };
         write!(f, "{scheme}://{}:{}", Bracketed(&self.host), self.port)
-    }
-}
-
-impl fmt::Display for Socks5 {
-    /// The URL without user and password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "socks5://{}:{}", Bracketed(&self.host), self.port)
-    }
-}
-
-/// A host as a URL writes it.
-struct Bracketed<'a>(&'a str);
-
-impl fmt::Display for Bracketed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.contains(':') { write!(f, "[{}]", self.0) } else { f.write_str(self.0) }
     }
 }
 

@@ -5,9 +5,9 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 
-pub use super::connect::connect_any;
+pub use super::happy_eyeballs::connect_any;
 
-use super::connect::ConnectAttempts;
+use super::happy_eyeballs::ConnectAttempts;
 use super::options::is_timeout;
 use super::process;
 use super::resolve::Resolver;

@@ -3,8 +3,8 @@
 
 #![allow(unsafe_code, reason = "some system calls have no safe wrapper; each block says why it is sound")]
 
-pub mod connect;
 pub mod dial;
+mod happy_eyeballs;
 pub mod https;
 pub mod interfaces;
 pub mod listen;

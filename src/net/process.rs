@@ -33,7 +33,7 @@ pub fn fd_limit() -> u64 {
     getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft)
 }
 
-/// What to do when no descriptor is left.
+/// Advice for when no descriptor is left.
 pub fn fd_advice() -> String {
     format!(
         "this process has all {} files open that it may (connections count); raise the limit (LimitNOFILE= in \

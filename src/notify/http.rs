@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::{Agent, Error};
 
-use super::transport::{Retry, SendFailure};
+use super::send_failure::{Retry, SendFailure};
 use crate::config::Secret;
 use crate::net::https;
 use crate::util::escape::line_text;

@@ -24,6 +24,7 @@ mod message;
 mod notifier;
 mod ntfy;
 mod pace;
+mod send_failure;
 mod telegram;
 mod test_message;
 mod transport;

@@ -8,6 +8,7 @@ use ureq::Agent;
 use super::http::post;
 use super::message::Message;
 use super::pace::SendPacing;
+use super::send_failure::SendFailure;
 use super::{discord, exec, ntfy, telegram, webhook};
 use crate::config::{NotifyConfig, NotifyRecipient};
 use crate::net::https;
@@ -58,34 +59,6 @@ impl Transport {
         };
         let agent = self.agent.as_ref().ok_or_else(|| SendFailure::never("there is no client"))?;
         post(agent, &request)
-    }
-}
-
-/// A failed attempt. The reason contains no secret, so it may be logged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SendFailure {
-    pub reason: String,
-    pub again: Retry,
-}
-
-/// The use of a retry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Retry {
-    /// No: it would fail the same way.
-    Never,
-    /// Yes, after the time that the server asked for, if any.
-    Later(Option<Duration>),
-}
-
-impl SendFailure {
-    /// A permanent failure.
-    pub fn never(reason: impl Into<String>) -> SendFailure {
-        SendFailure { reason: reason.into(), again: Retry::Never }
-    }
-
-    /// A temporary failure.
-    pub fn later(reason: impl Into<String>) -> SendFailure {
-        SendFailure { reason: reason.into(), again: Retry::Later(None) }
     }
 }
 

@@ -10,7 +10,7 @@ use super::health::DeliveryRecord;
 use super::limiter::{Decision, NotifyLimiter};
 use super::message::Message;
 use super::pace::SendPacing;
-use super::transport::Retry;
+use super::send_failure::Retry;
 use super::transport::Transport;
 use crate::record::AlertRow;
 use crate::util::plural::count;

@@ -1,4 +1,4 @@
-//! Whether the pool credits the proven work. Pure.
+//! Compares the pool's figures with the proven work. Pure.
 //!
 //! **Comparison.** If the pool publishes the sum of all credited work, the difference of two such
 //! figures is compared with the work proven between them. Else its hash rate, times its window, is

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::json::escape_json;
-use super::share::ShareOutcome;
+use super::shares_csv::ShareOutcome;
 use crate::clock::NtpTime;
 use crate::stratum::{Extranonce1, Notify, Submit, encode_hex};
 use crate::tap::SessionId;

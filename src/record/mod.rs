@@ -6,13 +6,13 @@
 //!
 //! | file | content | module |
 //! |---|---|---|
-//! | `shares.csv` | one row a share: [`ShareRow::COLUMNS`] | `share` |
-//! | `timing.csv` | one row a job: [`JobRow::COLUMNS`] | `job` |
-//! | `alerts.log` | `[time] SEVERITY: id`, `Description: …`, `Data: {json}`, 80 dashes | `alert` |
-//! | `geek.log` | `[time] TOPIC: text` | `geek` |
+//! | `shares.csv` | one row a share: [`ShareRow::COLUMNS`] | `shares_csv` |
+//! | `timing.csv` | one row a job: [`JobRow::COLUMNS`] | `timing_csv` |
+//! | `alerts.log` | `[time] SEVERITY: id`, `Description: …`, `Data: {json}`, 80 dashes | `alerts_log` |
+//! | `geek.log` | `[time] TOPIC: text` | `geek_log` |
 //! | `blocks/<time>-<hash>.json` | everything about a share that is worth a block | `block` |
-//! | `state.json` | best shares and counters over all runs: [`SavedState`] | `state`, `json`, `persisted_json` |
-//! | `history.json` | the charts' time series: [`History`](crate::analyzer::History) | `persisted_json` |
+//! | `state.json` | best shares and counters over all runs: [`SavedState`] | `state_json`, `json`, `persisted_json` |
+//! | `history.json` | the charts' time series: [`History`] | `history`, `persisted_json` |
 //!
 //! Times are RFC 3339 in UTC with milliseconds. In the CSV files (RFC 4180, newline at the end of a
 //! row) a protocol quantity (nonce, ntime, version) is written in hex as on the wire, other numbers in
@@ -40,36 +40,38 @@
 //! **Untrusted texts** (`csv`, `json`). Control characters and those that reorder a line are escaped,
 //! formulas in CSV fields are prefixed with an apostrophe, and long texts are cut.
 
-mod alert;
+mod alerts_log;
 mod archive;
 mod atomic;
 mod block;
 mod csv;
-mod geek;
-mod job;
+mod geek_log;
+mod history;
 mod json;
 mod names;
 mod persisted_json;
 mod read_back;
 mod recorder;
 mod rotating;
-mod share;
-mod state;
+mod shares_csv;
+mod state_json;
 mod time_source;
+mod timing_csv;
 mod torn_row;
 mod write_retry;
 mod writer;
 
-pub use alert::{AlertKind, AlertRow};
+pub use alerts_log::{AlertKind, AlertRow};
 pub use archive::{Retention, apply_retention};
 pub use block::{BLOCKS_DIR, BlockRecord};
-pub use geek::GeekTopic;
-pub use job::JobRow;
+pub use geek_log::GeekTopic;
+pub use history::{Bucket, History, HistoryShare, Span};
 pub use names::{FileName, RotatedName};
 pub use persisted_json::HISTORY_FILE;
 pub use recorder::{Recorder, RecordingHealth};
 pub use rotating::RotatingFile;
-pub use share::{ShareOutcome, ShareRow};
-pub use state::{BestShare, LifetimeCounts, STATE_FILE, SavedState};
+pub use shares_csv::{ShareOutcome, ShareRow};
+pub use state_json::{BestShare, LifetimeCounts, STATE_FILE, SavedState};
 pub use time_source::TimeSource;
+pub use timing_csv::JobRow;
 pub use write_retry::{TimePair, WriteError};

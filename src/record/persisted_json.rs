@@ -11,9 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::atomic::replace;
+use super::history::History;
 use super::json::escape_json;
 use super::write_retry::{TimePair, WriteError, WriteRetry};
-use crate::analyzer::History;
 use crate::clock::NtpTime;
 use crate::util::os_error::describe;
 

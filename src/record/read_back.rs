@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use log::{info, warn};
 
 use super::names::{FileName, rotated_files};
-use super::share::ShareRow;
-use super::state::{BestShare, SavedState};
+use super::shares_csv::ShareRow;
+use super::state_json::{BestShare, SavedState};
 use crate::clock::NtpTime;
 use crate::stratum::{Difficulty, decode_hex};
 use crate::work::{BlockHash, share_difficulty};

@@ -3,26 +3,25 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::alert::AlertRow;
+use super::alerts_log::AlertRow;
 use super::archive::{Archive, Retention};
 use super::block::BlockRecord;
-use super::geek::{GeekTopic, geek_line};
-use super::job::JobRow;
+use super::geek_log::{GeekTopic, geek_line};
+use super::history::History;
 use super::persisted_json;
-use super::persisted_json::SaveSlot;
 use super::read_back;
-use super::share::ShareRow;
-use super::state::{STATE_FILE, SavedState};
+use super::shares_csv::ShareRow;
+use super::state_json::{STATE_FILE, SavedState};
 use super::time_source::TimeSource;
+use super::timing_csv::JobRow;
 use super::write_retry::WriteError;
-use super::writer::{QueuedRecord, RecordFile, UrgentMessage, Writer};
-use crate::analyzer::History;
+use super::writer::{QueuedRecord, RecordFile, RecorderShared, UrgentMessage, Writer};
 use crate::clock::NtpTime;
 use crate::config::RecordConfig;
 use crate::util::plural::count;
@@ -62,20 +61,6 @@ pub struct RecordingHealth {
     pub write_errors: Vec<WriteError>,
     /// For how long the disk has held the present write.
     pub blocked_for: Option<Duration>,
-}
-
-/// Data shared by the handle and the writer thread, beside the channels.
-#[derive(Debug, Default)]
-pub(super) struct RecorderShared {
-    pub dropped: AtomicU64,
-    pub lost: AtomicU64,
-    pub write_errors: Mutex<Vec<WriteError>>,
-    /// Since when the writer has been busy with the disk; `None` while it waits for rows.
-    pub writing_since: Mutex<Option<Instant>>,
-    pub state: Arc<SaveSlot<SavedState>>,
-    pub history: Arc<SaveSlot<History>>,
-    /// The writer has ended regularly.
-    pub has_finished: AtomicBool,
 }
 
 /// The optional files that are written.
@@ -232,15 +217,5 @@ impl Recorder {
         if has_finished || self.rows.try_send(QueuedRecord { to, text: text.into_boxed_slice() }).is_err() {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
-    }
-}
-
-impl RecorderShared {
-    pub fn write_errors(&self) -> MutexGuard<'_, Vec<WriteError>> {
-        self.write_errors.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn writing_since(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.writing_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

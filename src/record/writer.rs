@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select_biased};
@@ -12,16 +12,15 @@ use log::{error, warn};
 use super::archive::Archive;
 use super::atomic::replace;
 use super::block::{BLOCKS_DIR, BlockRecord};
-use super::job::JobRow;
+use super::history::History;
 use super::names::FileName;
-use super::persisted_json::PersistedFile;
-use super::recorder::RecorderShared;
+use super::persisted_json::{PersistedFile, SaveSlot};
 use super::rotating::RotatingFile;
-use super::share::ShareRow;
-use super::state::SavedState;
+use super::shares_csv::ShareRow;
+use super::state_json::SavedState;
 use super::time_source::TimeSource;
+use super::timing_csv::JobRow;
 use super::write_retry::{TimePair, WriteError, WriteRetry};
-use crate::analyzer::History;
 use crate::config::RecordConfig;
 use crate::util::plural::count;
 use crate::util::stop::Stopped;
@@ -30,6 +29,20 @@ use crate::util::supervise::service;
 
 /// Caps the blocks kept in memory while the disk fails. Solo miners find one in years.
 const MAX_BLOCKS: usize = 64;
+
+/// Data shared by the handle and the writer thread, beside the channels.
+#[derive(Debug, Default)]
+pub(super) struct RecorderShared {
+    pub dropped: AtomicU64,
+    pub lost: AtomicU64,
+    pub write_errors: Mutex<Vec<WriteError>>,
+    /// Since when the writer has been busy with the disk; `None` while it waits for rows.
+    pub writing_since: Mutex<Option<Instant>>,
+    pub state: Arc<SaveSlot<SavedState>>,
+    pub history: Arc<SaveSlot<History>>,
+    /// The writer has ended regularly.
+    pub has_finished: AtomicBool,
+}
 
 /// A formatted record for one of the batched files.
 #[derive(Debug)]
@@ -82,6 +95,16 @@ pub(super) struct Writer {
     /// The part of [`RecorderShared::dropped`] that was logged.
     dropped_said: u64,
     blocks_lost: u64,
+}
+
+impl RecorderShared {
+    pub fn write_errors(&self) -> MutexGuard<'_, Vec<WriteError>> {
+        self.write_errors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn writing_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.writing_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Writer {

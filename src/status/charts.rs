@@ -16,7 +16,7 @@ use plotters::prelude::*;
 
 use self::markup::{HEIGHT, RESOLUTION, ShapeClass, WIDTH};
 use self::scale::Scale;
-use crate::analyzer::{Bucket, Span};
+use crate::record::{Bucket, Span};
 use crate::util::format::rate;
 
 /// The width of a bar as a part of its bucket's width.

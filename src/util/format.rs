@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use crate::stratum::Difficulty;
 pub use crate::util::plural::{count, count_of, grouped};
 pub use crate::util::span::span;
-use crate::work::expected_hashes;
 
 const UNITS: [&str; 7] = ["k", "M", "G", "T", "P", "E", "Z"];
 const MINUTE: u64 = 60;
@@ -56,13 +54,6 @@ pub fn delay(time: Duration) -> String {
         medium if medium < 999_500.0 => format!("{:.0} ms", medium / 1e3),
         large => format!("{:.1} s", large / 1e6),
     }
-}
-
-/// The expected number of blocks in a day. `None` if the hash rate or the network difficulty is unknown.
-pub fn blocks_per_day(hash_rate: f64, network_difficulty: Option<f64>) -> Option<f64> {
-    let difficulty = Difficulty::new(network_difficulty?).ok()?;
-    let blocks = hash_rate * DAY as f64 / expected_hashes(difficulty);
-    (blocks > 0.0 && blocks.is_finite()).then_some(blocks)
 }
 
 /// The chance of a block within a day: `1 in 3.4 million`, or a percentage from 5 % up.
@@ -165,11 +156,10 @@ mod tests {
     #[test]
     fn odds_and_times_are_in_words() {
         // A NerdMiner at 300 kH/s and a Bitaxe at 1.2 TH/s on a network of 127.45 T.
-        let network = Some(127.45e12);
-        let nerd = blocks_per_day(300e3, network).unwrap();
-        assert_eq!(odds(nerd), "1 in 21 trillion");
-        assert_eq!(time_to_block(nerd), "58 billion years");
-        let bitaxe = blocks_per_day(1.2e12, network).unwrap();
+        let nerdminer = 4.735e-14;
+        assert_eq!(odds(nerdminer), "1 in 21 trillion");
+        assert_eq!(time_to_block(nerdminer), "58 billion years");
+        let bitaxe = 1.894e-7;
         assert_eq!(odds(bitaxe), "1 in 5.3 million");
         assert_eq!(time_to_block(bitaxe), "14,000 years");
         assert_eq!(odds(0.5), "39 %");
@@ -178,6 +168,5 @@ mod tests {
             (time_to_block(1e9), time_to_block(1000.0)),
             ("1 minute".to_owned(), "1 minute".to_owned())
         );
-        assert_eq!((blocks_per_day(0.0, network), blocks_per_day(1.0, None)), (None, None));
     }
 }

@@ -4,6 +4,12 @@ use super::hash::BlockHash;
 use super::target::{Target, TargetError, difficulty_1, number};
 use crate::stratum::{Difficulty, Nbits};
 
+/// The hashes that one unit of difficulty counts in hash rates: 2^32, as pools and miners count them. The exact
+/// number is [`expected_hashes`] of 1.
+pub const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
+
+const SECONDS_PER_DAY: f64 = 86_400.0;
+
 /// The difficulty of a hash: the target of difficulty 1 divided by the hash, within one unit in the last
 /// place of an f64. Infinite for a hash of zero.
 pub fn share_difficulty(hash: &BlockHash) -> f64 {
@@ -24,6 +30,13 @@ pub fn expected_hashes(difficulty: Difficulty) -> f64 {
     difficulty.value() * (2_f64.powi(256) / difficulty_1())
 }
 
+/// The expected number of blocks in a day. `None` if the hash rate or the network's difficulty is unknown.
+pub fn blocks_per_day(hash_rate: f64, network_difficulty: Option<f64>) -> Option<f64> {
+    let difficulty = Difficulty::new(network_difficulty?).ok()?;
+    let blocks = hash_rate * SECONDS_PER_DAY / expected_hashes(difficulty);
+    (blocks > 0.0 && blocks.is_finite()).then_some(blocks)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,5 +55,16 @@ mod tests {
     #[test]
     fn a_hash_of_zero_is_worth_anything() {
         assert_eq!(share_difficulty(&BlockHash::from_bytes([0; 32])), f64::INFINITY);
+    }
+
+    #[test]
+    fn a_block_takes_a_home_miner_millions_of_days() {
+        // A NerdMiner at 300 kH/s and a Bitaxe at 1.2 TH/s on a network of 127.45 T.
+        let network = Some(127.45e12);
+        let nerdminer = blocks_per_day(300e3, network).unwrap();
+        assert!((1.0 / nerdminer / 21.1e12 - 1.0).abs() < 0.01, "{nerdminer}");
+        let bitaxe = blocks_per_day(1.2e12, network).unwrap();
+        assert!((1.0 / bitaxe / 5.28e6 - 1.0).abs() < 0.01, "{bitaxe}");
+        assert_eq!((blocks_per_day(0.0, network), blocks_per_day(1.0, None)), (None, None));
     }
 }

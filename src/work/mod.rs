@@ -14,7 +14,7 @@
 //! | `midstate` | hashing many nonces of one header |
 //! | `rebuild`, `prepared` | a submit judged by its hash; a job prepared for many of them |
 //! | `target`, `u256` | targets from nbits and from difficulty; 256-bit numbers |
-//! | `difficulty` | share, network difficulty, expected hashes |
+//! | `difficulty` | share and network difficulty, expected hashes and blocks |
 //! | `rolling` | the three conventions of version rolling |
 //! | `height` | the block height in a coinbase (BIP34) |
 //! | `payout` | addresses, worker names and output scripts |
@@ -43,7 +43,9 @@ pub use coinbase::{
     Coinbase, CoinbaseError, CoinbaseOutput, CoinbasePart, ExtranoncePosition, Locktime, OutputKind, PoolTag,
     Sequence, TransactionVersion, assemble_coinbase, coinbase_txid,
 };
-pub use difficulty::{expected_hashes, network_difficulty, share_difficulty};
+pub use difficulty::{
+    HASHES_PER_DIFFICULTY, blocks_per_day, expected_hashes, network_difficulty, share_difficulty,
+};
 pub use hash::{BlockHash, MerkleRoot, Txid, double_sha256};
 pub use header::{Header, ShareValues};
 pub use height::{Height, HeightError};

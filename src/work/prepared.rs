@@ -79,11 +79,11 @@ impl PreparedJob {
         self.rebuild_knowing(None, submit, terms)
     }
 
-    /// As [`PreparedJob::rebuild`], without hashing once more what was hashed in `known`. That is used only as
-    /// far as everything that went into its hashes is the same here.
+    /// Rebuilds a share like [`PreparedJob::rebuild`], without hashing again what `known` has hashed. `known` is
+    /// used only as far as everything that went into its hashes is the same here.
     ///
     /// # Errors
-    /// As [`PreparedJob::rebuild`].
+    /// The errors of [`PreparedJob::rebuild`].
     pub fn rebuild_knowing(
         &self,
         known: Option<&HashedShare>,
@@ -120,7 +120,7 @@ pub struct HashedShare {
 }
 
 impl HashedShare {
-    /// Whether a share of this job with this extranonce2 has the same merkle root.
+    /// True if a share of this job with this extranonce2 has the same merkle root.
     fn has_root_of(&self, job: &PreparedJob, extranonce2: &Extranonce2) -> bool {
         let (one, other) = (self.job.job(), job.job());
         self.job.extranonces(&self.extranonce2).eq(job.extranonces(extranonce2))

@@ -35,7 +35,7 @@ pub struct RebuiltShare {
     pub difficulty: f64,
     /// The convention by which the version bits were read; BIP310 if all give the same.
     pub convention: VersionConvention,
-    /// Whether the hash reaches the difficulty of the terms.
+    /// True if the hash reaches the difficulty of the terms.
     pub meets_terms: bool,
     /// True if the hash meets the job's nbits. Never for nbits that are no target.
     pub is_block: bool,

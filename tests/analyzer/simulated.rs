@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use sluice::analyzer::Span;
+use sluice::record::Span;
 use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPool};
 use sluice::stratum::{Difficulty, Nbits};
 

@@ -4,8 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use sluice::analyzer::{History, HistoryShare, Span};
-use sluice::record::{HISTORY_FILE, Recorder, ShareOutcome};
+use sluice::record::{HISTORY_FILE, History, HistoryShare, Recorder, ShareOutcome, Span};
 use sluice::stratum::Difficulty;
 
 use super::{noon, quick, read, wait_until};

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use crate::config::{
-    Config, ListenConfig, Mode, ProxyProtocol, RateLimitConfig, UpstreamConfig, format_duration,
-};
+use crate::config::{Config, ListenConfig, Mode, ProxyProtocol, UpstreamConfig, format_duration};
+use crate::limits::RateLimitConfig;
 use crate::util::plural::count;
 
 pub(super) fn write_listen(f: &mut fmt::Formatter<'_>, listen: &ListenConfig) -> fmt::Result {

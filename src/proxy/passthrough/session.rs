@@ -101,7 +101,7 @@ impl PassthroughSession {
             return true;
         }
         if watched && conversation.dropped_copies.load(Ordering::Relaxed) == 0 {
-            return conversation.heard_out.load(Ordering::Acquire)
+            return conversation.fully_read.load(Ordering::Acquire)
                 && conversation.unanswered.load(Ordering::Acquire) == 0;
         }
         // A session that never got an answer has no share in flight.
@@ -161,7 +161,7 @@ impl PassthroughSession {
 
     /// Whether the pool ended a session whose miner had sent nothing unreadable.
     pub(super) fn is_ended_by_pool(&self) -> bool {
-        let garbage = self.conversation.garbage.load(Ordering::Relaxed);
+        let garbage = self.conversation.unreadable_lines.load(Ordering::Relaxed);
         garbage == 0 && self.ended_by_pool.load(Ordering::Acquire)
     }
 

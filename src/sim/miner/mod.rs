@@ -4,14 +4,12 @@
 //! |---|---|
 //! | `options`, `stats` | settings and statistics |
 //! | `model` | the differences between the kinds of miners |
-//! | `handshake` | the first messages of each kind |
-//! | `session`, `messages` | a connection, and the pool's messages on it |
+//! | `session/handshake` | the first messages of each kind |
+//! | `session`, `session/messages` | a connection, and the pool's messages on it |
 //! | `work`, `hasher` | the search for shares |
 //! | `shared` | the data shared by the two threads |
 
-mod handshake;
 mod hasher;
-mod messages;
 mod model;
 mod options;
 mod session;

@@ -1,6 +1,9 @@
 //! A connection of a simulated miner. `handshake` has its first messages, `messages` its reactions to
 //! the pool's.
 
+mod handshake;
+mod messages;
+
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -9,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::handshake;
 use super::model::MinerModel;
 use super::shared::SimMinerShared;
 use super::work::{ConnectionNumber, JobNumber, SimWork};

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::query::{JsonQuery, JsonQueryError};
 use super::text;
 use super::value::TimeJson;
-use crate::analyzer::{Bucket, Span};
+use crate::record::{Bucket, Span};
 use crate::status::snapshot::StatusSnapshot;
 
 #[derive(Debug, Serialize)]

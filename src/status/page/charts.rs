@@ -2,7 +2,7 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use crate::analyzer::{History, Span};
+use crate::record::{History, Span};
 use crate::status::charts;
 use crate::status::charts::Chart;
 use crate::status::snapshot::StatusSnapshot;

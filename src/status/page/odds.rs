@@ -5,8 +5,8 @@ use maud::{Markup, html};
 use super::pool_in_use;
 use crate::record::BestShare;
 use crate::status::snapshot::StatusSnapshot;
-use crate::util::format::{blocks_per_day, count, in_words, odds, short, time_to_block};
-use crate::work::name_of_worker;
+use crate::util::format::{count, in_words, odds, short, time_to_block};
+use crate::work::{blocks_per_day, name_of_worker};
 
 pub(super) fn section(status: &StatusSnapshot) -> Markup {
     let snapshot = &status.snapshot;

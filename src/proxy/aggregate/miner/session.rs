@@ -16,7 +16,7 @@ use crate::proxy::{
 };
 use crate::stratum::LineReader;
 use crate::tap::{Conversation, Direction, TapEvent};
-use crate::tap::{Tap, announce};
+use crate::tap::{Tap, send_event};
 use crate::util::os_error::describe;
 use crate::util::stop::Stopped;
 use crate::util::thread::{SESSION_STACK, spawn};
@@ -63,7 +63,7 @@ impl Drop for MinerGuard {
         miner.close();
         services.router.remove(miner);
         services.remember(miner);
-        announce(&services.to_analyzer, &miner.conversation, TapEvent::Closed);
+        send_event(&services.to_analyzer, &miner.conversation, TapEvent::Closed);
         if miner.outbox.is_overrun() {
             let text = "closed: it does not read what it is sent";
             self.log(LogTopic::Idle, &text);

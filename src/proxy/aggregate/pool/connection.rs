@@ -268,9 +268,9 @@ impl SharedConnection {
             // Miners that wait for a verdict are credited as the first one was.
             names.into_iter().for_each(accept_unjudged);
         } else {
-            give_up(names, &StratumError::new(RefusalCode::Other, SILENT));
+            give_up(names, &StratumError::new(RefusalCode::Other, POOL_SILENT));
         }
-        give_up(late, &StratumError::new(RefusalCode::Other, SILENT));
+        give_up(late, &StratumError::new(RefusalCode::Other, POOL_SILENT));
     }
 
     /// Ends the connection, and answers all that waits for it.
@@ -279,7 +279,7 @@ impl SharedConnection {
         self.outbox.close();
         let open = self.pending().take_all();
         self.answered.notify_all();
-        give_up(open, &StratumError::new(RefusalCode::Other, LOST));
+        give_up(open, &StratumError::new(RefusalCode::Other, POOL_LOST));
     }
 
     pub(crate) fn is_over(&self) -> bool {

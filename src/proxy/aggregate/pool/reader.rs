@@ -15,7 +15,7 @@ use crate::proxy::aggregate::jobs::PoolJob;
 use crate::stratum::LineReader;
 use crate::stratum::{
     ConfigureAnswer, Difficulty, Envelope, Notify, RefusalCode, ResponseVerdict, StratumError,
-    SubscribeAnswer, VersionMask, accepted, refused, result,
+    SubscribeAnswer, VersionMask, accept_line, refuse_line, result_line,
 };
 use crate::tap::Direction;
 use crate::tap::Tap;
@@ -172,15 +172,15 @@ impl PoolReader<'_> {
                     self.mask((!mask.is_empty()).then_some(mask), at);
                 }
             }
-            Some("mining.ping") => self.connection.answer(result(message.id(), "\"pong\"")),
+            Some("mining.ping") => self.connection.answer(result_line(message.id(), "\"pong\"")),
             Some("client.get_version") => {
                 let version = concat!("\"sluice/", env!("CARGO_PKG_VERSION"), "\"");
-                self.connection.answer(result(message.id(), version));
+                self.connection.answer(result_line(message.id(), version));
             }
             Some("client.show_message") => {
                 self.group.pass_on(self.connection, line, at);
                 if message.has_id() && message.id() != "null" {
-                    self.connection.answer(accepted(message.id()));
+                    self.connection.answer(accept_line(message.id()));
                 }
             }
             Some("client.reconnect") => self.group.redirected(self.connection, message.params),
@@ -193,7 +193,7 @@ impl PoolReader<'_> {
             }
             Some(_) if message.has_id() && message.id() != "null" => {
                 let refusal = StratumError::new(RefusalCode::Other, "Not supported.");
-                self.connection.answer(refused(message.id(), &refusal, Default::default()));
+                self.connection.answer(refuse_line(message.id(), &refusal, Default::default()));
             }
             Some(_) => {}
         }

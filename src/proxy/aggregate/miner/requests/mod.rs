@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::ConnectedMiner;
 use super::fault_budget::FaultBudget;
-use crate::analyzer::LOST;
+use crate::analyzer::POOL_LOST;
 use crate::config::Secret;
 use crate::net::Stamp;
 use crate::proxy::LogTopic;
@@ -22,7 +22,8 @@ use crate::proxy::aggregate::AggregateServices;
 use crate::proxy::aggregate::identity::{Account, MinerName, NameFault, WorkerName};
 use crate::proxy::aggregate::pool::pending::Requester;
 use crate::stratum::{
-    Envelope, RefusalCode, StratumError, accepted, elements, first_name, refused, result, shortened,
+    Envelope, RefusalCode, StratumError, accept_line, elements, refuse_line, result_line, shortened,
+    worker_name,
 };
 use crate::util::token_bucket::TokenBucket;
 
@@ -169,12 +170,12 @@ impl MinerRequests {
                 self.miner.work().wants_extranonce = true;
                 self.answer(accepted(message.id()), at)
             }
-            "mining.ping" => self.answer(result(message.id(), "\"pong\""), at),
+            "mining.ping" => self.answer(result_line(message.id(), "\"pong\""), at),
             "client.get_version" => {
                 let version = concat!("\"sluice/", env!("CARGO_PKG_VERSION"), "\"");
-                self.answer(result(message.id(), version), at)
+                self.answer(result_line(message.id(), version), at)
             }
-            "mining.multi_version" => self.answer(accepted(message.id()), at),
+            "mining.multi_version" => self.answer(accept_line(message.id()), at),
             "mining.suggest_target" => self.suggest_target(&message, at),
             method if method.starts_with("mining.suggest_difficulty") => {
                 self.suggest_difficulty(method, &message, at)
@@ -239,7 +240,7 @@ impl MinerRequests {
 
     /// The name in an authorize.
     fn name_in(&self, message: &Envelope<'_>) -> MinerName {
-        MinerName::new(self.services.naming.text(&first_name(message.params)))
+        MinerName::new(self.services.naming.text(&worker_name(message.params)))
     }
 
     /// Refuses a name for which no one could be credited, rather than accept it and never send a job.
@@ -371,7 +372,7 @@ impl MinerRequests {
     }
 
     fn refuse(&self, id: &str, code: RefusalCode, reason: &str, at: Stamp) {
-        self.miner.answer(refused(id, &StratumError::new(code, reason), Default::default()), at);
+        self.miner.answer(refuse_line(id, &StratumError::new(code, reason), Default::default()), at);
     }
 
     /// Logs a line about the miner.

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::version_rolling::{bits_for_pool, mask_for};
 use super::{Flow, MinerRequests};
-use crate::analyzer::TOO_MANY;
+use crate::analyzer::TOO_MANY_PENDING;
 use crate::net::Stamp;
 use crate::proxy::aggregate::identity::MinerName;
 use crate::proxy::aggregate::miner::ConnectedMiner;

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::{Flow, MinerRequests};
 use crate::net::Stamp;
 use crate::proxy::aggregate::miner::work::WishSource;
-use crate::stratum::{Difficulty, Envelope, accepted, decode_hex, elements};
+use crate::stratum::{Difficulty, Envelope, accept_line, decode_hex, elements};
 use crate::work::{BlockHash, share_difficulty};
 
 impl MinerRequests {

@@ -61,16 +61,16 @@ pub(super) fn start(clock: Clock, servers: &[String], pace: NtpSchedule, stop: &
     }
     let servers = servers.iter().take(MAX_SERVERS).map(|name| NtpServer::new(name)).collect();
     let stop = stop.clone();
-    let mut keeper = ClockKeeper { clock, servers, pace, stop, last_good: None };
+    let mut poller = NtpPoller { clock, servers, pace, stop, last_good: None };
     // The thread is not joined: an unanswered query may block it for `timeout` after the end.
     service("ntp").start(move || {
         // Being stopped is the regular end.
-        keeper.run().or(Ok::<(), Stopped>(()))
+        poller.run().or(Ok::<(), Stopped>(()))
     })?;
     Ok(())
 }
 
-struct ClockKeeper {
+struct NtpPoller {
     clock: Clock,
     servers: Vec<NtpServer>,
     pace: NtpSchedule,
@@ -78,7 +78,7 @@ struct ClockKeeper {
     last_good: Option<Instant>,
 }
 
-impl ClockKeeper {
+impl NtpPoller {
     fn run(&mut self) -> Result<(), Stopped> {
         let mut retry = self.pace.retry;
         loop {

@@ -13,8 +13,7 @@ fn limits() -> RateLimitConfig {
 }
 
 fn gatekeeper(max_miners: usize, limits: RateLimitConfig) -> Gatekeeper {
-    let listen = ListenConfig { max_miners, ..ListenConfig::default() };
-    Gatekeeper::new(&listen, &limits)
+    Gatekeeper::new(&AllowList::private(), max_miners, &limits)
 }
 
 fn ip(text: &str) -> IpAddr {

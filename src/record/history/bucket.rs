@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::hashrate::HASHES;
-use super::share::JudgedShare;
 use crate::record::ShareOutcome;
 use crate::stratum::Difficulty;
+use crate::work::HASHES_PER_DIFFICULTY;
 
 /// No sum of work is larger. All of Bitcoin's in a week is below 10^18.
 const MOST_WORK: f64 = 1e24;
@@ -52,7 +51,7 @@ impl Bucket {
     /// Hashes per second, over the time that was watched. `None` when that is less than a second:
     /// a gap in the chart, not a zero.
     pub fn hash_rate(&self) -> Option<f64> {
-        let rate = self.work * HASHES / self.watched;
+        let rate = self.work * HASHES_PER_DIFFICULTY / self.watched;
         (self.watched >= 1.0 && rate.is_finite()).then_some(rate)
     }
 
@@ -96,18 +95,6 @@ impl Bucket {
     }
 }
 
-impl<'a> From<&'a JudgedShare> for HistoryShare<'a> {
-    fn from(judged: &'a JudgedShare) -> HistoryShare<'a> {
-        let share = &judged.share;
-        HistoryShare {
-            work: share.proven(),
-            difficulty: share.difficulty(),
-            outcome: &judged.outcome,
-            stale: share.stale,
-        }
-    }
-}
-
 /// Zero for what is no number.
 fn within(value: f64, most: f64) -> f64 {
     if value.is_nan() { 0.0 } else { value.clamp(0.0, most) }
@@ -120,7 +107,7 @@ mod tests {
     #[test]
     fn a_rate_needs_a_second() {
         let bucket = Bucket { watched: 30.0, work: 60.0, ..Bucket::default() };
-        assert_eq!(bucket.hash_rate(), Some(2.0 * HASHES));
+        assert_eq!(bucket.hash_rate(), Some(2.0 * HASHES_PER_DIFFICULTY));
         assert_eq!(Bucket { watched: 0.9, ..bucket }.hash_rate(), None);
         assert_eq!(Bucket { work: 0.0, ..bucket }.hash_rate(), Some(0.0));
         assert_eq!(Bucket { watched: f64::NAN, ..bucket }.hash_rate(), None);

@@ -6,9 +6,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::minute::MinuteCounter;
-use super::{AddressKey, AllowList};
-use crate::config::{ListenConfig, RateLimitConfig};
+use super::minute_counter::MinuteCounter;
+use super::{AddressBlock, AddressKey, AllowList};
 use crate::util::plural::count;
 use crate::util::span::seconds;
 
@@ -26,6 +25,31 @@ const MAX_ABUSE_PER_MINUTE: u32 = 10;
 
 /// The longest ban, and the time without abuse after which ban lengths start over.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// `[ratelimit]`: limits on the connections of one address (IPv6: one /64).
+#[derive(Debug, Clone, PartialEq)]
+pub struct RateLimitConfig {
+    /// Simultaneous connections; 0 for no limit, default 100.
+    pub max_connections_per_ip: usize,
+    /// New connections per minute; 0 for no limit, default 60.
+    pub max_connections_per_minute: usize,
+    /// Length of the first ban; it doubles each time, up to a day. Zero: reject connections, never ban.
+    /// Default 5 min.
+    pub ban: Duration,
+    /// Addresses without any of these limits. Default: none, not even loopback.
+    pub exempt: Vec<AddressBlock>,
+}
+
+impl Default for RateLimitConfig {
+    fn default() -> RateLimitConfig {
+        RateLimitConfig {
+            max_connections_per_ip: 100,
+            max_connections_per_minute: 60,
+            ban: Duration::from_secs(300),
+            exempt: Vec::new(),
+        }
+    }
+}
 
 /// Admits connections. Clones share the counts.
 #[derive(Debug, Clone)]
@@ -122,13 +146,13 @@ pub struct ConnectionCounts {
 }
 
 impl Gatekeeper {
-    pub fn new(listen: &ListenConfig, limits: &RateLimitConfig) -> Gatekeeper {
+    pub fn new(allow: &AllowList, max_miners: usize, limits: &RateLimitConfig) -> Gatekeeper {
         let inner = GatekeeperInner {
-            allow: listen.allow.clone(),
-            max_miners: listen.max_miners,
+            allow: allow.clone(),
+            max_miners,
             limits: limits.clone(),
             // Twice, so that connected miners alone can never fill it.
-            max_sources: MAX_SOURCES.max(listen.max_miners.saturating_mul(2)),
+            max_sources: MAX_SOURCES.max(max_miners.saturating_mul(2)),
             state: Mutex::default(),
         };
         Gatekeeper { inner: Arc::new(inner) }

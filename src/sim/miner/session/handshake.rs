@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::model::MinerModel;
-use super::session::{SessionEnd, SimMinerSession};
+use super::{SessionEnd, SimMinerSession};
+use crate::sim::miner::model::MinerModel;
 use crate::stratum::{ConfigureAnswer, Envelope, ResponseVerdict, SubscribeAnswer};
 
 /// Pause of a NerdMiner after subscribe and authorize.

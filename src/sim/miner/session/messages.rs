@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use serde_json::value::RawValue;
 
-use super::model::MinerModel;
-use super::session::{SessionEnd, SimMinerSession};
+use super::{SessionEnd, SimMinerSession};
+use crate::sim::miner::model::MinerModel;
 use crate::stratum::{
     Difficulty, Envelope, Notify, ResponseVerdict, SubscribeAnswer, VersionMask, elements, first_text,
 };

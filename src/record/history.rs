@@ -1,8 +1,10 @@
 //! The time series behind the page's charts, kept over restarts.
 
+mod bucket;
+
 use serde::{Deserialize, Serialize};
 
-use super::bucket::{Bucket, HistoryShare};
+pub use bucket::{Bucket, HistoryShare};
 
 /// The version that is written.
 const VERSION: u32 = 1;
@@ -143,7 +145,7 @@ impl History {
     /// Holds a file that somebody else may have written to our bounds. Buckets that seem too old, or of
     /// the future, stay while there is room: it may be `now` that is wrong, as on a Raspberry Pi that
     /// has just been switched on. Nothing of them is shown meanwhile.
-    pub(crate) fn bounded(mut self, now: u64) -> History {
+    pub(super) fn bounded(mut self, now: u64) -> History {
         for span in Span::ALL {
             self.series_mut(span).bound(span);
         }
