@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::peer_log::LogTopic;
-use crate::config::{ListenConfig, RateLimitConfig};
-use crate::limits::{Abuse, Gatekeeper, LogLimiter};
+use crate::config::ListenConfig;
+use crate::limits::{Abuse, Gatekeeper, LogLimiter, RateLimitConfig};
 use crate::util::span::seconds;
 
 /// Caps the time for a PROXY header and a TLS handshake together.
@@ -24,7 +24,7 @@ impl ListenerContext {
     pub fn new(listen: &ListenConfig, limits: &RateLimitConfig) -> ListenerContext {
         ListenerContext {
             listen: listen.clone(),
-            gatekeeper: Gatekeeper::new(listen, limits),
+            gatekeeper: Gatekeeper::new(&listen.allow, listen.max_miners, limits),
             log_limiter: LogLimiter::new(),
         }
     }

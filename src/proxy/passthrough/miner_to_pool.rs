@@ -59,7 +59,7 @@ impl MinerToPool {
         let mut forwarder = Forwarder::new(&guard, miner);
         let end = forwarder.forward();
         // However it ended: at shutdown no more shares of this miner are waited for.
-        forwarder.tap.paused();
+        forwarder.tap.miner_paused();
         let abort = || session.abort();
         if end == DirectionEnd::Finished && session.is_paused() {
             session.half_close.wait(Direction::Up);
@@ -78,7 +78,7 @@ impl MinerToPool {
     fn receive(self) -> Option<Arc<Stream>> {
         let MinerToPool { guard, incoming } = self;
         let (session, context) = (&guard.session, &guard.services.listener_context);
-        let announce = |address| session.conversation.announce(address);
+        let announce = |address| session.conversation.set_announced_miner(address);
         let stream =
             incoming.receive(context, session.accepted_at, announce, |admission| guard.admit(admission))?;
         session.first_answer.miner_arrived(stream.clone());

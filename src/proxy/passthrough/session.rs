@@ -14,7 +14,7 @@ use super::miner_to_pool::MinerToPool;
 use crate::limits::{Abuse, Admission};
 use crate::net::Stamp;
 use crate::proxy::{IncomingConnection, LogTopic};
-use crate::tap::announce;
+use crate::tap::send_event;
 use crate::tap::{Conversation, Direction, SessionId, TapEvent};
 use crate::util::plural::count;
 use crate::util::thread::{SESSION_STACK, spawn};
@@ -70,7 +70,7 @@ pub(super) fn start(services: &Arc<PassthroughServices>, incoming: IncomingConne
         paused: AtomicBool::new(false),
     });
     services.registry.add(session.clone());
-    announce(&services.to_analyzer, &session.conversation, TapEvent::Opened);
+    send_event(&services.to_analyzer, &session.conversation, TapEvent::Opened);
     let guard = SessionGuard { session, services: services.clone(), admission: OnceLock::new() };
     // From here on dropping the guard takes the session out of the registry again.
     let upward = MinerToPool::new(Arc::new(guard), incoming);
@@ -205,8 +205,8 @@ impl Drop for SessionGuard {
         let PassthroughSession { conversation, first_answer, .. } = &*self.session;
         // The analyzer may hold the conversation for longer, but not its sockets.
         first_answer.forget();
-        announce(&self.services.to_analyzer, conversation, TapEvent::Closed);
-        let garbage = conversation.garbage.load(Ordering::Relaxed) > 0;
+        send_event(&self.services.to_analyzer, conversation, TapEvent::Closed);
+        let garbage = conversation.unreadable_lines.load(Ordering::Relaxed) > 0;
         if garbage && !conversation.authorized.load(Ordering::Relaxed) {
             self.services.listener_context.report_abuse(conversation.miner(), Abuse::Garbage);
         }

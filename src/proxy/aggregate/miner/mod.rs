@@ -216,8 +216,8 @@ impl ConnectedMiner {
                 self.give_up_at.get().iter().for_each(|at| self.outbox.wake_at(**at));
             }
             WakeReason::Due => {
-                let late = StratumError::new(RefusalCode::Other, DISMISSED);
-                let refuse = |id: &str| refused(id, &late, Default::default());
+                let late = StratumError::new(RefusalCode::Other, MINER_CLOSED);
+                let refuse = |id: &str| refuse_line(id, &late, Default::default());
                 self.change_replies(|replies| replies.give_up(refuse), Stamp::now());
             }
         }
@@ -404,7 +404,7 @@ impl ConnectedMiner {
     fn subscribe_line(&self, id: &str, lease: &ExtranonceLease) -> String {
         let extranonce1 = (*lease.extranonce1).clone();
         let answer = SubscribeAnswer { extranonce1, extranonce2_size: lease.extranonce2_size };
-        result(id, &answer.result(&self.id().to_string()))
+        result_line(id, &answer.result(&self.id().to_string()))
     }
 
     fn send_lines(&self, lines: &str, since: Stamp) {

@@ -34,7 +34,7 @@ pub(crate) fn start(services: &Arc<AggregateServices>, incoming: IncomingConnect
     let miner =
         Arc::new(ConnectedMiner::new(conversation, tap, services.vardiff.load_full(), services.limits));
     services.registry.add(miner.clone());
-    announce(&services.to_analyzer, &miner.conversation, TapEvent::Opened);
+    send_event(&services.to_analyzer, &miner.conversation, TapEvent::Opened);
     let guard = MinerGuard { services: services.clone(), miner, admission: OnceLock::new() };
     spawn(format!("{id}-up"), SESSION_STACK, move || {
         run(&guard, incoming);
@@ -124,7 +124,7 @@ fn run(guard: &MinerGuard, incoming: IncomingConnection) {
 
 fn receive(guard: &MinerGuard, incoming: IncomingConnection) -> Option<Arc<Stream>> {
     let (context, miner) = (&guard.services.listener_context, &guard.miner);
-    let announce = |address| miner.conversation.announce(address);
+    let announce = |address| miner.conversation.set_announced_miner(address);
     incoming.receive(context, miner.accepted_at, announce, |admission| {
         let _ = guard.admission.set(admission);
     })

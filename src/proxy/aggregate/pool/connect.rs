@@ -8,7 +8,7 @@ use super::reader::{ConnectionEnd, read};
 use crate::net::Stamp;
 use crate::proxy::aggregate::group::MinerGroup;
 use crate::tap::{Conversation, Direction, TapEvent};
-use crate::tap::{Tap, announce};
+use crate::tap::{Tap, send_event};
 use crate::upstream::{PoolConnection, PoolFailure, PoolStatus};
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
@@ -143,7 +143,7 @@ struct ReaderEndGuard<'a> {
 impl Drop for ReaderEndGuard<'_> {
     fn drop(&mut self) {
         self.connection.end();
-        announce(&self.group.services().to_analyzer, &self.connection.conversation, TapEvent::Closed);
+        send_event(&self.group.services().to_analyzer, &self.connection.conversation, TapEvent::Closed);
         self.group.wake_waiters();
     }
 }

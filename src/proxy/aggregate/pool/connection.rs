@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::forwarded::Forwarded;
 use super::pending::{PendingRequest, PendingRequests, Requester};
 use super::state::PoolState;
-use crate::analyzer::{LOST, SILENT, TOO_MANY};
+use crate::analyzer::{POOL_LOST, POOL_SILENT, TOO_MANY_PENDING};
 use crate::config::{self, Secret};
 use crate::net::{Stamp, Stream};
 use crate::proxy::aggregate::identity::PoolName;
@@ -17,7 +17,7 @@ use crate::proxy::aggregate::limits::Limits;
 use crate::proxy::aggregate::outbox::Outbox;
 use crate::proxy::{ListenerContext, LogTopic};
 use crate::stratum::{
-    Difficulty, Login, RefusalCode, StratumError, accepted, configure_line, refused, request_line,
+    Difficulty, Login, RefusalCode, StratumError, accept_line, configure_line, refuse_line, request_line,
     subscribe_line,
 };
 use crate::tap::Conversation;
@@ -351,7 +351,9 @@ impl SubmitError {
                 let words = "Stale share: its connection to the pool is gone";
                 (requester, StratumError::new(RefusalCode::JobNotFound, words))
             }
-            SubmitError::Full(requester) => (requester, StratumError::new(RefusalCode::Other, TOO_MANY)),
+            SubmitError::Full(requester) => {
+                (requester, StratumError::new(RefusalCode::Other, TOO_MANY_PENDING))
+            }
         }
     }
 }
@@ -365,7 +367,7 @@ pub(crate) fn give_up(open: Vec<PendingRequest>, refusal: &StratumError) {
         else {
             continue;
         };
-        complete_reply(&requester, refused(&requester.id, refusal, Default::default()), Stamp::now());
+        complete_reply(&requester, refuse_line(&requester.id, refusal, Default::default()), Stamp::now());
         if is_authorize {
             // The miner must not take its name for unknown: it authorizes again after a reconnect.
             requester.miner.upgrade().iter().for_each(|miner| miner.disconnect());
@@ -376,7 +378,7 @@ pub(crate) fn give_up(open: Vec<PendingRequest>, refusal: &StratumError) {
 /// Accepts a miner on whose name the pool has no opinion.
 fn accept_unjudged(request: PendingRequest) {
     let PendingRequest::Authorize { requester: Some(requester), .. } = request else { return };
-    complete_reply(&requester, accepted(&requester.id), Stamp::now());
+    complete_reply(&requester, accept_line(&requester.id), Stamp::now());
     if let Some(miner) = requester.miner.upgrade() {
         miner.work().is_authorized = true;
         if let Some(group) = miner.group() {

@@ -217,8 +217,10 @@ impl PoolReader<'_> {
                 };
                 if let Some(requester) = requester {
                     let line = match &status {
-                        NameStatus::Refused(refusal) => refused(&requester.id, refusal, Default::default()),
-                        _ => accepted(&requester.id),
+                        NameStatus::Refused(refusal) => {
+                            refuse_line(&requester.id, refusal, Default::default())
+                        }
+                        _ => accept_line(&requester.id),
                     };
                     complete_reply(&requester, line, at);
                     self.group.authorized(&requester, status == NameStatus::Accepted);
@@ -231,11 +233,11 @@ impl PoolReader<'_> {
                 let refusal = refusal_of(&verdict, RefusalCode::Other, "Refused by the pool");
                 self.group.share_judged(self.connection, refusal.as_ref());
                 let line = match &refusal {
-                    None => accepted(&requester.id),
+                    None => accept_line(&requester.id),
                     Some(_) if requester.is_good_here && verdict.is_low_difficulty() => {
-                        accepted(&requester.id)
+                        accept_line(&requester.id)
                     }
-                    Some(refusal) => refused(&requester.id, refusal, Default::default()),
+                    Some(refusal) => refuse_line(&requester.id, refusal, Default::default()),
                 };
                 complete_reply(&requester, line, at);
             }

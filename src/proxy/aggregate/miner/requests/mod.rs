@@ -168,7 +168,7 @@ impl MinerRequests {
             }
             "mining.extranonce.subscribe" => {
                 self.miner.work().wants_extranonce = true;
-                self.answer(accepted(message.id()), at)
+                self.answer(accept_line(message.id()), at)
             }
             "mining.ping" => self.answer(result_line(message.id(), "\"pong\""), at),
             "client.get_version" => {
@@ -221,8 +221,10 @@ impl MinerRequests {
         if is_local {
             match self.known_refusal(&worker) {
                 // It gets work all the same, if there is any: the pool may be asked again.
-                Some(refusal) => self.miner.answer(refused(message.id(), &refusal, Default::default()), at),
-                None => self.miner.answer(accepted(message.id()), at),
+                Some(refusal) => {
+                    self.miner.answer(refuse_line(message.id(), &refusal, Default::default()), at)
+                }
+                None => self.miner.answer(accept_line(message.id()), at),
             }
             if !self.join(&account) {
                 return self.end_for_reconnect(&account);
@@ -324,7 +326,7 @@ impl MinerRequests {
         let pool_name = self.services.naming.at_pool(&worker.name, &connection.configured.user);
         if connection.pool_state().names.would_accept(&pool_name, worker.password.as_ref()) {
             // The pool would answer the same again, or not at all (wire reference, section 2.2).
-            self.answer(accepted(id), at);
+            self.answer(accept_line(id), at);
             self.miner.work().is_authorized = true;
             self.send_current_job();
             return Flow::Continue;
@@ -336,8 +338,8 @@ impl MinerRequests {
         let requester =
             Requester { miner: Arc::downgrade(&self.miner), slot, id: id.into(), is_good_here: false };
         if let Err(requester) = connection.authorize_for(&pool_name, worker.password.clone(), requester) {
-            let refusal = StratumError::new(RefusalCode::Other, LOST);
-            self.miner.complete(requester.slot, refused(&requester.id, &refusal, Default::default()), at);
+            let refusal = StratumError::new(RefusalCode::Other, POOL_LOST);
+            self.miner.complete(requester.slot, refuse_line(&requester.id, &refusal, Default::default()), at);
             return Flow::Leave;
         }
         Flow::Continue

@@ -21,7 +21,7 @@ use crate::proxy::aggregate::miner::work::MinerWork;
 use crate::proxy::aggregate::pool::connection::SharedConnection;
 use crate::proxy::aggregate::pool::pending::Requester;
 use crate::proxy::aggregate::pool::state::ShareAtPool;
-use crate::stratum::{Envelope, RefusalCode, StratumError, Submit, accepted, refused};
+use crate::stratum::{Envelope, RefusalCode, StratumError, Submit, accept_line, refuse_line};
 use crate::tap::offer_hash;
 use crate::work::{HashedShare, RebuildError, RebuiltShare, ShareTerms};
 
@@ -46,7 +46,7 @@ impl MinerRequests {
     ) -> Flow {
         let id = message.id();
         let refuse = |work: &mut MinerWork, refusal: &StratumError| {
-            miner.answer_in(work, refused(id, refusal, Default::default()), at);
+            miner.answer_in(work, refuse_line(id, refusal, Default::default()), at);
         };
         let submit = match Submit::from_miner(message.params) {
             Ok(submit) => submit,
@@ -108,7 +108,7 @@ impl MinerRequests {
                 let (mut work, slot) = miner.reserve_until(work, id, deadline);
                 let Some(slot) = slot else {
                     connection.forget_forwarded(&hash);
-                    refuse(&mut work, &StratumError::new(RefusalCode::Other, TOO_MANY));
+                    refuse(&mut work, &StratumError::new(RefusalCode::Other, TOO_MANY_PENDING));
                     return self.credit(is_new, is_urgent);
                 };
                 drop(work);
@@ -118,14 +118,18 @@ impl MinerRequests {
                 if let Err(unsent) = connection.submit(requester, &params, at, deadline) {
                     connection.forget_forwarded(&hash);
                     let (requester, refusal) = unsent.into_refusal();
-                    miner.complete(requester.slot, refused(&requester.id, &refusal, Default::default()), at);
+                    miner.complete(
+                        requester.slot,
+                        refuse_line(&requester.id, &refusal, Default::default()),
+                        at,
+                    );
                 }
             }
             _ => {
                 match refused_name {
                     // It is work all the same, and counts for the miner's difficulty.
                     Some(refusal) => refuse(&mut work, refusal),
-                    None => miner.answer_in(&mut work, accepted(id), at),
+                    None => miner.answer_in(&mut work, accept_line(id), at),
                 }
                 drop(work);
             }

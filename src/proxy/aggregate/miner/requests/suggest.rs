@@ -27,7 +27,7 @@ impl MinerRequests {
 
     /// The answer comes first: cgminer takes the next line for it.
     fn answer_wish(&self, wish: Option<Difficulty>, id: &str, at: Stamp) -> Flow {
-        let then = self.answer(accepted(id), at);
+        let then = self.answer(accept_line(id), at);
         self.apply_wish(wish, WishSource::Suggested);
         then
     }
