@@ -4,6 +4,7 @@
 mod accounting;
 mod alerts;
 mod answer_form;
+mod best_shares;
 mod block;
 mod bucket;
 mod consumer;
@@ -27,6 +28,7 @@ mod reorder_buffer;
 mod replay;
 mod request_id;
 mod requests;
+mod rows;
 mod rules;
 mod same_id;
 mod session;
@@ -46,7 +48,7 @@ pub use bucket::{Bucket, HistoryShare};
 pub use handle::{Analyzer, AnalyzerEnded, Published};
 pub use setup::Setup;
 
-pub use accounting::BestShares;
+pub use best_shares::BestShares;
 pub use hashrate::{HashRates, WorkMeter};
 pub use history::{History, Span};
 pub use job_verdict::{JudgedJob, OutputView};
