@@ -1,6 +1,5 @@
-//! The whole analyzer, from the queue to the counts: lines a second on one thread, and what 100
-//! Bitaxes cost: `cargo bench --bench analyzer`. Peer: reading each line's JSON frame and nothing
-//! else, in the same run.
+//! The whole analyzer, from the queue to the counts: lines a second on one thread, and the load of 100 Bitaxes:
+//! `cargo bench --bench analyzer`. Compared, in the same run, with parsing each line's JSON frame and nothing else.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -15,9 +14,9 @@ use sluice::tap::{Conversation, Direction, SessionId, TapBytes, TapEvent, TapMes
 
 const SESSIONS: u64 = 100;
 const ROUNDS: usize = 40;
-/// Shares of one session between two jobs, as a Bitaxe has them: 12 a minute, a job every 30 s.
+/// A session's shares between two jobs, as for a Bitaxe: 12 shares a minute, a job every 30 s.
 const SHARES_PER_JOB: usize = 6;
-/// Shares and jobs of 100 Bitaxes in a second.
+/// The shares and jobs of 100 Bitaxes in a second.
 const SHARES_PER_SECOND: f64 = 100.0 * 12.0 / 60.0;
 const JOBS_PER_SECOND: f64 = 100.0 / 30.0;
 
@@ -30,7 +29,7 @@ fn main() {
     let config = config::AnalysisConfig { queue, ..config::AnalysisConfig::default() };
     let (sender, receiver) = crossbeam_channel::bounded(queue);
     for copy in copies {
-        // There is room for all.
+        // The queue has room for all.
         let _ = sender.send(copy);
     }
     let shares = SHARES_PER_JOB * SESSIONS as usize * ROUNDS;
@@ -39,7 +38,7 @@ fn main() {
     while !sender.is_empty() {
         std::thread::sleep(Duration::from_millis(1));
     }
-    // What is held back to be put in order is followed before it ends.
+    // finish() also analyses the lines that wait to be put in order.
     let snapshot = analyzer.finish();
     let took = began.elapsed();
     assert_eq!(snapshot.summary.shares, shares as u64);
@@ -60,7 +59,7 @@ fn main() {
     );
 }
 
-/// The job of solo.ckpool.org among the collected ones.
+/// The job of solo.ckpool.org among the collected jobs.
 fn notify() -> String {
     let jobs = include_str!("../tests/data/real_notifies.jsonl").lines();
     let mut jobs = jobs.filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
@@ -75,7 +74,7 @@ fn copies(notify: &str) -> Vec<TapMessage> {
         .collect();
     let mut time = opened.as_nanos();
     let mut copies = Vec::new();
-    let mut say = |session: &Arc<Conversation>, direction, text: String| {
+    let mut push = |session: &Arc<Conversation>, direction, text: String| {
         time += 1000;
         let at = Stamp::from_nanos(time);
         let bytes = (text + "\n").into_bytes().into_boxed_slice();
@@ -84,10 +83,10 @@ fn copies(notify: &str) -> Vec<TapMessage> {
     };
     for session in &sessions {
         let subscribe = r#"{"id":1,"method":"mining.subscribe","params":["bitaxe/BM1370/v2.15.1"]}"#;
-        say(session, Direction::Up, subscribe.to_owned());
+        push(session, Direction::Up, subscribe.to_owned());
         let answer = r#"{"result":[[["mining.notify","d1e54072"]],"d1e54072",8],"id":1,"error":null}"#;
-        say(session, Direction::Down, answer.to_owned());
-        say(
+        push(session, Direction::Down, answer.to_owned());
+        push(
             session,
             Direction::Down,
             r#"{"params":[1e-12],"id":null,"method":"mining.set_difficulty"}"#.to_owned(),
@@ -95,18 +94,18 @@ fn copies(notify: &str) -> Vec<TapMessage> {
     }
     for round in 0..ROUNDS {
         for session in &sessions {
-            // Another id each time, as a pool has it.
-            say(session, Direction::Down, notify.replace("64851638001239e9", &format!("{round:x}")));
+            // Each job has another id, as at a pool.
+            push(session, Direction::Down, notify.replace("64851638001239e9", &format!("{round:x}")));
             for share in 0..SHARES_PER_JOB {
                 let id = round * SHARES_PER_JOB + share + 3;
-                say(
+                push(
                     session,
                     Direction::Up,
                     format!(
                         r#"{{"id":{id},"method":"mining.submit","params":["bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4.b","{round:x}","17{id:014x}","668d76e2","7552034c"]}}"#
                     ),
                 );
-                say(session, Direction::Down, format!(r#"{{"id":{id},"result":true,"error":null}}"#));
+                push(session, Direction::Down, format!(r#"{{"id":{id},"result":true,"error":null}}"#));
             }
         }
     }
@@ -116,7 +115,7 @@ fn copies(notify: &str) -> Vec<TapMessage> {
     copies
 }
 
-/// The least that reading the lines costs.
+/// The time to parse the lines' JSON frames alone.
 fn time_frames(copies: &[TapMessage]) -> Duration {
     let began = Instant::now();
     for copy in copies {

@@ -1,13 +1,12 @@
-//! What the proxy needs: memory and threads per idle miner, and how deep its threads' stacks are.
+//! The proxy's memory and threads per idle miner, and the depth of its threads' stacks.
 //!
-//! An idle miner has subscribed, authorized and got a job of 1,400 bytes. Memory is what
-//! /proc/PID/smaps_rollup says (kernel memory for sockets and pipes is not in it).
+//! An idle miner has subscribed, authorized and received a job of 1,400 bytes. Memory is taken from
+//! /proc/PID/smaps_rollup, which does not include the kernel's memory for sockets and pipes.
 //!
-//! A stack's depth is counted in pages that were ever touched, while the thread still lives, so to
-//! speak its high-water mark. `SLUICE_STACKS=1` measures only the stacks; `cargo bench --profile dev
+//! A stack's depth is its high-water mark: the pages that were ever touched, counted while the thread still lives. `SLUICE_STACKS=1` measures only the stacks; `cargo bench --profile dev
 //! --bench footprint` measures a debug build.
 //!
-//! `BENCH_MINERS` (one number instead of 500 and 2000).
+//! Setting: `BENCH_MINERS` (one number instead of 500 and 2000).
 
 mod common;
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -28,11 +27,11 @@ use sluice::util::thread::{SERVICE_STACK, SESSION_STACK};
 use tests_common::certificates::Certificate;
 use tests_common::tls_bridge;
 
-/// Until the proxy's threads all wait again.
+/// The time until all threads of the proxy wait again.
 const SETTLE: Duration = Duration::from_millis(800);
-/// Until the proxy has given back the memory of sessions that are gone.
-const GIVEN_BACK: Duration = Duration::from_secs(5);
-/// A session stack should have room for so many times what was measured.
+/// The time until the proxy has returned the memory of ended sessions.
+const MEMORY_RETURN: Duration = Duration::from_secs(5);
+/// The recommended session stack is this multiple of the measured depth.
 const MARGIN: usize = 2;
 
 fn main() {
@@ -80,7 +79,7 @@ fn memory() {
         miners.clear();
         let idle_threads = proc::threads(proxy.pid());
         wait_for("the sessions' end", || proc::threads(proxy.pid()) < idle_threads.min(20));
-        std::thread::sleep(GIVEN_BACK);
+        std::thread::sleep(MEMORY_RETURN);
         rows.push(memory_row(&proxy, name, "0 again", 0, start));
     }
     println!("\nIdle miners\n");
@@ -111,11 +110,11 @@ fn memory_row(proxy: &Proxy, name: &str, label: &str, miners: usize, start: Memo
     ]
 }
 
-/// One way of being a session.
+/// A kind of session.
 struct Scenario {
     name: &'static str,
     configuration: String,
-    /// Miners speak TLS to the proxy.
+    /// The certificate, if miners connect by TLS.
     miner_tls: Option<Certificate>,
 }
 
@@ -183,7 +182,7 @@ fn stacks() {
     );
 }
 
-/// Two sessions that have done everything, one of them half-closed. The deepest stack by kind of
+/// Measures two sessions that have used every path, one of them half-closed. Returns the deepest stack of each kind of
 /// thread.
 fn measure_stacks(scenario: Scenario, tls_listen: SocketAddr) -> BTreeMap<String, usize> {
     let proxy = Proxy::sluice_with(scenario.name, &scenario.configuration);
@@ -202,7 +201,7 @@ fn measure_stacks(scenario: Scenario, tls_listen: SocketAddr) -> BTreeMap<String
     std::thread::sleep(SETTLE);
     let mut depths = BTreeMap::new();
     for stack in proc::stacks(proxy.pid()) {
-        // "17-up" is a session's; the main thread's stack is the system's.
+        // "17-up" is a session's thread; the system chooses the main thread's stack.
         let (kind, size) = match stack.thread.split_once('-') {
             Some((number, kind)) if number.parse::<u64>().is_ok() => (kind.to_owned(), SESSION_STACK),
             Some(("listen", _)) => ("listen".to_owned(), SERVICE_STACK),
@@ -216,7 +215,7 @@ fn measure_stacks(scenario: Scenario, tls_listen: SocketAddr) -> BTreeMap<String
     depths
 }
 
-/// A pool that speaks TLS, and keeps the connections of miners that have half-closed.
+/// Starts a TLS pool that keeps the connections of miners that have half-closed.
 fn start_tls_pool(listener: TcpListener, config: Arc<ServerConfig>) {
     std::thread::spawn(move || {
         while let Ok((socket, _)) = listener.accept() {
@@ -226,7 +225,7 @@ fn start_tls_pool(listener: TcpListener, config: Arc<ServerConfig>) {
     });
 }
 
-/// A panic that is caught, and the trace of where it came from, as `RUST_BACKTRACE=1` has it made.
+/// The stack depth of a caught panic with a backtrace, as with `RUST_BACKTRACE=1`.
 fn depth_of_a_panic() -> usize {
     let (depth, measured) = std::sync::mpsc::channel();
     let thread = sluice::util::thread::spawn("1-panic", SESSION_STACK, move || {

@@ -1,11 +1,11 @@
-//! Many miners at once: each has its own connection, and together they send a steady number of
-//! shares per second. Shown is the delay of share and answer, and what it costs the proxy.
+//! Many miners at once: each has its own connection, and together they send a steady number of shares a second. Reports
+//! the round trip of a share and its answer, and the proxy's CPU time.
 //!
 //! The variants take turns: connect all miners, measure for a few seconds, disconnect. Figures are
-//! medians over the rounds. Shares are due at fixed times, and a late answer does not put the next
-//! share off, unless it is so late that the sender itself falls behind, which is then counted.
+//! medians over the rounds. Shares are due at fixed times, and a late answer does not delay the next share, unless
+//! it is so late that the sender itself falls behind, which is then counted.
 //!
-//! `BENCH_MINERS` (one number instead of 100, 500 and 2000), `BENCH_RATE` (shares/s),
+//! Settings: `BENCH_MINERS` (one number instead of 100, 500 and 2000), `BENCH_RATE` (shares/s),
 //! `BENCH_SECONDS`, `BENCH_ROUNDS`.
 
 mod common;
@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use common::proxies::Proxy;
 use common::{ANSWER, Quantiles, median, print_table, proc, setting};
 
-/// Each sends for its part of the miners and waits for the answer, so that up to so many shares are
-/// under way at once.
+/// Sender threads. Each sends for its part of the miners and waits for the answer, so this is also the number of shares
+/// in flight.
 const SENDERS: usize = 4;
-/// After connecting, and after disconnecting, until everything is quiet.
+/// The time after connecting and disconnecting until all threads wait.
 const SETTLE: Duration = Duration::from_millis(500);
 
 struct Variant {
@@ -65,7 +65,7 @@ fn main() {
     }
 
     for miners in counts {
-        // Two sockets a miner here; the splice path has two sockets and eight ends of pipes.
+        // Two sockets a miner in this process; the splice path has two sockets and eight pipe ends.
         println!("\n{miners} miners, {rate} shares/s ({rounds} rounds of {time:?}, at most {files} files)\n");
         for variant in &mut variants {
             variant.rounds.clear();
@@ -148,8 +148,8 @@ impl Variant {
     }
 }
 
-/// Sends a share every `interval`, from one miner after the other, and waits for its answer.
-/// The delays, and how many left late.
+/// Sends a share every `interval`, from one miner after the other, and waits for its answer. Returns the delays, and
+/// the number of shares that were sent late.
 fn send_all(
     miners: &[TcpStream],
     first: Instant,

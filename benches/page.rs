@@ -1,10 +1,10 @@
-//! What visitors of the page do to the miners' shares: a share up and its answer down, one after the
-//! other, while nobody looks at the page, while somebody asks for it without a pause, and while 500
-//! hostile visitors take the page byte by byte or never end their request.
+//! The effect of the page's visitors on the miners' shares: the round trip of a share and its answer without visitors,
+//! with one that requests the page without a pause, and with 500 hostile ones that read the page byte by byte or never
+//! finish their request.
 //!
-//! The states take turns; ratios are taken within a round, against the quiet state.
+//! The loads take turns; ratios are taken within a round, against the quiet one.
 //!
-//! `BENCH_ROUNDS`, `BENCH_MESSAGES` (a round), `BENCH_PAUSE` (microseconds between two messages).
+//! Settings: `BENCH_ROUNDS`, `BENCH_MESSAGES` (a round), `BENCH_PAUSE` (microseconds between two messages).
 
 mod common;
 
@@ -20,16 +20,17 @@ use common::{ANSWER, Quantiles, median, print_table, setting};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
 const HOSTILE: usize = 500;
-/// Between two bytes of a hostile visitor, and before one that was turned away comes again.
-const BETWEEN_BYTES: Duration = Duration::from_millis(100);
-const BEFORE_RETURN: Duration = Duration::from_secs(1);
-/// For the load to be there before it is measured.
+/// The pause between two bytes of a hostile visitor.
+const BYTE_INTERVAL: Duration = Duration::from_millis(100);
+/// The pause before a rejected visitor reconnects.
+const RECONNECT_PAUSE: Duration = Duration::from_secs(1);
+/// The time until the load is established.
 const SETTLE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Visitors {
     Nobody,
-    /// One after the other, without a pause.
+    /// One request after the other, without a pause.
     Busy,
     SlowReaders,
     SlowSenders,
@@ -71,7 +72,10 @@ fn main() {
     let rows: Vec<Vec<String>> =
         (0..states.len()).map(|place| row(states[place].0, &results, place)).collect();
     print_table(&["", "p50", "p99", "p99.9", "p50 / quiet", "p99 / quiet"], &rows);
-    println!("\nThe busy visitor had {} pages; each slow reader's {BETWEEN_BYTES:?} a byte.", answered[1]);
+    println!(
+        "\nThe busy visitor got {} pages; slow readers and senders take {BYTE_INTERVAL:?} a byte.",
+        answered[1]
+    );
 }
 
 fn row(name: &str, results: &[Vec<Quantiles>], place: usize) -> Vec<String> {
@@ -98,7 +102,7 @@ fn round_trips(mut miner: &TcpStream, messages: usize, pause: Duration) -> Vec<D
     delays
 }
 
-/// Visitors, until it is ended.
+/// Running visitors.
 struct Load {
     stop: Arc<AtomicBool>,
     pages: Arc<AtomicU64>,
@@ -112,14 +116,14 @@ impl Load {
         let thread = (visitors != Visitors::Nobody).then(|| {
             std::thread::spawn(move || match visitors {
                 Visitors::Nobody => {}
-                Visitors::Busy => ask_again(page, &stopped, &counted),
-                slow => be_slow(slow, page, &stopped),
+                Visitors::Busy => request_pages(page, &stopped, &counted),
+                slow => visit_slowly(slow, page, &stopped),
             })
         });
         Load { stop, pages, thread }
     }
 
-    /// How many whole pages there were.
+    /// Ends the visitors. Returns the number of whole pages.
     fn end(mut self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -129,7 +133,7 @@ impl Load {
     }
 }
 
-fn ask_again(page: SocketAddr, stop: &AtomicBool, pages: &AtomicU64) {
+fn request_pages(page: SocketAddr, stop: &AtomicBool, pages: &AtomicU64) {
     let mut answer = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let mut visitor = common::connect(page);
@@ -140,16 +144,16 @@ fn ask_again(page: SocketAddr, stop: &AtomicBool, pages: &AtomicU64) {
     }
 }
 
-/// All of them in one thread: it is the server that is to be kept busy.
-fn be_slow(visitors: Visitors, page: SocketAddr, stop: &AtomicBool) {
+/// Runs all of them in one thread: only the server should be busy.
+fn visit_slowly(visitors: Visitors, page: SocketAddr, stop: &AtomicBool) {
     let mut all: Vec<Result<TcpStream, Instant>> = (0..HOSTILE).map(|_| Err(Instant::now())).collect();
     while !stop.load(Ordering::Relaxed) {
         for one in &mut all {
             let is_over = match one {
                 Ok(stream) if visitors == Visitors::SlowReaders => is_closed(stream.read(&mut [0])),
                 Ok(stream) => is_closed(stream.write(b"x")),
-                Err(since) if since.elapsed() >= BEFORE_RETURN => {
-                    *one = come(visitors, page).ok_or_else(Instant::now);
+                Err(since) if since.elapsed() >= RECONNECT_PAUSE => {
+                    *one = open_slow(visitors, page).ok_or_else(Instant::now);
                     false
                 }
                 Err(_) => false,
@@ -158,11 +162,11 @@ fn be_slow(visitors: Visitors, page: SocketAddr, stop: &AtomicBool) {
                 *one = Err(Instant::now());
             }
         }
-        std::thread::sleep(BETWEEN_BYTES);
+        std::thread::sleep(BYTE_INTERVAL);
     }
 }
 
-fn come(visitors: Visitors, page: SocketAddr) -> Option<TcpStream> {
+fn open_slow(visitors: Visitors, page: SocketAddr) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(page).ok()?;
     let begin = if visitors == Visitors::SlowReaders { REQUEST } else { &REQUEST[..20] };
     stream.write_all(begin).ok()?;

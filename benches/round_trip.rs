@@ -1,11 +1,11 @@
-//! What a proxy adds to one message: a share of 180 bytes up and its answer of 40 bytes down, one
-//! after the other; and a job of 1,400 bytes one way, from the pool to the miner.
+//! The delay that a proxy adds to a message: the round trip of a share of 180 bytes and its answer of 40 bytes; and a
+//! job of 1,400 bytes one way, from the pool to the miner.
 //!
 //! All variants are connected at once and take turns, so that they meet the same machine. Figures
 //! are medians over the rounds; ratios and differences are taken within a round, against the direct
 //! connection.
 //!
-//! `BENCH_ROUNDS`, `BENCH_MESSAGES` (a round), `BENCH_PAUSE` (microseconds between two messages).
+//! Settings: `BENCH_ROUNDS`, `BENCH_MESSAGES` (a round), `BENCH_PAUSE` (microseconds between two messages).
 
 mod common;
 
@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use common::proxies::Proxy;
 use common::{ANSWER, Quantiles, median, print_table, setting};
 
-/// The receiver of a job should be waiting when it comes, as miners are.
-const BETWEEN_JOBS: Duration = Duration::from_micros(200);
+/// Lets the receiver wait before the next job comes, as a miner does.
+const JOB_INTERVAL: Duration = Duration::from_micros(200);
 
-/// One way from miner to pool and back.
+/// A direct or proxied path between miner and pool.
 struct Variant {
     name: String,
     proxy: Option<Proxy>,
@@ -63,7 +63,7 @@ fn main() {
     print_results(&variants, &results);
 
     let jobs = messages / 5;
-    println!("\nJob one way, microseconds ({rounds} rounds of {jobs}, pause {BETWEEN_JOBS:?})\n");
+    println!("\nJob one way, microseconds ({rounds} rounds of {jobs}, pause {JOB_INTERVAL:?})\n");
     let job = common::notify();
     let results = take_turns(&mut variants, rounds, |variant| one_way(&variant.jobs, &job, jobs));
     print_results(&variants, &results);
@@ -92,8 +92,8 @@ impl Variant {
     }
 }
 
-/// Measures every variant once a round, in an order that rotates; the first round is not counted.
-/// One list a variant, one entry a round.
+/// Measures every variant once a round, in a rotating order; the first round is not counted. Returns a list for each
+/// variant with an entry for each round.
 fn take_turns(
     variants: &mut [Variant],
     rounds: usize,
@@ -140,7 +140,7 @@ fn one_way(pair: &Pair, job: &[u8], messages: usize) -> Vec<Duration> {
             }
         });
         for _ in 0..messages {
-            std::thread::sleep(BETWEEN_JOBS);
+            std::thread::sleep(JOB_INTERVAL);
             let start = Instant::now();
             (&pair.pool).write_all(job).unwrap();
             delays.push(arrivals.recv().unwrap() - start);
@@ -164,7 +164,7 @@ fn print_results(variants: &[Variant], results: &[Vec<Quantiles>]) {
     }
     print_table(&["", "p50", "p99", "p99.9", "p50 / direct", "added p50", "added p99"], &rows);
     for variant in variants {
-        // Sluice says here when it can't splice.
+        // Sluice logs here if it can't splice.
         let log = variant.proxy.iter().map(Proxy::stderr).collect::<String>();
         for line in log.lines().filter(|line| line.contains("forward.path")) {
             println!("{}: {line}", variant.name);

@@ -1,5 +1,4 @@
-//! What the analysis of lines, jobs and shares costs, each in one thread: `cargo bench --bench
-//! share_cost`. The job is one of solo.ckpool.org with 12 merkle branches.
+//! The cost of analysing lines, jobs and shares, on one thread: `cargo bench --bench share_cost`. The job is one of solo.ckpool.org with 12 merkle branches.
 
 use std::hint::black_box;
 
@@ -19,7 +18,7 @@ fn main() {
     divan::main();
 }
 
-/// The line of the job with this id in the collected jobs.
+/// The line of the job with this id among the collected jobs.
 fn notify_line(id: &str) -> Vec<u8> {
     let jobs = include_str!("../tests/data/real_notifies.jsonl").lines();
     let jobs = jobs.map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -52,7 +51,7 @@ fn terms() -> ShareTerms {
     ShareTerms {
         extranonce2_size: size(),
         version_mask: Some(sluice::stratum::VersionMask::BIP320),
-        // Any hash reaches it, as a miner's shares do.
+        // Every hash reaches it, so that each share is valid.
         difficulty: Difficulty::new(1e-12).unwrap(),
     }
 }
@@ -117,7 +116,7 @@ fn job_prepare(bencher: Bencher) {
         .bench_values(|(job, extranonce1)| PreparedJob::new(job, extranonce1));
 }
 
-/// Everything the coinbase says: height, tag, place, outputs with their addresses.
+/// Decodes all of the coinbase: height, tag, extranonce position, outputs with their addresses.
 #[divan::bench(args = ["64851638001239e9", "765b", "17137173556511577"])]
 fn job_decode(bencher: Bencher, id: &str) {
     let line = notify_line(id);

@@ -1,11 +1,10 @@
-//! What the hot path's system calls cost: one thread passes messages from socket to socket over
-//! loopback, in the ways that were considered for it.
+//! The cost of the hot path's system calls: one thread passes messages from socket to socket over loopback, by each
+//! method that was considered for it.
 //!
-//! Each message is written by the same thread before and read after; the time of that alone, without
-//! anything in between, is the first line, and part of every other. The ways take turns within a
-//! round; figures are medians over rounds of the mean of a message.
+//! The same thread writes each message before and reads it after. The time of that alone is the first line, and part
+//! of every other. The methods take turns within a round; figures are medians over rounds of the mean of a message.
 //!
-//! `BENCH_ROUNDS`, `BENCH_MESSAGES` (a round).
+//! Settings: `BENCH_ROUNDS`, `BENCH_MESSAGES` (a round).
 
 mod common;
 
@@ -22,8 +21,8 @@ use sluice::net::splice::Splicer;
 const SIZES: [usize; 4] = [120, 300, 1400, 4000];
 const BUFFER: usize = 16 * 1024;
 
-/// A way through: from the first socket to the second.
-type Way = Box<dyn FnMut(&TcpStream, &TcpStream)>;
+/// Passes a message from the first socket to the second.
+type Method = Box<dyn FnMut(&TcpStream, &TcpStream)>;
 
 fn main() {
     let (rounds, messages) = (setting("BENCH_ROUNDS", 15), setting("BENCH_MESSAGES", 5000));
@@ -50,13 +49,13 @@ fn main() {
     print_table(&head, &rows);
 }
 
-/// The mean of each way, in microseconds; the first is without a way.
+/// The mean time of each method, in microseconds. The first is without any method.
 fn measure(size: usize, rounds: usize, messages: usize) -> Vec<f64> {
-    let mut ways = ways();
-    let mut means = vec![Vec::new(); ways.len() + 1];
-    // Each way has its own connections, so that the stamps of one don't slow another down.
+    let mut methods = methods();
+    let mut means = vec![Vec::new(); methods.len() + 1];
+    // Each method has its own connections, so that the time stamps of one don't slow down another.
     let (sender, receiver) = pair();
-    let pairs: Vec<_> = ways.iter().map(|_| (pair(), pair())).collect();
+    let pairs: Vec<_> = methods.iter().map(|_| (pair(), pair())).collect();
     for (i, ((_, inside), _)) in pairs.iter().enumerate() {
         setsockopt(inside, sockopt::ReceiveTimestampns, &(i == 1)).unwrap();
     }
@@ -69,12 +68,12 @@ fn measure(size: usize, rounds: usize, messages: usize) -> Vec<f64> {
             (&receiver).read_exact(&mut arrived).unwrap();
         }
         means[0].push(start.elapsed().as_secs_f64() * 1e6 / messages as f64);
-        for (i, way) in ways.iter_mut().enumerate() {
+        for (i, method) in methods.iter_mut().enumerate() {
             let ((from, inside), (outside, to)) = &pairs[i];
             let start = Instant::now();
             for _ in 0..messages {
                 (&*from).write_all(&message).unwrap();
-                way(inside, outside);
+                method(inside, outside);
                 (&*to).read_exact(&mut arrived).unwrap();
             }
             means[i + 1].push(start.elapsed().as_secs_f64() * 1e6 / messages as f64);
@@ -83,7 +82,7 @@ fn measure(size: usize, rounds: usize, messages: usize) -> Vec<f64> {
     means.into_iter().map(median).collect()
 }
 
-fn ways() -> Vec<Way> {
+fn methods() -> Vec<Method> {
     let mut buffer = vec![0; BUFFER];
     let read_write = move |mut from: &TcpStream, mut to: &TcpStream| {
         let length = from.read(&mut buffer).unwrap();

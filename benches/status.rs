@@ -1,5 +1,5 @@
-//! What the documents cost with 2,000 connected miners: `cargo bench --bench status`. Whoever asks
-//! for one waits for it; forwarding does not.
+//! The cost of the status documents with 2,000 connected miners: `cargo bench --bench status`. A client waits for them;
+//! forwarding does not.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -11,24 +11,24 @@ use sluice::config::{AnalysisConfig, Config, Overrides};
 use sluice::record::BestShare;
 use sluice::status::json::status;
 use sluice::status::metrics::metrics;
-use sluice::status::snapshot::{FixedFacts, RuntimeStatus, StatusSnapshot};
+use sluice::status::snapshot::{ProgramInfo, RuntimeStatus, StatusSnapshot};
 use sluice::stratum::{Difficulty, Extranonce1, Extranonce2Size};
 use sluice::tap::SessionId;
 use sluice::work::BlockHash;
 
 const MINERS: u64 = 2000;
 const RUNS: usize = 200;
-/// DESIGN: of `/status`.
-const MOST: Duration = Duration::from_millis(5);
+/// The promised limit for `/status`.
+const MAX_STATUS_TIME: Duration = Duration::from_millis(5);
 
 fn main() {
-    let sight = sight();
-    let took = time("/status", || status(&sight));
-    time("/metrics", || metrics(&sight));
-    assert!(took < MOST, "/status takes {took:.1?}");
+    let snapshot = snapshot();
+    let took = time("/status", || status(&snapshot));
+    time("/metrics", || metrics(&snapshot));
+    assert!(took < MAX_STATUS_TIME, "/status takes {took:.1?}");
 }
 
-/// The quickest of many runs, which is what it takes when nothing else runs.
+/// The fastest of many runs: the time if nothing else runs on the machine.
 fn time(name: &str, document: impl Fn() -> String) -> Duration {
     let mut times: Vec<Duration> = (0..RUNS)
         .map(|_| {
@@ -46,7 +46,7 @@ fn time(name: &str, document: impl Fn() -> String) -> Duration {
     best
 }
 
-fn sight() -> StatusSnapshot {
+fn snapshot() -> StatusSnapshot {
     let text = "[[upstream]]\nurl = \"stratum+tcp://pool.example:3333\"\n";
     let config = Config::parse(text, &Overrides::default()).unwrap();
     let (analyzer, _copies) = Analyzer::start(Setup::plain(&AnalysisConfig::default())).unwrap();
@@ -55,9 +55,9 @@ fn sight() -> StatusSnapshot {
     let miners = (1..=MINERS).map(|session| miner(session, at)).collect();
     let snapshot = Arc::new(Snapshot { miners, ..(*snapshot).clone() });
     StatusSnapshot {
-        facts: Arc::new(FixedFacts::new(&config, Vec::new())),
+        program: Arc::new(ProgramInfo::new(&config, Vec::new())),
         snapshot,
-        around: RuntimeStatus::default(),
+        runtime: RuntimeStatus::default(),
         at,
         up_for: Duration::from_secs(86_400),
     }

@@ -1,5 +1,5 @@
-//! The program: the only place that starts its parts and connects them. `run`, `demo`, tests and benchmarks
-//! start it from here; [`AppOptions`] says which parts they leave out.
+//! The composition root: the only place that starts the program's parts and connects them. `run`, `demo`, tests and
+//! benchmarks start the program here; [`AppOptions`] selects its optional parts.
 
 use std::error::Error;
 use std::io;
@@ -25,37 +25,37 @@ use crate::proxy::{Proxy, ProxyServer, enforcement};
 use crate::record::Recorder;
 use crate::reference::{References, Tip};
 use crate::status::server::{HttpServer, PagePort};
-use crate::status::snapshot::{FixedFacts, RuntimeStatus, Sources, StatusSnapshot, StatusSnapshots};
+use crate::status::snapshot::{ProgramInfo, RuntimeStatus, SnapshotSources, StatusSnapshot, StatusSnapshots};
 use crate::status::web;
 use crate::tap::TapMessage;
 use crate::util::os_error::describe;
 use crate::util::stop::Stop;
 use crate::util::supervise;
 
-/// Why the program could not start.
+/// The reason why the program could not start.
 pub type AppError = Box<dyn Error + Send + Sync>;
 
-/// The parts that are started beside the proxy and the analyzer. Without any of them the program forwards and
-/// analyses, writes no file and talks to nobody but miners and pools.
+/// The parts that are started beside the proxy and the analyzer. By default there are none: the program forwards and
+/// analyses, writes no file and contacts only pools.
 #[derive(Debug, Default)]
 pub struct AppOptions {
-    /// The directory that records are written to.
+    /// The directory for records.
     pub record_to: Option<PathBuf>,
-    /// Whether other machines are asked and told, as far as the configuration names any: NTP servers, references,
-    /// the pool's own figures, and recipients of alerts.
+    /// Contact the other machines that the configuration names: NTP servers, references, the pool's statistics API,
+    /// and recipients of alerts.
     pub uses_network: bool,
-    /// The clock, instead of one that asks the NTP servers.
+    /// The clock, instead of one that follows the NTP servers.
     pub clock: Option<Clock>,
     /// The notifier, instead of one for the configured recipients.
     pub notifier: Option<Notifier>,
-    /// The port of the page, opened already.
+    /// The opened port of the page.
     pub page: Option<PagePort>,
-    /// The queue for copies of what is forwarded, instead of an analyzer's.
+    /// A queue for copies of the forwarded bytes, instead of the analyzer's.
     pub queue: Option<Sender<TapMessage>>,
     /// The limits of aggregate mode.
     pub limits: Limits,
-    /// Whether this is the only program of its process: a thread that it can't do without ends it in order, and
-    /// restarts of threads, which are counted once in a process, raise an alert.
+    /// This is the only program of its process: the failure of an essential thread ends it in order, and restarts
+    /// of threads, which are counted per process, raise an alert.
     pub owns_process: bool,
 }
 
@@ -63,23 +63,23 @@ pub struct AppOptions {
 #[derive(Debug)]
 pub struct App {
     server: ProxyServer,
-    /// `None` when analysis is off, or done elsewhere.
+    /// `None` if analysis is off, or another queue gets the copies.
     analyzer: Option<Analyzer>,
-    sights: StatusSnapshots,
+    snapshots: StatusSnapshots,
     page: Option<HttpServer>,
     notifier: Option<Notifier>,
     reloadable: Reloadable,
 }
 
-/// The parts that a reload of the configuration changes.
+/// The parts that a reload changes.
 #[derive(Debug, Clone)]
 pub struct Reloadable {
     /// The configuration in effect.
     pub config: Arc<ArcSwap<Config>>,
     pub proxy: Arc<dyn Proxy>,
-    /// The analyzer's names of the upstreams.
+    /// The names of the upstreams in the analyzer.
     pub names: UpstreamNames,
-    /// The way to the analyzer; `None` when analysis is off.
+    /// The analyzer's channel; `None` if analysis is off.
     pub to_analyzer: Option<Sender<ExternalUpdate>>,
 }
 
@@ -87,17 +87,17 @@ impl App {
     /// Starts the program and accepts miners.
     ///
     /// # Errors
-    /// When a part can't be started: a port in use, an unreadable certificate, no threads.
+    /// A part can't be started: a port in use, an unreadable certificate, no threads.
     pub fn start(config: &Config, options: AppOptions, stop: &Stop) -> Result<App, AppError> {
         let mut app = App::prepare(config, options, stop)?;
         app.accept()?;
         Ok(app)
     }
 
-    /// Starts every part. Miners can connect, and wait until [`App::accept`].
+    /// Starts every part. Miners can connect already, but are not accepted before [`App::accept`].
     ///
     /// # Errors
-    /// As [`App::start`].
+    /// The same as [`App::start`].
     pub fn prepare(config: &Config, mut options: AppOptions, stop: &Stop) -> Result<App, AppError> {
         if options.owns_process {
             supervise::end_program_through(stop);
@@ -130,42 +130,42 @@ impl App {
         let proxy = server.proxy().clone();
         enforcement::start(&proxy, requests, stop)?;
         if is_analyzed && options.uses_network {
-            references = References::start(&config.references, pass_tips_to(news.clone()), stop)?;
+            references = References::start(&config.references, send_tips_to(news.clone()), stop)?;
         }
         let to_rules = is_analyzed.then_some(news);
-        let live = Arc::new(ArcSwap::from_pointee(config.clone()));
-        let sources = Sources {
+        let live_config = Arc::new(ArcSwap::from_pointee(config.clone()));
+        let sources = SnapshotSources {
             proxy: proxy.clone(),
             analyzer: analyzer.as_ref().map(Analyzer::published),
             pool_stats,
             notifier: notifier.clone(),
-            config: live.clone(),
+            config: live_config.clone(),
             references,
             to_rules: to_rules.clone(),
         };
-        let sights =
-            StatusSnapshots::start(sources, FixedFacts::new(config, server.addresses().to_vec()), stop)?;
-        let handler = web::handler_with_controls(sights.clone(), proxy.clone());
+        let snapshots =
+            StatusSnapshots::start(sources, ProgramInfo::new(config, server.addresses().to_vec()), stop)?;
+        let handler = web::handler(snapshots.clone(), Some(proxy.clone()));
         let page = page.and_then(|port| match port.serve(&config.http, handler, stop) {
             Ok(page) => Some(page),
             Err(why) => {
-                log::error!("there is no page: {}; miners are served all the same", describe(&why));
+                log::error!("the page can't be served: {}; miners are not affected", describe(&why));
                 None
             }
         });
-        let reloadable = Reloadable { config: live, proxy, names, to_analyzer: to_rules };
-        Ok(App { server, analyzer, sights, page, notifier, reloadable })
+        let reloadable = Reloadable { config: live_config, proxy, names, to_analyzer: to_rules };
+        Ok(App { server, analyzer, snapshots, page, notifier, reloadable })
     }
 
-    /// Begins to accept miners, once everything that they need is there.
+    /// Begins to accept miners.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// A listener's thread can't be started.
     pub fn accept(&mut self) -> Result<(), AppError> {
         Ok(self.server.accept()?)
     }
 
-    /// The addresses miners can connect to; ports that were configured as 0 have their number.
+    /// The addresses that miners can connect to. A configured port 0 is replaced by the assigned port.
     pub fn addresses(&self) -> &[SocketAddr] {
         self.server.addresses()
     }
@@ -179,17 +179,17 @@ impl App {
         self.page.as_ref().map(HttpServer::address)
     }
 
-    /// Everything that is shown, as of less than a second ago.
-    pub fn sights(&self) -> &StatusSnapshots {
-        &self.sights
+    /// The status for page, JSON and metrics, at most a second old.
+    pub fn snapshots(&self) -> &StatusSnapshots {
+        &self.snapshots
     }
 
-    /// The analyzer's findings as of less than a second ago; empty without one.
+    /// The analyzer's results, at most a second old; empty without an analyzer.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.analyzer.as_ref().map(Analyzer::snapshot).unwrap_or_default()
     }
 
-    /// The analyzer's counts as of less than a second ago.
+    /// The analyzer's counts, at most a second old.
     pub fn summary(&self) -> AnalyzerCounts {
         self.snapshot().summary.clone()
     }
@@ -198,12 +198,11 @@ impl App {
         self.reloadable.clone()
     }
 
-    /// Ends the program: nobody is accepted any more, shares in flight get their answers, the rest of the queue
-    /// is analysed and recorded, and the last alerts are sent. `report` gets the last figures as soon as there
-    /// are any, unless analysis is off.
+    /// Shuts the program down: closes the listeners, waits for the answers to shares in flight, analyses and records
+    /// the rest of the queue, and sends the last alerts. Calls `report` with the final status, unless analysis is off.
     pub fn shut_down(self, report: impl FnOnce(&StatusSnapshot)) -> Arc<Snapshot> {
         let proxy = self.server.proxy().clone();
-        // Pools' states change when their sessions end.
+        // Taken first: pools' states change when their sessions end.
         let upstreams = proxy.stats().upstreams;
         if let Some(analyzer) = &self.analyzer {
             analyzer.keep_ended_sessions();
@@ -214,14 +213,14 @@ impl App {
         }
         let mut last = Arc::default();
         if let Some(analyzer) = self.analyzer {
-            let sight = self.sights.newest();
+            let status = self.snapshots.newest();
             last = analyzer.finish();
-            // The miners that were there until the end, and all that was forwarded.
+            // The miners that were connected until the end, and everything that was forwarded.
             let (sessions, volume) = (last.miners.len(), proxy.volume());
-            let around = RuntimeStatus { sessions, upstreams, volume, ..sight.around.clone() };
-            report(&StatusSnapshot { snapshot: last.clone(), around, ..(*sight).clone() });
+            let runtime = RuntimeStatus { sessions, upstreams, volume, ..status.runtime.clone() };
+            report(&StatusSnapshot { snapshot: last.clone(), runtime, ..(*status).clone() });
         }
-        // After the analyzer, whose last alerts are to be told too.
+        // After the analyzer, so that its last alerts are sent too.
         if let Some(notifier) = self.notifier {
             notifier.finish();
         }
@@ -229,10 +228,10 @@ impl App {
     }
 }
 
-/// The clock, records and notifier that the analyzer works with.
+/// Starts the clock, the records and the notifier for the analyzer.
 ///
 /// # Errors
-/// When one of them can't be started.
+/// One of them can't be started.
 fn analyzer_setup(config: &Config, options: &mut AppOptions, stop: &Stop) -> io::Result<Setup> {
     let clock = match options.clock.take() {
         Some(clock) => clock,
@@ -252,7 +251,7 @@ fn analyzer_setup(config: &Config, options: &mut AppOptions, stop: &Stop) -> io:
     Ok(setup)
 }
 
-/// Begins to ask the pool for its own figures, if one is configured.
+/// Starts the requests to the pool's statistics API, if one is configured.
 fn start_pool_stats(
     config: &Config,
     setup: &Setup,
@@ -260,16 +259,16 @@ fn start_pool_stats(
     stop: &Stop,
 ) -> io::Result<Option<PublishedStats>> {
     let Some(stats) = &config.pool_stats else { return Ok(None) };
-    // Figures that find no room are followed by others.
+    // Dropped if the analyzer's channel is full: newer figures follow.
     let tell = move |figures| drop(to_analyzer.try_send(ExternalUpdate::PoolStats(figures)));
     PublishedStats::start(stats, setup.account.as_deref(), setup.clock.clone(), tell, stop).map(Some)
 }
 
-/// Passes a reference's tips to the analyzer, or drops them: others follow.
-fn pass_tips_to(to_analyzer: Sender<ExternalUpdate>) -> impl Fn(Tip) + Clone + Send + 'static {
+/// Passes references' tips to the analyzer. Drops a tip if the channel is full: it is repeated.
+fn send_tips_to(to_analyzer: Sender<ExternalUpdate>) -> impl Fn(Tip) + Clone + Send + 'static {
     move |tip| {
         if to_analyzer.try_send(ExternalUpdate::Tip(tip)).is_err() {
-            log::debug!("the analyzer has no room for a reference's news");
+            log::debug!("the analyzer's channel is full; a reference's tip was dropped");
         }
     }
 }

@@ -1,32 +1,32 @@
-//! Sluice: a Stratum V1 proxy that forwards every byte at once and, beside that path, watches
-//! what the pool does with the miner's work.
+//! Sluice: a Stratum V1 proxy that forwards every byte at once and, beside that path, checks what the pool does with
+//! the miners' work.
 //!
-//! Dependencies point downwards: [`crate::stratum`], [`crate::work`] and [`crate::net`] know nothing of the rest.
+//! Dependencies point downwards in this table; `docs/architecture.md` states the floors.
 //!
-//! | module | what it is |
+//! | module | content |
 //! |---|---|
-//! | [`crate::cli`] | one file a subcommand |
-//! | [`crate::app`] | the program: the only place that starts its parts and connects them |
-//! | [`crate::config`] | the file and the flags, validated |
-//! | [`crate::limits`] | who may connect, how often, and who is banned |
-//! | [`crate::proxy::passthrough`] | a miner's session with a pool connection of its own: dial, two pumps |
-//! | [`crate::proxy`] | what every mode does around a session: accept, arrival, first bytes, the tap |
-//! | [`crate::upstream`] | which pool is taken next: order, health, warm connections, return |
-//! | [`crate::proxy::aggregate`] | many miners on one connection to the pool |
-//! | [`crate::analyzer`] | the consumer of the tap |
-//! | [`crate::clock`] | NTP time beside the system's clock |
+//! | [`crate::cli`] | the command line, one file a subcommand |
+//! | [`crate::app`] | the composition root: starts the program's parts and connects them |
+//! | [`crate::status`] | the page, JSON, metrics and the console report |
+//! | [`crate::verify`] | `sluice verify`: a miner at a pool for a minute, to check its work |
+//! | [`crate::proxy`] | code for both modes: listener, handshake, time-outs, sessions |
+//! | [`crate::proxy::passthrough`] | a pool connection for each miner: connect, two pumps, failover |
+//! | [`crate::proxy::aggregate`] | many miners on one pool connection |
+//! | [`crate::analyzer`] | analysis of the copied bytes: shares, rules, alerts |
 //! | [`crate::notify`] | messages about alerts |
-//! | [`crate::pool_stats`] | what the pool publishes, and whether it credits what was proven |
-//! | [`mod@crate::reference`] | other views of the chain, never mined on |
-//! | [`crate::record`] | what is written under `data_dir` |
-//! | [`crate::status`] | what is shown |
-//! | [`crate::net`] | sockets: listen, dial, SOCKS5, TLS, splice, options |
-//! | [`crate::stratum`] | the wire: lines and the protocol's quantities |
+//! | [`mod@crate::reference`] | pools and nodes that are watched and never mined on |
+//! | [`crate::record`] | the files in `data_dir` |
+//! | [`crate::pool_stats`] | the statistics that the pool publishes, compared with the miners' work |
+//! | [`crate::upstream`] | the list of pools: order, health, probes, spare connections |
+//! | [`crate::clock`] | NTP time beside the system's clock |
+//! | [`crate::sim`] | simulated pool and miners for `demo`, tests and benchmarks |
+//! | [`crate::tap`] | the events that forwarding sends to the analyzer |
+//! | [`crate::config`] | the file, environment and flags, validated |
 //! | [`crate::work`] | Bitcoin: coinbase, merkle root, header, difficulty |
-//! | [`crate::verify`] | being a miner at a pool for a minute, to see what it is worth |
-//! | [`crate::sim`] | the simulated pool and miners behind `demo`, tests and benches |
-//! | [`crate::util::thread`], [`crate::util::stop`], [`crate::util::logging`] | named threads, shutdown as an ordinary error, the log |
-//! | [`crate::util`] | escaping of strangers' texts, plurals, errors of the system in words |
+//! | [`crate::net`] | sockets: listen, connect, SOCKS5, TLS, splice, options |
+//! | [`crate::stratum`] | the wire: lines, messages and their quantities |
+//! | [`crate::limits`] | allow list, connection limits, bans |
+//! | [`crate::util`] | threads, shutdown, the log, escaping, formats |
 
 #![cfg_attr(
     not(test),
@@ -40,7 +40,7 @@
 )]
 #![allow(
     rustdoc::private_intra_doc_links,
-    reason = "the documentation is for whoever changes the program, and leads to its private parts"
+    reason = "the documentation is for the program's developers and links to private items"
 )]
 
 pub mod analyzer;

@@ -168,7 +168,7 @@ fn the_figures_are_shown() {
     let _miner = SimMiner::start(options).unwrap();
     wait_for("a share", || get(address, "/status")["shares_ok"].as_u64() > Some(0));
     let page = text(address, "/");
-    assert!(page.contains("too little was proven so far to compare"), "{page}");
+    assert!(page.contains("too little proven work yet to compare"), "{page}");
     assert!(page.contains("notify[1] (webhook)") && !page.contains("s3cret"), "{page}");
     assert!(sluice.lines_with("pool_stats").is_empty(), "{}", sluice.log());
 }

@@ -236,7 +236,7 @@ fn a_hangup_does_not_end_it() {
     let mut sluice = Sluice::run(&format!("{BASE}{}", pool.upstream()));
     let (miner, at_pool) = subscribed(&sluice, &pool);
     sluice.signal("HUP");
-    sluice.wait_line("nothing is touched");
+    sluice.wait_line("configuration unchanged; nothing to reload");
     crate::common::round_trip(&miner, &at_pool, "{\"id\":5}\n");
     assert!(sluice.is_running());
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::common::wait_for;
 use sluice::config::{Config, Overrides, ReferenceConfig};
-use sluice::reference::{PollInterval, ReferenceView, References, Tip};
+use sluice::reference::{ReferenceTimings, ReferenceView, References, Tip};
 use sluice::util::stop::Stop;
 
 /// References that run until dropped, and what they told.
@@ -23,11 +23,11 @@ struct Heard {
 
 impl Heard {
     /// With these `[[reference]]` sections.
-    fn start(text: &str, pace: &PollInterval) -> Heard {
+    fn start(text: &str, pace: &ReferenceTimings) -> Heard {
         Heard::with(&configured(text), pace)
     }
 
-    fn with(configured: &[ReferenceConfig], pace: &PollInterval) -> Heard {
+    fn with(configured: &[ReferenceConfig], pace: &ReferenceTimings) -> Heard {
         let (tips, stop) = (Arc::new(Mutex::new(Vec::new())), Stop::new());
         let told = tips.clone();
         let tell = move |tip| told.lock().unwrap().push(tip);
@@ -75,14 +75,14 @@ fn configured(text: &str) -> Vec<ReferenceConfig> {
 }
 
 /// In a hurry; what a test does not wait for is patient.
-fn hurried() -> PollInterval {
-    PollInterval {
-        gap: Duration::from_millis(10),
-        first_pause: Duration::from_millis(20),
-        longest_pause: Duration::from_millis(100),
-        poll: Duration::from_millis(20),
-        longest_poll: Duration::from_millis(100),
-        request: Duration::from_secs(5),
-        ..PollInterval::default()
+fn hurried() -> ReferenceTimings {
+    ReferenceTimings {
+        min_gap: Duration::from_millis(10),
+        min_backoff: Duration::from_millis(20),
+        max_backoff: Duration::from_millis(100),
+        poll_interval: Duration::from_millis(20),
+        max_poll_interval: Duration::from_millis(100),
+        request_timeout: Duration::from_secs(5),
+        ..ReferenceTimings::default()
     }
 }

@@ -1,4 +1,4 @@
-//! SIGHUP: what can change does, what can't is named, and a file that says the same touches nothing.
+//! SIGHUP: sections that can change at run time do, others are named, and an unchanged file changes nothing.
 
 use std::net::SocketAddr;
 
@@ -60,7 +60,7 @@ fn a_file_that_says_the_same_touches_nothing() {
         let before = (pool.stats().subscribed_ever, miner.stats().extranonce1);
         sluice.edit("target = \"15s\"", "target = \"15000ms\" # as before");
         sluice.signal("HUP");
-        sluice.wait_line("nothing is touched");
+        sluice.wait_line("configuration unchanged; nothing to reload");
         let accepted = miner.stats().accepted;
         wait_for("more shares", || miner.stats().accepted > accepted + 2);
         assert_eq!((pool.stats().subscribed_ever, miner.stats().extranonce1), before, "{mode}");
@@ -77,14 +77,14 @@ fn who_is_to_be_paid_can_change() {
     wait_for("a verified payout", || status(page)["payout"]["state"] == "verified");
     sluice.edit(ADDRESS, OTHER);
     sluice.signal("HUP");
-    sluice.wait_line("from now on with the new [payout]");
+    sluice.wait_line("applied the new [payout]");
     wait_for("another verdict", || status(page)["payout"]["state"] == "mismatch");
     assert_eq!(status(page)["payout"]["address"], OTHER);
     pool.refresh_job();
     wait_for("an alert", || status(page)["alerts"]["active"]["high"] == 1);
     sluice.edit("[payout]", "[rules]\noff = [\"payout.mismatch\"]\n[payout]");
     sluice.signal("HUP");
-    sluice.wait_line("from now on with the new [rules]");
+    sluice.wait_line("applied the new [rules]");
     wait_for("the end of the alert", || status(page)["alerts"]["active"]["high"] == 0);
     assert_eq!(miner.stats().reconnects, 0);
 }
@@ -96,12 +96,12 @@ fn what_can_not_change_is_named_and_what_is_wrong_changes_nothing() {
     sluice.edit("target = \"15s\"", "target = \"30s\"");
     sluice.edit("[http]", "[ratelimit]\nban = \"1h\"\n[http]");
     sluice.signal("HUP");
-    sluice.wait_line("from now on with the new [vardiff]");
-    sluice.wait_line("[ratelimit] changed; that takes effect at the next start");
+    sluice.wait_line("applied the new [vardiff]");
+    sluice.wait_line("[ratelimit] changed; this takes effect at the next start");
     wait_for("the new target", || status(page)["vardiff"]["target_seconds"] == 30.0);
     sluice.edit("target = \"30s\"", "target = \"30 parsecs\"");
     sluice.signal("HUP");
-    sluice.wait_line("the configuration stays as it was");
+    sluice.wait_line("the old configuration stays in effect");
     assert!(sluice.is_running());
     assert_eq!(status(page)["vardiff"]["target_seconds"], 30.0);
 }
@@ -115,7 +115,7 @@ fn another_pool_takes_the_place_of_one_that_is_not_listed_any_more() {
         wait_for("shares", || miner.stats().accepted > 2);
         sluice.edit(&url(&old), &url(&new));
         sluice.signal("HUP");
-        sluice.wait_line("from now on with the new [[upstream]]");
+        sluice.wait_line("applied the new [[upstream]]");
         wait_for("the new pool", || new.stats().connections_now == 1 && old.stats().connections_now == 0);
         let accepted = miner.stats().accepted;
         wait_for("shares there", || miner.stats().accepted > accepted + 2);
@@ -195,10 +195,10 @@ fn a_list_that_can_not_be_used_changes_nothing() {
     sluice.edit(&url(&old), &tls);
     sluice.edit(ADDRESS, OTHER);
     sluice.signal("HUP");
-    sluice.wait_line("the configuration stays as it was");
+    sluice.wait_line("the old configuration stays in effect");
     sluice.edit(&tls, &url(&old));
     sluice.signal("HUP");
-    sluice.wait_line("from now on with the new [payout]");
+    sluice.wait_line("applied the new [payout]");
     assert_eq!(sluice.lines_with("from now on").len(), 1, "{}", sluice.log());
     wait_for("the new address", || status(page)["payout"]["address"] == OTHER);
     assert_eq!((shown(page), miner.stats().reconnects), (vec![1], 0));
@@ -239,7 +239,7 @@ fn without_analysis_each_reload_is_taken_however_many_there_are() {
         sluice.edit(&format!("min_extranonce2_size = {from}"), &format!("min_extranonce2_size = {to}"));
         nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGHUP).unwrap();
         let began = std::time::Instant::now();
-        while sluice.lines_with("from now on with the new [rules]").len() < number {
+        while sluice.lines_with("applied the new [rules]").len() < number {
             assert!(began.elapsed() < crate::common::DEADLINE, "reload {number} was not taken");
             std::thread::sleep(std::time::Duration::from_micros(500));
         }

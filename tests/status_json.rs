@@ -88,18 +88,18 @@ const NEW: [&str; 41] = [
     "/references",
 ];
 
-fn read(sight: &StatusSnapshot) -> Value {
-    serde_json::from_str(&status(sight)).unwrap()
+fn read(moment: &StatusSnapshot) -> Value {
+    serde_json::from_str(&status(moment)).unwrap()
 }
 
-fn get(path: &str, query: &[(&str, &str)], sight: &StatusSnapshot) -> JsonReply {
+fn get(path: &str, query: &[(&str, &str)], moment: &StatusSnapshot) -> JsonReply {
     let value =
         |name: &str| query.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned());
-    api(path, value, sight).unwrap_or_else(|| panic!("nothing at {path}"))
+    api(path, value, moment).unwrap_or_else(|| panic!("nothing at {path}"))
 }
 
-fn document(path: &str, query: &[(&str, &str)], sight: &StatusSnapshot) -> Value {
-    let reply = get(path, query, sight);
+fn document(path: &str, query: &[(&str, &str)], moment: &StatusSnapshot) -> Value {
+    let reply = get(path, query, moment);
     assert_eq!(reply.status, 200, "{}", reply.body);
     serde_json::from_str(&reply.body).unwrap()
 }
@@ -139,10 +139,10 @@ fn has_the_promised_names(status: &Value) {
     }
 }
 
-fn every_document(sight: &StatusSnapshot) -> Vec<Value> {
+fn every_document(moment: &StatusSnapshot) -> Vec<Value> {
     ["/status", "/api/miners", "/api/shares", "/api/alerts", "/api/jobs", "/api/upstreams", "/api/history"]
         .into_iter()
-        .map(|path| document(path, &[], sight))
+        .map(|path| document(path, &[], moment))
         .collect()
 }
 
@@ -164,15 +164,15 @@ fn a_real_proxys_status_has_right_values() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let shown = Shown::start(&names, "");
     shown.mine(&names, 30);
-    let sight = shown.quiet(1_000_000.5);
-    let (status, stats) = (read(&sight), shown.pool.stats());
+    let moment = shown.quiet(1_000_000.5);
+    let (status, stats) = (read(&moment), shown.pool.stats());
     has_the_promised_names(&status);
     assert_eq!(status["shares_ok"], stats.accepted());
     assert_eq!(status["shares_bad"], stats.rejected());
     assert_eq!(status["shares"]["submitted"], stats.accepted() + stats.rejected());
     assert_eq!((&status["upstream"], &status["last_diff"]), (&true.into(), &1_000_000.5.into()));
     assert!(status["last_notify_unix"].as_i64().unwrap() > 1_700_000_000);
-    assert!(near(&status["hashrate"]["1m"], sight.snapshot.hash_rates.one_minute));
+    assert!(near(&status["hashrate"]["1m"], moment.snapshot.hash_rates.one_minute));
     assert!(status["hashrate"]["24h"].as_f64().unwrap() > 1000.0);
     for key in ["p50", "p99", "max"] {
         assert!(status["forwarding"]["latency_us"][key].as_f64().unwrap() > 0.0, "{key}");
@@ -204,11 +204,11 @@ fn a_small_difficulty_stays_what_it_is() {
     let shown = Shown::start(&[&name], "");
     shown.mine(&[&name], 1);
     shown.pool.set_difficulty(sluice::stratum::Difficulty::new(0.000_15).unwrap());
-    let sight = shown
+    let moment = shown
         .see("the difficulty", |snapshot| snapshot.miners.iter().any(|miner| miner.difficulty == 0.000_15));
-    let text = status(&sight);
+    let text = status(&moment);
     assert!(text.contains("\"last_diff\":0.00015,"), "{text}");
-    assert_eq!(read(&sight)["clients"][0]["diff"], 0.000_15);
+    assert_eq!(read(&moment)["clients"][0]["diff"], 0.000_15);
     let verified = shown.quiet(1e9);
     let status = read(&verified);
     assert_eq!(status["payout"]["state"], "verified");
@@ -225,40 +225,40 @@ fn the_lists_show_what_is_asked_for() {
     let shown = Shown::start(&names, "");
     shown.mine(&names, 20);
     shown.pool.new_block();
-    let sight = shown.quiet(1e9);
-    let of_one = document("/api/shares", &[("worker", names[0]), ("limit", "200")], &sight);
+    let moment = shown.quiet(1e9);
+    let of_one = document("/api/shares", &[("worker", names[0]), ("limit", "200")], &moment);
     let shares = of_one["shares"].as_array().unwrap();
     assert!(shares.len() as u64 >= 20 && shares.iter().all(|share| share["worker"] == names[0]));
     assert!(shares.iter().all(|share| share["pool"] == shown.pool.addr().to_string()));
     assert_eq!(
-        document("/api/shares", &[("limit", "3"), ("upstream", "1")], &sight)["shares"]
+        document("/api/shares", &[("limit", "3"), ("upstream", "1")], &moment)["shares"]
             .as_array()
             .unwrap()
             .len(),
         3
     );
-    let second = document("/api/miners", &[("limit", "1"), ("offset", "1")], &sight);
+    let second = document("/api/miners", &[("limit", "1"), ("offset", "1")], &moment);
     assert_eq!((&second["total"], &second["miners"][0]["session"]), (&2.into(), &2.into()));
     assert_eq!(
-        document("/api/miners", &[("offset", "18446744073709551615")], &sight)["miners"],
+        document("/api/miners", &[("offset", "18446744073709551615")], &moment)["miners"],
         Value::Array(vec![])
     );
-    assert_eq!(document("/api/miners", &[("worker", "nobody")], &sight)["total"], 0);
-    let jobs = document("/api/jobs", &[], &sight);
+    assert_eq!(document("/api/miners", &[("worker", "nobody")], &moment)["total"], 0);
+    let jobs = document("/api/jobs", &[], &moment);
     let jobs = jobs["jobs"].as_array().unwrap();
     assert!(jobs.iter().any(|job| job["clean"] == true && job["height"] == 967_018), "{jobs:?}");
-    assert_eq!(document("/api/upstreams", &[], &sight)["upstreams"][0]["chain"]["network"], "mainnet");
-    let history = document("/api/history", &[("span", "24h")], &sight);
+    assert_eq!(document("/api/upstreams", &[], &moment)["upstreams"][0]["chain"]["network"], "mainnet");
+    let history = document("/api/history", &[("span", "24h")], &moment);
     let buckets = history["buckets"].as_array().unwrap();
     assert_eq!((buckets.len(), &history["bucket_seconds"]), (144, &600.into()));
     let accepted: u64 = buckets.iter().map(|bucket| bucket["accepted"].as_u64().unwrap()).sum();
     assert_eq!(accepted, shown.pool.stats().accepted());
 }
 
-/// Every name that a document of `sight` has is in the documentation.
-fn every_name_is_explained(sight: &StatusSnapshot) {
+/// Every name that a document of `moment` has is in the documentation.
+fn every_name_is_explained(moment: &StatusSnapshot) {
     let mut keys = std::collections::BTreeSet::new();
-    for document in every_document(sight) {
+    for document in every_document(moment) {
         shape(&document, "", &mut keys);
     }
     let docs = include_str!("../docs/api.md").to_owned() + include_str!("../docs/records.md");
@@ -274,7 +274,7 @@ fn every_name_is_explained(sight: &StatusSnapshot) {
 
 #[test]
 fn nonsense_gets_a_clear_answer() {
-    let sight = empty("");
+    let moment = empty("");
     for (path, name, value) in [
         ("/api/miners", "limit", "0"),
         ("/api/miners", "offset", "-1"),
@@ -284,19 +284,19 @@ fn nonsense_gets_a_clear_answer() {
         ("/api/alerts", "limit", "\u{202e}\n\"'<script>"),
         ("/api/history", "span", "1y"),
     ] {
-        let reply = get(path, &[(name, value)], &sight);
+        let reply = get(path, &[(name, value)], &moment);
         let error: Value = serde_json::from_str(&reply.body).unwrap();
         assert_eq!(reply.status, 400);
         assert!(error["error"].as_str().unwrap().starts_with(&format!("{name} must be ")), "{error}");
     }
     for path in ["/", "/api", "/api/", "/api/miners/", "/metrics", "/status/"] {
-        assert!(api(path, |_| None, &sight).is_none(), "{path}");
+        assert!(api(path, |_| None, &moment).is_none(), "{path}");
     }
 }
 
 #[test]
 fn the_server_passes_them_on() {
-    let handler = handler(StatusSnapshots::fixed(empty("")));
+    let handler = handler(StatusSnapshots::fixed(empty("")), None);
     let ask = |path: &str, query: QueryParams| {
         let (method, path) = (Method::Get, path.to_owned());
         let answer = handler(&GatedRequest { method, path, query, body: Vec::new(), host: None });
@@ -321,12 +321,12 @@ fn before_the_first_moment_and_without_analysis_nothing_is_missing() {
     let shown = Shown::start(&[&names[0]], "");
     shown.mine(&[&names[0]], 2);
     let full = read(&shown.quiet(1e9));
-    for sight in [empty(""), empty("[analysis]\nenabled = false\n")] {
-        let status = read(&sight);
+    for moment in [empty(""), empty("[analysis]\nenabled = false\n")] {
+        let status = read(&moment);
         has_the_promised_names(&status);
         assert_eq!((&status["clients"], &status["upstream"]), (&Value::Array(vec![]), &false.into()));
         assert_eq!(status["last_notify_unix"], 0);
-        every_document(&sight);
+        every_document(&moment);
         // Not the list's elements, and what only exists together.
         let absent_together = [
             "clients",
@@ -351,10 +351,10 @@ fn before_the_first_moment_and_without_analysis_nothing_is_missing() {
 #[test]
 fn strangers_texts_and_odd_numbers_break_no_document() {
     let hostile = "\u{0}\u{1b}[2J\"\\\n\r\t</script><img src=x>\u{202e}\u{2028}é⛏️'=cmd()";
-    let mut sight = empty("");
-    let mut snapshot = (*sight.snapshot).clone();
+    let mut moment = empty("");
+    let mut snapshot = (*moment.snapshot).clone();
     for (session, odd) in [(1, f64::NAN), (2, f64::INFINITY), (3, -0.0), (4, 1e308), (5, 5e-324)] {
-        let mut miner = miner(session, sight.at);
+        let mut miner = miner(session, moment.at);
         miner.worker = hostile.repeat(session as usize);
         miner.user_agent = hostile.to_owned();
         (miner.difficulty, miner.best, miner.accepted_difficulty) = (odd, odd, odd);
@@ -363,17 +363,17 @@ fn strangers_texts_and_odd_numbers_break_no_document() {
     }
     snapshot.hash_rates.one_minute = f64::NEG_INFINITY;
     snapshot.lifetime.accepted_difficulty = f64::NAN;
-    sight.snapshot = Arc::new(snapshot);
-    let text = status(&sight);
+    moment.snapshot = Arc::new(snapshot);
+    let text = status(&moment);
     assert!(text.bytes().all(|byte| byte >= 0x20 && byte != 0x7f), "a control character");
-    for document in every_document(&sight) {
+    for document in every_document(&moment) {
         assert!(document.is_object());
     }
-    let status = read(&sight);
+    let status = read(&moment);
     let shown = Printable(hostile).to_string();
     assert_eq!(status["clients"][0]["worker"], shown);
     assert_eq!((&status["hashrate"]["1m"], &status["clients"][3]["best"]), (&Value::Null, &1e308.into()));
     assert_eq!(status["clients"][4]["hashrate"]["1h"], 5e-324);
-    assert_eq!(document("/api/miners", &[("worker", hostile)], &sight)["total"], 1);
-    assert_eq!(document("/api/miners", &[("worker", &shown)], &sight)["total"], 1);
+    assert_eq!(document("/api/miners", &[("worker", hostile)], &moment)["total"], 1);
+    assert_eq!(document("/api/miners", &[("worker", &shown)], &moment)["total"], 1);
 }

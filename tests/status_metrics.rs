@@ -21,11 +21,11 @@ fn totals() -> Totals {
 }
 
 fn with(totals: Totals, change: impl FnOnce(&mut Snapshot)) -> StatusSnapshot {
-    let mut sight = empty("");
+    let mut status = empty("");
     let mut snapshot = Snapshot { totals: Some(totals), ..Snapshot::default() };
     change(&mut snapshot);
-    sight.snapshot = Arc::new(snapshot);
-    sight
+    status.snapshot = Arc::new(snapshot);
+    status
 }
 
 fn workers(families: &Families) -> BTreeSet<&str> {
@@ -39,8 +39,8 @@ fn a_real_proxys_numbers_are_those_of_the_pool() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let shown = Shown::start(&names, "");
     shown.mine(&names, 30);
-    let sight = shown.quiet(1e9);
-    let (text, stats) = (metrics(&sight), shown.pool.stats());
+    let status = shown.quiet(1e9);
+    let (text, stats) = (metrics(&status), shown.pool.stats());
     let found = read(&text);
     let accepted = stats.accepted() as f64;
     assert_eq!(value(&found, "sluice_shares_total", &[("result", "accepted")]), accepted);
@@ -74,7 +74,7 @@ fn a_real_proxys_numbers_are_those_of_the_pool() {
         assert!(value(&found, "sluice_forwarding_latency_seconds_count", &[("direction", direction)]) > 0.0);
     }
     let rate = value(&found, "sluice_hash_rate_hashes_per_second", &[("window", "1m")]);
-    assert_eq!(rate, sight.snapshot.hash_rates.one_minute);
+    assert_eq!(rate, status.snapshot.hash_rates.one_minute);
     the_files_ask_for_what_there_is(&found);
 }
 
@@ -131,7 +131,7 @@ fn many_workers_are_bounded_and_none_is_lost() {
         };
         totals.workers.insert(format!("w{number}"), worker);
     }
-    let sight = with(totals, |snapshot| {
+    let status = with(totals, |snapshot| {
         let at = empty("").at;
         for session in 0..300 {
             let mut miner = miner(session, at);
@@ -140,7 +140,7 @@ fn many_workers_are_bounded_and_none_is_lost() {
             snapshot.miners.push(miner);
         }
     });
-    let found = read(&metrics(&sight));
+    let found = read(&metrics(&status));
     let shown = workers(&found);
     assert_eq!(shown.len(), 201);
     assert!(shown.contains("w4999") && shown.contains("w4800") && !shown.contains("w4799"));
@@ -150,14 +150,14 @@ fn many_workers_are_bounded_and_none_is_lost() {
     assert_eq!(sum("sluice_worker_proven_difficulty_total"), f64::from(4999 * 2500));
     assert_eq!(sum("sluice_worker_hash_rate_hashes_per_second"), 600.0);
     assert_eq!(value(&found, "sluice_worker_best_difficulty", &[("worker", "(other)")]), 9598.0);
-    let again = read(&metrics(&sight));
+    let again = read(&metrics(&status));
     assert_eq!(workers(&again), shown);
 }
 
 #[test]
 fn before_the_first_moment_and_without_analysis_there_are_no_false_zeros() {
-    for sight in [empty(""), empty("[analysis]\nenabled = false\n")] {
-        let found = read(&metrics(&sight));
+    for status in [empty(""), empty("[analysis]\nenabled = false\n")] {
+        let found = read(&metrics(&status));
         for name in
             ["sluice_shares_total", "sluice_hash_rate_hashes_per_second", "sluice_last_job_age_seconds"]
         {
@@ -176,7 +176,7 @@ fn the_same_pool_twice_and_odd_numbers_are_no_trouble() {
     totals.accepted_difficulty = f64::NAN;
     totals.network_difficulty = Some(f64::INFINITY);
     totals.proven_difficulty = 1e300;
-    let mut sight = with(totals, |snapshot| {
+    let mut status = with(totals, |snapshot| {
         snapshot.hash_rates.one_hour = f64::NAN;
         snapshot.pools = (0..2).map(pool).collect();
     });
@@ -192,8 +192,8 @@ fn the_same_pool_twice_and_odd_numbers_are_no_trouble() {
         trouble: None,
         gives_no_work: false,
     };
-    sight.around.upstreams = vec![state.clone(), state];
-    let found = read(&metrics(&sight));
+    status.runtime.upstreams = vec![state.clone(), state];
+    let found = read(&metrics(&status));
     assert_eq!(found["sluice_upstream_up"].samples.len(), 2);
     assert_eq!(value(&found, "sluice_proven_difficulty_total", &[]), 1e300);
     assert_eq!(find(&found, "sluice_accepted_difficulty_total", &[]), None);

@@ -1,4 +1,4 @@
-//! What the benches share: the lines that are sent, a pool that answers them, and statistics.
+//! Shared code of the benchmarks: the lines that are sent, a pool that answers them, and statistics.
 
 #![allow(dead_code, reason = "each bench uses its part")]
 
@@ -58,7 +58,7 @@ pub fn setting(name: &str, default: usize) -> usize {
     }
 }
 
-/// A connection as miners and pools have it.
+/// Connects with the socket options of miners and pools.
 pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
     tune(&stream);
@@ -70,7 +70,7 @@ pub fn tune(stream: &TcpStream) {
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
 }
 
-/// What a miner says first, and waits for; `job` when the pool sends one behind it.
+/// Subscribes and authorizes, and waits for the answers, and for `job` if the pool sends one after them.
 pub fn subscribe(mut miner: &TcpStream, job: Option<&[u8]>) -> io::Result<()> {
     miner.write_all(SUBSCRIBE)?;
     expect(miner, SUBSCRIBED)?;
@@ -87,7 +87,7 @@ pub fn expect(mut stream: &TcpStream, expected: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// The pool's side of one connection: one answer a line, and `job` behind that to authorize.
+/// The pool's side of one connection: answers each line, and sends `job` after the answer to authorize.
 pub fn answer_all(mut stream: &TcpStream, job: Option<&[u8]>) {
     let mut buffer = [0; 4096];
     let mut lines = 0;
@@ -107,7 +107,7 @@ pub fn answer_all(mut stream: &TcpStream, job: Option<&[u8]>) {
     }
 }
 
-/// [`answer_all`] in a thread of its own.
+/// Runs [`answer_all`] in a thread of its own.
 pub fn answer_in_thread(stream: TcpStream, job: Option<Vec<u8>>) {
     tune(&stream);
     stream.set_read_timeout(None).unwrap();
@@ -145,7 +145,7 @@ impl Quantiles {
     }
 }
 
-/// The middle one; of an even number the mean of the middle two.
+/// The middle value; of an even number of values, the mean of the middle two.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! What Linux tells of another process.
+//! Figures of another process from /proc.
 
 use std::fs;
 
@@ -14,12 +14,12 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     ticks as f64 / TICKS
 }
 
-/// How many threads it has.
+/// The number of threads.
 pub fn threads(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/task")).unwrap().count()
 }
 
-/// How many files it has open.
+/// The number of open files.
 pub fn files(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
@@ -28,7 +28,7 @@ pub fn files(pid: u32) -> usize {
 #[derive(Debug, Clone, Copy)]
 pub struct Memory {
     pub resident: f64,
-    /// Written to and shared with nobody.
+    /// Modified and not shared with other processes.
     pub private_dirty: f64,
 }
 
@@ -43,7 +43,7 @@ impl Memory {
     }
 }
 
-/// How deep a thread's stack has been, to the page.
+/// The depth that a thread's stack has reached, to the page.
 #[derive(Debug)]
 pub struct StackUse {
     pub thread: String,
@@ -77,13 +77,13 @@ pub fn stacks(pid: u32) -> Vec<StackUse> {
     stacks
 }
 
-/// Of the calling thread.
+/// The untouched part of the calling thread's stack.
 pub fn own_untouched_stack() -> usize {
     let local = 0_u8;
     untouched_below("self", std::ptr::from_ref(&local) as usize)
 }
 
-/// From the start of the mapping in which `pointer` lies up to its first page that is present.
+/// The distance from the start of the mapping that contains `pointer` to its first page that is present.
 /// A stack starts above its guard page; its upper end can't be told from the maps, where it may
 /// have grown together with a neighbour.
 fn untouched_below(pid: &str, pointer: usize) -> usize {

@@ -1,4 +1,4 @@
-//! The proxies under test, each a process of its own: Sluice, and whatever else this machine has.
+//! The proxies under test, each a process of its own: Sluice, and other proxies if they are installed.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use super::{listen, wait_for};
 
-/// A running proxy; it ends with this value.
+/// A running proxy. Dropping it ends the process.
 pub struct Proxy {
     pub name: String,
     pub address: SocketAddr,
@@ -21,12 +21,12 @@ impl Proxy {
         Proxy::sluice_with(name, &format!("{more}\n[[upstream]]\nurl = \"stratum+tcp://{pool}\"\n"))
     }
 
-    /// Sluice with any configuration that has upstreams and no `[listen]` but, perhaps, its tables.
+    /// Sluice with any configuration that has upstreams and no `[listen]` table, only subtables of it.
     pub fn sluice_with(name: &str, configuration: &str) -> Proxy {
         Proxy::sluice_in_mode(name, "passthrough", configuration)
     }
 
-    /// Sluice in this mode, which is its name as well; else as [`Proxy::sluice_with`].
+    /// Sluice in this mode, which is also its name; otherwise like [`Proxy::sluice_with`].
     pub fn sluice_in(mode: &str, configuration: &str) -> Proxy {
         Proxy::sluice_in_mode(mode, mode, configuration)
     }
@@ -52,7 +52,7 @@ impl Proxy {
         Proxy::start(name, start).unwrap_or_else(|why| panic!("{name}: {why}"))
     }
 
-    /// Other proxies before `pool`, as far as they are in the PATH; for the others a line says so.
+    /// Other proxies before `pool`, if they are in the PATH. Prints a line for each that is not.
     pub fn peers(pool: SocketAddr, names: &[&str]) -> Vec<Proxy> {
         let mut peers = Vec::new();
         for name in names {
@@ -72,7 +72,7 @@ impl Proxy {
 
     fn start(name: &str, command: impl FnOnce(&Path, SocketAddr) -> Command) -> Result<Proxy, String> {
         let directory = tempfile::tempdir().unwrap();
-        // The port is free again until the proxy takes it; on a machine that measures that's enough.
+        // The port is free until the proxy opens it. On a machine that only runs benchmarks nothing else takes it.
         let (_, address) = listen();
         let child = command(directory.path(), address)
             .current_dir(&directory)
@@ -94,7 +94,7 @@ impl Proxy {
         self.child.id()
     }
 
-    /// What it has said.
+    /// The output on stderr so far.
     pub fn stderr(&self) -> String {
         fs::read_to_string(self.directory.path().join("stderr")).unwrap_or_default()
     }
@@ -107,7 +107,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Without connecting, which would already be a session.
+/// True if the port is open. Does not connect, which would already be a session.
 fn is_listening(address: SocketAddr) -> bool {
     let port = format!(":{:04X}", address.port());
     let table = fs::read_to_string("/proc/net/tcp").unwrap();

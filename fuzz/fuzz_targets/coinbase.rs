@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use sluice::stratum::{Extranonce1, Extranonce2Size, JobId, Nbits, Notify, Ntime, PrevHash, Version};
-use sluice::work::{Chain, Coinbase, payout_script};
+use sluice::work::{AddressChain, Coinbase, payout_script};
 
 fuzz_target!(|data: &[u8]| {
     let Some(([low, high, total], halves)) = data.split_first_chunk() else {
@@ -27,14 +27,14 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let _ = (coinbase.height(), coinbase.witness_commitment());
-    let place = coinbase.extranonce_place().unwrap();
-    assert!(place.offset <= place.length, "{place}");
+    let position = coinbase.extranonce_position().unwrap();
+    assert!(position.offset <= position.length, "{position}");
     if let Some(tag) = coinbase.tag() {
         assert!(!tag.as_str().contains(char::is_control), "{tag}");
     }
     for output in coinbase.outputs() {
         assert!(output.value <= coinbase.total());
-        for chain in [Chain::Mainnet, Chain::Testnet, Chain::Signet, Chain::Regtest] {
+        for chain in [AddressChain::Mainnet, AddressChain::Testnet, AddressChain::Signet, AddressChain::Regtest] {
             if let Some(address) = output.address(chain) {
                 let (script, chains) = payout_script(&address).unwrap();
                 assert_eq!(script.as_bytes(), output.script);

@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use sluice::stratum::{
-    ConfigureAnswer, ConfigureRequest, Difficulty, Envelope, Notify, Submit, SubscribeAnswer, Verdict,
+    ConfigureAnswer, ConfigureRequest, Difficulty, Envelope, Notify, Submit, SubscribeAnswer, ResponseVerdict,
     elements, first_text,
 };
 
@@ -12,7 +12,7 @@ fuzz_target!(|line: &[u8]| {
         return;
     };
     let _ = (envelope.id(), envelope.numeric_id(), envelope.has_id(), envelope.method());
-    let _ = Verdict::of(&envelope);
+    let _ = ResponseVerdict::of(&envelope);
     let _ = ConfigureRequest::from_params(envelope.params);
     let _ = envelope.params.map(|params| elements("params", params));
     let _ = first_text(envelope.params);

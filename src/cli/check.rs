@@ -1,4 +1,4 @@
-//! `sluice check`: says what a configuration means, and what is in its way.
+//! `sluice check`: explains a configuration, and checks what it needs of the machine.
 
 mod connections;
 mod summary;
@@ -14,68 +14,69 @@ use crate::notify::send_test_messages;
 use crate::util::escape::printable;
 use crate::util::plural::count;
 
-/// What `check` can be told.
+/// The flags of `check`.
 #[derive(Args)]
 pub struct CheckOptions {
     #[command(flatten)]
     options: Options,
     #[allow(rustdoc::broken_intra_doc_links, reason = "it is the help text, as the section is written")]
-    /// Send every [[notify]] a test message, and say whether it arrived
+    /// Send every [[notify]] a test message and report whether it arrived
     #[arg(long)]
     notify: bool,
 }
 
-/// Prints the summary on stdout. Changes nothing on the machine; nobody is called but for
-/// `--notify`.
+/// Prints the summary on stdout. Changes nothing on the machine and contacts nobody, except with `--notify`.
 ///
 /// # Errors
-/// A wrong configuration, what the machine lacks, or a test message that did not arrive.
+/// A wrong configuration, a fault of the machine, or a test message that did not arrive.
 pub fn run(CheckOptions { options, notify }: &CheckOptions) -> Result<(), CommandFailure> {
     let config = options.load()?;
     let file = options.file()?;
-    let from = file.map_or_else(|| String::from("the command line"), |file| file.display().to_string());
-    let found = preflight::verify(&config);
-    let mut text = format!("Configuration from {from}\n{}", ConfigSummary(&config));
-    let warnings: Vec<String> = config.warnings().into_iter().chain(found.warnings).collect();
+    let source = file.map_or_else(|| String::from("the command line"), |file| file.display().to_string());
+    let report = preflight::check(&config);
+    let mut text = format!("Configuration from {source}\n{}", ConfigSummary(&config));
+    let warnings: Vec<String> = config.warnings().into_iter().chain(report.warnings).collect();
     for warning in &warnings {
         text.push_str(&format!("Warning: {warning}\n"));
     }
     for warning in config.ignored_key_warnings() {
         text.push_str(&format!("Note: {warning}\n"));
     }
-    if found.errors.is_empty() {
+    if report.errors.is_empty() {
         text.push_str(&match warnings.len() {
             0 => String::from("Everything is in order.\n"),
-            some => format!("No error, {}.\n", count(some as u64, "warning")),
+            many => format!("No error, {}.\n", count(many as u64, "warning")),
         });
     }
-    // A path may hold anything but a line end of ours.
+    // A path may hold any character.
     let text: String = text.lines().map(|line| format!("{}\n", printable(line))).collect();
-    // Nobody may be there to read it (a closed pipe); the exit code still tells.
+    // stdout may be a closed pipe; the exit code still shows the result.
     let _ = io::stdout().write_all(text.as_bytes());
-    if !found.errors.is_empty() {
-        return Err(found.errors.into());
+    if !report.errors.is_empty() {
+        return Err(report.errors.into());
     }
-    if *notify { test_messages(&config) } else { Ok(()) }
+    if *notify { run_notify_test(&config) } else { Ok(()) }
 }
 
-fn test_messages(config: &Config) -> Result<(), CommandFailure> {
+fn run_notify_test(config: &Config) -> Result<(), CommandFailure> {
     if config.notify.is_empty() {
-        return Err(CommandFailure::Runtime("there is no [[notify]], so nobody is told of anything".into()));
+        return Err(CommandFailure::Runtime(
+            "there is no [[notify]] section, so alerts are sent to nobody: add one to test it".into(),
+        ));
     }
-    let trials = send_test_messages(&config.notify);
+    let results = send_test_messages(&config.notify);
     let mut text = String::from("Test messages:\n");
-    for trial in &trials {
-        match &trial.result {
-            Ok(()) => text.push_str(&format!("  {}: arrived\n", trial.name)),
-            Err(why) => text.push_str(&format!("  {}: did NOT arrive: {why}\n", trial.name)),
+    for message in &results {
+        match &message.result {
+            Ok(()) => text.push_str(&format!("  {}: arrived\n", message.name)),
+            Err(why) => text.push_str(&format!("  {}: did NOT arrive: {why}\n", message.name)),
         }
     }
     let _ = io::stdout().write_all(text.as_bytes());
-    match trials.iter().filter(|trial| trial.result.is_err()).count() {
+    match results.iter().filter(|message| message.result.is_err()).count() {
         0 => Ok(()),
         lost => {
-            let all = count(trials.len() as u64, "test message");
+            let all = count(results.len() as u64, "test message");
             Err(CommandFailure::Runtime(format!("{lost} of {all} did not arrive").into()))
         }
     }

@@ -1,9 +1,7 @@
-//! The lock that keeps a second Sluice away from `data_dir`: two that write the same state would each undo
-//! what the other kept.
+//! The lock that keeps a second Sluice out of `data_dir`: two processes would overwrite each other's state.
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,33 +10,35 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::preflight::EnvironmentError;
+use crate::util::files::is_at_path;
+use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::supervise::service;
 
-/// Empty, and locked while the program runs.
+/// An empty file that is locked while the program runs.
 const LOCK_FILE: &str = "lock";
 
-/// How long a lock that somebody has deleted may be missing.
-const LOOK: Duration = Duration::from_secs(1);
+/// The interval of checks of the lock file: somebody may delete it.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Holds the lock until it is dropped, however the program ends.
+/// The held lock. It is released when this is dropped, and however the process ends.
 #[derive(Debug)]
 pub struct DataDirLock {
-    held: Arc<Mutex<LockHolder>>,
+    state: Arc<Mutex<LockState>>,
 }
 
 #[derive(Debug)]
-struct LockHolder {
+struct LockState {
     dir: PathBuf,
-    /// `None` where files can't be locked, or when another Sluice has the lock.
+    /// `None` if the file system has no locks.
     lock: Option<Flock<File>>,
-    /// The owner knows that it could not be taken again.
+    /// The failure to lock again was already logged.
     has_failed: bool,
 }
 
 impl DataDirLock {
-    /// Locks `data_dir`. Where files can't be locked nothing is kept.
+    /// Locks `data_dir`. On a file system without locks this does nothing.
     ///
     /// # Errors
     /// [`EnvironmentError::DataDirInUse`].
@@ -50,23 +50,23 @@ impl DataDirLock {
             }
             Err(_) => None,
         };
-        let held = LockHolder { dir: data_dir.to_owned(), lock, has_failed: false };
-        Ok(DataDirLock { held: Arc::new(Mutex::new(held)) })
+        let state = LockState { dir: data_dir.to_owned(), lock, has_failed: false };
+        Ok(DataDirLock { state: Arc::new(Mutex::new(state)) })
     }
 
-    /// Starts a thread that takes the lock again when somebody deletes its file, or the whole directory.
+    /// Starts a thread that locks again if somebody deletes the lock file or the whole directory.
     ///
     /// # Errors
-    /// When no thread can be started.
-    pub fn keep(&self, stop: &Stop) -> io::Result<()> {
-        // The end of the program waits for this lock's owner, not for the thread.
-        let (held, stop) = (Arc::downgrade(&self.held), stop.clone());
-        // Without a limit for its heartbeat: a disk may hold it for as long as it likes.
+    /// The thread can't be started.
+    pub fn keep_locked(&self, stop: &Stop) -> io::Result<()> {
+        // A weak reference: dropping the lock releases it without waiting for the thread.
+        let (state, stop) = (Arc::downgrade(&self.state), stop.clone());
+        // Without a heartbeat limit: a disk may block it for any time.
         service("data-dir").start(move || {
-            while stop.sleep(LOOK).is_ok() {
+            while stop.sleep(CHECK_INTERVAL).is_ok() {
                 supervise::beat();
-                let Some(held) = held.upgrade() else { break };
-                held.lock().unwrap_or_else(PoisonError::into_inner).renew();
+                let Some(state) = state.upgrade() else { break };
+                state.lock().unwrap_or_else(PoisonError::into_inner).renew();
             }
             Ok::<(), Stopped>(())
         })?;
@@ -74,16 +74,16 @@ impl DataDirLock {
     }
 }
 
-/// Whether a running Sluice has locked `data_dir`.
-pub(super) fn is_taken(data_dir: &Path) -> bool {
+/// True if a running Sluice has locked `data_dir`.
+pub(super) fn is_locked(data_dir: &Path) -> bool {
     let Ok(file) = File::open(data_dir.join(LOCK_FILE)) else { return false };
     matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)))
 }
 
-impl LockHolder {
+impl LockState {
     fn renew(&mut self) {
         let Some(held) = &self.lock else { return };
-        if is_in_place(held, &self.dir) {
+        if is_at_path(held, &self.dir.join(LOCK_FILE)) {
             return;
         }
         match fs::create_dir_all(&self.dir).and_then(|()| lock(&self.dir)) {
@@ -98,14 +98,18 @@ impl LockHolder {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.has_failed = true;
                 log::error!(
-                    "{}: its lock was deleted, and another Sluice has taken the directory since; both write to the \
-                     same files now: end one of them",
+                    "{}: its lock was deleted, and another Sluice has locked the directory since. Both write to the \
+                     same files now: stop one of them",
                     self.dir.display()
                 );
             }
             Err(error) => {
                 self.has_failed = true;
-                log::warn!("{}: its lock was deleted, and can't be made again: {error}", self.dir.display());
+                log::warn!(
+                    "{}: its lock was deleted and can't be made again: {}; another Sluice could use the directory now",
+                    self.dir.display(),
+                    describe(&error)
+                );
             }
         }
     }
@@ -119,20 +123,12 @@ fn lock(data_dir: &Path) -> io::Result<Flock<File>> {
     })
 }
 
-/// Whether the name still leads to the file that is locked.
-fn is_in_place(held: &File, data_dir: &Path) -> bool {
-    let (Ok(there), Ok(ours)) = (fs::metadata(data_dir.join(LOCK_FILE)), held.metadata()) else {
-        return false;
-    };
-    (there.dev(), there.ino()) == (ours.dev(), ours.ino())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_data_dir_is_one_program_s() {
+    fn a_second_process_can_t_lock_the_data_dir() {
         let dir = tempfile::tempdir().unwrap();
         let first = DataDirLock::take(dir.path()).unwrap();
         let said = DataDirLock::take(dir.path()).unwrap_err().to_string();
@@ -142,13 +138,13 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_is_deleted_is_taken_again() {
+    fn a_deleted_lock_is_made_again() {
         let dir = tempfile::tempdir().unwrap();
         let data_dir = dir.path().join("data");
         fs::create_dir(&data_dir).unwrap();
         let lock = DataDirLock::take(&data_dir).unwrap();
         fs::remove_dir_all(&data_dir).unwrap();
-        lock.held.lock().unwrap().renew();
+        lock.state.lock().unwrap().renew();
         assert!(DataDirLock::take(&data_dir).is_err());
     }
 }

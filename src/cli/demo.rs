@@ -1,5 +1,5 @@
-//! `sluice demo`: a complete world on loopback. Two pools with real work, miners that really hash,
-//! the proxy between them, and an outage on the way.
+//! `sluice demo`: two simulated pools, miners that really hash, and the proxy between them, on loopback; with an outage
+//! of the first pool on the way.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::CommandFailure;
-use super::run::after_failure;
+use super::run::service_failure;
 use super::signals::stop_on_signals;
 use crate::analyzer::AnalyzerCounts;
-use crate::app::{App, AppOptions};
+use crate::app::{App, AppError, AppOptions};
 use crate::config::{Config, FailoverConfig, HttpConfig, Mode, UpstreamConfig};
 use crate::sim::{MinerModel, MinerOptions, MinerStats, PoolOptions, SimHashRate, SimMiner, SimPool};
 use crate::status::server::{HttpServer, PagePort};
@@ -20,10 +20,10 @@ use crate::stratum::{Difficulty, Nbits};
 use crate::util::plural::count;
 use crate::util::stop::Stop;
 
-/// An address whose key is public (BIP173's example), so that nobody takes the demo for earnings.
+/// The example address of BIP173, whose key is public: nobody can mistake the demo for earnings.
 const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
 
-/// Who mines. The rates are a real NerdMiner's, and for the others what does not burn a processor.
+/// The miners. NerdMiners have their real hash rates; the others have rates that do not load the processor.
 const MINERS: [(&str, MinerModel, f64); 5] = [
     ("nerd-1", MinerModel::NerdMiner, 300e3),
     ("nerd-2", MinerModel::NerdMiner, 250e3),
@@ -32,12 +32,11 @@ const MINERS: [(&str, MinerModel, f64); 5] = [
     ("laptop", MinerModel::Cpuminer, 200e3),
 ];
 
-/// What the simulated pools ask for until a miner suggests something else: a share every 1.4 s at
-/// 300 kH/s.
+/// The simulated pools' difficulty until a miner suggests another one: a share every 1.4 s at 300 kH/s.
 const POOL_DIFFICULTY: f64 = 0.0001;
-/// The same for all of them together: a NerdMiner alone would find one in a minute.
+/// The pools' difficulty in aggregate mode, for all miners together: a NerdMiner alone would find a share a minute.
 const SHARED_DIFFICULTY: f64 = 0.004;
-/// When the preferred pool goes away, and when it is back.
+/// When the first pool is down.
 const OUTAGE: std::ops::Range<Duration> = Duration::from_secs(20)..Duration::from_secs(30);
 const NEW_BLOCK: Duration = Duration::from_secs(45);
 const TICK: Duration = Duration::from_millis(200);
@@ -48,18 +47,18 @@ const NBITS: Nbits = Nbits(0x1702_3a04);
 /// The flags of `demo`.
 #[derive(Debug, Args)]
 pub struct DemoOptions {
-    /// End by itself after so many seconds [default: at Ctrl-C]
+    /// End after this many seconds [default: at Ctrl-C]
     #[arg(long, value_name = "N")]
     seconds: Option<u64>,
-    /// Where the page is [default: 127.0.0.1:8080, or another port when that is taken; "" for off]
+    /// The address of the page; "" for off [default: 127.0.0.1:8080, or another port if that is in use]
     #[arg(long, value_name = "ADDR")]
     http: Option<PageAddress>,
-    /// Join all miners on one connection to the pool, which asks for more than they could do alone
+    /// Join all miners on one connection to the pool, at a difficulty too high for each alone
     #[arg(long)]
     aggregate: bool,
 }
 
-/// An address to listen on; `None` for off.
+/// The address to listen on; `None` for off.
 #[derive(Debug, Clone, Copy)]
 struct PageAddress(Option<SocketAddr>);
 
@@ -77,20 +76,20 @@ impl FromStr for PageAddress {
     }
 }
 
-/// Shows the world until `stop`, a signal, or the time is over.
+/// Runs the demo until `stop`, a signal, or the end of the time.
 ///
 /// # Errors
-/// When it could not start.
+/// A part can't be started.
 pub fn run(options: &DemoOptions, stop: Stop) -> Result<(), CommandFailure> {
-    stop_on_signals(&stop).map_err(failure)?;
+    stop_on_signals(&stop)?;
     let world = DemoWorld::start(options, &stop)?;
     let mut out = io::stdout().lock();
-    // Nobody may be there to read it; then there is nothing to show.
-    let shown = world.show(&mut out, options.seconds.map(Duration::from_secs), &stop);
-    let ended = world.end(&mut out);
-    match shown.and(ended) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(failure(error)),
-        _ => after_failure(),
+    // If stdout is a closed pipe, the demo ends.
+    let result = world.run(&mut out, options.seconds.map(Duration::from_secs), &stop);
+    let ended = world.shut_down(&mut out);
+    match result.and(ended) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => service_failure(),
     }
 }
 
@@ -106,22 +105,23 @@ impl DemoWorld {
     fn start(options: &DemoOptions, stop: &Stop) -> Result<DemoWorld, CommandFailure> {
         let difficulty = if options.aggregate { SHARED_DIFFICULTY } else { POOL_DIFFICULTY };
         let pools = [start_pool(1, difficulty)?, start_pool(2, difficulty)?];
-        let config = configuration(&pools, options.aggregate);
-        let parts = AppOptions { page: page_port(options)?, owns_process: true, ..AppOptions::default() };
-        let app = App::start(&config, parts, stop).map_err(CommandFailure::Runtime)?;
+        let config = demo_config(&pools, options.aggregate);
+        let app_options =
+            AppOptions { page: page_port(options)?, owns_process: true, ..AppOptions::default() };
+        let app = App::start(&config, app_options, stop)?;
         let address = app.addresses()[0];
         let mut miners = Vec::new();
-        for (name, habit, rate) in MINERS {
-            let mut options = MinerOptions::new(address, habit, format!("{ADDRESS}.{name}"));
+        for (name, model, rate) in MINERS {
+            let mut options = MinerOptions::new(address, model, format!("{ADDRESS}.{name}"));
             options.hash_rate_limit = Some(SimHashRate(rate));
             options.retry_wait = Some(Duration::from_millis(500));
-            miners.push(SimMiner::start(options).map_err(failure)?);
+            miners.push(SimMiner::start(options)?);
         }
         Ok(DemoWorld { pools, miners, app, address, began: Instant::now() })
     }
 
-    fn show(&self, out: &mut impl Write, seconds: Option<Duration>, stop: &Stop) -> io::Result<()> {
-        self.introduce(out)?;
+    fn run(&self, out: &mut impl Write, seconds: Option<Duration>, stop: &Stop) -> io::Result<()> {
+        self.print_introduction(out)?;
         let mut seen = vec![MinerStats::default(); self.miners.len()];
         let mut next_table = TABLE_INTERVAL;
         let (mut out_since, mut block_due) = (None, true);
@@ -129,44 +129,44 @@ impl DemoWorld {
             let now = self.began.elapsed();
             for (place, miner) in self.miners.iter().enumerate() {
                 let stats = miner.stats();
-                self.tell_news(out, MINERS[place].0, &seen[place], &stats)?;
+                self.print_changes(out, MINERS[place].0, &seen[place], &stats)?;
                 seen[place] = stats;
             }
             if out_since.is_none() && OUTAGE.contains(&now) {
                 self.pools[0].stop();
                 out_since = Some(now);
-                self.say(out, "the first pool goes down: miners go on with the second")?;
+                self.print(out, "the first pool goes down: the miners move to the second")?;
             }
             if out_since.is_some() && now >= OUTAGE.end && self.pools[0].restart().is_ok() {
                 out_since = None;
-                self.say(out, "the first pool is back: the miners return to it")?;
+                self.print(out, "the first pool is back: the miners return to it")?;
             }
             if block_due && now >= NEW_BLOCK {
                 block_due = false;
                 self.pools.iter().for_each(SimPool::new_block);
-                self.say(out, "the network has a new block: all miners get a clean job")?;
+                self.print(out, "the network has a new block: all miners get a clean job")?;
             }
             if now >= next_table {
                 next_table += TABLE_INTERVAL;
-                self.table(out)?;
+                self.print_table(out)?;
             }
         }
         Ok(())
     }
 
-    fn introduce(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "A world on this machine alone; Ctrl-C ends it.\n")?;
+    fn print_introduction(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "A simulation on this machine alone; Ctrl-C ends it.\n")?;
         writeln!(out, "  {} miners  {}", self.miners.len(), MINERS.map(|(name, _, _)| name).join(", "))?;
-        writeln!(out, "  sluice    {}  (a miner of your own can come here, too)", self.address)?;
+        writeln!(out, "  sluice    {}  (you can connect a miner of your own, too)", self.address)?;
         writeln!(out, "  2 pools   {}, then {}", self.pools[0].addr(), self.pools[1].addr())?;
         if let Some(page) = self.app.page_address() {
             writeln!(out, "  the page  http://{page}/")?;
         }
-        writeln!(out, "\nThe miners really hash, the pools judge every share by its hash.\n")?;
+        writeln!(out, "\nThe miners really hash, and the pools check every share's hash.\n")?;
         out.flush()
     }
 
-    fn tell_news(
+    fn print_changes(
         &self,
         out: &mut impl Write,
         name: &str,
@@ -174,7 +174,7 @@ impl DemoWorld {
         now: &MinerStats,
     ) -> io::Result<()> {
         if now.connections > before.connections {
-            self.say(out, &format!("{name:<7} connected"))?;
+            self.print(out, &format!("{name:<7} connected"))?;
         }
         if now.accepted > before.accepted {
             let answered = now.round_trips.back().copied().unwrap_or_default();
@@ -184,16 +184,16 @@ impl DemoWorld {
                 now.accepted,
                 now.best_difficulty
             );
-            self.say(out, &text)?;
+            self.print(out, &text)?;
         }
         if now.rejected > before.rejected {
             let reasons: Vec<&str> = now.reasons.keys().map(String::as_str).collect();
-            self.say(out, &format!("{name:<7} share rejected: {}", reasons.join(", ")))?;
+            self.print(out, &format!("{name:<7} share rejected: {}", reasons.join(", ")))?;
         }
         Ok(())
     }
 
-    fn table(&self, out: &mut impl Write) -> io::Result<()> {
+    fn print_table(&self, out: &mut impl Write) -> io::Result<()> {
         let header = ("miner", "accepted", "rejected", "best", "difficulty", "reconnects");
         let (miner, accepted, rejected, best, difficulty, reconnects) = header;
         writeln!(
@@ -213,35 +213,39 @@ impl DemoWorld {
                 stats.reconnects
             )?;
         }
-        writeln!(out, "{}\n", delays(&self.app.summary()))?;
+        writeln!(out, "{}\n", delay_summary(&self.app.summary()))?;
         out.flush()
     }
 
-    /// Ends the proxy first, so that the last shares get their answers, then the rest; and adds up.
-    fn end(self, out: &mut impl Write) -> io::Result<()> {
-        self.say(out, "ending: shares in flight get their answers")?;
+    /// Shuts down the proxy first, so that the last shares get their answers, then the rest. Prints the totals.
+    fn shut_down(self, out: &mut impl Write) -> io::Result<()> {
+        self.print(out, "ending: shares in flight get their answers")?;
         let snapshot = self.app.shut_down(|_| ());
         for miner in &self.miners {
             miner.stop();
         }
-        let told: u64 = self.miners.iter().map(|miner| miner.stats().accepted).sum();
+        let acknowledged: u64 = self.miners.iter().map(|miner| miner.stats().accepted).sum();
         let accepted: u64 = self.pools.iter().map(|pool| pool.stats().accepted()).sum();
         for pool in &self.pools {
             pool.stop();
         }
-        writeln!(out, "\n{}", delays(&snapshot.summary))?;
-        writeln!(out, "  pools accepted {}, miners were told of {told}", count(accepted, "share"))?;
+        writeln!(out, "\n{}", delay_summary(&snapshot.summary))?;
+        writeln!(
+            out,
+            "  pools accepted {}; miners received the answers to {acknowledged}",
+            count(accepted, "share")
+        )?;
         out.flush()
     }
 
-    fn say(&self, out: &mut impl Write, text: &str) -> io::Result<()> {
+    fn print(&self, out: &mut impl Write, text: &str) -> io::Result<()> {
         let seconds = self.began.elapsed().as_secs();
         writeln!(out, "{:02}:{:02}  {text}", seconds / 60, seconds % 60)?;
         out.flush()
     }
 }
 
-fn delays(summary: &AnalyzerCounts) -> String {
+fn delay_summary(summary: &AnalyzerCounts) -> String {
     format!(
         "  {}; delay added by sluice: up {}; down {}",
         count(summary.messages_up + summary.messages_down, "message"),
@@ -251,23 +255,23 @@ fn delays(summary: &AnalyzerCounts) -> String {
 }
 
 fn start_pool(seed: u64, difficulty: f64) -> Result<SimPool, CommandFailure> {
-    let mut options =
-        PoolOptions::with_difficulty(difficulty).map_err(|why| CommandFailure::Runtime(why.into()))?;
-    // NerdMiners suggest 0.00015; a pool that is made for them listens.
+    let mut options = PoolOptions::with_difficulty(difficulty).map_err(AppError::from)?;
+    // NerdMiners suggest 0.00015; the demo keeps its own difficulty.
     options.follow_suggested_difficulty = false;
     options.refresh_interval = Some(Duration::from_secs(10));
     options.nbits = NBITS;
     options.seed = seed;
-    SimPool::start(options).map_err(failure)
+    Ok(SimPool::start(options)?)
 }
 
-fn configuration(pools: &[SimPool; 2], is_aggregate: bool) -> Config {
-    let upstreams = pools.iter().map(|pool| to_upstream(pool.addr())).collect();
+fn demo_config(pools: &[SimPool; 2], is_aggregate: bool) -> Config {
+    let to_upstream = |pool: &SimPool| UpstreamConfig::new(pool.addr().ip().to_string(), pool.addr().port());
+    let upstreams = pools.iter().map(to_upstream).collect();
     let mut config = Config::with_upstreams(upstreams);
     config.listen.stratum = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     if is_aggregate {
         config.mode = Mode::Aggregate;
-        // As lively as the other world.
+        // About as many shares as in passthrough mode.
         config.vardiff.target = Duration::from_secs(2);
     }
     config.failover = FailoverConfig { failback_after: Duration::from_secs(5), ..config.failover };
@@ -275,20 +279,11 @@ fn configuration(pools: &[SimPool; 2], is_aggregate: bool) -> Config {
 }
 
 /// Opens the port of the page; `None` when the page is off.
-fn page_port(options: &DemoOptions) -> Result<Option<PagePort>, CommandFailure> {
+fn page_port(options: &DemoOptions) -> io::Result<Option<PagePort>> {
     let open = |listen| HttpServer::bind(&HttpConfig { listen, ..HttpConfig::default() });
     let usual = HttpConfig::default().listen;
     match options.http {
         Some(PageAddress(listen)) => open(listen),
         None => open(usual).or_else(|_| open(usual.map(|usual| SocketAddr::new(usual.ip(), 0)))),
     }
-    .map_err(failure)
-}
-
-fn to_upstream(address: SocketAddr) -> UpstreamConfig {
-    UpstreamConfig::new(address.ip().to_string(), address.port())
-}
-
-fn failure(why: io::Error) -> CommandFailure {
-    CommandFailure::Runtime(why.into())
 }

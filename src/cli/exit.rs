@@ -1,38 +1,38 @@
-//! How the program ends: the one place that knows exit codes.
+//! Exit codes: the one place that knows them.
 
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::preflight::EnvironmentError;
+use crate::app::AppError;
 use crate::config::ConfigError;
 use crate::util::logging;
 
-/// The machine is in the way.
-pub const ENVIRONMENT: u8 = 1;
+/// A fault of the machine, such as a port in use.
+const ENVIRONMENT: u8 = 1;
 
-/// The configuration is wrong; the same code that a wrong command line ends with.
-pub const CONFIGURATION: u8 = 2;
+/// A wrong configuration; clap uses the same code for a wrong command line.
+const CONFIGURATION: u8 = 2;
 
-/// Why a command ended without having done its work.
+/// Why a command failed.
 #[derive(Debug)]
 pub enum CommandFailure {
     Config(ConfigError),
-    /// Everything that is missing; never empty.
+    /// All faults of the machine; never empty.
     Environment(Vec<EnvironmentError>),
-    /// As `Environment`, for what only shows while running, such as a port in use.
-    Runtime(Box<dyn std::error::Error + Send + Sync>),
+    /// A fault of the machine that only shows when the program starts or runs.
+    Runtime(AppError),
 }
 
-/// The exit code of a command: its own, or that of its failure. A failure is said on stderr, one line for each thing that is
-/// wrong.
+/// The exit code of a command: its own, or that of its failure. Prints a failure on stderr, one line for each fault.
 pub fn code(result: Result<ExitCode, CommandFailure>) -> ExitCode {
     logging::flush();
     let failure = match result {
         Ok(code) => return code,
         Err(failure) => failure,
     };
-    // Nobody may be there to read it; the code still tells.
+    // stderr may be closed; the code still shows the failure.
     let _ = writeln!(io::stderr(), "sluice: {failure}");
     ExitCode::from(match failure {
         CommandFailure::Config(_) => CONFIGURATION,
@@ -44,8 +44,8 @@ impl fmt::Display for CommandFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CommandFailure::Config(reason) => reason.fmt(f),
-            CommandFailure::Environment(missing) => {
-                for (i, reason) in missing.iter().enumerate() {
+            CommandFailure::Environment(faults) => {
+                for (i, reason) in faults.iter().enumerate() {
                     write!(f, "{}{reason}", if i == 0 { "" } else { "\n" })?;
                 }
                 Ok(())
@@ -64,7 +64,19 @@ impl From<ConfigError> for CommandFailure {
 }
 
 impl From<Vec<EnvironmentError>> for CommandFailure {
-    fn from(missing: Vec<EnvironmentError>) -> CommandFailure {
-        CommandFailure::Environment(missing)
+    fn from(faults: Vec<EnvironmentError>) -> CommandFailure {
+        CommandFailure::Environment(faults)
+    }
+}
+
+impl From<io::Error> for CommandFailure {
+    fn from(reason: io::Error) -> CommandFailure {
+        CommandFailure::Runtime(reason.into())
+    }
+}
+
+impl From<AppError> for CommandFailure {
+    fn from(reason: AppError) -> CommandFailure {
+        CommandFailure::Runtime(reason)
     }
 }

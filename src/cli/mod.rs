@@ -1,5 +1,5 @@
-//! The command line: one file a subcommand, `options` what they share, `environment` what they
-//! need of the machine, `exit` which code they end with.
+//! The command line. Each subcommand has a file: `run`, `check`, `demo`, `verify`. `options` has the flags of `run` and
+//! `check`; `preflight` checks what they need of the machine; `exit` maps failures to exit codes.
 
 pub mod check;
 mod data_dir_lock;
@@ -27,20 +27,20 @@ Examples:
   sluice run --pool stratum+tcp://solo.ckpool.org:3333
       Forward to one pool; miners connect to this machine's port 3334.
   sluice run --pool stratum+tcp://solo.ckpool.org:3333 --pool stratum+ssl://pool.example:443
-      The same, with a second pool for when the first is down.
+      The same, with a second pool in case the first is down.
   sluice check --config /etc/sluice/config.toml
-      Say what a configuration means and what is wrong with it, then end.
+      Explain a configuration, report its errors and end.
   sluice verify stratum+tcp://solo.ckpool.org:3333 --address bc1q…
       Be a miner for a minute: would a block pay this address, and is it Bitcoin?
   sluice demo
-      A complete world on this machine alone: a simulated pool, simulated miners, the proxy.
+      Try it without a pool or miners: all of them simulated, on this machine alone.
 
-Exit codes: 0 fine; 1 the machine is in the way (a port in use, an unreadable certificate, an
-unwritable data directory); 2 the configuration or the command line is wrong. `sluice verify` has
-codes of its own: 0 good, 1 bad, 2 can't tell.";
+Exit codes: 0 success; 1 a fault of the machine (a port in use, an unreadable certificate, an
+unwritable data directory); 2 a wrong configuration or command line. `sluice verify` has its own
+codes: 0 good, 1 bad, 2 unknown.";
 
-/// Forwards Stratum V1 between Bitcoin miners and their pool, and tells what the pool does with
-/// the work.
+/// Forwards Stratum V1 between Bitcoin miners and their pool, and checks what the pool does with the
+/// work.
 #[derive(Parser)]
 #[command(name = "sluice", version, after_help = EXAMPLES)]
 pub struct Cli {
@@ -50,32 +50,32 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Forward between miners and pools until told to stop
+    /// Forward between miners and pools until stopped
     #[command(after_help = EXAMPLES)]
     Run(Options),
-    /// Test a configuration, say what it means, and end
+    /// Test and explain a configuration
     #[command(after_help = EXAMPLES)]
     Check(check::CheckOptions),
-    /// Show a complete world on loopback: pool, miners, proxy
+    /// Run a simulated pool and miners with the proxy, on loopback
     #[command(after_help = EXAMPLES)]
     Demo(demo::DemoOptions),
-    /// Look at pools as a miner: would a block pay this address?
+    /// Connect to pools as a miner: would a block pay this address?
     #[command(after_help = verify::EXAMPLES)]
     Verify(verify::VerifyOptions),
 }
 
-/// Does what the command line says.
+/// Runs the subcommand.
 ///
 /// # Errors
-/// What [`exit::code`] turns into a sentence and an exit code.
+/// A failure that [`exit::code`] turns into a message and an exit code.
 pub fn execute(cli: Cli) -> Result<ExitCode, CommandFailure> {
     match cli.command {
         Command::Run(options) => {
             let config = options.load()?;
-            let missed = preflight::prepare(&config)?;
+            let preflight_warnings = preflight::prepare(&config)?;
             logging::start(Some(&config.data_dir), "info");
-            let unwise = config.warnings().into_iter().chain(config.ignored_key_warnings());
-            for warning in unwise.chain(missed) {
+            let warnings = config.warnings().into_iter().chain(config.ignored_key_warnings());
+            for warning in warnings.chain(preflight_warnings) {
                 log::warn!("{warning}");
             }
             run::run(options, config, Stop::new())?;
@@ -85,7 +85,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode, CommandFailure> {
             check::run(&options)?;
         }
         Command::Demo(options) => {
-            // The demo tells its own story.
+            // The demo prints its own progress.
             logging::start(None, "error");
             demo::run(&options, Stop::new())?;
         }

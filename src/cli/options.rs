@@ -6,34 +6,34 @@ use clap::Args;
 
 use crate::config::{Config, ConfigError, Overrides, find_file};
 
-/// Flags stand above the file.
+/// Flags override the configuration file.
 #[derive(Args)]
 pub struct Options {
     /// The configuration [default: config.toml, else /etc/sluice/config.toml; none with --pool]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// A pool, such as stratum+tcp://HOST:PORT; repeat it for the second choice. Replaces the file's
+    /// A pool, such as stratum+tcp://HOST:PORT; repeat it for fallbacks. Replaces the file's pools
     #[arg(long, value_name = "URL")]
     pool: Vec<String>,
-    /// Where miners connect [default: 0.0.0.0:3334]; may be repeated. Replaces the file's
+    /// The address for miners [default: 0.0.0.0:3334]; may be repeated. Replaces the file's
     #[arg(long, value_name = "ADDR")]
     listen: Vec<String>,
-    /// Where the page is served; "" for nowhere
+    /// The address of the page; "" for off
     #[arg(long, value_name = "ADDR")]
     http: Option<String>,
     /// The Bitcoin address that a block must pay
     #[arg(long, value_name = "ADDR")]
     address: Option<String>,
-    /// Where everything is written [default: data]
+    /// The directory for all records and state [default: data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
 
 impl Options {
-    /// The configuration that file and flags make together.
+    /// Loads the configuration from the file and the flags.
     ///
     /// # Errors
-    /// With everything that is wrong.
+    /// All faults of the configuration.
     pub fn load(&self) -> Result<Config, ConfigError> {
         Config::load(self.config.as_deref(), &self.overrides())
     }
@@ -41,7 +41,7 @@ impl Options {
     /// The file that [`Options::load`] reads, if any.
     ///
     /// # Errors
-    /// When there is neither file nor pool.
+    /// There is neither a file nor a pool.
     pub fn file(&self) -> Result<Option<PathBuf>, ConfigError> {
         find_file(self.config.as_deref(), &self.overrides())
     }

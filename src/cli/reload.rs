@@ -1,5 +1,5 @@
-//! SIGHUP: the configuration is read again, and what can change while miners mine does. What can't
-//! is named; what is wrong changes nothing. A file that says the same touches nothing.
+//! Reload on SIGHUP: reads the configuration again and applies the sections that can change at run time. Changes of
+//! other sections are named in the log. A wrong or unchanged configuration changes nothing.
 
 use std::io;
 use std::sync::Arc;
@@ -15,92 +15,92 @@ use crate::util::stop::Stopped;
 use crate::util::supervise;
 use crate::util::supervise::service;
 
-/// These take effect at once; the others at the next start.
-const LIVE: [&str; 6] = ["network", UPSTREAMS, "[payout]", "[chain]", "[rules]", VARDIFF];
+/// The sections that take effect at once. Others take effect at the next start.
+const RELOADABLE: [&str; 6] = ["network", UPSTREAMS, "[payout]", "[chain]", "[rules]", VARDIFF];
 
 const UPSTREAMS: &str = "[[upstream]]";
 const VARDIFF: &str = "[vardiff]";
 
-/// Follows `payout.address` where it names none itself.
+/// Uses `payout.address` if it names no account itself.
 const POOL_STATS: &str = "[pool_stats]";
 
-/// How long the analyzer may take to make room for it; it does so twice a second.
-const TAKE_LIMIT: Duration = Duration::from_secs(5);
+/// The time that the analyzer has to accept a new policy. It empties its channel twice a second.
+const ANALYZER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A reload of the configuration at each SIGHUP.
+/// Reloads the configuration at each SIGHUP.
 pub(super) struct Reload {
     pub(super) options: Options,
     pub(super) app: Reloadable,
 }
 
 impl Reload {
-    /// Starts the thread that reloads at every signal, until nobody can send any.
+    /// Starts the thread that reloads at each signal, until the channel is closed.
     ///
     /// # Errors
-    /// When there is no room for it.
+    /// The thread can't be started.
     pub(super) fn start(self, signals: Receiver<()>) -> io::Result<()> {
         service("reload").start(move || {
             for () in &signals {
                 supervise::beat();
-                self.again();
+                self.reload();
             }
             Ok::<(), Stopped>(())
         })?;
         Ok(())
     }
 
-    fn again(&self) {
+    fn reload(&self) {
         let config = match self.options.load() {
             Ok(config) => config,
             Err(error) => {
-                log::error!("SIGHUP: the configuration stays as it was: {error}");
+                log::error!("SIGHUP: the old configuration stays in effect: {error}");
                 return;
             }
         };
         let Reloadable { config: live, proxy, names, .. } = &self.app;
         let before = live.load();
         let mut changes = before.changes(&config);
-        // Whose figures are asked for may have been told by the address that is to be paid.
+        // The account of the pool's statistics may come from the payout address.
         let account =
             |config: &Config| config.pool_stats.as_ref().and_then(|stats| stats.account(&config.payout));
         if account(&before) != account(&config) && !changes.contains(&POOL_STATS) {
             changes.push(POOL_STATS);
         }
         if changes.is_empty() {
-            log::info!("SIGHUP: the configuration says what it said; nothing is touched");
+            log::info!("SIGHUP: configuration unchanged; nothing to reload");
             return;
         }
-        let (now, later): (Vec<_>, Vec<_>) = changes.into_iter().partition(|name| LIVE.contains(name));
+        let (now, later): (Vec<_>, Vec<_>) = changes.into_iter().partition(|name| RELOADABLE.contains(name));
         if now.contains(&UPSTREAMS) {
             if let Err(error) = proxy.relist(&config.upstreams, |listed| names.set(listed)) {
-                log::error!("SIGHUP: the configuration stays as it was: {error}");
+                log::error!("SIGHUP: the old configuration stays in effect: {error}");
                 return;
             }
         }
         if !now.is_empty() {
             if !self.apply(&config, &now) {
                 log::error!(
-                    "SIGHUP: the analyzer did not take the new {} within {} s; nothing else of it holds: \
-                     send SIGHUP again, or restart sluice",
+                    "SIGHUP: the analyzer did not accept the new {} within {} s; the other changes were not applied \
+                     either: send SIGHUP again, or restart sluice",
                     now.join(", "),
-                    TAKE_LIMIT.as_secs()
+                    ANALYZER_TIMEOUT.as_secs()
                 );
                 return;
             }
-            log::info!("SIGHUP: from now on with the new {}", now.join(", "));
+            log::info!("SIGHUP: applied the new {}", now.join(", "));
         }
         if !later.is_empty() {
-            log::warn!("SIGHUP: {} changed; that takes effect at the next start", later.join(", "));
+            log::warn!("SIGHUP: {} changed; this takes effect at the next start", later.join(", "));
         }
     }
 
-    /// Puts the changes into effect. `false` when the analyzer, which is first, does not take them.
+    /// Applies the changes. Returns `false` if the analyzer, which comes first, does not accept them.
     fn apply(&self, config: &Config, changes: &[&str]) -> bool {
         if changes.iter().any(|name| ![UPSTREAMS, VARDIFF].contains(name)) {
-            // Without analysis nothing is judged.
+            // Without analysis no policy is applied.
             if let Some(to_analyzer) = &self.app.to_analyzer {
                 let policy = ExternalUpdate::Policy(Arc::new(ReloadedPolicy::new(config)));
-                if to_analyzer.send_timeout(policy, TAKE_LIMIT).is_err() {
+                if to_analyzer.send_timeout(policy, ANALYZER_TIMEOUT).is_err() {
                     return false;
                 }
             }

@@ -1,4 +1,4 @@
-//! `sluice run`: forwards until it is told to stop.
+//! `sluice run`: forwards until it is stopped.
 
 use std::io::{self, IsTerminal};
 use std::time::Duration;
@@ -20,31 +20,30 @@ use crate::util::supervise;
 /// Forwards until `stop` or a signal.
 ///
 /// # Errors
-/// When it can't start: a port in use, an unreadable certificate, no threads.
+/// A part can't be started: a port in use, an unreadable certificate, no threads.
 pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFailure> {
-    let runtime = |why: io::Error| CommandFailure::Runtime(why.into());
-    let hang_ups = stop_on_signals(&stop).map_err(runtime)?;
+    let reload_signals = stop_on_signals(&stop)?;
     let lock = DataDirLock::take(&config.data_dir).map_err(|why| CommandFailure::Environment(vec![why]))?;
-    lock.keep(&stop).map_err(runtime)?;
-    // Before anything runs, so that a port in use ends nothing that has begun.
-    let port = page_port(&config).map_err(runtime)?;
-    let parts = AppOptions {
+    lock.keep_locked(&stop)?;
+    // Opened before any part starts, so that a port in use is found first.
+    let page = page_port(&config)?;
+    let app_options = AppOptions {
         record_to: Some(config.data_dir.clone()),
         uses_network: true,
-        page: port,
+        page,
         owns_process: true,
         ..AppOptions::default()
     };
-    let mut app = App::prepare(&config, parts, &stop).map_err(CommandFailure::Runtime)?;
-    Reload { options, app: app.reloadable() }.start(hang_ups).map_err(runtime)?;
+    let mut app = App::prepare(&config, app_options, &stop)?;
+    Reload { options, app: app.reloadable() }.start(reload_signals)?;
     for (place, upstream) in config.upstreams.iter().enumerate() {
         log::info!("pool #{} {upstream}", place + 1);
     }
     if let Some(address) = app.page_address() {
         log::info!("the page is at http://{address}/");
     }
-    // Now that everything stands.
-    app.accept().map_err(CommandFailure::Runtime)?;
+    // Only now, when every part runs.
+    app.accept()?;
     for address in app.addresses() {
         log::info!("miners can connect to {address}");
     }
@@ -52,30 +51,30 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFa
         if stop.sleep(interval).is_err() {
             break;
         }
-        report(&app.sights().newest());
+        report(&app.snapshots().newest());
     }
     stop.wait();
-    log::info!("no more shares are taken; those in flight get their answers");
+    log::info!("stopping: Sluice forwards no new shares; shares in flight still get their answers");
     app.shut_down(report);
-    after_failure()
+    service_failure()
 }
 
-/// How the program ends: an error, and so exit code 1, when a thread that it can't do without has failed.
-/// Whatever started it (systemd, a container) starts it again then.
-pub(super) fn after_failure() -> Result<(), CommandFailure> {
+/// Returns an error, and so exit code 1, if a service thread has failed and ended the program. systemd or the container
+/// then restarts it.
+pub(super) fn service_failure() -> Result<(), CommandFailure> {
     match supervise::failure() {
         None => Ok(()),
         Some(why) => Err(CommandFailure::Runtime(
-            format!("{why}; sluice could not go on without it. This is a fault of sluice: please report it")
+            format!("{why}; sluice could not go on without it. This is a bug in sluice: please report it")
                 .into(),
         )),
     }
 }
 
-/// Opens the page's port, if there is to be a page.
+/// Opens the page's port. `None` if the page is off or can't be served.
 ///
 /// # Errors
-/// A wrong address: that is the configuration's fault, and better heard of at once.
+/// The address is in use or not this machine's: a fault of the configuration that is better reported at once.
 fn page_port(config: &Config) -> io::Result<Option<PagePort>> {
     match HttpServer::bind(&config.http) {
         Ok(port) => Ok(port),
@@ -83,13 +82,13 @@ fn page_port(config: &Config) -> io::Result<Option<PagePort>> {
             Err(why)
         }
         Err(why) => {
-            log::error!("there is no page: {}; miners are served all the same", describe(&why));
+            log::error!("the page can't be served: {}; miners are not affected", describe(&why));
             Ok(None)
         }
     }
 }
 
-/// How often the console has a report; `None`: never.
+/// The interval of the console report; `None` for off.
 fn report_interval(setting: ConsoleReport) -> Option<Duration> {
     match setting {
         ConsoleReport::Auto if io::stderr().is_terminal() => Some(Duration::from_secs(30)),
@@ -99,13 +98,13 @@ fn report_interval(setting: ConsoleReport) -> Option<Duration> {
     }
 }
 
-fn report(sight: &StatusSnapshot) {
-    if !sight.facts.config.analysis.enabled {
-        let up = sight.up_for.as_secs();
-        let miners = count(sight.around.sessions as u64, "miner");
+fn report(status: &StatusSnapshot) {
+    if !status.program.config.analysis.enabled {
+        let up = status.up_for.as_secs();
+        let miners = count(status.runtime.sessions as u64, "miner");
         log::info!("up {up} s, {miners}; analysis is off");
     }
-    for line in console::report(&sight.snapshot, &sight.around) {
+    for line in console::report(&status.snapshot, &status.runtime) {
         log::info!("{line}");
     }
 }

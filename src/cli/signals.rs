@@ -1,4 +1,4 @@
-//! Signals of the system, as a [`Stop`].
+//! SIGINT, SIGTERM and SIGHUP.
 
 use std::io;
 
@@ -10,26 +10,26 @@ use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::supervise::{OnPanic, service};
 
-/// What the second Ctrl-C ends with, as a shell would report it.
+/// The exit code after a second Ctrl-C, as a shell reports it.
 const INTERRUPTED: i32 = 130;
 
-/// SIGINT and SIGTERM stop; a second one ends the program on the spot. What is returned gets a word for
-/// each SIGHUP; several at once are one.
+/// Stops `stop` on SIGINT and SIGTERM; a second one ends the process at once. The returned channel gets a message for
+/// each SIGHUP; several at the same time count as one.
 ///
 /// # Errors
-/// When the handlers can't be set.
+/// The handlers can't be set.
 pub fn stop_on_signals(stop: &Stop) -> io::Result<Receiver<()>> {
-    let (hung_up, hang_ups) = bounded(1);
+    let (reload, reload_signals) = bounded(1);
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let stop = stop.clone();
-    // Without it nobody could end the program in order.
+    // Without this thread the program could not be shut down in order.
     service("signals").on_panic(OnPanic::RestartThenEnd).start(move || {
         for signal in signals.forever() {
             match signal {
-                SIGHUP => drop(hung_up.try_send(())),
+                SIGHUP => drop(reload.try_send(())),
                 _ if stop.is_stopped() => std::process::exit(INTERRUPTED),
                 _ => {
-                    log::info!("stopping; once more to stop at once");
+                    log::info!("stopping; a second signal ends sluice at once");
                     stop.stop();
                 }
             }
@@ -37,5 +37,5 @@ pub fn stop_on_signals(stop: &Stop) -> io::Result<Receiver<()>> {
         }
         Ok::<(), Stopped>(())
     })?;
-    Ok(hang_ups)
+    Ok(reload_signals)
 }

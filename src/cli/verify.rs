@@ -1,4 +1,4 @@
-//! `sluice verify`: looks at pools as a miner would, and says what they are worth.
+//! `sluice verify`: connects to pools as a miner, and reports whether their work would pay the address.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -31,10 +31,9 @@ mines another coin, refuses the address, or its time is more than 2 h off; 2 it 
 connection, no job, a pool that pays by its own books), or the command line is wrong. Of several
 pools the worst counts: 1, then 2, then 0.";
 
-/// How long the time servers have.
-const NTP_LIMIT: Duration = Duration::from_secs(10);
-/// How often it is looked for their answer.
-const NTP_CHECK: Duration = Duration::from_millis(50);
+/// The time that the NTP servers have to answer.
+const NTP_TIMEOUT: Duration = Duration::from_secs(10);
+const NTP_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The flags of `verify`. No `Debug`: a URL may hold a password.
 #[derive(Args)]
@@ -45,19 +44,19 @@ pub struct VerifyOptions {
     /// The Bitcoin address that a block must pay
     #[arg(long, value_name = "ADDR")]
     address: String,
-    /// Watch for so long, 1 to 3600; else a minute at most, and no longer than the second job
+    /// Watch for this many seconds, 1 to 3600 [default: at most a minute, until the second job]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: Option<u64>,
-    /// The least part of a block for the address, in percent
-    #[arg(long, value_name = "P", default_value_t = 95.0, value_parser = percent)]
+    /// The least share of a block that the address must get, in percent
+    #[arg(long, value_name = "P", default_value_t = 95.0, value_parser = parse_percent)]
     min_percent: f64,
-    /// The pools share blocks out by their own books: not to pay the address is no fault
+    /// The pools share blocks out themselves: a block need not pay the address
     #[arg(long)]
     pooled: bool,
     /// auto, mainnet, testnet3, testnet4, signet or regtest [default: by the address]
     #[arg(long, value_name = "NET")]
     network: Option<String>,
-    /// Go through this proxy, such as socks5://127.0.0.1:9050
+    /// Connect through this proxy, such as socks5://127.0.0.1:9050
     #[arg(long, value_name = "URL")]
     socks5: Option<String>,
     /// Trust the TLS certificate with this SHA-256 fingerprint, whoever signed it
@@ -69,29 +68,28 @@ pub struct VerifyOptions {
     /// Trust any TLS certificate
     #[arg(long)]
     insecure: bool,
-    /// Ask time servers what time it is, rather than this machine's clock
+    /// Take the time from NTP servers instead of this machine's clock
     #[arg(long)]
     ntp: bool,
-    /// One JSON document instead of text
+    /// Print one JSON document instead of text
     #[arg(long)]
     json: bool,
 }
 
-/// Looks at the pools until it knows enough, the time is over, `stop` or a signal. The code is what
-/// the program is to end with.
+/// Watches the pools until the result is certain, the time is over, `stop` or a signal. Returns the exit code.
 ///
 /// # Errors
 /// A wrong command line.
 pub fn run(options: &VerifyOptions, stop: &Stop) -> Result<ExitCode, CommandFailure> {
-    let targets = options.flags().parse()?;
-    Ok(look(options, &targets, stop).unwrap_or_else(|why| {
-        // 1 would say that a pool is bad.
+    let targets = options.target_flags().parse()?;
+    Ok(verify_pools(options, &targets, stop).unwrap_or_else(|why| {
+        // Code 1 would mean that a pool is bad.
         log::error!("{why}");
         ExitCode::from(VerifyOutcome::Unknown.exit_code())
     }))
 }
 
-fn look(options: &VerifyOptions, targets: &Targets, stop: &Stop) -> io::Result<ExitCode> {
+fn verify_pools(options: &VerifyOptions, targets: &Targets, stop: &Stop) -> io::Result<ExitCode> {
     stop_on_signals(stop)?;
     let settings = VerifySettings::new(&targets.address, targets.network);
     let settings = settings.ok_or_else(|| io::Error::other("the address can't be read"))?;
@@ -100,17 +98,17 @@ fn look(options: &VerifyOptions, targets: &Targets, stop: &Stop) -> io::Result<E
         min_percent: options.min_percent,
         limit: options.seconds.map_or(settings.limit, Duration::from_secs),
         is_brief: options.seconds.is_none(),
-        clock: if options.ntp { ask_time(stop)? } else { settings.clock },
+        clock: if options.ntp { ntp_clock(stop)? } else { settings.clock },
         ..settings
     };
     let reports = verify_all(&targets.pools, &settings, stop)?;
-    // Nobody may be there to read it (a closed pipe); the exit code still tells.
-    let _ = tell(&reports, options.json);
+    // stdout may be a closed pipe; the exit code still shows the result.
+    let _ = print_reports(&reports, options.json);
     Ok(ExitCode::from(worst(&reports).exit_code()))
 }
 
 impl VerifyOptions {
-    fn flags(&self) -> TargetFlags {
+    fn target_flags(&self) -> TargetFlags {
         TargetFlags {
             urls: self.urls.clone(),
             address: self.address.clone(),
@@ -123,30 +121,30 @@ impl VerifyOptions {
     }
 }
 
-fn tell(reports: &[PoolReport], json: bool) -> io::Result<()> {
+fn print_reports(reports: &[PoolReport], json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if json {
         out.write_all(document(reports).map_err(io::Error::other)?.as_bytes())?;
         return out.flush();
     }
-    let is_colourful = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let paint = if is_colourful { ColorMode::Colour } else { ColorMode::Plain };
+    let has_colours = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let color = if has_colours { ColorMode::Colour } else { ColorMode::Plain };
     for (place, report) in reports.iter().enumerate() {
         let space = if place > 0 { "\n\n" } else { "" };
-        write!(out, "{space}{}", ReportText { report, paint })?;
+        write!(out, "{space}{}", ReportText { report, color })?;
     }
     if reports.len() > 1 {
-        write!(out, "\n\n{}", ReportTable { reports, paint })?;
+        write!(out, "\n\n{}", ReportTable { reports, color })?;
     }
     out.flush()
 }
 
-/// The corrected clock, or the system's when nobody answers in time, which the report says.
-fn ask_time(stop: &Stop) -> io::Result<Clock> {
+/// The clock corrected by NTP. If no server answers in time it is the system's clock, and the report says so.
+fn ntp_clock(stop: &Stop) -> io::Result<Clock> {
     let clock = Clock::start(&NtpConfig::default(), stop)?;
-    let deadline = Instant::now() + NTP_LIMIT;
+    let deadline = Instant::now() + NTP_TIMEOUT;
     while matches!(clock.state(), ClockState::Unsynchronised { .. }) && Instant::now() < deadline {
-        if stop.sleep(NTP_CHECK).is_err() {
+        if stop.sleep(NTP_CHECK_INTERVAL).is_err() {
             break;
         }
     }
@@ -156,7 +154,7 @@ fn ask_time(stop: &Stop) -> io::Result<Clock> {
     Ok(clock)
 }
 
-fn percent(text: &str) -> Result<f64, &'static str> {
+fn parse_percent(text: &str) -> Result<f64, &'static str> {
     let number: Option<f64> = text.parse().ok();
     number.filter(|number| (0.0..=100.0).contains(number)).ok_or("it must be a number from 0 to 100")
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use log::warn;
 
-use crate::util::nul_tail;
+use crate::util::files::cut_trailing_nuls;
 use crate::util::plural::count;
 
 /// Longest row that Sluice writes; a newline further back does not end one.
@@ -21,7 +21,7 @@ const MAX_ROW: u64 = 64 * 1024;
 /// The disk's.
 pub(super) fn repair(file: &mut File, path: &Path) -> io::Result<u64> {
     let with_nuls = file.metadata()?.len();
-    let length = nul_tail::cut(file)?;
+    let length = cut_trailing_nuls(file)?;
     if length < with_nuls {
         let nuls = with_nuls - length;
         let bytes = count(nuls, "NUL byte");

@@ -1,38 +1,37 @@
-//! Growing pauses between tries.
+//! Growing pauses between retries.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
-/// Doublings after which a pause grows no further, whatever the longest is.
-const MOST_DOUBLINGS: u32 = 20;
+/// Keeps `1 << failures` in range, whatever the longest pause is.
+const MAX_DOUBLINGS: u32 = 20;
 
-/// Pauses that double with each failure in a row.
+/// A pause that doubles with each failure in a row.
 #[derive(Debug)]
 pub(super) struct Backoff {
-    first: Duration,
-    longest: Duration,
+    min: Duration,
+    max: Duration,
     failures: u32,
 }
 
 impl Backoff {
-    /// None is shorter than `first` or longer than `longest`, which is at least five quarters of it.
-    pub(super) fn new(first: Duration, longest: Duration) -> Backoff {
-        Backoff { first, longest, failures: 0 }
+    /// Creates a back-off with pauses from `min` to `max`. `max` must be at least 1.25 times `min`.
+    pub(super) fn new(min: Duration, max: Duration) -> Backoff {
+        Backoff { min, max, failures: 0 }
     }
 
-    /// It failed: how long to wait now. Up to a quarter more than due, so that many proxies that were
-    /// started together do not come together.
-    pub(super) fn failed(&mut self) -> Duration {
-        let doubled = 1 << self.failures.min(MOST_DOUBLINGS);
+    /// Counts a failure and returns the pause that follows it. Up to a quarter of random jitter keeps many proxies
+    /// that were started together from reconnecting together.
+    pub(super) fn next_pause(&mut self) -> Duration {
+        let doubled = 1 << self.failures.min(MAX_DOUBLINGS);
         self.failures = self.failures.saturating_add(1);
-        let pause = self.first.saturating_mul(doubled).min(self.longest.mul_f64(0.8)).max(self.first);
+        let pause = self.min.saturating_mul(doubled).min(self.max.mul_f64(0.8)).max(self.min);
         let random = RandomState::new().build_hasher().finish() % 1001;
         pause + pause.mul_f64(random as f64 / 4000.0)
     }
 
-    /// It works.
-    pub(super) fn begin_anew(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.failures = 0;
     }
 }
@@ -42,15 +41,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_are_never_shorter_than_the_first() {
-        let (first, longest) = (Duration::from_secs(1), Duration::from_secs(300));
-        let mut pauses = Backoff::new(first, longest);
+    fn pauses_double_within_their_bounds() {
+        let (min, max) = (Duration::from_secs(1), Duration::from_secs(300));
+        let mut backoff = Backoff::new(min, max);
         for step in 0..40 {
-            let due = first.saturating_mul(1 << step.min(20)).min(longest.mul_f64(0.8));
-            let pause = pauses.failed();
-            assert!(pause >= due && pause <= due.mul_f64(1.25) && pause <= longest, "{step}: {pause:?}");
+            let due = min.saturating_mul(1 << step.min(20)).min(max.mul_f64(0.8));
+            let pause = backoff.next_pause();
+            assert!(pause >= due && pause <= due.mul_f64(1.25) && pause <= max, "{step}: {pause:?}");
         }
-        pauses.begin_anew();
-        assert!(pauses.failed() < 2 * first);
+        backoff.reset();
+        assert!(backoff.next_pause() < 2 * min);
     }
 }

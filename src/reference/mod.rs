@@ -1,115 +1,118 @@
-//! `[[reference]]`: other views of the chain, to compare the pool's jobs with. Nobody mines on them.
+//! `[[reference]]`: pools and nodes that are watched and never mined on, to compare the pool's jobs with.
 //!
-//! Each has a thread of its own, which tells what the reference works on: whenever that changes, at
-//! most once a second, and again every two minutes. Whatever a reference does, it harms nobody: amounts
-//! and times are bounded, and failures are answered with growing pauses.
+//! Each reference has a thread of its own. It publishes the block that the reference works on: at each change, at
+//! most once a second, and again every two minutes. A misbehaving reference does no harm: amounts and times are
+//! bounded, and the thread backs off after failures.
 //!
-//! | file | what it is |
+//! | file | content |
 //! |---|---|
-//! | `tip` | what a reference works on |
-//! | `pace`, `pauses` | how often everything is done; pauses after failures |
-//! | `conversation`, `watcher` | a pool: the miner's side without sockets; the thread around it |
-//! | `rpc`, `login`, `poller` | a node: questions and answers; its address and login; the thread |
-//! | `herald`, `view` | what is told, and what there is to see |
+//! | `tip`, `status` | the published block; the state that the page shows |
+//! | `timings`, `backoff` | intervals and time-outs; pauses after failures |
+//! | `client`, `pool_watcher` | a pool: the miner's side without I/O; its thread |
+//! | `node_rpc`, `node_login`, `node_poller` | a node: requests and answers; address and login; its thread |
 
 mod backoff;
-mod conversation;
-mod login;
-mod poll_interval;
-mod poller;
-mod rpc;
+mod client;
+mod node_login;
+mod node_poller;
+mod node_rpc;
+mod pool_watcher;
+mod status;
+mod timings;
 mod tip;
-mod tip_publisher;
-mod view;
-mod watcher;
 
 use std::io;
 use std::sync::Arc;
 
-pub use poll_interval::PollInterval;
+pub use status::{ReferenceKind, ReferenceView};
+pub use timings::ReferenceTimings;
 pub use tip::Tip;
-pub use view::{ReferenceKind, ReferenceView};
 
 use crate::config::ReferenceConfig;
 use crate::net::{https, process};
 use crate::upstream::{name_of, route_to};
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise::service;
-use login::NodeAddress;
-use poller::NodePoller;
-use tip_publisher::TipPublisher;
-use view::ReferenceStatus;
-use watcher::Watcher;
+use node_login::NodeAddress;
+use node_poller::NodePoller;
+use pool_watcher::PoolWatcher;
+use status::ReferenceStatus;
+use tip::TipPublisher;
 
-/// All references, as they fare. Clones share them.
+/// The running references. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct References(Arc<[Arc<ReferenceStatus>]>);
 
 impl References {
-    /// Starts a thread for each, which tells what it works on until `stop`. `tell` must not wait.
+    /// Starts a thread for each reference. It passes tips to `publish` until `stop`; `publish` must not block.
     ///
     /// # Errors
-    /// When a thread can't be started, or no TLS can be made for a host.
+    /// A thread can't be started, or a host can't be used with TLS.
     pub fn start(
         configured: &[ReferenceConfig],
-        tell: impl Fn(Tip) + Clone + Send + 'static,
+        publish: impl Fn(Tip) + Clone + Send + 'static,
         stop: &Stop,
     ) -> io::Result<References> {
-        References::start_with(configured, &PollInterval::default(), tell, stop)
+        References::start_with(configured, &ReferenceTimings::default(), publish, stop)
     }
 
-    /// As [`References::start`], with other times than the polite ones.
+    /// Starts references with other timings than the default.
     ///
     /// # Errors
-    /// As [`References::start`].
+    /// The same as [`References::start`].
     pub fn start_with(
         configured: &[ReferenceConfig],
-        pace: &PollInterval,
-        tell: impl Fn(Tip) + Clone + Send + 'static,
+        timings: &ReferenceTimings,
+        publish: impl Fn(Tip) + Clone + Send + 'static,
         stop: &Stop,
     ) -> io::Result<References> {
-        let mut books = Vec::with_capacity(configured.len());
-        for (place, one) in configured.iter().enumerate() {
+        let mut statuses = Vec::with_capacity(configured.len());
+        for (place, reference) in configured.iter().enumerate() {
             let thread = format!("ref-{}", place + 1);
-            let (pace, tell, stop) = (pace.clone(), tell.clone(), stop.clone());
-            let book = match one {
+            let (timings, publish, stop) = (timings.clone(), publish.clone(), stop.clone());
+            let status = match reference {
                 ReferenceConfig::Pool { upstream, user } => {
-                    let book = Arc::new(ReferenceStatus::new(&name_of(upstream), ReferenceKind::Pool));
+                    let status = Arc::new(ReferenceStatus::new(&name_of(upstream), ReferenceKind::Pool));
                     let route = route_to(upstream, &stop).map_err(io::Error::other)?;
-                    let herald = TipPublisher::new(book.clone(), tell, &pace);
-                    let mut watcher = Watcher { route, user: user.clone(), book: book.clone(), herald, pace };
-                    start(thread, move || watcher.run(&stop))?;
-                    book
+                    let publisher = TipPublisher::new(status.clone(), publish, &timings);
+                    let user = user.clone();
+                    let mut watcher = PoolWatcher { route, user, status: status.clone(), publisher, timings };
+                    start_thread(thread, move || watcher.run(&stop))?;
+                    status
                 }
                 ReferenceConfig::Node { url, cookie } => {
-                    let node = NodeAddress::new(url, cookie.as_deref()).map_err(|wanted| {
+                    let node = NodeAddress::new(url, cookie.as_deref()).map_err(|expected| {
                         io::Error::new(
                             io::ErrorKind::InvalidInput,
-                            format!("reference.node must be {wanted}"),
+                            format!("reference.node must be {expected}"),
                         )
                     })?;
-                    let book = Arc::new(ReferenceStatus::new(&node.name, ReferenceKind::Node));
-                    let herald = TipPublisher::new(book.clone(), tell, &pace);
-                    let agent = https::agent(pace.request);
+                    let status = Arc::new(ReferenceStatus::new(&node.name, ReferenceKind::Node));
+                    let publisher = TipPublisher::new(status.clone(), publish, &timings);
+                    let agent = https::agent(timings.request_timeout);
+
                     let mut poller =
-                        NodePoller { agent, node, book: book.clone(), herald, pace, nbits: None };
-                    start(thread, move || poller.run(&stop))?;
-                    book
+                        NodePoller { agent, node, status: status.clone(), publisher, timings, nbits: None };
+                    start_thread(thread, move || poller.run(&stop))?;
+                    status
                 }
             };
-            books.push(book);
+            statuses.push(status);
         }
-        Ok(References(books.into()))
+        Ok(References(statuses.into()))
     }
 
-    /// How each fares, in their order.
+    /// The state of each reference, in the order of the configuration.
     pub fn views(&self) -> Vec<ReferenceView> {
-        self.0.iter().map(|book| book.view()).collect()
+        self.0.iter().map(|status| status.view()).collect()
     }
 }
 
-/// Starts a thread that never needs to run at once.
-fn start(name: String, mut run: impl FnMut() -> Result<(), Stopped> + Send + 'static) -> io::Result<()> {
+/// Starts a thread with the lowest priority: a reference is never urgent.
+fn start_thread(
+    name: String,
+    mut run: impl FnMut() -> Result<(), Stopped> + Send + 'static,
+) -> io::Result<()> {
     service(name).start(move || {
         if let Err(why) = process::yield_to_others() {
             log::debug!("a reference's thread keeps its priority: {why}");

@@ -1,9 +1,9 @@
-//! The page's charts, as SVG without any text: the page writes the labels around them in HTML, so
-//! that they do not shrink on a phone.
+//! The page's charts, as SVG without any text. The page writes the labels around them in HTML, so
+//! that they stay readable on a phone.
 //!
-//! A chart is stretched to whatever room there is. Its shapes have classes instead of colours
-//! (`grid`, `area`, `line`, `accepted`, `rejected`, `unanswered`); the page's stylesheet has to give
-//! `grid` and `line` a `stroke`, and the others a `fill`.
+//! A chart stretches to the available width. Its shapes have classes instead of colours (`grid`,
+//! `area`, `line`, `accepted`, `rejected`, `unanswered`). The page's stylesheet gives `grid` and `line`
+//! a `stroke`, and the others a `fill`.
 
 mod markup;
 mod scale;
@@ -14,36 +14,35 @@ use plotters::coord::Shift;
 use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
-use self::markup::{Class, HEIGHT, RESOLUTION, WIDTH};
+use self::markup::{HEIGHT, RESOLUTION, ShapeClass, WIDTH};
 use self::scale::Scale;
 use crate::analyzer::{Bucket, Span};
 use crate::util::format::rate;
 
-/// How much of a bucket's width its bar has.
-const BAR: f64 = 0.8;
-/// The least height of a part of a bar: one refused share among a thousand is to be seen.
-const LEAST_PART: f64 = 1.0 / 200.0;
-/// Fewer shares than this do not fill the height.
-const LEAST_SHARES: f64 = 5.0;
-/// Room above the line, which must not be cut at the edge.
+/// The width of a bar as a part of its bucket's width.
+const BAR_WIDTH: f64 = 0.8;
+/// The smallest height of a bar's segment, so that one rejected share among a thousand is visible.
+const MIN_SEGMENT_HEIGHT: f64 = 1.0 / 200.0;
+/// The smallest top of the scale, so that few shares do not fill the height.
+const MIN_TOP_SHARES: f64 = 5.0;
+/// Leaves room above the line, so that it is not cut at the edge.
 const HEADROOM: f64 = 1.03;
 
-/// A drawing, and what a page needs to label it.
+/// A drawing, with the values that the page needs to label it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chart {
-    /// The element, to be put into a page as it is.
     pub svg: String,
-    /// The value at the upper edge, in H/s or in shares a bucket; zero is at the lower edge.
+    /// The value at the upper edge, in H/s or in shares a bucket. Zero is at the lower edge.
     pub top: f64,
     /// The values of the horizontal grid lines, from zero to the top, in the same unit.
     pub lines: Vec<f64>,
-    /// There is nothing to be seen: Sluice did not run.
+    /// The chart shows nothing, because Sluice did not run in that time.
     pub is_empty: bool,
-    /// One sentence for whoever can't see it.
+    /// One sentence for people who can't see the chart.
     pub summary: String,
 }
 
-/// The hash rate over time, as a line with its area. Where nothing was watched is a gap.
+/// Draws the hash rate over time as a line with its area. Time that was not watched is a gap.
 pub fn hash_rate(series: &[Bucket], span: Span) -> Chart {
     let rates = rates(series, span);
     let known = || rates.iter().flatten().copied();
@@ -61,25 +60,25 @@ pub fn hash_rate(series: &[Bucket], span: Span) -> Chart {
     };
     let svg = markup::svg(&summary, |canvas| {
         grid(canvas, &scale)?;
-        let plane = plane(canvas, rates.len(), &scale);
+        let coordinates = coordinates(canvas, rates.len(), &scale);
         for run in runs(&rates) {
             let points = points(&rates, run);
-            plane.draw(&Polygon::new(closed(&points), Class::Area.marker().filled()))?;
-            plane.draw(&PathElement::new(points, Class::Line.marker()))?;
+            coordinates.draw(&Polygon::new(closed(&points), ShapeClass::Area.marker().filled()))?;
+            coordinates.draw(&PathElement::new(points, ShapeClass::Line.marker()))?;
         }
         Ok(())
     });
     Chart { svg, top: scale.top, lines: scale.lines, is_empty: known().next().is_none(), summary }
 }
 
-/// The shares of each bucket, as bars: accepted ones below, rejected and unanswered ones above.
+/// Draws the shares of each bucket as bars: accepted shares below, rejected and unanswered ones above.
 pub fn shares(series: &[Bucket], span: Span) -> Chart {
     let counts: Vec<[f64; 3]> = series.iter().map(counts).collect();
     let total = |place: usize| counts.iter().map(|counts| counts[place]).sum::<f64>();
     let totals = [total(0), total(1), total(2)];
     let is_empty =
         totals.iter().sum::<f64>() == 0.0 && series.iter().all(|bucket| bucket.hash_rate().is_none());
-    let highest = counts.iter().map(|counts| counts.iter().sum()).fold(LEAST_SHARES, f64::max);
+    let highest = counts.iter().map(|counts| counts.iter().sum()).fold(MIN_TOP_SHARES, f64::max);
     let scale = Scale::over(highest);
     let summary = match is_empty {
         false => {
@@ -91,15 +90,16 @@ pub fn shares(series: &[Bucket], span: Span) -> Chart {
     };
     let svg = markup::svg(&summary, |canvas| {
         grid(canvas, &scale)?;
-        let plane = plane(canvas, counts.len(), &scale);
+        let coordinates = coordinates(canvas, counts.len(), &scale);
         for (place, counts) in counts.iter().enumerate() {
-            let left = place as f64 + (1.0 - BAR) / 2.0;
+            let left = place as f64 + (1.0 - BAR_WIDTH) / 2.0;
             let mut below = 0.0;
-            let parts = counts.iter().zip([Class::Accepted, Class::Rejected, Class::Unanswered]);
+            let parts =
+                counts.iter().zip([ShapeClass::Accepted, ShapeClass::Rejected, ShapeClass::Unanswered]);
             for (count, class) in parts.filter(|(count, _)| **count > 0.0) {
-                let above = below + count.max(scale.top * LEAST_PART);
-                let corners = [(left, above), (left + BAR, below)];
-                plane.draw(&Rectangle::new(corners, class.marker().filled()))?;
+                let above = below + count.max(scale.top * MIN_SEGMENT_HEIGHT);
+                let corners = [(left, above), (left + BAR_WIDTH, below)];
+                coordinates.draw(&Rectangle::new(corners, class.marker().filled()))?;
                 below = above;
             }
         }
@@ -109,25 +109,26 @@ pub fn shares(series: &[Bucket], span: Span) -> Chart {
 }
 
 type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Plane<'a> = DrawingArea<SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+type Coordinates<'a> = DrawingArea<SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-/// Where a bucket is as wide as 1, and zero is at the lower edge.
-fn plane<'a>(canvas: &Canvas<'a>, buckets: usize, scale: &Scale) -> Plane<'a> {
+/// The coordinate system: a bucket is 1 wide, and zero is at the lower edge.
+fn coordinates<'a>(canvas: &Canvas<'a>, buckets: usize, scale: &Scale) -> Coordinates<'a> {
     let (right, bottom) = ((WIDTH * RESOLUTION) as i32, (HEIGHT * RESOLUTION) as i32);
     let (across, up) = (0.0..buckets.max(1) as f64, 0.0..scale.top);
     canvas.apply_coord_spec(Cartesian2d::new(across, up, (0..right, bottom..0)))
 }
 
-fn grid(canvas: &Canvas, scale: &Scale) -> markup::Drawn {
-    let plane = plane(canvas, 1, scale);
+fn grid(canvas: &Canvas, scale: &Scale) -> markup::DrawResult {
+    let coordinates = coordinates(canvas, 1, scale);
     for line in &scale.lines {
-        plane.draw(&PathElement::new([(0.0, *line), (1.0, *line)], Class::Grid.marker()))?;
+        coordinates.draw(&PathElement::new([(0.0, *line), (1.0, *line)], ShapeClass::Grid.marker()))?;
     }
     Ok(())
 }
 
-/// Hashes per second of each bucket. What a bucket lacks, as the current one does, is taken from the
-/// one before, or else from the next: one share in its first second would be a spike.
+/// Hashes per second of each bucket. The missing part of an incomplete bucket, such as the current
+/// one, is taken from the bucket before it, else from the next. Otherwise one share in its first
+/// second would be a spike.
 fn rates(series: &[Bucket], span: Span) -> Vec<Option<f64>> {
     let length = span.bucket_seconds() as f64;
     let whole = |place: usize| {
@@ -147,7 +148,7 @@ fn counts(bucket: &Bucket) -> [f64; 3] {
     [bucket.accepted, bucket.rejected, bucket.unanswered].map(f64::from)
 }
 
-/// Where there is a rate without a gap.
+/// The ranges of buckets with a known rate.
 fn runs(rates: &[Option<f64>]) -> Vec<Range<usize>> {
     let mut runs: Vec<Range<usize>> = Vec::new();
     for (place, _) in rates.iter().enumerate().filter(|(_, rate)| rate.is_some()) {
@@ -159,8 +160,8 @@ fn runs(rates: &[Option<f64>]) -> Vec<Range<usize>> {
     runs
 }
 
-/// The line from bucket's middle to bucket's middle, and on to the outer edges: also a bucket
-/// between two gaps is seen.
+/// The points of the line: the middle of each bucket, and the outer edges, so that a bucket between
+/// two gaps is visible as well.
 fn points(rates: &[Option<f64>], run: Range<usize>) -> Vec<(f64, f64)> {
     let (left, right) = (run.start as f64, run.end as f64);
     let known = run.filter_map(|place| Some((place as f64 + 0.5, (*rates.get(place)?)?)));
@@ -172,7 +173,7 @@ fn points(rates: &[Option<f64>], run: Range<usize>) -> Vec<(f64, f64)> {
     points
 }
 
-/// Down to zero and back.
+/// Closes the line to an area, down to zero and back.
 fn closed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let feet = points.last().into_iter().chain(points.first()).map(|(across, _)| (*across, 0.0));
     points.iter().copied().chain(feet).collect()

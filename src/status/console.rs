@@ -1,4 +1,4 @@
-//! The periodic report on the console: one section a line.
+//! The periodic report on the console: one line a section.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -8,33 +8,33 @@ use crate::analyzer::{HashRates, MinerView, Snapshot, Totals};
 use crate::util::escape::Printable;
 use crate::util::format::{count, count_of, percent, rate, short, span};
 
-/// How many miners are listed.
-const TOP: usize = 3;
+/// Caps the listed miners and reject reasons.
+const MAX_LISTED: usize = 3;
 
-/// The report, in lines. Every text from the network is escaped.
-pub fn report(snapshot: &Snapshot, around: &RuntimeStatus) -> Vec<String> {
+/// The report as lines. Every text from the network is escaped.
+pub fn report(snapshot: &Snapshot, runtime: &RuntimeStatus) -> Vec<String> {
     let Some(totals) = &snapshot.totals else { return Vec::new() };
     let mut lines = vec![
-        performance(snapshot, totals, around),
+        performance(snapshot, totals, runtime),
         shares(totals),
         difficulty(snapshot, totals),
         timing(snapshot, totals),
         clock(snapshot),
-        miners(snapshot, around),
-        pools(totals, around),
+        miners(snapshot, runtime),
+        pools(totals, runtime),
     ];
     lines.extend(top_miners(snapshot));
-    lines.push(security(snapshot, totals, around));
+    lines.push(security(snapshot, totals, runtime));
     lines
 }
 
-fn performance(snapshot: &Snapshot, totals: &Totals, around: &RuntimeStatus) -> String {
+fn performance(snapshot: &Snapshot, totals: &Totals, runtime: &RuntimeStatus) -> String {
     let seconds = snapshot.up_for.as_secs_f64().max(1.0);
     let messages = snapshot.summary.messages_up + snapshot.summary.messages_down;
     format!(
         "PERFORMANCE  up {} | {} | {:.1} messages/s | {:.1} shares/min | {}",
         span(snapshot.up_for),
-        count(around.sessions as u64, "miner"),
+        count(runtime.sessions as u64, "miner"),
         messages as f64 / seconds,
         totals.submitted as f64 * 60.0 / seconds,
         rates(&snapshot.hash_rates),
@@ -57,7 +57,7 @@ fn shares(totals: &Totals) -> String {
     );
     let mut reasons: Vec<_> = totals.reasons.iter().collect();
     reasons.sort_by(|a, b| b.1.cmp(a.1));
-    for (reason, count) in reasons.into_iter().take(TOP) {
+    for (reason, count) in reasons.into_iter().take(MAX_LISTED) {
         let _ = write!(line, " | {count} \"{}\"", Printable(reason));
     }
     line
@@ -95,22 +95,22 @@ fn clock(snapshot: &Snapshot) -> String {
     format!("NTP          {}", Printable(&state))
 }
 
-fn miners(snapshot: &Snapshot, around: &RuntimeStatus) -> String {
+fn miners(snapshot: &Snapshot, runtime: &RuntimeStatus) -> String {
     let working = |miner: &&MinerView| miner.last_share_ago.is_some_and(|ago| ago < Duration::from_secs(600));
     format!(
         "MINERS       {} connected | {} with a share in the last 10 min",
-        around.sessions,
+        runtime.sessions,
         snapshot.miners.iter().filter(working).count(),
     )
 }
 
-fn pools(totals: &Totals, around: &RuntimeStatus) -> String {
+fn pools(totals: &Totals, runtime: &RuntimeStatus) -> String {
     let mut line = format!(
         "POOLS        height {} | {}",
         totals.height.map_or_else(|| "unknown".to_owned(), |height| height.to_string()),
         count(totals.jobs, "job")
     );
-    for (place, upstream) in around.listed() {
+    for (place, upstream) in runtime.listed() {
         let _ = write!(line, " | #{} {} {}", place + 1, Printable(&upstream.name), upstream.standing);
     }
     line
@@ -131,16 +131,16 @@ fn top_miners(snapshot: &Snapshot) -> Vec<String> {
             miner.difficulty,
         )
     };
-    miners.iter().take(TOP).map(line).collect()
+    miners.iter().take(MAX_LISTED).map(line).collect()
 }
 
-fn security(snapshot: &Snapshot, totals: &Totals, around: &RuntimeStatus) -> String {
+fn security(snapshot: &Snapshot, totals: &Totals, runtime: &RuntimeStatus) -> String {
     let mut line = format!(
         "SECURITY     {} | {} over-long | {} | {} not analysed",
         count(snapshot.summary.unreadable, "unreadable line"),
         snapshot.summary.too_long,
         count(totals.stale, "stale share"),
-        count_of(around.volume.dropped_copies, "copy", "copies"),
+        count_of(runtime.volume.dropped_copies, "copy", "copies"),
     );
     if let Some(recording) = &snapshot.recording {
         if recording.dropped + recording.lost > 0 {
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn before_the_first_moment_there_is_nothing_to_report() {
+    fn without_a_snapshot_the_report_is_empty() {
         assert!(report(&Snapshot::default(), &RuntimeStatus::default()).is_empty());
     }
 }

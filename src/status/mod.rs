@@ -1,10 +1,9 @@
-//! What is shown: `sight` gathers it, the rest says it in its own way. Nothing here owns a truth.
+//! The status page, JSON, metrics and console. `snapshot` gathers what they show; the rest renders it.
 
 pub mod charts;
 pub mod console;
 mod free_memory;
 pub mod json;
-mod labels;
 pub mod metrics;
 pub mod page;
 pub mod ready;

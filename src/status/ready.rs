@@ -1,4 +1,4 @@
-//! Whether there is work to be done: for watchdogs and load balancers.
+//! `/readyz`: readiness for watchdogs and load balancers.
 
 use std::time::Duration;
 
@@ -6,28 +6,28 @@ use super::snapshot::StatusSnapshot;
 use crate::upstream::PoolStatus;
 use crate::util::format::span;
 
-/// Ready when a miner's session is with a pool that is up and whose newest job is younger than
-/// `failover.silence_timeout`. Without analysis, whose last word is.
+/// Checks that a miner's session is with a pool that is up and whose newest job is younger than
+/// `failover.silence_timeout`. If analysis is off, the age of the pool's last bytes counts instead.
 ///
 /// # Errors
-/// Why not, in one line.
-pub fn readiness(sight: &StatusSnapshot) -> Result<(), String> {
-    let limit = sight.facts.config.failover.silence_timeout;
+/// The reason why Sluice is not ready, in one line.
+pub fn readiness(status: &StatusSnapshot) -> Result<(), String> {
+    let limit = status.program.config.failover.silence_timeout;
     let connected = || {
-        let upstreams = sight.around.upstreams.iter().enumerate();
+        let upstreams = status.runtime.upstreams.iter().enumerate();
         upstreams.filter(|(_, upstream)| upstream.sessions > 0 && upstream.standing == PoolStatus::Up)
     };
     if connected().next().is_none() {
-        return Err(match sight.around.sessions {
+        return Err(match status.runtime.sessions {
             0 => String::from("no miner is connected, so no pool is"),
-            _ if sight.around.upstreams.iter().any(|one| one.sessions > 0 && one.gives_no_work) => {
+            _ if status.runtime.upstreams.iter().any(|one| one.sessions > 0 && one.gives_no_work) => {
                 String::from("the pool gives no work")
             }
             _ => String::from("no pool is connected"),
         });
     }
-    let newest = match sight.facts.config.analysis.enabled {
-        true => connected().filter_map(|(place, _)| job_age(sight, place)).min(),
+    let newest = match status.program.config.analysis.enabled {
+        true => connected().filter_map(|(place, _)| job_age(status, place)).min(),
         false => connected().filter_map(|(_, upstream)| upstream.heard_ago).min(),
     };
     match newest {
@@ -37,9 +37,9 @@ pub fn readiness(sight: &StatusSnapshot) -> Result<(), String> {
     }
 }
 
-fn job_age(sight: &StatusSnapshot, place: usize) -> Option<Duration> {
-    let job = sight.snapshot.pools.iter().find(|pool| pool.place == place)?.job.as_ref()?;
-    let age = sight.at.timestamp().duration_since(job.at.timestamp());
-    // A clock that was just corrected may put the job a little ahead.
+fn job_age(status: &StatusSnapshot, place: usize) -> Option<Duration> {
+    let job = status.snapshot.pools.iter().find(|pool| pool.place == place)?.job.as_ref()?;
+    let age = status.at.timestamp().duration_since(job.at.timestamp());
+    // After a clock correction the job may lie a little in the future.
     Some(age.try_into().unwrap_or_default())
 }

@@ -1,6 +1,6 @@
-//! Everything that is shown, as of one moment: the analyzer's snapshot, how forwarding goes, and what
-//! never changes. One thread gathers it whenever the analyzer has published, which is twice a second; whoever
-//! shows it reads the newest without taking a lock.
+//! Everything that is shown, as of one moment: the analyzer's snapshot, the state of forwarding, and
+//! the program itself. One thread gathers it whenever the analyzer has published, twice a
+//! second. Readers take the newest one without a lock.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -26,61 +26,60 @@ use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::supervise::{ServiceHealth, service};
 
-/// The time between two gatherings without an analyzer; an analyzer publishes as often.
+/// The time between two snapshots when there is no analyzer. The analyzer publishes as often.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// The longest wait for the analyzer. If it hangs, the rest is still shown as of now.
-const MAX_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait for the analyzer. If the analyzer hangs, everything else is still up to date.
+const MAX_ANALYZER_WAIT: Duration = Duration::from_secs(1);
 
-/// The thread's heartbeat is later than this only if something holds it.
+/// The thread is reported as stuck when its heartbeat is later than this.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 
-/// One moment.
+/// Everything that is shown, as of one moment.
 #[derive(Debug, Clone)]
 pub struct StatusSnapshot {
-    pub facts: Arc<FixedFacts>,
+    pub program: Arc<ProgramInfo>,
     pub snapshot: Arc<Snapshot>,
-    pub around: RuntimeStatus,
-    /// By NTP, as far as that is known.
+    pub runtime: RuntimeStatus,
+    /// The time of the snapshot: NTP time if it is known, else the system's.
     pub at: NtpTime,
     pub up_for: Duration,
 }
 
-/// What never changes while the program runs.
+/// The program: its version, start and listeners, and the configuration in effect.
 #[derive(Debug, Clone)]
-pub struct FixedFacts {
+pub struct ProgramInfo {
     pub version: &'static str,
     pub config: Config,
-    /// Where miners can connect; ports that were asked for as 0 have their number.
+    /// The addresses miners can connect to. Port 0 is replaced by the port that the system chose.
     pub listening: Vec<SocketAddr>,
     pub started: NtpTime,
 }
 
-/// How forwarding goes.
+/// The state of forwarding.
 #[derive(Debug, Clone, Default)]
 pub struct RuntimeStatus {
-    /// Connected miners, those that have said nothing yet included.
+    /// Connected miners, including those that have not sent anything yet.
     pub sessions: usize,
     pub volume: Volume,
     pub counts: ConnectionCounts,
-    /// This machine's addresses by which others can reach it; looked up only while there is no miner.
+    /// The addresses by which others can reach this machine. Looked up only while no miner is connected.
     pub own_addresses: Vec<IpAddr>,
-    /// By their numbers.
+    /// All upstreams, indexed by number.
     pub upstreams: Vec<UpstreamState>,
-    /// How the asking for the pool's own figures goes; `None` when it is not asked.
+    /// The state of the requests for the pool's own statistics. `None` when they are not configured.
     pub pool_stats: Option<StatsHealth>,
-    /// Who is told of alerts.
     pub recipients: Vec<RecipientHealth>,
-    /// In their order.
+    /// The references in the order of the configuration.
     pub references: Vec<ReferenceView>,
-    /// The threads that serve everybody.
     pub threads: Vec<ServiceHealth>,
-    /// How often one of them has survived a panic.
+    /// The number of panics that service threads have survived.
     pub thread_restarts: u64,
 }
 
 impl RuntimeStatus {
-    /// Whether a miner that comes now would be given to a pool. One without work counts: it may have some soon.
+    /// Tells whether a miner that connects now would be connected to a pool. A pool without work counts,
+    /// since it may have some soon.
     fn has_usable_pool(&self) -> bool {
         let is_usable = |one: &UpstreamState| match one.standing {
             PoolStatus::Untried | PoolStatus::Up => true,
@@ -90,98 +89,98 @@ impl RuntimeStatus {
         self.upstreams.iter().any(|one| one.rank.is_some() && is_usable(one))
     }
 
-    /// The upstreams, with their numbers, in the order of preference; then those that are not listed any
-    /// more, as long as miners are with them.
+    /// Lists the upstreams with their numbers in the order of preference. Upstreams that were removed
+    /// from the configuration follow as long as miners are connected to them.
     pub fn listed(&self) -> Vec<(usize, &UpstreamState)> {
-        let is_of_use = |(_, one): &(usize, &UpstreamState)| one.rank.is_some() || one.sessions > 0;
-        let mut listed: Vec<_> = self.upstreams.iter().enumerate().filter(is_of_use).collect();
+        let is_shown = |(_, one): &(usize, &UpstreamState)| one.rank.is_some() || one.sessions > 0;
+        let mut listed: Vec<_> = self.upstreams.iter().enumerate().filter(is_shown).collect();
         listed.sort_by_key(|(_, one)| one.rank.unwrap_or(usize::MAX));
         listed
     }
 }
 
-/// The newest [`StatusSnapshot`]. Clones share it.
+/// A handle to the newest [`StatusSnapshot`]. Clones share it.
 #[derive(Debug, Clone)]
 pub struct StatusSnapshots(Arc<ArcSwap<StatusSnapshot>>);
 
-/// What is gathered from.
+/// The parts of the program from which a snapshot is gathered.
 #[derive(Debug)]
-pub struct Sources {
+pub struct SnapshotSources {
     pub proxy: Arc<dyn Proxy>,
     /// `None` when analysis is off.
     pub analyzer: Option<Published>,
     pub pool_stats: Option<PublishedStats>,
     pub notifier: Option<Notifier>,
-    /// The configuration in effect; a reload changes it.
+    /// The configuration in effect. A reload changes it.
     pub config: Arc<ArcSwap<Config>>,
-    /// None run when analysis is off.
+    /// The references; none run when analysis is off.
     pub references: References,
-    /// To the rules: whether any pool can be used. `None` when analysis is off.
+    /// Tells the rules whether any pool can be used. `None` when analysis is off.
     pub to_rules: Option<Sender<ExternalUpdate>>,
 }
 
-impl FixedFacts {
-    /// Of a configuration and the listeners that were opened for it.
-    pub fn new(config: &Config, listening: Vec<SocketAddr>) -> FixedFacts {
+impl ProgramInfo {
+    /// The facts of a configuration and of the listeners that were opened for it.
+    pub fn new(config: &Config, listening: Vec<SocketAddr>) -> ProgramInfo {
         let started = NtpTime::from_timestamp(jiff::Timestamp::now());
-        FixedFacts { version: env!("CARGO_PKG_VERSION"), config: config.clone(), listening, started }
+        ProgramInfo { version: env!("CARGO_PKG_VERSION"), config: config.clone(), listening, started }
     }
 }
 
 impl StatusSnapshots {
-    /// Gathers now, and then after each publishing of the analyzer in the thread `survey` until `stop`.
+    /// Gathers a snapshot now, and then in the thread `survey` each time the analyzer publishes, until
+    /// `stop`.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn start(sources: Sources, facts: FixedFacts, stop: &Stop) -> io::Result<StatusSnapshots> {
-        let (mut facts, began) = (Arc::new(facts), Instant::now());
-        let first = sources.gather(&facts, began);
-        let sights = StatusSnapshots(Arc::new(ArcSwap::from_pointee(first)));
-        let (published, until) = (sights.clone(), stop.clone());
-        let (mut memory, mut told) = (FreeMemory::new(began), None);
+    pub fn start(sources: SnapshotSources, program: ProgramInfo, stop: &Stop) -> io::Result<StatusSnapshots> {
+        let (mut program, began) = (Arc::new(program), Instant::now());
+        let first = sources.gather(&program, began);
+        let snapshots = StatusSnapshots(Arc::new(ArcSwap::from_pointee(first)));
+        let (published, thread_stop) = (snapshots.clone(), stop.clone());
+        let (mut memory, mut last_sent) = (FreeMemory::new(began), None);
         service("survey").beats_within(STUCK_AFTER).start(move || {
-            while sources.wait(&until).is_ok() {
+            while sources.wait(&thread_stop).is_ok() {
                 supervise::beat();
                 let config = sources.config.load();
-                if facts.config != **config {
-                    facts = Arc::new(FixedFacts { config: (**config).clone(), ..(*facts).clone() });
+                if program.config != **config {
+                    program = Arc::new(ProgramInfo { config: (**config).clone(), ..(*program).clone() });
                 }
                 drop(config);
-                let sight = sources.gather(&facts, began);
-                let are_usable = sight.around.has_usable_pool();
-                let news = ExternalUpdate::PoolsUsable(are_usable);
-                // What finds no room is sent in the next round.
-                if told != Some(are_usable)
-                    && sources.to_rules.as_ref().is_some_and(|rules| rules.try_send(news).is_ok())
+                let status = sources.gather(&program, began);
+                let has_usable_pool = status.runtime.has_usable_pool();
+                let update = ExternalUpdate::PoolsUsable(has_usable_pool);
+                // If the queue is full, the update is sent in the next round.
+                if last_sent != Some(has_usable_pool)
+                    && sources.to_rules.as_ref().is_some_and(|rules| rules.try_send(update).is_ok())
                 {
-                    told = Some(are_usable);
+                    last_sent = Some(has_usable_pool);
                 }
-                memory.look(sight.around.sessions, Instant::now());
-                published.0.store(Arc::new(sight));
+                memory.update(status.runtime.sessions, Instant::now());
+                published.0.store(Arc::new(status));
             }
             Ok::<(), Stopped>(())
         })?;
-        Ok(sights)
+        Ok(snapshots)
     }
 
-    /// One that stays as it is, for tests and pictures.
-    pub fn fixed(sight: StatusSnapshot) -> StatusSnapshots {
-        StatusSnapshots(Arc::new(ArcSwap::from_pointee(sight)))
+    /// A snapshot that never changes, for tests and pictures.
+    pub fn fixed(status: StatusSnapshot) -> StatusSnapshots {
+        StatusSnapshots(Arc::new(ArcSwap::from_pointee(status)))
     }
 
-    /// The newest.
     pub fn newest(&self) -> Arc<StatusSnapshot> {
         self.0.load_full()
     }
 }
 
 impl StatusSnapshot {
-    /// What a stamp of the system's clock is by NTP, as far as that is known.
+    /// Converts a stamp of the system's clock to NTP time, as far as the offset is known.
     pub fn time_of(&self, stamp: Stamp) -> NtpTime {
         NtpTime::from_stamp(stamp, offset(&self.snapshot))
     }
 
-    /// The time from a stamp of the system's clock to this moment; none if the clock was set back.
+    /// The time from a stamp of the system's clock to this snapshot; zero if the clock was set back.
     pub fn since(&self, stamp: Stamp) -> Duration {
         let age = self.at.timestamp().duration_since(self.time_of(stamp).timestamp());
         age.try_into().unwrap_or_default()
@@ -195,24 +194,24 @@ fn offset(snapshot: &Snapshot) -> Offset {
     }
 }
 
-impl Sources {
-    /// Waits until there is something new.
+impl SnapshotSources {
+    /// Waits until the analyzer publishes or the interval ends.
     fn wait(&self, stop: &Stop) -> Result<(), Stopped> {
-        match self.analyzer.as_ref().map(|analyzer| analyzer.wait_for_next(MAX_WAIT)) {
+        match self.analyzer.as_ref().map(|analyzer| analyzer.wait_for_next(MAX_ANALYZER_WAIT)) {
             Some(Ok(())) => stop.check(),
             Some(Err(AnalyzerEnded)) | None => stop.sleep(INTERVAL),
         }
     }
 
-    fn gather(&self, facts: &Arc<FixedFacts>, began: Instant) -> StatusSnapshot {
+    fn gather(&self, program: &Arc<ProgramInfo>, began: Instant) -> StatusSnapshot {
         let snapshot = self.analyzer.as_ref().map(Published::snapshot).unwrap_or_default();
         let offset = offset(&snapshot);
         let ProxyStats { sessions, volume, counts, upstreams } = self.proxy.stats();
         StatusSnapshot {
-            facts: facts.clone(),
+            program: program.clone(),
             at: NtpTime::from_stamp(Stamp::now(), offset),
             up_for: began.elapsed(),
-            around: RuntimeStatus {
+            runtime: RuntimeStatus {
                 sessions,
                 volume,
                 counts,

@@ -1,13 +1,13 @@
-//! A short name for people of what a miner calls itself (wire reference, section 1.5).
+//! Readable device names for the user agents of miners (wire reference, section 1.5).
 
 use crate::util::escape::is_unprintable;
 
-/// The longest name, in characters.
-const LONGEST: usize = 48;
+/// Caps a device name, in characters.
+const MAX_NAME_CHARS: usize = 48;
 
-/// Of a user agent: `bitaxe/BM1370/v2.9.0` is a `Bitaxe Gamma (BM1370), firmware v2.9.0`. One that is
-/// not known is shown as it is, cleaned and shortened. `None` for an empty one.
-pub fn device(user_agent: &str) -> Option<String> {
+/// Names the device of a user agent: `bitaxe/BM1370/v2.9.0` is a `Bitaxe Gamma (BM1370), firmware v2.9.0`.
+/// An unknown user agent is shown as it is, cleaned and shortened. `None` for an empty one.
+pub fn device_name(user_agent: &str) -> Option<String> {
     let clean = clean(user_agent);
     let lower = clean.to_ascii_lowercase();
     if clean.is_empty() {
@@ -16,33 +16,33 @@ pub fn device(user_agent: &str) -> Option<String> {
     let agent = Agent::read(&clean);
     let known = KNOWN.iter().find(|known| lower.starts_with(known.begins));
     let name = match known {
-        Some(KnownAgent { shape: AgentShape::Axe(make), .. }) => agent.axe(make),
+        Some(KnownAgent { shape: AgentShape::Axe(brand), .. }) => agent.axe(brand),
         Some(KnownAgent { shape: AgentShape::Software(name), .. }) => agent.with_version(name),
-        // The maker's word is part of the model's name already: `Antminer S21/…`.
+        // The brand is already part of the model name: `Antminer S21/…`.
         Some(KnownAgent { shape: AgentShape::Machine(name), .. }) => agent.machine(name),
         None => clean,
     };
-    Some(name.chars().take(LONGEST).collect())
+    Some(name.chars().take(MAX_NAME_CHARS).collect())
 }
 
-/// How the rest of a user agent is to be read.
+/// The format of the rest of a user agent.
 enum AgentShape {
-    /// `make/chip/firmware`: boards with the ESP-Miner firmware and its descendants.
+    /// `brand/chip/firmware`: boards with the ESP-Miner firmware or a fork of it.
     Axe(&'static str),
     /// `name/version`.
     Software(&'static str),
-    /// `make model/firmware`.
+    /// `brand model/firmware`.
     Machine(&'static str),
 }
 
 struct KnownAgent {
-    /// In lower case. The first that fits counts.
+    /// The prefix in lower case. The first match counts.
     begins: &'static str,
     shape: AgentShape,
 }
 
-const fn axe(begins: &'static str, make: &'static str) -> KnownAgent {
-    KnownAgent { begins, shape: AgentShape::Axe(make) }
+const fn axe(begins: &'static str, brand: &'static str) -> KnownAgent {
+    KnownAgent { begins, shape: AgentShape::Axe(brand) }
 }
 
 const fn software(begins: &'static str, name: &'static str) -> KnownAgent {
@@ -86,7 +86,7 @@ const KNOWN: [KnownAgent; 30] = [
     software("vnish", "VNish"),
 ];
 
-/// Between slashes, or before brackets: `bitaxe/BM1368 (v2.1.9)`, `bitaxe v2.2`.
+/// A user agent split at slashes: `bitaxe/BM1368 (v2.1.9)`, `bitaxe v2.2`.
 struct Agent<'a> {
     first: &'a str,
     parts: Vec<&'a str>,
@@ -99,7 +99,7 @@ impl<'a> Agent<'a> {
         Agent { first, parts: pieces.filter(|part| !part.is_empty()).collect() }
     }
 
-    fn axe(&self, make: &str) -> String {
+    fn axe(&self, brand: &str) -> String {
         let words = self
             .parts
             .iter()
@@ -108,9 +108,9 @@ impl<'a> Agent<'a> {
         let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
         let chip = words.iter().find(|word| word.len() < 12 && word.to_ascii_uppercase().starts_with("BM1"));
         let firmware = words.iter().find(|word| is_version(word));
-        let mut name = make.to_owned();
+        let mut name = brand.to_owned();
         if let Some(chip) = chip {
-            if let (Some(model), "Bitaxe") = (bitaxe(chip), make) {
+            if let (Some(model), "Bitaxe") = (bitaxe_model(chip), brand) {
                 name.push(' ');
                 name.push_str(model);
             }
@@ -118,7 +118,7 @@ impl<'a> Agent<'a> {
         }
         if let Some(firmware) = firmware {
             name.push_str(", firmware ");
-            name.push_str(&shown(firmware));
+            name.push_str(&with_v(firmware));
         }
         name
     }
@@ -138,8 +138,8 @@ impl<'a> Agent<'a> {
     }
 }
 
-/// Which board has the chip.
-fn bitaxe(chip: &str) -> Option<&'static str> {
+/// The Bitaxe model with this chip.
+fn bitaxe_model(chip: &str) -> Option<&'static str> {
     match chip.to_ascii_uppercase().as_str() {
         "BM1397" => Some("Max"),
         "BM1366" => Some("Ultra"),
@@ -154,12 +154,12 @@ fn is_version(word: &str) -> bool {
     word.contains('.') && word.starts_with(|first: char| first.is_ascii_digit())
 }
 
-/// With one small v: `V1.8.3`, `v2.9.0` and `2.9.0` are written alike.
-fn shown(version: &str) -> String {
+/// Writes `V1.8.3`, `v2.9.0` and `2.9.0` alike, with one small v.
+fn with_v(version: &str) -> String {
     format!("v{}", version.trim_start_matches(['v', 'V']))
 }
 
-/// Without what could hide or turn text around; runs of spaces become one.
+/// Removes characters that could hide or reorder text, and collapses runs of spaces.
 fn clean(user_agent: &str) -> String {
     let visible = |c: char| if is_unprintable(c) { ' ' } else { c };
     let text: String = user_agent.chars().take(256).map(visible).collect();
@@ -199,22 +199,22 @@ mod tests {
             ("NiceHash/1.0.0", "NiceHash 1.0.0"),
             ("tang++/0.2.0", "tang++/0.2.0"),
         ] {
-            assert_eq!(device(user_agent).as_deref(), Some(name), "{user_agent}");
+            assert_eq!(device_name(user_agent).as_deref(), Some(name), "{user_agent}");
         }
     }
 
     #[test]
     fn hostile_ones_are_cleaned_and_short() {
-        assert_eq!(device(""), None);
-        assert_eq!(device(" \n\u{202e}\0"), None);
-        assert_eq!(device("a\u{1b}[2J\nb\u{202e}c  d").as_deref(), Some("a [2J b c d"));
+        assert_eq!(device_name(""), None);
+        assert_eq!(device_name(" \n\u{202e}\0"), None);
+        assert_eq!(device_name("a\u{1b}[2J\nb\u{202e}c  d").as_deref(), Some("a [2J b c d"));
         for hostile in
             ["x".repeat(10_000), "bitaxe/".repeat(2000), "é".repeat(500), "antminer é€😀".repeat(99)]
         {
-            assert!(device(&hostile).unwrap().chars().count() <= LONGEST);
+            assert!(device_name(&hostile).unwrap().chars().count() <= MAX_NAME_CHARS);
         }
         for odd in ["antmin", "antminer€", "antmineré/", "/", "///", "bitaxe///v", "cgminer/ ."] {
-            assert!(device(odd).is_some(), "{odd}");
+            assert!(device_name(odd).is_some(), "{odd}");
         }
     }
 }

@@ -1,28 +1,28 @@
-//! One verdict out of those of several pools, for whoever has room for one.
+//! One verdict out of those of several pools, for displays that show only one.
 
 use std::cmp::Reverse;
 
 use crate::analyzer::{ChainVerdict, PayoutState, PayoutVerdict, PoolView, Snapshot};
 
-/// The worst payout that a miner is exposed to now; without miners that of the newest job.
+/// The worst payout among the pools in use. Without miners, the payout of the newest job.
 pub fn payout(snapshot: &Snapshot) -> Option<(&PoolView, &PayoutVerdict)> {
     let verdicts = snapshot.pools.iter().filter_map(|pool| Some((pool, pool.payout.as_ref()?)));
     verdicts.max_by_key(|(pool, verdict)| weight(pool, verdict.state))
 }
 
-/// The worst chain that a miner works on now; without miners that of the newest job.
+/// The worst chain verdict among the pools in use. Without miners, that of the newest job.
 pub fn chain(snapshot: &Snapshot) -> Option<(&PoolView, &ChainVerdict)> {
     let verdicts = snapshot.pools.iter().filter_map(|pool| Some((pool, pool.chain.as_ref()?)));
     verdicts.max_by_key(|(pool, verdict)| weight(pool, verdict.state))
 }
 
-/// What the expected address gets of a block, in percent; `None` where nobody can tell.
+/// The part of a block that the expected address gets, in percent. `None` if it can't be verified.
 pub fn percent(verdict: &PayoutVerdict) -> Option<f64> {
     (!matches!(verdict.state, PayoutState::Unverifiable(_))).then_some(verdict.percent)
 }
 
-/// Pools in use before others; those by how bad it is, others by their newest job; of equal ones the
-/// preferred.
+/// Ranks pools in use above others. Pools in use rank by the severity of their verdict, others by the
+/// age of their newest job. Between equals the more preferred pool wins.
 fn weight<State: Ord>(pool: &PoolView, state: State) -> impl Ord + use<State> {
     let is_used = pool.miners > 0;
     let newest = pool.job.as_ref().map(|job| job.at);

@@ -1,11 +1,11 @@
-//! Which address shows what. Reads the newest [`StatusSnapshot`](super::snapshot::StatusSnapshot); takes no lock that a session
-//! takes.
+//! Routes: the document behind each path. Handlers read the newest
+//! [`StatusSnapshot`](super::snapshot::StatusSnapshot) and take no lock that a session takes.
 
 use std::sync::Arc;
 
 use super::json::api;
 use super::metrics::metrics;
-use super::page::{Visit, page};
+use super::page::{PageRequest, page};
 use super::ready::readiness;
 use super::server::{GatedRequest, Handler, HttpAnswer, Method};
 use super::snapshot::StatusSnapshots;
@@ -13,44 +13,37 @@ use crate::proxy::Proxy;
 use crate::util::escape::Printable;
 use crate::util::supervise;
 
-/// Prometheus' text format.
+/// The content type of Prometheus' text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Answers requests that have passed the gate; nothing can be changed.
-pub fn handler(sights: StatusSnapshots) -> Handler {
-    Arc::new(move |request| match request.method {
-        Method::Get => answer(request, &sights),
-        Method::Post => refuse(),
+/// Answers GET requests that have passed the gate. With a `proxy`, a POST can clear an upstream that was
+/// taken out of rotation; the gate asks for the token before every POST.
+pub fn handler(snapshots: StatusSnapshots, proxy: Option<Arc<dyn Proxy>>) -> Handler {
+    Arc::new(move |request| match (request.method, &proxy) {
+        (Method::Get, _) => answer(request, &snapshots),
+        (Method::Post, Some(proxy)) => change(request, &**proxy),
+        (Method::Post, None) => method_not_allowed(),
     })
 }
 
-/// As [`handler`]; and whoever has the token, which the gate asks of every POST, may clear an
-/// upstream that was taken out of rotation.
-pub fn handler_with_controls(sights: StatusSnapshots, proxy: Arc<dyn Proxy>) -> Handler {
-    Arc::new(move |request| match request.method {
-        Method::Get => answer(request, &sights),
-        Method::Post => change(request, &*proxy),
-    })
-}
-
-/// Whether every thread that serves everybody runs and moves. Asked of the threads themselves: the
-/// [`StatusSnapshot`](super::snapshot::StatusSnapshot) is made by one of them.
+/// Checks that every service thread is alive and makes progress. It asks the threads themselves, since
+/// the [`StatusSnapshot`](super::snapshot::StatusSnapshot) is made by one of them.
 ///
 /// # Errors
-/// Which do not, a line each.
+/// The threads that are not, a line each.
 fn threads_work() -> Result<(), String> {
     let unwell = supervise::unwell();
     if unwell.is_empty() { Ok(()) } else { Err(unwell.join("\n")) }
 }
 
-fn refuse() -> HttpAnswer {
+fn method_not_allowed() -> HttpAnswer {
     HttpAnswer::text(405, "only GET and HEAD are answered here\n").with_header("Allow", "GET, HEAD")
 }
 
 fn change(request: &GatedRequest, proxy: &dyn Proxy) -> HttpAnswer {
     let number = request.path.strip_prefix("/api/upstreams/").and_then(|rest| rest.strip_suffix("/clear"));
-    let Some(number) = number else { return refuse() };
-    // People count from one.
+    let Some(number) = number else { return method_not_allowed() };
+    // The API counts upstreams from 1.
     let place = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
     match place.and_then(|place| proxy.unblock(place)) {
         None => HttpAnswer::not_found(),
@@ -58,25 +51,25 @@ fn change(request: &GatedRequest, proxy: &dyn Proxy) -> HttpAnswer {
     }
 }
 
-fn answer(request: &GatedRequest, sights: &StatusSnapshots) -> HttpAnswer {
-    let sight = sights.newest();
+fn answer(request: &GatedRequest, snapshots: &StatusSnapshots) -> HttpAnswer {
+    let status = snapshots.newest();
     match request.path.as_str() {
         "/" | "/index.html" => {
             let has_charts = request.query.get("charts").and_then(|text| text.parse().ok());
-            let page = page(&sight, &Visit { host: request.host.as_deref(), has_charts });
+            let page = page(&status, &PageRequest { host: request.host.as_deref(), has_charts });
             HttpAnswer::html(page.html).with_header("Content-Security-Policy", page.policy)
         }
         "/healthz" => match threads_work() {
             Ok(()) => HttpAnswer::text(200, "ok\n"),
             Err(why) => HttpAnswer::text(503, format!("{why}\n")),
         },
-        "/readyz" => match threads_work().and_then(|()| readiness(&sight)) {
+        "/readyz" => match threads_work().and_then(|()| readiness(&status)) {
             Ok(()) => HttpAnswer::text(200, "ready\n"),
             Err(why) => HttpAnswer::text(503, format!("{}\n", Printable(&why.to_string()))),
         },
-        "/metrics" => HttpAnswer { content_type: EXPOSITION, ..HttpAnswer::text(200, metrics(&sight)) },
+        "/metrics" => HttpAnswer { content_type: EXPOSITION, ..HttpAnswer::text(200, metrics(&status)) },
         "/robots.txt" => HttpAnswer::text(200, "User-agent: *\nDisallow: /\n"),
-        path => match api(path, |name| request.query.get(name).map(str::to_owned), &sight) {
+        path => match api(path, |name| request.query.get(name).map(str::to_owned), &status) {
             Some(reply) => HttpAnswer { status: reply.status, ..HttpAnswer::json(reply.body) },
             None => HttpAnswer::not_found(),
         },

@@ -1,6 +1,6 @@
 //! Chunks of bytes to lines. Bounded: a line that is too long is skipped to its end and counted.
 
-use crate::util::shared_memory::{Reserved, SharedMemory};
+use crate::util::memory_budget::{MemoryBudget, MemoryReservation};
 
 /// The longest line of a miner that is looked at, in bytes, and of a pool without regard to how many others
 /// send long ones: the largest coinbase in use makes a notify of 34,000 (wire reference, section 1.2).
@@ -13,7 +13,7 @@ const MAX_LONG_LINES: usize = 64 * MAX_POOL_LINE;
 
 /// The memory for long unfinished lines, which all sessions share.
 #[derive(Debug, Clone)]
-pub struct LongLines(SharedMemory);
+pub struct LongLines(MemoryBudget);
 
 /// Joins one direction of one conversation to lines.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct LineReader {
     partial: Vec<u8>,
     /// For what is longer than [`MOST_LINE`]; `None`: the reader has a bound of its own only.
     long_lines: Option<LongLines>,
-    reserved: Option<Reserved>,
+    reserved: Option<MemoryReservation>,
     /// Everything up to the next newline is thrown away.
     skipping: bool,
     /// How many lines were too long.
@@ -48,7 +48,7 @@ impl Default for LineReader {
 
 impl Default for LongLines {
     fn default() -> LongLines {
-        LongLines(SharedMemory::of(MAX_LONG_LINES))
+        LongLines(MemoryBudget::new(MAX_LONG_LINES))
     }
 }
 
@@ -254,7 +254,8 @@ mod tests {
     #[test]
     fn ordinary_lines_are_read_when_that_memory_is_used_up() {
         let long_lines = LongLines::default();
-        let _all: Vec<Reserved> = (0..64).map(|_| long_lines.0.reserve(MAX_POOL_LINE).unwrap()).collect();
+        let _all: Vec<MemoryReservation> =
+            (0..64).map(|_| long_lines.0.reserve(MAX_POOL_LINE).unwrap()).collect();
         let mut reader = LineReader::of_pool(long_lines);
         let mut lines = 0;
         reader.read(&vec![b'x'; MOST_LINE], |_| {});

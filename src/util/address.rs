@@ -1,9 +1,9 @@
-//! Addresses of peers.
+//! Peer addresses in one form.
 
 use std::net::SocketAddr;
 
-/// The IPv4 address that an IPv4-mapped IPv6 address stands for; any other address as it is. A load
-/// balancer with a dual-stack socket announces IPv4 miners as `::ffff:192.0.2.1`.
+/// Turns an IPv4-mapped IPv6 address into the IPv4 address; returns any other address unchanged. A load balancer
+/// with a dual-stack socket announces IPv4 miners as `::ffff:192.0.2.1`.
 pub fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         ip if ip == address.ip() => address,

@@ -1,41 +1,39 @@
-//! Strangers' texts (names of workers, user agents, reasons, pool tags) as every output shows them:
-//! log, console, page, JSON, metrics, CSV, notifications. The rule is the same everywhere, so that a
-//! name can be copied from one output and found in another.
+//! Escaping of peers' texts (worker names, user agents, reasons, pool tags) for every output: log, console, page,
+//! JSON, metrics, CSV, notifications. The rule is the same everywhere, so that a name can be copied from one output
+//! and found in another.
 //!
-//! A character that drives a terminal, reorders a line or can't be seen is written as Rust writes it:
-//! `\n`, `\u{1b}`, `\u{202e}`. Everything else stays as it is: quotes, backslashes, emoji, any script.
+//! Characters that control a terminal, reorder a line or are invisible are written as Rust escapes: `\n`, `\u{1b}`,
+//! `\u{202e}`. Everything else stays as it is: quotes, backslashes, emoji, any script.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io;
 
 use serde::Serialize;
-use serde_json::ser::{CharEscape, Formatter, Serializer};
+use serde_json::ser::{CharEscape, CompactFormatter, Formatter, PrettyFormatter, Serializer};
 
-/// A text of unknown origin, escaped when it is printed.
+/// A peer's text, escaped when it is printed.
 pub struct Printable<'a>(pub &'a str);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for piece in self.0.split_inclusive(is_unprintable) {
-            match piece.chars().next_back().filter(|last| is_unprintable(*last)) {
-                Some(last) => {
-                    f.write_str(&piece[..piece.len() - last.len_utf8()])?;
-                    write!(f, "{}", last.escape_default())?;
-                }
-                None => f.write_str(piece)?,
+            let (printable, unprintable) = split_last(piece);
+            f.write_str(printable)?;
+            if let Some(c) = unprintable {
+                write!(f, "{}", c.escape_default())?;
             }
         }
         Ok(())
     }
 }
 
-/// As [`Printable`], for a text that rarely needs it.
+/// Escapes a text like [`Printable`], without an allocation if nothing needs it.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if text.contains(is_unprintable) { Cow::Owned(Printable(text).to_string()) } else { Cow::Borrowed(text) }
 }
 
-/// As [`printable`], and cut after `max` characters; a text that was cut ends with `…`.
+/// Escapes a text like [`printable`] and cuts it after `max` characters; a cut text ends with `…`.
 pub fn line_text(text: &str, max: usize) -> String {
     match text.char_indices().nth(max) {
         Some((end, _)) => format!("{}…", Printable(&text[..end])),
@@ -43,9 +41,9 @@ pub fn line_text(text: &str, max: usize) -> String {
     }
 }
 
-/// Control characters, those that change the direction or the joining of text, and those without any
-/// width (Unicode: Cc, the bidirectional and invisible part of Cf, Default_Ignorable_Code_Point).
-/// Variation selectors stay, because they choose between the forms of an emoji.
+/// True for control characters, characters that change the direction or joining of text, and characters without
+/// width (Unicode: Cc, the bidirectional and invisible part of Cf, Default_Ignorable_Code_Point). Variation selectors
+/// are printable: they choose between the forms of an emoji.
 pub fn is_unprintable(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control();
@@ -58,49 +56,60 @@ pub fn is_unprintable(c: char) -> bool {
             | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Compact JSON for readers outside of this program. Its texts are escaped before JSON escapes them, so
-/// that a tool that prints them bare (`jq -r`) prints nothing that drives a terminal.
+/// Serializes compact JSON for other programs. Texts are escaped before JSON escapes them, so that a tool that
+/// prints them raw (`jq -r`) prints nothing that controls a terminal.
 ///
 /// # Errors
-/// As [`serde_json::to_string`].
+/// The same as [`serde_json::to_string`].
 pub fn to_json(document: &impl Serialize) -> serde_json::Result<String> {
-    let mut bytes = Vec::with_capacity(256);
-    document
-        .serialize(&mut Serializer::with_formatter(&mut bytes, Shown(serde_json::ser::CompactFormatter)))?;
-    into_text(bytes)
+    serialize(document, CompactFormatter)
 }
 
-/// As [`to_json`], indented.
+/// Serializes indented JSON, escaped like [`to_json`].
 ///
 /// # Errors
-/// As [`serde_json::to_string_pretty`].
+/// The same as [`serde_json::to_string_pretty`].
 pub fn to_json_pretty(document: &impl Serialize) -> serde_json::Result<String> {
-    let mut bytes = Vec::with_capacity(256);
-    let pretty = serde_json::ser::PrettyFormatter::new();
-    document.serialize(&mut Serializer::with_formatter(&mut bytes, Shown(pretty)))?;
-    into_text(bytes)
+    serialize(document, PrettyFormatter::new())
 }
 
-fn into_text(bytes: Vec<u8>) -> serde_json::Result<String> {
-    // Only whole characters were written.
+fn serialize(document: &impl Serialize, formatter: impl Formatter) -> serde_json::Result<String> {
+    let mut bytes = Vec::with_capacity(256);
+    document.serialize(&mut Serializer::with_formatter(&mut bytes, EscapingFormatter(formatter)))?;
+    // The serializer writes whole characters only.
     String::from_utf8(bytes).map_err(serde::ser::Error::custom)
 }
 
-/// Escapes what is inside of texts, and leaves the rest to the formatter below.
-struct Shown<F>(F);
+/// Splits an unprintable last character off.
+fn split_last(piece: &str) -> (&str, Option<char>) {
+    match piece.chars().next_back().filter(|last| is_unprintable(*last)) {
+        Some(last) => (&piece[..piece.len() - last.len_utf8()], Some(last)),
+        None => (piece, None),
+    }
+}
 
-impl<F: Formatter> Formatter for Shown<F> {
+/// Escapes the content of strings and leaves the rest to the inner formatter.
+struct EscapingFormatter<F>(F);
+
+/// Defines methods that call the inner formatter.
+macro_rules! delegate {
+    ($($method:ident($($argument:ident: $type:ty)?);)*) => {$(
+        fn $method<W: ?Sized + io::Write>(&mut self, to: &mut W $(, $argument: $type)?) -> io::Result<()> {
+            self.0.$method(to $(, $argument)?)
+        }
+    )*};
+}
+
+impl<F: Formatter> Formatter for EscapingFormatter<F> {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, to: &mut W, text: &str) -> io::Result<()> {
         if !text.contains(is_unprintable) {
             return self.0.write_string_fragment(to, text);
         }
         for piece in text.split_inclusive(is_unprintable) {
-            match piece.chars().next_back().filter(|last| is_unprintable(*last)) {
-                Some(last) => {
-                    self.0.write_string_fragment(to, &piece[..piece.len() - last.len_utf8()])?;
-                    write!(to, "\\{}", last.escape_default())?;
-                }
-                None => self.0.write_string_fragment(to, piece)?,
+            let (printable, unprintable) = split_last(piece);
+            self.0.write_string_fragment(to, printable)?;
+            if let Some(c) = unprintable {
+                write!(to, "\\{}", c.escape_default())?;
             }
         }
         Ok(())
@@ -121,56 +130,26 @@ impl<F: Formatter> Formatter for Shown<F> {
         write!(to, "\\{}", c.escape_default())
     }
 
-    fn begin_array<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.0.begin_array(to)
-    }
-
-    fn end_array<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.0.end_array(to)
-    }
-
-    fn begin_array_value<W: ?Sized + io::Write>(&mut self, to: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_array_value(to, first)
-    }
-
-    fn end_array_value<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.0.end_array_value(to)
-    }
-
-    fn begin_object<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.0.begin_object(to)
-    }
-
-    fn end_object<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.0.end_object(to)
-    }
-
-    fn begin_object_key<W: ?Sized + io::Write>(&mut self, to: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_object_key(to, first)
-    }
-
-    fn end_object_key<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.0.end_object_key(to)
-    }
-
-    fn begin_object_value<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.0.begin_object_value(to)
-    }
-
-    fn end_object_value<W: ?Sized + io::Write>(&mut self, to: &mut W) -> io::Result<()> {
-        self.0.end_object_value(to)
+    delegate! {
+        begin_array();
+        end_array();
+        begin_array_value(first: bool);
+        end_array_value();
+        begin_object();
+        end_object();
+        begin_object_key(first: bool);
+        end_object_key();
+        begin_object_value();
+        end_object_value();
     }
 }
 
-/// HTML whose markup has no such character of its own.
+/// Escapes a whole HTML page: its own markup has no unprintable character.
 pub fn html(markup: String) -> String {
-    if !markup.contains(is_unprintable) {
-        return markup;
+    match printable(&markup) {
+        Cow::Owned(escaped) => escaped,
+        Cow::Borrowed(_) => markup,
     }
-    let mut shown = String::with_capacity(markup.len() + 64);
-    // Into memory: it can't fail.
-    let _ = write!(shown, "{}", Printable(&markup));
-    shown
 }
 
 #[cfg(test)]
@@ -179,21 +158,21 @@ mod tests {
     use serde_json::{Value, json};
 
     const HOSTILE: &str = "a\n\u{1b}[2J\u{7}\u{9b}\u{202e}\u{61c}\u{200b}\u{feff}\u{ad}\u{e0041}\"\\⛏️é";
-    const SHOWN: &str =
+    const ESCAPED: &str =
         "a\\n\\u{1b}[2J\\u{7}\\u{9b}\\u{202e}\\u{61c}\\u{200b}\\u{feff}\\u{ad}\\u{e0041}\"\\⛏️é";
 
     #[test]
-    fn nothing_drives_a_terminal_and_emoji_survive() {
-        assert_eq!(Printable(HOSTILE).to_string(), SHOWN);
-        assert_eq!(printable(HOSTILE), SHOWN);
-        assert_eq!(line_text(HOSTILE, 100), SHOWN);
+    fn control_characters_are_escaped_and_emoji_are_kept() {
+        assert_eq!(Printable(HOSTILE).to_string(), ESCAPED);
+        assert_eq!(printable(HOSTILE), ESCAPED);
+        assert_eq!(line_text(HOSTILE, 100), ESCAPED);
         assert!(matches!(printable("矿工 rig-1 \"é\""), Cow::Borrowed(_)));
     }
 
     #[test]
     fn json_holds_the_same_text_in_values_and_keys() {
         let document = json!({ HOSTILE: [HOSTILE, 1, null, { "b": "" }] });
-        let shown = json!({ SHOWN: [SHOWN, 1, null, { "b": "" }] });
+        let shown = json!({ ESCAPED: [ESCAPED, 1, null, { "b": "" }] });
         for text in [to_json(&document).unwrap(), to_json_pretty(&document).unwrap()] {
             assert!(!text.contains(|c| c != '\n' && is_unprintable(c)), "{text:?}");
             assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), shown);
@@ -202,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_end() {
+    fn long_texts_are_cut() {
         let cut = line_text(&"é".repeat(1000), 256);
         assert_eq!(cut.chars().count(), 257);
         assert!(cut.ends_with('…'));

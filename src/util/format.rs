@@ -1,4 +1,4 @@
-//! Numbers as people read them. One place, so that page and console say the same.
+//! Numbers formatted for people, the same on the page and the console.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub fn short(value: f64) -> String {
     format!("{number}{unit}")
 }
 
-/// `25.0 %`, `100 %`; a dash of nothing.
+/// `25.0 %`, `100 %`; a dash if `whole` is 0.
 pub fn percent(part: u64, whole: u64) -> String {
     match (part, whole) {
         (_, 0) => "–".to_owned(),
@@ -58,17 +58,16 @@ pub fn delay(time: Duration) -> String {
     }
 }
 
-/// How likely a block within a day is, as the expected number of blocks; `None` when one of the two
-/// is not known.
+/// The expected number of blocks in a day. `None` if the hash rate or the network difficulty is unknown.
 pub fn blocks_per_day(hash_rate: f64, network_difficulty: Option<f64>) -> Option<f64> {
     let difficulty = Difficulty::new(network_difficulty?).ok()?;
     let blocks = hash_rate * DAY as f64 / expected_hashes(difficulty);
     (blocks > 0.0 && blocks.is_finite()).then_some(blocks)
 }
 
-/// `1 in 3.4 million`, or the percentage of what is more likely than 1 in 20.
+/// The chance of a block within a day: `1 in 3.4 million`, or a percentage from 5 % up.
 pub fn odds(blocks_per_day: f64) -> String {
-    // Blocks come by chance: so many are expected, this is the chance of at least one.
+    // Blocks are a Poisson process: this is the chance of at least one.
     let chance = 1.0 - (-blocks_per_day).exp();
     if chance >= 0.05 {
         return format!("{:.0} %", chance * 100.0);
@@ -102,7 +101,7 @@ pub fn in_words(value: f64) -> String {
             return if scaled < 9.95 { format!("{scaled:.1} {word}") } else { format!("{scaled:.0} {word}") };
         }
     }
-    // 9,312 is more than anybody knows.
+    // Two significant digits: more would claim a precision that the estimate does not have.
     let step = if value < 100.0 { 1.0 } else { 10_f64.powf(value.log10().floor() - 1.0) };
     grouped(((value / step).round() * step) as u64)
 }
@@ -118,7 +117,7 @@ fn scaled(value: f64) -> (String, &'static str) {
     let number = match scaled {
         0.0 => "0".to_owned(),
         small if small < 1e-6 => format!("{small:.2e}"),
-        // Three digits, as 0.000432 has.
+        // Three significant digits, such as 0.000432.
         small if small < 0.1 => {
             let places = (2.0 - small.log10().floor()) as usize;
             format!("{small:.places$}").trim_end_matches('0').to_owned()
@@ -135,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_short_and_right() {
+    fn numbers_have_three_significant_digits() {
         for (value, text) in [
             (0.0, "0"),
             (0.00015, "0.00015"),
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn odds_are_said_in_words() {
+    fn odds_and_times_are_in_words() {
         // A NerdMiner at 300 kH/s and a Bitaxe at 1.2 TH/s on a network of 127.45 T.
         let network = Some(127.45e12);
         let nerd = blocks_per_day(300e3, network).unwrap();

@@ -1,13 +1,12 @@
-//! The log: to stderr and, for `run`, the same lines to `sluice.log` in the data directory.
+//! The log: on stderr and, for `run`, the same lines in `sluice.log` in the data directory.
 //!
-//! Lines pass through a bounded queue to a thread of their own: a paused terminal or an SD card that
-//! stalls for a second holds up no session and no accept loop. What finds no room is counted.
+//! A thread of its own writes the lines, from a bounded queue: a paused terminal or a stalled SD card delays no session
+//! and no accept loop. Lines that find the queue full are dropped and counted.
 //!
-//! `2026-11-21T02:13:40.123Z INFO  message`; `RUST_LOG` sets the level, `info` by default.
+//! The format is `2026-11-21T02:13:40.123Z INFO  message`; `RUST_LOG` sets the level, `info` by default.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -16,7 +15,7 @@ use crossbeam_channel::{Sender, bounded};
 use env_logger::{Builder, Env, Target};
 use jiff::Timestamp;
 
-use super::nul_tail;
+use super::files::{cut_trailing_nuls, is_at_path};
 use super::stop::Stopped;
 use super::supervise;
 use super::supervise::service;
@@ -27,30 +26,29 @@ use crate::util::plural::count;
 /// The file's name in the data directory.
 pub const FILE_NAME: &str = "sluice.log";
 
-/// At this size the file becomes `sluice.log.1`, replacing the one before.
-const MAX_BYTES: u64 = 16 << 20;
+/// At this size the file is renamed to `sluice.log.1`, which replaces the previous one.
+const MAX_FILE_BYTES: u64 = 16 << 20;
 
-/// How many lines may wait to be written.
-const MAX_QUEUED: usize = 1024;
+/// Bounds the memory of lines that wait for a slow terminal or disk.
+const MAX_QUEUED_LINES: usize = 1024;
 
 /// The end of the program waits no longer for the log.
-const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// After a failure the disk is left alone for so long.
-const RETRY: Duration = Duration::from_secs(60);
+/// The pause after a write error, so that a failing disk is not asked for every line.
+const RETRY_PAUSE: Duration = Duration::from_secs(60);
 
-/// How often the log looks whether its file is still there: somebody may delete the whole directory.
-const LOOK: Duration = Duration::from_secs(1);
+/// The interval of checks that the file still exists: somebody may delete the whole directory.
+const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Starts the log: to stderr only, or also to [`FILE_NAME`] in `data_dir`. A file that can't be
-/// written never stops the program; stderr says so once. `level` holds unless `RUST_LOG` says
-/// otherwise. A second call has no effect.
+/// Starts the log, on stderr and, with `data_dir`, in [`FILE_NAME`] there. If the file can't be written, stderr says so
+/// once and the program goes on. `RUST_LOG` overrides `level`. A second call has no effect.
 pub fn start(data_dir: Option<&Path>, level: &str) {
-    let file = data_dir.map(|dir| LogFile::new(dir.join(FILE_NAME), MAX_BYTES));
-    let queue = LogQueue::start(Both { file });
+    let file = data_dir.map(|dir| LogFile::new(dir.join(FILE_NAME), MAX_FILE_BYTES));
+    let queue = LogQueue::start(LogOutput { file });
     let started = Builder::from_env(Env::default().default_filter_or(level))
         .format(|out, record| {
-            // The HTTP client would tell the URLs it calls, which may be secrets.
+            // The HTTP client logs the URLs it requests, which may be secrets.
             if record.target().starts_with("ureq") {
                 return Ok(());
             }
@@ -64,42 +62,42 @@ pub fn start(data_dir: Option<&Path>, level: &str) {
     }
 }
 
-/// Waits until the lines so far are written, for a bounded time. For the end of the program.
+/// Waits until the lines so far are written, for a bounded time. Called at the end of the program.
 pub fn flush() {
     if let Some(sender) = TO_WRITER.get() {
         let (done, written) = bounded(1);
-        if sender.send_timeout(LogEntry::Flush(done), FLUSH_LIMIT).is_ok() {
-            let _ = written.recv_timeout(FLUSH_LIMIT);
+        if sender.send_timeout(LogEntry::Flush(done), FLUSH_TIMEOUT).is_ok() {
+            let _ = written.recv_timeout(FLUSH_TIMEOUT);
         }
     }
 }
 
-/// The way to the log's thread, once it runs.
+/// The queue of the log's thread, once it runs.
 static TO_WRITER: OnceLock<Sender<LogEntry>> = OnceLock::new();
 
 enum LogEntry {
     Line(Vec<u8>),
-    /// Everything before this is written when the channel is told.
+    /// Closes the channel when every line before this entry is written.
     Flush(Sender<()>),
 }
 
-/// Gets each line as one write and passes it on without waiting.
+/// The logger's output. It gets each line as one write and queues it without blocking.
 enum LogQueue {
     Thread {
         sender: Sender<LogEntry>,
         lost: u64,
     },
-    /// No thread could be started: lines are written on the spot, to stderr.
-    Direct(Both),
+    /// No thread could be started: lines are written to stderr directly.
+    Direct(LogOutput),
 }
 
 impl LogQueue {
-    fn start(mut both: Both) -> LogQueue {
-        let (sender, entries) = bounded(MAX_QUEUED);
+    fn start(mut output: LogOutput) -> LogQueue {
+        let (sender, entries) = bounded(MAX_QUEUED_LINES);
         let thread = service("log").start(move || {
             for entry in &entries {
                 match entry {
-                    LogEntry::Line(line) => both.write_line(&line),
+                    LogEntry::Line(line) => output.write_line(&line),
                     LogEntry::Flush(done) => drop(done),
                 }
                 supervise::beat();
@@ -108,11 +106,11 @@ impl LogQueue {
         });
         match thread {
             Ok(_) => {
-                // A second start is refused by the logger; its thread ends with its sender.
+                // The logger rejects a second start, whose thread then ends with its sender.
                 let _ = TO_WRITER.set(sender.clone());
                 LogQueue::Thread { sender, lost: 0 }
             }
-            Err(_) => LogQueue::Direct(Both { file: None }),
+            Err(_) => LogQueue::Direct(LogOutput { file: None }),
         }
     }
 }
@@ -120,7 +118,7 @@ impl LogQueue {
 impl Write for LogQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match self {
-            LogQueue::Direct(both) => both.write_line(line),
+            LogQueue::Direct(output) => output.write_line(line),
             LogQueue::Thread { sender, lost } => {
                 if *lost > 0 && sender.try_send(LogEntry::Line(lost_lines(*lost))).is_ok() {
                     *lost = 0;
@@ -148,14 +146,14 @@ fn lost_lines(lost: u64) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Writes to both places.
-struct Both {
+/// Writes to stderr and the file.
+struct LogOutput {
     file: Option<LogFile>,
 }
 
-impl Both {
+impl LogOutput {
     fn write_line(&mut self, line: &[u8]) {
-        // Nobody may be there to read stderr; that is no reason to lose the file's line.
+        // stderr may be closed; the file still gets the line.
         let _ = io::stderr().write_all(line);
         if let Some(file) = &mut self.file {
             file.append(line);
@@ -167,30 +165,33 @@ struct LogFile {
     path: PathBuf,
     max_bytes: u64,
     open: Option<(File, u64)>,
-    /// When the file was last seen in its place.
-    seen: Option<Instant>,
-    failed: Option<Instant>,
+    /// When the file was last found at its path.
+    checked_at: Option<Instant>,
+    failed_at: Option<Instant>,
 }
 
 impl LogFile {
     fn new(path: PathBuf, max_bytes: u64) -> LogFile {
-        LogFile { path, max_bytes, open: None, seen: None, failed: None }
+        LogFile { path, max_bytes, open: None, checked_at: None, failed_at: None }
     }
 
     fn append(&mut self, line: &[u8]) {
-        if self.failed.is_some_and(|failed| failed.elapsed() < RETRY) {
+        if self.failed_at.is_some_and(|failed_at| failed_at.elapsed() < RETRY_PAUSE) {
             return;
         }
         match self.try_append(line) {
-            Ok(()) => self.failed = None,
+            Ok(()) => self.failed_at = None,
             Err(reason) => {
-                if self.failed.is_none() {
+                if self.failed_at.is_none() {
                     let path = self.path.display();
-                    let _ =
-                        writeln!(io::stderr(), "{path}: {}; the log goes on here only", describe(&reason));
+                    let _ = writeln!(
+                        io::stderr(),
+                        "{path}: {}; from now on the log is on stderr only",
+                        describe(&reason)
+                    );
                 }
                 self.open = None;
-                self.failed = Some(Instant::now());
+                self.failed_at = Some(Instant::now());
             }
         }
     }
@@ -212,29 +213,28 @@ impl LogFile {
         Ok(())
     }
 
-    /// Whether the name still leads to this file; looked at once a second.
+    /// True if the path still leads to this file. Checked every [`FILE_CHECK_INTERVAL`].
     fn is_in_place(&mut self, file: &File) -> bool {
-        if self.seen.is_some_and(|seen| seen.elapsed() < LOOK) {
+        if self.checked_at.is_some_and(|checked_at| checked_at.elapsed() < FILE_CHECK_INTERVAL) {
             return true;
         }
-        self.seen = Some(Instant::now());
-        let (Ok(there), Ok(ours)) = (std::fs::metadata(&self.path), file.metadata()) else { return false };
-        (there.dev(), there.ino()) == (ours.dev(), ours.ino())
+        self.checked_at = Some(Instant::now());
+        is_at_path(file, &self.path)
     }
 
     fn open_file(&mut self) -> io::Result<(File, u64)> {
-        if let (Some(_), Some(dir)) = (self.seen, self.path.parent()) {
-            // It was there; somebody has deleted it.
+        if let (Some(_), Some(dir)) = (self.checked_at, self.path.parent()) {
+            // The file existed, so somebody has deleted it, perhaps with its directory.
             std::fs::create_dir_all(dir)?;
         }
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(&self.path)?;
-        let mut size = if file.metadata()?.is_file() { nul_tail::cut(&mut file)? } else { 0 };
+        let mut size = if file.metadata()?.is_file() { cut_trailing_nuls(&mut file)? } else { 0 };
         if size > 0 && !ends_line(&mut file)? {
-            // A line that a crash tore is not glued to the next.
+            // A crash left a partial line; the next line must not be appended to it.
             file.write_all(b"\n")?;
             size += 1;
         }
-        self.seen = Some(Instant::now());
+        self.checked_at = Some(Instant::now());
         Ok((file, size))
     }
 }
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stuck_writer_holds_nobody_up_and_the_loss_is_said() {
+    fn a_stuck_writer_blocks_nobody_and_the_loss_is_logged() {
         let (sender, entries) = bounded(2);
         let mut queue = LogQueue::Thread { sender, lost: 0 };
         for line in [b"1\n", b"2\n", b"3\n", b"4\n"] {
@@ -288,20 +288,20 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_deleted_with_its_directory_is_begun_again() {
+    fn a_file_that_is_deleted_with_its_directory_is_created_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("data").join(FILE_NAME);
         fs::create_dir(dir.path().join("data")).unwrap();
         let mut file = LogFile::new(path.clone(), 1024);
         file.append(b"first\n");
         fs::remove_dir_all(dir.path().join("data")).unwrap();
-        file.seen = Instant::now().checked_sub(LOOK);
+        file.checked_at = Instant::now().checked_sub(FILE_CHECK_INTERVAL);
         file.append(b"second\n");
         assert_eq!(fs::read_to_string(&path).unwrap(), "second\n");
     }
 
     #[test]
-    fn what_a_power_cut_leaves_at_the_end_is_not_glued_to_the_next_line() {
+    fn a_torn_end_after_a_power_cut_is_not_joined_to_the_next_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE_NAME);
         for (left, then) in [("whole\n", "whole\nnext\n"), ("torn", "torn\nnext\n"), ("", "next\n")] {
@@ -312,11 +312,11 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_disk_is_left_alone() {
+    fn a_failing_disk_is_not_retried_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let mut file = LogFile::new(dir.path().join("missing").join(FILE_NAME), 16);
         file.append(b"lost\n");
-        assert!(file.failed.is_some());
+        assert!(file.failed_at.is_some());
         fs::create_dir(dir.path().join("missing")).unwrap();
         file.append(b"still within the pause\n");
         assert!(!dir.path().join("missing").join(FILE_NAME).exists());

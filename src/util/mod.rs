@@ -1,21 +1,25 @@
-//! Helpers that every other module may use and that know none of them.
+//! Helpers that every other module may use.
 //!
-//! | file | what it is |
+//! | file | content |
 //! |---|---|
-//! | [`address`] | addresses of peers in one form |
-//! | [`escape`] | strangers' texts as every output shows them |
-//! | [`plural`] | counted nouns: "1 connection", "2 connections" |
-//! | [`span`] | lengths of time |
-//! | [`os_error`] | operating system errors in words for people |
+//! | [`address`] | IPv4-mapped peer addresses as IPv4 |
+//! | [`escape`] | escaping of peers' texts for every output |
+//! | [`files`] | files that a power cut has damaged, or that were replaced |
+//! | [`mod@format`], [`plural`], [`span`] | numbers, counted nouns ("1 connection") and durations for people |
+//! | [`logging`] | the log, on stderr and in `sluice.log` |
+//! | [`memory_budget`], [`token_bucket`] | limits on memory and on rates |
+//! | [`os_error`] | operating system errors in words |
+//! | [`stop`] | shutdown as an ordinary error |
+//! | [`supervise`], [`thread`] | service threads that are restarted; named threads |
 
 pub mod address;
 pub mod escape;
+pub(crate) mod files;
 pub mod format;
 pub mod logging;
-pub(crate) mod nul_tail;
+pub(crate) mod memory_budget;
 pub mod os_error;
 pub mod plural;
-pub(crate) mod shared_memory;
 pub mod span;
 pub mod stop;
 pub mod supervise;

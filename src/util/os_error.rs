@@ -1,11 +1,11 @@
-//! Errors of the operating system in words for people.
+//! Operating system errors in words.
 
 use std::io::{self, ErrorKind};
 
-/// The reason in a few words that fit behind a colon, without the system's number. Texts that this
-/// program made itself stay as they are.
+/// The reason in a few words, to follow a colon, without the error number. Messages that Sluice has created itself
+/// stay as they are.
 pub fn describe(error: &io::Error) -> String {
-    // Rust shows an error of the system with its number, which says nothing to most readers.
+    // Rust appends the error number, which tells most readers nothing.
     let text = error.to_string();
     let words = text.split(" (os error ").next().unwrap_or(&text);
     let words = words.strip_prefix("failed to lookup address information: ").unwrap_or(words);
@@ -20,8 +20,8 @@ pub fn describe(error: &io::Error) -> String {
         ErrorKind::UnexpectedEof => "the other side closed the connection too early",
         ErrorKind::TimedOut => "no answer from the other side in time",
         ErrorKind::WouldBlock => "it took too long",
-        ErrorKind::HostUnreachable => "no way to that address (host unreachable)",
-        ErrorKind::NetworkUnreachable => "no way to that network; is this machine online?",
+        ErrorKind::HostUnreachable => "host unreachable",
+        ErrorKind::NetworkUnreachable => "network unreachable; is this machine online?",
         ErrorKind::AddrInUse => "another program already uses this address and port",
         ErrorKind::AddrNotAvailable => "this machine has no such address",
         ErrorKind::PermissionDenied => "permission denied",
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_number_is_left() {
+    fn no_error_number_is_shown() {
         for number in 1..134 {
             let text = describe(&io::Error::from_raw_os_error(number));
             assert!(!text.contains("os error") && !text.is_empty(), "{number}: {text}");

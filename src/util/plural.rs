@@ -1,11 +1,11 @@
 //! Counted nouns.
 
-/// `1 miner`, `2 miners`, `1,234 miners`, `1 minute`. The noun is one that takes an s.
+/// `1 miner`, `2 miners`, `1,234 miners`, for a noun whose plural adds an s.
 pub fn count(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// As [`count`], for a noun with a plural of its own: `1 branch`, `2 branches`.
+/// `1 branch`, `2 branches`, for a noun with an irregular plural.
 pub fn count_of(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(number), if number == 1 { one } else { many })
 }

@@ -1,4 +1,4 @@
-//! How long something took or lasts, in words.
+//! Durations for people.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// `45 s`, `3 min`, `2 h 5 min`, `3 d 4 h`: as exact as a person wants it.
+/// `45 s`, `3 min`, `2 h 5 min`, `3 d 4 h`.
 pub fn span(time: Duration) -> String {
     let seconds = time.as_secs();
     match (seconds / DAY, seconds / HOUR % 24, seconds / MINUTE % 60) {
@@ -17,7 +17,7 @@ pub fn span(time: Duration) -> String {
     }
 }
 
-/// `0.4 s`, `91 s`, `180 s`, `5 min`: exact enough to compare with a time-out of the configuration.
+/// `0.4 s`, `91 s`, `180 s`, `5 min`: precise enough to compare with a configured time-out.
 pub fn seconds(time: Duration) -> String {
     match time.as_secs() {
         0..10 if time.subsec_millis() > 0 => format!("{:.1} s", time.as_secs_f64()),

@@ -1,11 +1,11 @@
-//! Shutdown as an ordinary error: whoever waits asks its [`Stop`], and unwinds with [`Stopped`]
-//! through the same `?` as any other failure.
+//! Shutdown as an ordinary error: code that waits checks its [`Stop`] and returns [`Stopped`] with the same `?` as
+//! any other failure.
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-/// The program, or the part of it that owns this handle, is asked to end.
+/// The error of an operation that was interrupted because the program, or this part of it, is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped;
 
@@ -27,31 +27,30 @@ pub struct Stop {
 struct StopInner {
     stopped: Mutex<bool>,
     changed: Condvar,
-    /// Those that end with this one.
+    /// The handles that are stopped together with this one.
     children: Mutex<Vec<Weak<StopInner>>>,
 }
 
 impl Stop {
-    /// A handle that nobody has stopped yet.
     pub fn new() -> Stop {
         Stop::default()
     }
 
-    /// For a part that may end before the whole does, and ends with it.
+    /// Creates a handle for a part that can be stopped alone, and is stopped together with the whole.
     pub fn child(&self) -> Stop {
         let child = Stop::new();
         let mut children = self.children();
         children.retain(|child| child.strong_count() > 0);
         children.push(Arc::downgrade(&child.inner));
         drop(children);
-        // After it is among them, so that an end meanwhile is not missed.
+        // Checked after the child was added, so that a stop in between is not missed.
         if self.is_stopped() {
             child.stop();
         }
         child
     }
 
-    /// Asks everybody who holds a clone, or a child's, to end. Idempotent.
+    /// Stops all clones and all children. Idempotent.
     pub fn stop(&self) {
         *self.lock() = true;
         self.inner.changed.notify_all();
@@ -61,15 +60,14 @@ impl Stop {
         }
     }
 
-    /// Whether [`Stop::stop`] was called.
     pub fn is_stopped(&self) -> bool {
         *self.lock()
     }
 
-    /// `Ok` until [`Stop::stop`] is called.
+    /// Returns `Ok` until [`Stop::stop`] is called.
     ///
     /// # Errors
-    /// Once it was called.
+    /// [`Stopped`] from then on.
     pub fn check(&self) -> Result<(), Stopped> {
         if self.is_stopped() { Err(Stopped) } else { Ok(()) }
     }
@@ -77,7 +75,7 @@ impl Stop {
     /// Waits for `time`.
     ///
     /// # Errors
-    /// At once when [`Stop::stop`] is called meanwhile.
+    /// [`Stopped`], at once, if [`Stop::stop`] was called or is called meanwhile.
     pub fn sleep(&self, time: Duration) -> Result<(), Stopped> {
         let deadline = Instant::now() + time;
         let mut stopped = self.lock();
@@ -92,7 +90,7 @@ impl Stop {
         Err(Stopped)
     }
 
-    /// Waits without a limit.
+    /// Waits until [`Stop::stop`] is called.
     pub fn wait(&self) {
         let mut stopped = self.lock();
         while !*stopped {
@@ -101,7 +99,7 @@ impl Stop {
     }
 
     fn lock(&self) -> MutexGuard<'_, bool> {
-        // A bool can't be left half-changed by a panic.
+        // A panic can't leave a bool half-changed.
         self.inner.stopped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -115,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sleep_ends_early_with_stopped() {
+    fn stop_interrupts_sleep() {
         let stop = Stop::new();
         let other = stop.clone();
         let waiter = std::thread::spawn(move || other.sleep(Duration::from_secs(3600)));
@@ -125,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_ends_with_the_whole_and_before_it() {
+    fn a_child_stops_with_its_parent_and_can_stop_alone() {
         let whole = Stop::new();
         let (one, other) = (whole.child(), whole.child());
         one.stop();

@@ -1,9 +1,9 @@
-//! Service threads: the few that serve everybody. One that panics is started again with its state, or,
-//! where nobody could do without it, ends the program in order, so that whatever started it (systemd, a
-//! container) starts it anew. Each restart is counted and reported; a thread that no longer moves is seen.
+//! Service threads: the few threads that serve all sessions. A service that panics is restarted with its state. If the
+//! program can't work without it, the program shuts down in order, so that systemd or the container restarts it.
+//! Restarts are counted and reported, and so is a thread that no longer sends heartbeats.
 //!
-//! The registry belongs to the process, as the threads' names do. Session threads are not in it: a panic
-//! there ends that session only ([`super::thread`]).
+//! The registry is one for the process, like thread names. Session threads are not in it: a panic there ends that
+//! session only ([`super::thread`]).
 
 mod fault;
 mod registry;
@@ -24,70 +24,69 @@ pub use registry::{
     unwell,
 };
 
-/// Restarts within [`RESTART_WINDOW`] after which a thread is not started again: what fails so often
-/// fails always, and the log should still be readable.
+/// Restarts of a thread within [`RESTART_WINDOW`]. A thread that fails more often would fail always, and fill the log.
 const MAX_RESTARTS: usize = 5;
 const RESTART_WINDOW: Duration = Duration::from_secs(600);
 
-/// Pause before the first restart; it doubles with each further one within the window. Short enough that
-/// whoever waits for the end of the thread need not know of it.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// The pause before the first restart. It doubles with each further restart within the window. It is short enough
+/// for code that waits for the thread's end to ignore it.
+const FIRST_RESTART_PAUSE: Duration = Duration::from_millis(20);
 
-/// What follows when a service panics.
+/// The consequence of a service's panic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnPanic {
-    /// It is started again. After [`MAX_RESTARTS`] it stays off: miners are served without it.
+    /// Restart it. After [`MAX_RESTARTS`] it stays off: miners are served without it.
     Restart,
-    /// It is started again. After [`MAX_RESTARTS`] the program ends: without it nobody could end it in
-    /// order, or see that something is missing.
+    /// Restart it. After [`MAX_RESTARTS`] the program ends: without this service it could not be shut down in
+    /// order, or the fault would go unnoticed.
     RestartThenEnd,
-    /// The program ends: what the thread held can't be given to another one, and miners depend on it.
+    /// End the program: the thread's state can't be passed to another thread, and miners depend on it.
     EndProgram,
 }
 
-/// A service thread that is about to be started.
+/// The settings of a service thread to be started.
 #[derive(Debug)]
-pub struct Spawn {
+pub struct ServiceBuilder {
     name: String,
     stack: usize,
     on_panic: OnPanic,
     stale_after: Option<Duration>,
 }
 
-/// A service of this name: restarted after a panic, without a heartbeat.
-pub fn service(name: impl Into<String>) -> Spawn {
-    Spawn { name: name.into(), stack: SERVICE_STACK, on_panic: OnPanic::Restart, stale_after: None }
+/// Describes a service of this name that is restarted after a panic and sends no heartbeat.
+pub fn service(name: impl Into<String>) -> ServiceBuilder {
+    ServiceBuilder { name: name.into(), stack: SERVICE_STACK, on_panic: OnPanic::Restart, stale_after: None }
 }
 
-impl Spawn {
-    /// What follows from a panic; [`OnPanic::Restart`] unless it is said.
-    pub fn on_panic(self, on_panic: OnPanic) -> Spawn {
-        Spawn { on_panic, ..self }
+impl ServiceBuilder {
+    /// Sets the consequence of a panic; the default is [`OnPanic::Restart`].
+    pub fn on_panic(self, on_panic: OnPanic) -> ServiceBuilder {
+        ServiceBuilder { on_panic, ..self }
     }
 
-    /// Another size of stack than [`SERVICE_STACK`].
-    pub fn stack(self, stack: usize) -> Spawn {
-        Spawn { stack, ..self }
+    /// Sets the stack size; the default is [`SERVICE_STACK`].
+    pub fn stack(self, stack: usize) -> ServiceBuilder {
+        ServiceBuilder { stack, ..self }
     }
 
-    /// The body calls [`beat`] at least this often; a thread that does not is reported as stuck.
-    pub fn beats_within(self, time: Duration) -> Spawn {
-        Spawn { stale_after: Some(fault::stale_after().unwrap_or(time)), ..self }
+    /// Sets the longest time between two calls of [`beat`]; a thread that exceeds it is reported as stuck.
+    pub fn beats_within(self, time: Duration) -> ServiceBuilder {
+        ServiceBuilder { stale_after: Some(fault::stale_after().unwrap_or(time)), ..self }
     }
 
-    /// Starts it. After a panic `body` is called again, with what it had captured as the panic left it.
+    /// Starts the thread. After a panic `body` is called again; its captured state is as the panic left it.
     ///
     /// # Errors
-    /// When the system has no room for another thread.
+    /// The system can't start another thread.
     pub fn start<F, E>(self, mut body: F) -> io::Result<JoinHandle<()>>
     where
         F: FnMut() -> Result<(), E> + Send + 'static,
         E: Display + 'static,
     {
-        let Spawn { name, stack, on_panic, stale_after } = self;
+        let ServiceBuilder { name, stack, on_panic, stale_after } = self;
         let service = ServiceGuard::new(&name, stale_after);
         spawn(name, stack, move || {
-            // Its place in the registry ends with the thread.
+            // Moved into the thread: its end removes the registry entry.
             let service = service;
             registry::set_current(&service);
             let mut recent: Vec<Instant> = Vec::new();
@@ -98,25 +97,25 @@ impl Spawn {
                 };
                 let reason = panic_text(panic.as_ref());
                 recent.retain(|at| at.elapsed() < RESTART_WINDOW);
-                match next_step(on_panic, recent.len()) {
-                    AfterEnd::Restart(pause) => {
+                match panic_action(on_panic, recent.len()) {
+                    PanicAction::Restart(pause) => {
                         recent.push(Instant::now());
-                        log::error!("thread {} panicked: {reason}; it is started again", service.name);
+                        log::error!("thread {} panicked: {reason}; Sluice restarts it", service.name);
                         std::thread::sleep(pause);
                         service.restarted(reason);
                     }
-                    AfterEnd::StayOff => {
+                    PanicAction::StayOff => {
                         log::error!(
-                            "thread {} panicked: {reason}; it stays off, since it was started again {MAX_RESTARTS} \
-                             times already: restart sluice, and report this",
+                            "thread {} panicked: {reason}; it stays off, because it was restarted {MAX_RESTARTS} times \
+                             already: restart sluice, and report this",
                             service.name
                         );
                         service.stay_off();
                         return Ok(());
                     }
-                    AfterEnd::EndProgram => {
+                    PanicAction::EndProgram => {
                         log::error!(
-                            "thread {} panicked: {reason}; sluice can't go on without it and ends after the \
+                            "thread {} panicked: {reason}; sluice can't go on without it and ends once the \
                              shares in flight are answered",
                             service.name
                         );
@@ -130,7 +129,7 @@ impl Spawn {
     }
 }
 
-/// The current service thread moves. Takes no lock; on other threads it does nothing.
+/// Records a heartbeat of the current service thread. Takes no lock, and does nothing on other threads.
 pub fn beat() {
     registry::with_current(|service: &Arc<Service>| {
         service.beat();
@@ -138,24 +137,26 @@ pub fn beat() {
     });
 }
 
-/// A place within a service where the tests can have it panic, beside its heartbeat.
+/// Marks a place in a service, beside its heartbeat, at which tests can make it panic.
 pub(crate) fn fault_point(name: &str) {
     fault::check(name);
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum AfterEnd {
+enum PanicAction {
     Restart(Duration),
     StayOff,
     EndProgram,
 }
 
-fn next_step(on_panic: OnPanic, recent: usize) -> AfterEnd {
+fn panic_action(on_panic: OnPanic, recent: usize) -> PanicAction {
     match on_panic {
-        OnPanic::EndProgram => AfterEnd::EndProgram,
-        OnPanic::Restart if recent >= MAX_RESTARTS => AfterEnd::StayOff,
-        OnPanic::RestartThenEnd if recent >= MAX_RESTARTS => AfterEnd::EndProgram,
-        OnPanic::Restart | OnPanic::RestartThenEnd => AfterEnd::Restart(FIRST_PAUSE * (1 << recent)),
+        OnPanic::EndProgram => PanicAction::EndProgram,
+        OnPanic::Restart if recent >= MAX_RESTARTS => PanicAction::StayOff,
+        OnPanic::RestartThenEnd if recent >= MAX_RESTARTS => PanicAction::EndProgram,
+        OnPanic::Restart | OnPanic::RestartThenEnd => {
+            PanicAction::Restart(FIRST_RESTART_PAUSE * (1 << recent))
+        }
     }
 }
 
@@ -165,38 +166,38 @@ mod tests {
     use crate::util::stop::Stopped;
 
     #[test]
-    fn a_service_goes_on_with_its_state_after_a_panic() {
-        let (tell, told) = crossbeam_channel::bounded(4);
+    fn a_service_keeps_its_state_after_a_panic() {
+        let (sender, rounds) = crossbeam_channel::bounded(4);
         let mut round = 0;
         let thread = service("t-restarted")
             .start(move || -> Result<(), Stopped> {
                 round += 1;
                 beat();
-                let _ = tell.try_send(round);
+                let _ = sender.try_send(round);
                 assert!(round > 2, "on purpose");
                 Ok(())
             })
             .unwrap();
         thread.join().unwrap();
-        assert_eq!(told.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
-        let of_it = |restart: &Restart| restart.thread == "t-restarted" && restart.reason == "on purpose";
-        assert_eq!(restarts(0).1.iter().filter(|restart| of_it(restart)).count(), 2);
-        // It ended in order: nobody misses it.
+        assert_eq!(rounds.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
+        let is_of_it = |restart: &Restart| restart.thread == "t-restarted" && restart.reason == "on purpose";
+        assert_eq!(restarts(0).1.iter().filter(|restart| is_of_it(restart)).count(), 2);
+        // It ended in order, so it is not reported.
         assert!(!unwell().iter().any(|line| line.contains("t-restarted")));
     }
 
     #[test]
-    fn restarts_come_to_an_end() {
-        let pauses: Vec<AfterEnd> = (0..6).map(|recent| next_step(OnPanic::Restart, recent)).collect();
-        assert_eq!(pauses[0], AfterEnd::Restart(FIRST_PAUSE));
-        assert_eq!(pauses[4], AfterEnd::Restart(FIRST_PAUSE * 16));
-        assert_eq!(pauses[5], AfterEnd::StayOff);
-        assert_eq!(next_step(OnPanic::RestartThenEnd, 5), AfterEnd::EndProgram);
-        assert_eq!(next_step(OnPanic::EndProgram, 0), AfterEnd::EndProgram);
+    fn the_number_of_restarts_is_limited() {
+        let pauses: Vec<PanicAction> = (0..6).map(|recent| panic_action(OnPanic::Restart, recent)).collect();
+        assert_eq!(pauses[0], PanicAction::Restart(FIRST_RESTART_PAUSE));
+        assert_eq!(pauses[4], PanicAction::Restart(FIRST_RESTART_PAUSE * 16));
+        assert_eq!(pauses[5], PanicAction::StayOff);
+        assert_eq!(panic_action(OnPanic::RestartThenEnd, 5), PanicAction::EndProgram);
+        assert_eq!(panic_action(OnPanic::EndProgram, 0), PanicAction::EndProgram);
     }
 
     #[test]
-    fn a_thread_that_does_not_move_is_named() {
+    fn a_thread_without_heartbeats_is_reported() {
         let (release, released) = crossbeam_channel::bounded::<()>(0);
         let thread = service("t-stuck")
             .beats_within(Duration::from_millis(1))

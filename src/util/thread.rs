@@ -1,5 +1,5 @@
-//! The one place where threads are started: each has a name, a stack of a stated size, and its
-//! end is logged when it ends with an error or a panic. A panic ends that thread only.
+//! The one place where threads are started. Each has a name and a stack of a stated size; an error or a panic that ends
+//! it is logged. A panic ends that thread only.
 
 use std::any::Any;
 use std::fmt::Display;
@@ -12,22 +12,22 @@ use log::{debug, error, warn};
 
 use super::stop::Stopped;
 
-/// Stack of the many threads that carry sessions. They touch 16 KiB of it, with TLS up to 32; the
-/// rest is address space only (measured by `SLUICE_STACKS=1 cargo bench --bench footprint`).
+/// The stack of session threads, of which there are many. They touch 16 KiB of it, with TLS up to 32; the rest is
+/// address space only (measured by `SLUICE_STACKS=1 cargo bench --bench footprint`).
 pub const SESSION_STACK: usize = 128 * 1024;
 
-/// Stack of the few threads that do anything else (name resolution in libc alone wants 64 KiB).
+/// The stack of the few other threads (name resolution in libc alone wants 64 KiB).
 pub const SERVICE_STACK: usize = 512 * 1024;
 
-/// Whoever waits for the end of a thread looks at least this often.
-const LONGEST_JOIN_PAUSE: Duration = Duration::from_millis(5);
+/// The longest pause between two checks whether a thread has ended.
+const MAX_JOIN_PAUSE: Duration = Duration::from_millis(5);
 
 /// Starts a thread named `name` (the kernel keeps the first 15 bytes, so the unique part comes
-/// first) with `stack` bytes of stack. What it ends with is logged: an error as a warning, a
-/// panic as an error. A clean stop ([`Stopped`]) is neither.
+/// first) with `stack` bytes of stack. An error that ends it is logged as a warning, a panic as an error, a clean stop
+/// ([`Stopped`]) as neither.
 ///
 /// # Errors
-/// When the system has no room for another thread.
+/// The system can't start another thread.
 pub fn spawn<F, E>(name: impl Into<String>, stack: usize, body: F) -> io::Result<JoinHandle<()>>
 where
     F: FnOnce() -> Result<(), E> + Send + 'static,
@@ -35,8 +35,8 @@ where
 {
     let name = name.into();
     Builder::new().name(name.clone()).stack_size(stack).spawn(move || {
-        // The closure is not used after a panic, so nothing half-changed of its own is seen again;
-        // what it shares with others is behind locks that recover from poison.
+        // The closure is not used after a panic, so its half-changed state is not seen again; the state it shares
+        // with others is behind locks that recover from poison.
         match catch_unwind(AssertUnwindSafe(body)) {
             Ok(Ok(())) => debug!("thread {name} ended"),
             Ok(Err(reason)) if is_stop(&reason) => debug!("thread {name} ended: {reason:#}"),
@@ -46,8 +46,8 @@ where
     })
 }
 
-/// Waits until a thread has ended, for `limit` at most. `false`: it goes on, and is left to the end of the
-/// process, so that one stuck thread does not keep the program from ending.
+/// Waits until a thread has ended, for `limit` at most. Returns `false` if it still runs: it then ends with the process,
+/// so that one stuck thread can't prevent the shutdown.
 pub fn join_within(thread: JoinHandle<()>, limit: Duration) -> bool {
     let deadline = Instant::now() + limit;
     let mut pause = Duration::from_micros(100);
@@ -56,20 +56,20 @@ pub fn join_within(thread: JoinHandle<()>, limit: Duration) -> bool {
             return false;
         }
         std::thread::sleep(pause);
-        pause = (pause * 2).min(LONGEST_JOIN_PAUSE);
+        pause = (pause * 2).min(MAX_JOIN_PAUSE);
     }
     // Returns at once. A panic was caught and logged in the thread.
     let _ = thread.join();
     true
 }
 
-/// Whether the thread was asked to end, which is nothing to warn of.
+/// True if the thread ended because it was asked to, which is not a failure.
 fn is_stop(reason: &dyn Any) -> bool {
     let of_io = reason.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     reason.is::<Stopped>() || of_io.is_some_and(|inner| inner.is::<Stopped>())
 }
 
-/// What a panic said, for the log.
+/// The message of a panic, for the log.
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     if let Some(text) = panic.downcast_ref::<&str>() {
         text
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_does_not_leave_its_thread() {
+    fn a_panic_ends_its_thread_only() {
         let thread = spawn("t-panic", SESSION_STACK, || -> Result<(), Stopped> {
             panic!("on purpose");
         });
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_does_not_end_is_not_waited_for() {
+    fn join_within_gives_up_on_a_stuck_thread() {
         let (release, released) = crossbeam_channel::bounded::<()>(0);
         let stuck = spawn("t-unending", SESSION_STACK, move || {
             let _ = released.recv();
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clean_stop_is_told_from_a_failure() {
+    fn a_clean_stop_is_not_a_failure() {
         assert!(is_stop(&Stopped) && is_stop(&io::Error::other(Stopped)));
         assert!(!is_stop(&io::Error::other("stopped")) && !is_stop(&String::from("stopped")));
     }

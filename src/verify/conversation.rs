@@ -1,64 +1,61 @@
-//! The miner's side of a conversation, without sockets and without a clock of its own: lines and
-//! the passing of time go in, lines to be sent and what was found come out. It never submits.
+//! The miner's side of a conversation, without sockets and without a clock of its own. Lines and time go
+//! in; lines to send and observations come out. It never submits a share.
 //!
-//! Configure and subscribe go out together. Authorize follows a pause after subscribe's answer, as a
-//! NerdMiner's does: what comes before it was not made for the address. Then a difficulty is
-//! suggested.
+//! It sends configure and subscribe together, authorize a pause after the answer to subscribe, as a
+//! NerdMiner does, and then a suggested difficulty. Jobs before authorize were not made for the address.
 
-mod reading;
 mod work;
 
 use std::time::Duration;
 
-use super::job::Judging;
-use super::nerdminer_check::tree_bytes;
-use super::observations::{Authorized, Observations, Suggestion};
+use super::job::JobPolicy;
+use super::nerdminer_check::json_memory;
+use super::observations::{Authorized, Observations, ObservedReconnect, PoolRefusal, Suggestion, Timestamp};
 use super::settings::{USER_AGENT, VerifySettings};
-use super::timestamp::Timestamp;
 use crate::stratum::{
     Client, ClientEvent, Difficulty, JobReading, Login, PoolMethod, Reconnect, ResponseVerdict,
     SubscribeAnswer,
 };
 
-/// What a NerdMiner suggests (wire reference, section 7.2).
-pub const SUGGESTED: f64 = 0.000_15;
+/// The difficulty that a NerdMiner suggests (wire reference, section 7.2).
+pub const SUGGESTED_DIFFICULTY: f64 = 0.000_15;
 
-/// As a NerdMiner waits before it authorizes.
-const PAUSE: Duration = Duration::from_millis(200);
-/// How long a pool has to follow the suggestion before the watch may end: at least this, and three
-/// times what its first answer took.
-const SETTLE: Duration = Duration::from_secs(1);
-const SETTLE_ANSWERS: u32 = 3;
-/// A brief watch has seen enough with a job so long after the first: one that comes sooner belongs
-/// to a change of difficulty.
-const NEXT_JOB: Duration = Duration::from_secs(1);
-/// A pool's words are kept so far.
-const MOST_MESSAGES: usize = 8;
-const MOST_TEXT: usize = 200;
-/// A line that is unfinished for so long is none that is on its way.
-const UNFINISHED: Duration = Duration::from_secs(1);
+/// The pause before authorize, as in the NerdMiner firmware.
+const AUTHORIZE_DELAY: Duration = Duration::from_millis(200);
+/// The time a pool has to follow the suggestion before the watch may end: at least this, and three
+/// times its first response time.
+const MIN_SETTLE_TIME: Duration = Duration::from_secs(1);
+const SETTLE_RESPONSE_TIMES: u32 = 3;
+/// A brief watch ends with a job this long after the first. An earlier job belongs to a change of
+/// difficulty.
+const MIN_TIME_TO_NEXT_JOB: Duration = Duration::from_secs(1);
+/// Caps the messages of a pool that are kept, and their length in characters.
+const MAX_MESSAGES: usize = 8;
+const MAX_TEXT_CHARS: usize = 200;
+/// An unfinished line that has not changed for this long counts as complete.
+const UNFINISHED_AFTER: Duration = Duration::from_secs(1);
 
-/// The miner's side.
+/// The miner's side of a conversation.
 #[derive(Debug)]
 pub struct VerifyClient {
     worker: String,
     host: String,
-    judging: Judging,
-    most_drift: i64,
+    policy: JobPolicy,
+    max_drift: i64,
     is_brief: bool,
     found: Observations,
     client: Client<Timestamp>,
     subscribe_sent: Duration,
     subscribe_answered: Option<Duration>,
     suggest_sent: Option<Duration>,
-    /// The present job in all its readings.
+    /// The current job in all its readings.
     present: Vec<JobReading>,
     /// The search spaces before each `mining.set_extranonce`, which some miners ignore.
     earlier_spaces: Vec<SubscribeAnswer>,
 }
 
 impl VerifyClient {
-    /// With the pool `host`, as in its URL. Something is to be sent at once.
+    /// Starts a conversation with the pool `host`, as in its URL. The first lines are ready to send.
     pub fn new(settings: &VerifySettings, host: &str, at: Timestamp) -> VerifyClient {
         let mut client = Client::new(USER_AGENT);
         client.configure();
@@ -66,8 +63,8 @@ impl VerifyClient {
         VerifyClient {
             worker: settings.worker(),
             host: host.to_owned(),
-            judging: Judging { expected: settings.expected.clone(), expectations: settings.expectations() },
-            most_drift: super::judge::most_drift(),
+            policy: JobPolicy { expected: settings.expected.clone(), expectations: settings.expectations() },
+            max_drift: super::judge::max_drift(),
             is_brief: settings.is_brief,
             found: Observations::default(),
             client,
@@ -79,59 +76,60 @@ impl VerifyClient {
         }
     }
 
-    /// What is to be sent now; empty for nothing.
+    /// Takes the lines to send now. Empty if there are none.
     pub fn take_outgoing(&mut self) -> String {
         self.client.take_outgoing()
     }
 
-    /// Lets time pass.
+    /// Advances the time.
     pub fn tick(&mut self, at: Timestamp) {
-        let is_due = self.subscribe_answered.is_some_and(|answered| at.since >= answered + PAUSE);
+        let is_due = self.subscribe_answered.is_some_and(|answered| at.since >= answered + AUTHORIZE_DELAY);
         if is_due && self.found.authorize_sent.is_none() {
             self.found.authorize_sent = Some(at.since);
             self.client.authorize(&Login::new(self.worker.as_str(), "x"));
         }
     }
 
-    /// When time has to pass next, since the connection; `None` when only a line is waited for.
+    /// The time of the next [`tick`](VerifyClient::tick), since the connection. `None` if only a line can
+    /// change anything.
     pub fn next_tick(&self) -> Option<Duration> {
         match self.found.authorize_sent {
-            None => self.subscribe_answered.map(|answered| answered + PAUSE),
+            None => self.subscribe_answered.map(|answered| answered + AUTHORIZE_DELAY),
             Some(_) => self.suggest_sent.map(|sent| sent + self.settle()),
         }
     }
 
-    /// Whether there is nothing left to find out.
-    pub fn is_enough(&self, at: Timestamp) -> bool {
+    /// Tells whether everything is known.
+    pub fn is_complete(&self, at: Timestamp) -> bool {
         let found = &self.found;
         if found.subscribe_refused.is_some() || matches!(found.authorized, Authorized::Refused(_)) {
             return true;
         }
         let is_settled = self.suggest_sent.is_some_and(|sent| at.since >= sent + self.settle());
-        let is_known = found.jobs.is_damned || (self.is_brief && found.jobs.telling_for() >= Some(NEXT_JOB));
+        let is_known = found.jobs.is_ruled_out
+            || (self.is_brief && found.jobs.telling_for() >= Some(MIN_TIME_TO_NEXT_JOB));
         is_known && is_settled
     }
 
-    /// What was found so far.
+    /// The observations so far.
     pub fn found(&self) -> &Observations {
         &self.found
     }
 
-    /// What was found.
-    pub fn into_found(self) -> Observations {
+    pub fn into_observations(self) -> Observations {
         self.found
     }
 
-    /// Takes one line of the pool, without its end.
+    /// Takes one line of the pool, without its line end.
     pub fn take_line(&mut self, line: &[u8], at: Timestamp) {
         self.found.lines += 1;
         if line.len() > self.found.longest_line {
             self.found.longest_line = line.len();
-            self.found.largest_tree = self.found.largest_tree.max(tree_bytes(line));
+            self.found.largest_memory = self.found.largest_memory.max(json_memory(line));
         }
         for event in self.client.take_line(line, at) {
             if event == ClientEvent::Unreadable {
-                self.take_nonsense(line);
+                self.take_unreadable(line);
             }
             self.take_event(event, at);
         }
@@ -140,7 +138,7 @@ impl VerifyClient {
     fn take_event(&mut self, event: ClientEvent<Timestamp>, at: Timestamp) {
         match event {
             ClientEvent::Called { method, reply } => {
-                self.found.is_first_line_foreign |= self.subscribe_answered.is_none();
+                self.found.is_first_line_other |= self.subscribe_answered.is_none();
                 let is_question = matches!(method, Some(PoolMethod::GetVersion | PoolMethod::Ping) | None);
                 reply.iter().filter(|_| is_question).for_each(|reply| self.client.reply(reply));
             }
@@ -148,7 +146,7 @@ impl VerifyClient {
             ClientEvent::VersionMask(mask) => self.found.version_mask = Some(mask),
             ClientEvent::Subscribed(spaces) => self.take_subscribed(spaces, at),
             ClientEvent::SubscribeRefused(verdict) => {
-                self.found.subscribe_refused.get_or_insert_with(|| reading::refusal(verdict));
+                self.found.subscribe_refused.get_or_insert_with(|| rejection(verdict));
             }
             ClientEvent::Authorized(verdict) if self.found.authorized == Authorized::Unanswered => {
                 self.take_authorized(verdict, at);
@@ -169,8 +167,8 @@ impl VerifyClient {
             }
             ClientEvent::Difficulty(difficulty) => self.take_difficulty(difficulty),
             ClientEvent::Reconnect(reconnect) => self.take_reconnect(reconnect),
-            ClientEvent::Message(text) if self.found.messages.len() < MOST_MESSAGES => {
-                self.found.messages.push(text.chars().take(MOST_TEXT).collect());
+            ClientEvent::Message(text) if self.found.messages.len() < MAX_MESSAGES => {
+                self.found.messages.push(text.chars().take(MAX_TEXT_CHARS).collect());
             }
             ClientEvent::Job(job, at) => self.take_job(job, at),
             ClientEvent::Unreadable
@@ -181,10 +179,10 @@ impl VerifyClient {
         }
     }
 
-    fn take_nonsense(&mut self, line: &[u8]) {
+    fn take_unreadable(&mut self, line: &[u8]) {
         self.found.unreadable += 1;
         if self.found.unreadable_sample.is_none() {
-            let start = &line[..line.len().min(MOST_TEXT)];
+            let start = &line[..line.len().min(MAX_TEXT_CHARS)];
             self.found.unreadable_sample = Some(String::from_utf8_lossy(start).into_owned());
         }
     }
@@ -192,15 +190,15 @@ impl VerifyClient {
     fn take_authorized(&mut self, verdict: ResponseVerdict, at: Timestamp) {
         self.found.authorize_took = self.found.authorize_sent.map(|sent| at.since.saturating_sub(sent));
         if !verdict.is_accepted() {
-            self.found.authorized = Authorized::Refused(reading::refusal(verdict));
+            self.found.authorized = Authorized::Refused(rejection(verdict));
             return;
         }
         self.found.authorized = Authorized::Accepted;
         self.suggest_sent = Some(at.since);
         let asked = &mut self.found.difficulty;
-        let is_low = asked.newest.is_some_and(|asked| asked.value() <= SUGGESTED);
+        let is_low = asked.newest.is_some_and(|asked| asked.value() <= SUGGESTED_DIFFICULTY);
         asked.suggestion = if is_low { Suggestion::Needless } else { Suggestion::Ignored };
-        self.client.suggest_difficulty(SUGGESTED);
+        self.client.suggest_difficulty(SUGGESTED_DIFFICULTY);
     }
 
     fn take_difficulty(&mut self, set: Difficulty) {
@@ -211,20 +209,54 @@ impl VerifyClient {
             asked.first = Some(set);
         }
         if self.suggest_sent.is_some() {
-            asked.suggestion = reading::suggestion_after(asked.suggestion, before, set);
+            asked.suggestion = suggestion_after(asked.suggestion, before, set);
         }
     }
 
     fn take_reconnect(&mut self, reconnect: Reconnect) {
-        // The one that leads away matters most.
+        // A redirect to another host matters most.
         if self.found.reconnect.as_ref().is_none_or(|known| !known.is_foreign) {
-            self.found.reconnect = Some(reading::reconnect(reconnect, &self.host));
+            self.found.reconnect = Some(observed_reconnect(reconnect, &self.host));
         }
     }
 
     fn settle(&self) -> Duration {
         let answer = self.found.subscribed.as_ref().map_or(Duration::ZERO, |subscribed| subscribed.took);
-        SETTLE.max(answer.saturating_mul(SETTLE_ANSWERS))
+        MIN_SETTLE_TIME.max(answer.saturating_mul(SETTLE_RESPONSE_TIMES))
+    }
+}
+
+/// Reads a `client.reconnect` from the pool `host`.
+fn observed_reconnect(read: Reconnect, host: &str) -> ObservedReconnect {
+    let is_foreign = !read.is_to(host);
+    let shortened = |text: String| text.chars().take(MAX_TEXT_CHARS).collect::<String>();
+    ObservedReconnect {
+        host: Some(shortened(read.host)).filter(|host| !host.is_empty()),
+        port: read.port,
+        is_foreign,
+    }
+}
+
+/// The reaction to the suggestion after a difficulty was set. `before` is the difficulty it replaces.
+fn suggestion_after(known: Suggestion, before: Option<Difficulty>, set: Difficulty) -> Suggestion {
+    // Some pools round to one significant digit.
+    let is_suggested = (SUGGESTED_DIFFICULTY * 0.5..=SUGGESTED_DIFFICULTY * 1.5).contains(&set.value());
+    match (known, before) {
+        (Suggestion::Followed | Suggestion::Needless, _) => known,
+        (_, Some(before)) if set == before => known,
+        _ if is_suggested => Suggestion::Followed,
+        (_, None) if set.value() < SUGGESTED_DIFFICULTY => Suggestion::Needless,
+        (_, Some(before)) if set < before => Suggestion::Lowered,
+        _ => known,
+    }
+}
+
+fn rejection(verdict: ResponseVerdict) -> PoolRefusal {
+    match verdict {
+        ResponseVerdict::Accepted => PoolRefusal::default(),
+        ResponseVerdict::Refused { code, reason } => {
+            PoolRefusal { code, reason: reason.map(|reason| reason.chars().take(MAX_TEXT_CHARS).collect()) }
+        }
     }
 }
 

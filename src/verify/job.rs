@@ -1,6 +1,6 @@
-//! One job as the pool sent it, judged by the proxy's own rules.
+//! One job as the pool sent it, judged by the rules of the proxy.
 
-use super::timestamp::Timestamp;
+use super::observations::Timestamp;
 use crate::analyzer::{
     ChainState, ChainVerdict, Expectations, JudgedJob, OutputView, PayoutAddress, PayoutState, PayoutVerdict,
     Unverifiable,
@@ -8,55 +8,54 @@ use crate::analyzer::{
 use crate::stratum::{JobId, Nbits, Notify, Ntime, SubscribeAnswer};
 use crate::work::{BlockHash, Coinbase, Height, PoolTag, Sats, Target, parent_hash};
 
-/// Between two retargets of the difficulty, in blocks.
-const RETARGET: u32 = 2016;
+/// The blocks between two difficulty adjustments.
+const RETARGET_INTERVAL: u32 = 2016;
 
-/// What a job says.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SeenJob {
-    /// The first is 1.
+pub struct ObservedJob {
+    /// The number of the job; the first is 1.
     pub number: u64,
     pub at: Timestamp,
     pub job_id: JobId,
     pub clean: bool,
-    /// The pool could know by then for whom it is.
+    /// The job came after authorize, so the pool could make it for the address.
     pub is_named: bool,
     pub height: Option<Height>,
-    /// The block it builds on.
+    /// The block that the job builds on.
     pub parent: BlockHash,
     pub parent_work: ParentWork,
     pub nbits: Nbits,
     pub ntime: Ntime,
     pub tag: Option<PoolTag>,
-    /// None in a block without transactions.
+    /// The number of merkle branches; zero without transactions.
     pub branches: usize,
-    /// Both halves and both extranonces.
+    /// The size of the coinbase: both halves and both extranonces.
     pub coinbase_bytes: usize,
     pub payout: PayoutVerdict,
-    /// What the address gets.
+    /// The amount that the address gets.
     pub paid: Sats,
     pub chain: ChainVerdict,
-    /// Largest first, without those of no value.
+    /// The outputs with a value, largest first.
     pub outputs: Vec<OutputView>,
 }
 
-/// Whether the block that a job builds on was hard enough to find.
+/// The check of the parent block's hash against its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ParentWork {
     Met,
     Missed,
-    /// Its own target was another one: after a retarget, and on networks that allow easy blocks.
+    /// The parent's target differs from the job's: after a retarget, and on networks with easy blocks.
     Unknown,
 }
 
-/// Whom to judge for, and by what.
+/// The address that must be paid, and the expectations of the rules.
 #[derive(Debug, Clone)]
-pub(super) struct Judging {
+pub(super) struct JobPolicy {
     pub expected: PayoutAddress,
     pub expectations: Expectations,
 }
 
-impl SeenJob {
+impl ObservedJob {
     pub(super) fn new(
         number: u64,
         at: Timestamp,
@@ -64,17 +63,17 @@ impl SeenJob {
         clean: bool,
         is_named: bool,
         extranonces: &SubscribeAnswer,
-        judging: &Judging,
-    ) -> SeenJob {
+        policy: &JobPolicy,
+    ) -> ObservedJob {
         let SubscribeAnswer { extranonce1, extranonce2_size } = extranonces;
         let extranonce_bytes = extranonce1.as_bytes().len() + extranonce2_size.bytes();
         let coinbase = Coinbase::of_job(&job, extranonce1, *extranonce2_size).ok();
-        let judged = JudgedJob::new((job.nbits, job.ntime), clean, coinbase, None, &judging.expectations);
+        let judged = JudgedJob::new((job.nbits, job.ntime), clean, coinbase, None, &policy.expectations);
         let outputs = judged.outputs();
         let coinbase = judged.coinbase.as_ref();
         let height = coinbase.and_then(|coinbase| coinbase.height().ok());
         let parent = parent_hash(&job.prevhash);
-        SeenJob {
+        ObservedJob {
             number,
             at,
             is_named,
@@ -84,7 +83,7 @@ impl SeenJob {
             tag: coinbase.and_then(Coinbase::tag),
             branches: job.branches.len(),
             coinbase_bytes: job.coinb1.len() + extranonce_bytes + job.coinb2.len(),
-            paid: coinbase.map_or(Sats(0), |coinbase| paid(coinbase, &judging.expected)),
+            paid: coinbase.map_or(Sats(0), |coinbase| paid(coinbase, &policy.expected)),
             nbits: job.nbits,
             ntime: job.ntime,
             job_id: job.job_id,
@@ -95,40 +94,45 @@ impl SeenJob {
         }
     }
 
-    /// The job's time less the clock's, in seconds: positive for a job from the future.
+    /// The job's time minus the clock's, in seconds. Positive for a job from the future.
     pub fn drift(&self) -> i64 {
         i64::from(self.ntime.0) - self.at.clock.unix_seconds()
     }
 
-    /// Whether its payout says something: every job that the pool could make for the address, and
-    /// one before that if it pays already.
+    /// Tells whether the job's payout decides: it came after authorize, or it already pays the address.
     pub fn is_telling(&self) -> bool {
         self.is_named || self.payout.state == PayoutState::Verified
     }
 
-    /// Whether its coinbase could be decoded.
+    /// Tells whether the coinbase could be decoded.
     pub(super) fn has_coinbase(&self) -> bool {
         self.payout.state != PayoutState::Unverifiable(Unverifiable::Unreadable)
     }
 
-    /// How bad it is, to compare readings of the same line.
-    pub(super) fn badness(&self, most_drift: i64) -> impl Ord + use<> {
-        let is_baseless = self.parent_work == ParentWork::Missed;
-        (self.is_damning(most_drift), self.payout.state, self.chain.state, is_baseless, self.drift().abs())
+    /// Ranks the readings of one line by how bad they are.
+    pub(super) fn badness(&self, max_drift: i64) -> impl Ord + use<> {
+        let has_bad_parent = self.parent_work == ParentWork::Missed;
+        (
+            self.rules_out_good(max_drift),
+            self.payout.state,
+            self.chain.state,
+            has_bad_parent,
+            self.drift().abs(),
+        )
     }
 
-    /// Whether nothing that comes later can make this pool a good one.
-    pub(super) fn is_damning(&self, most_drift: i64) -> bool {
+    /// Tells whether this job alone makes the outcome bad.
+    pub(super) fn rules_out_good(&self, max_drift: i64) -> bool {
         let payout = matches!(self.payout.state, PayoutState::Short | PayoutState::Mismatch);
         (payout && self.is_named)
             || self.chain.state == ChainState::Wrong
             || self.parent_work == ParentWork::Missed
-            || self.drift().abs() > most_drift
+            || self.drift().abs() > max_drift
     }
 }
 
 impl ParentWork {
-    /// A stable word for machines; `None` when nothing is known.
+    /// The value in JSON; `None` if unknown.
     pub fn is_met(self) -> Option<bool> {
         match self {
             ParentWork::Met => Some(true),
@@ -138,15 +142,16 @@ impl ParentWork {
     }
 }
 
-/// Compared with the job's own target, which is the parent's as well except after a retarget. A
-/// retarget at most quadruples the difficulty, but a parent that met the old target proves little.
+/// Compares the parent's hash with the job's target, which is the parent's as well except after a
+/// retarget. A retarget at most quadruples the difficulty, but a parent that met the old target
+/// proves little.
 fn parent_work(parent: &BlockHash, nbits: Nbits, height: Option<Height>, network: &str) -> ParentWork {
     let Ok(target) = Target::from_nbits(nbits) else { return ParentWork::Unknown };
     if target.is_met_by(parent) {
         return ParentWork::Met;
     }
-    let is_after_retarget = height.is_some_and(|height| height.0 % RETARGET == 0);
-    // testnet has blocks of difficulty 1 between the others.
+    let is_after_retarget = height.is_some_and(|height| height.0 % RETARGET_INTERVAL == 0);
+    // Test networks have blocks of difficulty 1 between the others.
     if network == "mainnet" && !is_after_retarget { ParentWork::Missed } else { ParentWork::Unknown }
 }
 

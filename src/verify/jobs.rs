@@ -1,72 +1,71 @@
-//! The jobs of a watch: a bounded number of them whole, all of them counted.
+//! The jobs that a pool sent: a bounded number of them is kept, all are counted.
 
 use std::time::Duration;
 
-use super::job::{ParentWork, SeenJob};
+use super::job::{ObservedJob, ParentWork};
 use crate::analyzer::{ChainVerdict, PayoutState};
 use crate::config::RulesConfig;
 
-/// More are only counted; an hour of a pool that sends one every 30 s has 120.
-const MOST_KEPT: usize = 128;
+/// Caps the kept jobs. A pool that sends a job every 30 s sends 120 in an hour.
+const MAX_KEPT_JOBS: usize = 128;
 
-/// A job is late after so many of the pool's own intervals. Blocks come by chance: one in 22,000 takes ten times
-/// as long as the mean.
+/// A job is late after this many of the pool's own intervals. Blocks come at random: one in 22,000
+/// takes ten times as long as the mean.
 const LATE_INTERVALS: u32 = 10;
 
-/// Fees make a difference of this order between jobs that share them alike.
+/// Payouts closer than this are the same, in percent. Fees cause such differences.
 const SAME_PERCENT: f64 = 0.005;
 
-/// What the pool gave to do.
+/// The jobs that a pool sent.
 #[derive(Debug, Default)]
-pub struct JobsSeen {
-    /// The first ones, whole.
-    pub kept: Vec<SeenJob>,
-    pub newest: Option<SeenJob>,
-    /// The one with the worst payout, among the telling ones; the first of several alike.
-    pub worst: Option<SeenJob>,
-    /// The first one that builds on a block nobody worked for.
-    pub baseless: Option<SeenJob>,
-    /// The first of those on the worst chain.
+pub struct ObservedJobs {
+    /// The first jobs.
+    pub kept: Vec<ObservedJob>,
+    pub newest: Option<ObservedJob>,
+    /// The first job with the worst payout among the telling ones.
+    pub worst: Option<ObservedJob>,
+    /// The first job that builds on a block whose hash misses the target.
+    pub bad_parent: Option<ObservedJob>,
     pub worst_chain: Option<ChainVerdict>,
-    /// Of those that were read, the farthest from the clock, in seconds.
+    /// The largest difference between a job's time and the clock, in seconds.
     pub worst_drift: Option<i64>,
-    /// How many were read.
+    /// The number of jobs that were read.
     pub count: u64,
-    /// Of these, how many the pool could make for the address, or that paid it all the same.
+    /// The number of jobs whose payout decides: see [`ObservedJob::is_telling`].
     pub telling: u64,
-    /// When the first and the newest of these came, since the connection.
+    /// The times of the first and the newest telling job, since the connection.
     telling_from: Option<Duration>,
     telling_to: Option<Duration>,
     pub clean: u64,
-    /// Without transactions.
+    /// Jobs without transactions.
     pub empty: u64,
-    /// Jobs, or what may be jobs, that can't be read, or not for certain. Miners may read them.
+    /// Lines that may be jobs and could not be read for certain. Miners may read them.
     pub unreadable: u64,
-    /// The reason why the first of them can't be read.
+    /// The reason why the first of them could not be read.
     pub unreadable_reason: Option<String>,
-    /// Of the largest coinbase, in bytes; zero before the first job.
+    /// The size of the largest coinbase, in bytes; zero before the first job.
     pub largest_coinbase: usize,
-    /// The longest time between two.
+    /// The longest time between two jobs.
     pub longest_gap: Option<Duration>,
-    /// The height went back at some point.
+    /// The height decreased at some point.
     pub went_back: bool,
-    /// Nothing that comes later can make this pool a good one.
-    pub is_damned: bool,
+    /// The outcome is bad, whatever comes later.
+    pub is_ruled_out: bool,
 }
 
-impl JobsSeen {
-    /// Counts something that may be a job and can't be read.
+impl ObservedJobs {
+    /// Counts a line that may be a job and could not be read.
     pub(super) fn add_unreadable(&mut self, why: &str) {
         self.unreadable += 1;
         self.unreadable_reason.get_or_insert_with(|| why.to_owned());
     }
 
-    pub(super) fn add(&mut self, job: SeenJob, most_drift: i64) {
+    pub(super) fn add(&mut self, job: ObservedJob, max_drift: i64) {
         self.count += 1;
         self.clean += u64::from(job.clean);
         self.empty += u64::from(job.branches == 0);
         self.largest_coinbase = self.largest_coinbase.max(job.coinbase_bytes);
-        self.is_damned |= job.is_damning(most_drift);
+        self.is_ruled_out |= job.rules_out_good(max_drift);
         if let Some(before) = &self.newest {
             let gap = job.at.since.saturating_sub(before.at.since);
             self.longest_gap = self.longest_gap.max(Some(gap));
@@ -77,7 +76,7 @@ impl JobsSeen {
             self.telling += 1;
             self.telling_from = self.telling_from.or(Some(job.at.since));
             self.telling_to = Some(job.at.since);
-            let is_worse = |worst: &SeenJob| {
+            let is_worse = |worst: &ObservedJob| {
                 let is_less = job.payout.percent < worst.payout.percent - SAME_PERCENT;
                 job.payout.state > worst.payout.state || (job.payout.state == worst.payout.state && is_less)
             };
@@ -85,8 +84,8 @@ impl JobsSeen {
                 self.worst = Some(job.clone());
             }
         }
-        if job.parent_work == ParentWork::Missed && self.baseless.is_none() {
-            self.baseless = Some(job.clone());
+        if job.parent_work == ParentWork::Missed && self.bad_parent.is_none() {
+            self.bad_parent = Some(job.clone());
         }
         if self.worst_chain.as_ref().is_none_or(|worst| job.chain.state > worst.state) {
             self.worst_chain = Some(job.chain.clone());
@@ -95,42 +94,41 @@ impl JobsSeen {
         if self.worst_drift.is_none_or(|worst| drift.abs() > worst.abs()) {
             self.worst_drift = Some(drift);
         }
-        if self.kept.len() < MOST_KEPT {
+        if self.kept.len() < MAX_KEPT_JOBS {
             self.kept.push(job.clone());
         }
         self.newest = Some(job);
     }
 
-    /// The first one.
-    pub fn first(&self) -> Option<&SeenJob> {
+    pub fn first(&self) -> Option<&ObservedJob> {
         self.kept.first()
     }
 
-    /// The one to show: that with the worst payout, else the newest.
-    pub fn shown(&self) -> Option<&SeenJob> {
+    /// The job to show: the one with the worst payout, else the newest.
+    pub fn shown(&self) -> Option<&ObservedJob> {
         self.worst.as_ref().or(self.newest.as_ref())
     }
 
-    /// From the first telling job to the newest; `None` before there is any.
+    /// The time from the first telling job to the newest. `None` before the first.
     pub fn telling_for(&self) -> Option<Duration> {
         Some(self.telling_to?.saturating_sub(self.telling_from?))
     }
 
-    /// The mean time between two; `None` before the second.
+    /// The mean time between two jobs. `None` before the second.
     pub fn interval(&self) -> Option<Duration> {
         let (first, last) = (self.first()?, self.newest.as_ref()?);
         let gaps = u32::try_from(self.count.checked_sub(1)?).unwrap_or(u32::MAX);
         last.at.since.checked_sub(first.at.since)?.checked_div(gaps)
     }
 
-    /// The time since the newest job, when the watch lasted `lasted` and that job says nothing any more.
+    /// The age of the newest job at the end of a check that lasted `lasted`, if the job is outdated by then.
     pub fn outdated_for(&self, lasted: Duration) -> Option<Duration> {
         let age = lasted.saturating_sub(self.newest.as_ref()?.at.since);
         let habit = self.interval().unwrap_or_default().saturating_mul(LATE_INTERVALS);
         (age > RulesConfig::default().stale_job.max(habit)).then_some(age)
     }
 
-    /// Whether each telling job pays the address.
+    /// Tells whether every telling job pays the address.
     pub fn all_pay(&self) -> bool {
         self.worst.as_ref().is_some_and(|worst| worst.payout.state == PayoutState::Verified)
     }

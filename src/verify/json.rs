@@ -1,5 +1,4 @@
-//! Reports for machines: one array. Names are stable; numbers are numbers, times RFC 3339, and what
-//! is not known is null.
+//! The reports as one JSON array. Names are stable, times are RFC 3339, and unknown values are null.
 
 mod jobs;
 
@@ -9,17 +8,17 @@ use serde::Serialize;
 
 use self::jobs::JobsView;
 use super::best_in_a_day;
-use super::jobs::JobsSeen;
+use super::jobs::ObservedJobs;
 use super::nerdminer_check::NerdMinerCheck;
-use super::observations::{Authorized, PoolRefusal, ReconnectSeen};
+use super::observations::{Authorized, ObservedReconnect, PoolRefusal};
 use super::report::PoolReport;
 use crate::analyzer::OutputView;
 use crate::util::escape::to_json_pretty;
 
-/// The document, with a newline at its end.
+/// Renders the document with a final newline.
 ///
 /// # Errors
-/// What serde says; there is no known way to it.
+/// The error of serde. There is no known cause of one.
 pub fn document(reports: &[PoolReport]) -> serde_json::Result<String> {
     let documents: Vec<VerifyJson<'_>> = reports.iter().map(VerifyJson::of).collect();
     to_json_pretty(&documents).map(|text| text + "\n")
@@ -167,7 +166,7 @@ impl<'a> VerifyJson<'a> {
             timing: TimingView::of(report),
             difficulty: DifficultyView::of(report),
             authorize: AuthorizeView::of(&found.authorized),
-            nerdminer: report.fitness.as_ref().map(NerdminerView::of),
+            nerdminer: report.nerdminer.as_ref().map(NerdminerView::of),
             reconnect: found.reconnect.as_ref().map(ReconnectView::of),
             messages: &found.messages,
             jobs: JobsView::of(&found.jobs),
@@ -176,7 +175,7 @@ impl<'a> VerifyJson<'a> {
 }
 
 impl<'a> PayoutView<'a> {
-    fn of(jobs: &'a JobsSeen, min_percent: f64) -> PayoutView<'a> {
+    fn of(jobs: &'a ObservedJobs, min_percent: f64) -> PayoutView<'a> {
         let telling = jobs.worst.as_ref();
         PayoutView {
             state: telling.map(|job| job.payout.state.as_str()),
@@ -210,7 +209,7 @@ impl<'a> VerifyOutputJson<'a> {
 }
 
 impl<'a> ChainView<'a> {
-    fn of(jobs: &'a JobsSeen) -> ChainView<'a> {
+    fn of(jobs: &'a ObservedJobs) -> ChainView<'a> {
         let newest = jobs.newest.as_ref();
         let worst = jobs.worst_chain.as_ref();
         ChainView {
@@ -258,7 +257,7 @@ impl DifficultyView {
         DifficultyView {
             asked: found.difficulty.first.map(|difficulty| difficulty.value()),
             newest: found.difficulty.newest.map(|difficulty| difficulty.value()),
-            suggested: super::SUGGESTED,
+            suggested: super::SUGGESTED_DIFFICULTY,
             suggestion: found.difficulty.suggestion.as_str(),
             extranonce1: extranonces.map(|extranonces| extranonces.extranonce1.to_string()),
             extranonce2_size: extranonces.map(|extranonces| extranonces.extranonce2_size.bytes()),
@@ -282,22 +281,22 @@ impl<'a> AuthorizeView<'a> {
 }
 
 impl<'a> NerdminerView<'a> {
-    fn of(fitness: &'a NerdMinerCheck) -> NerdminerView<'a> {
+    fn of(nerdminer: &'a NerdMinerCheck) -> NerdminerView<'a> {
         NerdminerView {
-            fits: fitness.is_fit(),
-            obstacles: &fitness.obstacles,
-            nuisances: &fitness.nuisances,
-            coinbase_bytes: fitness.coinbase_bytes,
-            longest_line_bytes: fitness.longest_line,
-            memory_bytes: fitness.largest_tree,
-            seconds_per_share: fitness.share_time,
+            fits: nerdminer.is_fit(),
+            obstacles: &nerdminer.obstacles,
+            nuisances: &nerdminer.nuisances,
+            coinbase_bytes: nerdminer.coinbase_bytes,
+            longest_line_bytes: nerdminer.longest_line,
+            memory_bytes: nerdminer.largest_memory,
+            seconds_per_share: nerdminer.share_time,
             best_difficulty_per_day: best_in_a_day(),
         }
     }
 }
 
 impl<'a> ReconnectView<'a> {
-    fn of(reconnect: &'a ReconnectSeen) -> ReconnectView<'a> {
+    fn of(reconnect: &'a ObservedReconnect) -> ReconnectView<'a> {
         ReconnectView {
             host: reconnect.host.as_deref(),
             port: reconnect.port.as_deref(),

@@ -1,4 +1,4 @@
-//! What the facts amount to: good, bad, or nothing to be said; with every reason.
+//! The verdict on the observations: good, bad or unknown, with all findings.
 
 use crate::analyzer::{ChainState, PayoutState, Unverifiable};
 use crate::config::{PayoutKind, RulesConfig};
@@ -9,35 +9,33 @@ use super::settings::VerifySettings;
 use super::watch::{WatchEnd, WatchReport};
 use crate::util::plural::count;
 
-/// In the order of how much they decide.
+/// The outcome of a check, from the weakest to the strongest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VerifyOutcome {
-    /// Each job would pay the address, and nothing else is wrong.
+    /// Every job would pay the address, and nothing else is wrong.
     Good,
-    /// Nothing was seen that proves it, nor the contrary.
+    /// The observations prove neither.
     Unknown,
-    /// It pays somebody else, mines another coin, or refuses.
+    /// The pool pays somebody else, mines another coin, or rejects the miner.
     Bad,
 }
 
-/// One thing to be told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifyFinding {
-    /// Stable; those of the analyzer's rules where there is such a rule.
+    /// A stable id. It is the analyzer's rule id if there is such a rule.
     pub id: &'static str,
     pub weight: Weight,
-    /// One sentence; what the pool said is escaped in it.
+    /// One sentence. Texts of the pool are escaped in it.
     pub text: String,
 }
 
-/// What a finding does to the outcome.
+/// The effect of a finding on the outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {
     /// Good to know.
     Note,
-    /// Worth a look; decides nothing.
+    /// Worth a look, but decides nothing.
     Warning,
-    /// Nothing can be said.
     Unknown,
     Bad,
 }
@@ -52,7 +50,6 @@ impl VerifyOutcome {
         }
     }
 
-    /// What the program ends with.
     pub fn exit_code(self) -> u8 {
         match self {
             VerifyOutcome::Good => 0,
@@ -74,21 +71,22 @@ impl Weight {
     }
 }
 
-/// A job farther from the clock than this is none that the network takes, in seconds.
-pub(super) fn most_drift() -> i64 {
+/// The largest difference between a job's time and the clock, in seconds. The network rejects blocks
+/// beyond it.
+pub(super) fn max_drift() -> i64 {
     i64::try_from(RulesConfig::default().max_drift.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Judges; the findings that decide come first.
+/// Judges a check. The deciding findings come first.
 pub fn judge(watched: &WatchReport, settings: &VerifySettings) -> (VerifyOutcome, Vec<VerifyFinding>) {
-    let mut findings = VerifyFindings(Vec::new());
+    let mut findings = FindingList(Vec::new());
     findings.conversation(watched);
     findings.payout(watched, settings);
     findings.unreadable_jobs(&watched.found);
     findings.chain(&watched.found);
     findings.timing(watched);
-    findings.conduct(&watched.found);
-    let VerifyFindings(mut findings) = findings;
+    findings.behaviour(&watched.found);
+    let FindingList(mut findings) = findings;
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
     let outcome = match findings.first().map(|finding| finding.weight) {
         Some(Weight::Bad) => VerifyOutcome::Bad,
@@ -99,14 +97,14 @@ pub fn judge(watched: &WatchReport, settings: &VerifySettings) -> (VerifyOutcome
     (outcome, findings)
 }
 
-struct VerifyFindings(Vec<VerifyFinding>);
+struct FindingList(Vec<VerifyFinding>);
 
-impl VerifyFindings {
+impl FindingList {
     fn add(&mut self, weight: Weight, id: &'static str, text: impl Into<String>) {
         self.0.push(VerifyFinding { id, weight, text: text.into() });
     }
 
-    /// Whether there was one at all.
+    /// Judges the connection and the answers of the pool.
     fn conversation(&mut self, watched: &WatchReport) {
         let found = &watched.found;
         match &watched.end {
@@ -115,7 +113,7 @@ impl VerifyFindings {
                 return;
             }
             WatchEnd::Flood(what) => {
-                let text = format!("the pool sent {what}; nobody listens for so long");
+                let text = format!("the pool sent {what}, so the check stopped");
                 self.add(Weight::Unknown, "pool.flood", text);
             }
             WatchEnd::Closed(why) if found.jobs.telling < 2 && !is_refused(found) => {
@@ -123,19 +121,21 @@ impl VerifyFindings {
                 let weight = if found.jobs.telling == 0 { Weight::Unknown } else { Weight::Warning };
                 self.add(weight, "pool.closed", format!("the pool closed the connection{why}"));
             }
-            WatchEnd::Stopped => self.add(Weight::Note, "verify.stopped", "ended before its time"),
+            WatchEnd::Stopped => {
+                self.add(Weight::Note, "verify.stopped", "the check was stopped before its time was over")
+            }
             WatchEnd::Closed(_) | WatchEnd::Enough | WatchEnd::Time => {}
         }
         if let Some(refusal) = &found.subscribe_refused {
             self.add(
                 Weight::Bad,
                 "pool.refused",
-                format!("the pool refuses mining.subscribe{}", said(refusal)),
+                format!("the pool rejects mining.subscribe{}", pool_reason(refusal)),
             );
         }
         match &found.authorized {
             Authorized::Refused(refusal) => {
-                let text = format!("the pool refuses this address as a user name{}", said(refusal));
+                let text = format!("the pool rejects this address as a user name{}", pool_reason(refusal));
                 self.add(Weight::Bad, "pool.refused", text);
             }
             Authorized::Unanswered if found.authorize_sent.is_some() => {
@@ -144,12 +144,12 @@ impl VerifyFindings {
             Authorized::Unanswered | Authorized::Accepted => {}
         }
         if found.lines == 0 {
-            self.add(Weight::Unknown, "pool.silent", "the pool never said a word");
+            self.add(Weight::Unknown, "pool.silent", "the pool never sent anything");
         } else if found.subscribed.is_none() && found.subscribe_refused.is_none() {
             match &found.space_doubt {
                 Some(why) => {
                     let text = format!(
-                        "the answer to mining.subscribe can't be read ({}): nobody can tell whom its jobs pay",
+                        "the answer to mining.subscribe can't be read ({}), so it is unknown whom its jobs pay",
                         Printable(why)
                     );
                     self.add(Weight::Unknown, "job.unreadable", text);
@@ -160,7 +160,7 @@ impl VerifyFindings {
             self.add(
                 Weight::Unknown,
                 "pool.no_job",
-                "no job came at all: the pool has no work for this address, or none yet",
+                "the pool sent no job: it has no work for this address, or none yet",
             );
         }
     }
@@ -178,7 +178,7 @@ impl VerifyFindings {
         let percent = worst.payout.percent;
         match worst.payout.state {
             PayoutState::Verified => {}
-            // It is among the unreadable jobs.
+            // The unreadable jobs have a finding of their own.
             PayoutState::Unverifiable(Unverifiable::Unreadable) => {}
             PayoutState::Unverifiable(_) => {
                 let text = "a block would pay the pool, which is to share it out by its own books: no job can \
@@ -216,15 +216,15 @@ impl VerifyFindings {
             };
             self.add(Weight::Bad, "chain.wrong", text);
         }
-        if let Some(job) = &found.jobs.baseless {
+        if let Some(job) = &found.jobs.bad_parent {
             let text = format!(
-                "job {} builds on {}, a block that nobody worked for (its hash misses the target)",
+                "job {} builds on {}, which is no valid block: its hash misses the target",
                 job.number, job.parent
             );
             self.add(Weight::Bad, "chain.bad_prevhash", text);
         }
         if found.jobs.went_back {
-            self.add(Weight::Warning, "chain.height", "the height went back from one job to the next");
+            self.add(Weight::Warning, "chain.height", "the height decreased from one job to the next");
         }
         if found.jobs.empty > 0 {
             let text = match found.jobs.empty {
@@ -246,7 +246,7 @@ impl VerifyFindings {
         let found = &watched.found;
         if let Some(age) = found.jobs.outdated_for(watched.lasted) {
             let text = format!(
-                "no job has come for {}: what the last one says may be out of date",
+                "no job has come for {}: the last one may be out of date",
                 super::phrases::span(age.as_secs_f64())
             );
             self.add(Weight::Unknown, "timing.notify_gap", text);
@@ -254,9 +254,9 @@ impl VerifyFindings {
         let Some(drift) = found.jobs.worst_drift else { return };
         let span = super::phrases::span(drift.unsigned_abs() as f64);
         let side = if drift > 0 { "ahead of" } else { "behind" };
-        if drift.abs() > most_drift() {
+        if drift.abs() > max_drift() {
             let text = format!(
-                "a job's time is {span} {side} the clock (blocks of such a time are refused; is this machine's \
+                "a job's time is {span} {side} the clock (the network rejects such blocks; is this machine's \
                  clock right? --ntp asks)"
             );
             self.add(Weight::Bad, "timing.extreme", text);
@@ -266,7 +266,7 @@ impl VerifyFindings {
         }
     }
 
-    fn conduct(&mut self, found: &Observations) {
+    fn behaviour(&mut self, found: &Observations) {
         if let Some(reconnect) = &found.reconnect {
             let host = reconnect.host.as_deref().unwrap_or("the same host");
             let port = reconnect.port.as_ref().map_or(String::new(), |port| format!(":{port}"));
@@ -274,7 +274,7 @@ impl VerifyFindings {
             let (weight, text) = if reconnect.is_foreign {
                 (Weight::Warning, "the pool sends miners to another host")
             } else {
-                (Weight::Note, "the pool asks miners to connect again")
+                (Weight::Note, "the pool asks miners to reconnect")
             };
             self.add(weight, "pool.redirect", format!("{text}: {}", Printable(&to)));
         }
@@ -282,18 +282,21 @@ impl VerifyFindings {
             self.add(Weight::Note, "pool.message", format!("the pool says: {}", Printable(message)));
         }
         if found.extranonce_changed {
-            let text = "the extranonce1 changed in the middle, though nobody asked for that";
+            let text = "the pool changed the extranonce1 of the running connection unasked";
             self.add(Weight::Warning, "extranonce.changed", text);
         }
         if found.unreadable > 0 {
             let sample = found.unreadable_sample.as_deref().unwrap_or_default();
-            let text =
-                format!("{} no message, such as \"{}\"", were(found.unreadable, "line"), Printable(sample));
+            let text = format!(
+                "{} not Stratum, such as \"{}\"",
+                count_were(found.unreadable, "line"),
+                Printable(sample)
+            );
             self.add(Weight::Warning, "pool.nonsense", text);
         }
     }
 
-    /// Jobs that miners may read and that nobody here could: they may pay anybody.
+    /// Reports jobs that miners may read and this check could not: they may pay anybody.
     fn unreadable_jobs(&mut self, found: &Observations) {
         if found.jobs.unreadable == 0 {
             return;
@@ -301,7 +304,7 @@ impl VerifyFindings {
         let why = found.jobs.unreadable_reason.as_deref().unwrap_or_default();
         let (them, pay) = if found.jobs.unreadable == 1 { ("it", "it pays") } else { ("them", "they pay") };
         let text = format!(
-            "{} could not be read for certain, and miners may work on {them}: nobody can tell whom {pay} ({})",
+            "{} could not be read for certain, but miners may work on {them}: it is unknown whom {pay} ({})",
             count(found.jobs.unreadable, "job"),
             Printable(why)
         );
@@ -310,7 +313,7 @@ impl VerifyFindings {
 }
 
 /// `1 line was`, `2 lines were`
-fn were(number: u64, noun: &str) -> String {
+fn count_were(number: u64, noun: &str) -> String {
     format!("{} {}", count(number, noun), if number == 1 { "was" } else { "were" })
 }
 
@@ -318,7 +321,7 @@ fn is_refused(found: &Observations) -> bool {
     found.subscribe_refused.is_some() || matches!(found.authorized, Authorized::Refused(_))
 }
 
-fn said(refusal: &PoolRefusal) -> String {
+fn pool_reason(refusal: &PoolRefusal) -> String {
     match (&refusal.reason, refusal.code) {
         (Some(reason), Some(code)) => format!(": {} ({code})", Printable(reason)),
         (Some(reason), None) => format!(": {}", Printable(reason)),

@@ -1,16 +1,16 @@
-//! `sluice verify`: being a miner at a pool for a minute, without ever submitting a share, to see
-//! whom a block would pay, whose chain the work is on, and how the pool behaves.
+//! `sluice verify`: connects to a pool as a miner for a minute, without ever submitting a share, and
+//! reports whom a block would pay, which chain the work is on, and how the pool behaves.
 //!
-//! | file | what it is |
+//! | file | content |
 //! |---|---|
-//! | `settings` | what every pool is asked, and for how long |
-//! | `conversation` | the miner's side: lines and time in, lines and facts out; no sockets |
-//! | `watch` | the sockets around it, and every limit |
-//! | `found`, `jobs`, `job`, `moment` | the facts |
-//! | `judge` | good, bad or unknown, with the reasons |
-//! | `fitness` | whether a NerdMiner gets along with the pool |
-//! | `report` | all of that together |
-//! | `text`, `table`, `json`, `words` | how it is told |
+//! | `settings` | the address, the expectations and the duration of a check |
+//! | `conversation` | the miner's side: lines and time in, lines and observations out; no sockets |
+//! | `watch` | the socket of a conversation, and every limit |
+//! | `observations`, `jobs`, `job` | the facts |
+//! | `judge` | the verdict good, bad or unknown, with its findings |
+//! | `nerdminer_check` | the pool's compatibility with NerdMiners |
+//! | `report` | everything about one pool |
+//! | `text`, `table`, `json`, `phrases` | the output formats |
 
 mod conversation;
 mod job;
@@ -24,40 +24,39 @@ mod report;
 mod settings;
 mod table;
 mod text;
-mod timestamp;
 mod watch;
 
 use std::io;
 
-pub use conversation::{SUGGESTED, VerifyClient};
-pub use job::{ParentWork, SeenJob};
-pub use jobs::JobsSeen;
+pub use conversation::{SUGGESTED_DIFFICULTY, VerifyClient};
+pub use job::{ObservedJob, ParentWork};
+pub use jobs::ObservedJobs;
 pub use json::document;
 pub use judge::{VerifyFinding, VerifyOutcome, Weight, judge};
 pub use nerdminer_check::{NerdMinerCheck, best_in_a_day};
 pub use observations::{
-    Authorized, DifficultyAsked, Observations, PoolRefusal, ReconnectSeen, Subscribed, Suggestion,
+    Authorized, DifficultyAsked, Observations, ObservedReconnect, PoolRefusal, Subscribed, Suggestion,
+    Timestamp,
 };
 pub use report::PoolReport;
 pub use settings::VerifySettings;
 pub use table::ReportTable;
 pub use text::{ColorMode, ReportText};
-pub use timestamp::Timestamp;
 pub use watch::{WatchEnd, WatchReport};
 
 use crate::config;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::thread::{SERVICE_STACK, spawn};
 
-/// Looks at one pool.
+/// Checks one pool.
 pub fn verify(pool: &config::UpstreamConfig, settings: &VerifySettings, stop: &Stop) -> PoolReport {
     PoolReport::new(pool, watch::watch(pool, settings, stop), settings)
 }
 
-/// Looks at all of them at once; the reports are in the order of `pools`.
+/// Checks all pools at the same time. The reports are in the order of `pools`.
 ///
 /// # Errors
-/// When a thread can't be started.
+/// A thread can't be started.
 pub fn verify_all(
     pools: &[config::UpstreamConfig],
     settings: &VerifySettings,
@@ -67,7 +66,7 @@ pub fn verify_all(
     for (place, pool) in pools.iter().enumerate() {
         let (pool, settings, stop, done) = (pool.clone(), settings.clone(), stop.clone(), done.clone());
         spawn(format!("verify-{place}"), SERVICE_STACK, move || {
-            // Whoever waits for it has gone only when the program ends.
+            // The receiver is closed only when the program ends.
             done.send((place, verify(&pool, &settings, &stop))).or(Ok::<(), Stopped>(()))
         })?;
     }
@@ -77,7 +76,7 @@ pub fn verify_all(
     Ok(reports.into_iter().map(|(_, report)| report).collect())
 }
 
-/// What the reports amount to together: the worst.
+/// The worst outcome of the reports.
 pub fn worst(reports: &[PoolReport]) -> VerifyOutcome {
     reports.iter().map(|report| report.outcome).max().unwrap_or(VerifyOutcome::Unknown)
 }

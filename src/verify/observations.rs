@@ -1,47 +1,56 @@
-//! What a conversation has brought to light: facts only, bounded, judged elsewhere.
+//! The observations of a conversation: bounded facts, judged elsewhere.
 
 use std::time::Duration;
 
-use super::jobs::JobsSeen;
+use super::jobs::ObservedJobs;
+use crate::clock::NtpTime;
 use crate::stratum::{Difficulty, SubscribeAnswer, VersionMask};
 
-/// What a conversation has brought to light.
 #[derive(Debug, Default)]
 pub struct Observations {
     pub subscribed: Option<Subscribed>,
-    /// Other search spaces that miners may read in what the pool said.
+    /// Other search spaces that miners may read in the pool's lines.
     pub other_spaces: Vec<SubscribeAnswer>,
-    /// The reason why nobody can tell which search space miners use.
+    /// The reason why the search space of miners is uncertain.
     pub space_doubt: Option<String>,
-    /// Why the pool did not let the miner subscribe.
+    /// The pool's reason to reject subscribe.
     pub subscribe_refused: Option<PoolRefusal>,
     pub authorized: Authorized,
-    /// How long the answer to authorize took.
+    /// The response time of authorize.
     pub authorize_took: Option<Duration>,
-    /// When authorize was sent, since the connection.
+    /// The time at which authorize was sent, since the connection.
     pub authorize_sent: Option<Duration>,
-    /// `None` when version rolling was refused or not answered.
+    /// `None` if the pool rejected version rolling or did not answer.
     pub version_mask: Option<VersionMask>,
     pub difficulty: DifficultyAsked,
-    pub jobs: JobsSeen,
-    /// Set when the extranonces were changed by `mining.set_extranonce`, which nobody asked for.
+    pub jobs: ObservedJobs,
+    /// The pool changed the extranonces by `mining.set_extranonce`, which was not subscribed to.
     pub extranonce_changed: bool,
-    pub reconnect: Option<ReconnectSeen>,
-    /// What the pool wanted to be shown, escaped where it is printed.
+    pub reconnect: Option<ObservedReconnect>,
+    /// The messages that the pool wants to be shown. They are escaped where they are printed.
     pub messages: Vec<String>,
-    /// Lines, jobs as far as they had come, that paused for a second.
+    /// Jobs whose line paused for a second.
     pub cut_jobs: u64,
-    /// Something else came before the answers to configure and subscribe.
-    pub is_first_line_foreign: bool,
+    /// Another line came before the answers to configure and subscribe.
+    pub is_first_line_other: bool,
     pub lines: u64,
-    /// Lines that were no message.
+    /// Lines that were not a Stratum message.
     pub unreadable: u64,
-    /// The first of them, shortened.
+    /// The first of them, truncated.
     pub unreadable_sample: Option<String>,
     /// The longest line, in bytes.
     pub longest_line: usize,
-    /// The most memory that a NerdMiner needs to read a line, in bytes.
-    pub largest_tree: usize,
+    /// The most memory that a NerdMiner needs for a line, in bytes.
+    pub largest_memory: usize,
+}
+
+/// The time of an event, by a monotonic clock and by the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timestamp {
+    /// The time since the connection.
+    pub since: Duration,
+    /// NTP time if it is known, else the system's.
+    pub clock: NtpTime,
 }
 
 /// The answer to `mining.subscribe`.
@@ -51,14 +60,14 @@ pub struct Subscribed {
     pub took: Duration,
 }
 
-/// A refusal as the pool put it.
+/// A rejection in the pool's words.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PoolRefusal {
     pub code: Option<i64>,
     pub reason: Option<String>,
 }
 
-/// What became of `mining.authorize`.
+/// The answer to `mining.authorize`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Authorized {
     #[default]
@@ -67,38 +76,38 @@ pub enum Authorized {
     Refused(PoolRefusal),
 }
 
-/// The share difficulty, and what the pool made of a suggestion.
+/// The share difficulty, and the pool's reaction to the suggestion.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DifficultyAsked {
-    /// Before the suggestion.
+    /// The difficulty before the suggestion.
     pub first: Option<Difficulty>,
     pub newest: Option<Difficulty>,
-    /// How often it was set.
+    /// The number of times it was set.
     pub count: u64,
     pub suggestion: Suggestion,
 }
 
-/// What became of the suggestion.
+/// The pool's reaction to the suggested difficulty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Suggestion {
-    /// It was never made.
+    /// No suggestion was sent.
     #[default]
     Unmade,
     Ignored,
-    /// Answered by an error.
+    /// The pool answered with an error.
     Refused,
-    /// The difficulty fell, but not so far.
+    /// The difficulty fell, but not to the suggested one.
     Lowered,
-    /// The difficulty became what was suggested, or lower.
+    /// The difficulty fell to the suggested one or lower.
     Followed,
-    /// The pool asks for less anyway.
+    /// The pool already asked for less.
     Needless,
 }
 
-/// `client.reconnect`.
+/// A `client.reconnect` of the pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReconnectSeen {
-    /// `None` for the same one.
+pub struct ObservedReconnect {
+    /// `None` for the same host.
     pub host: Option<String>,
     pub port: Option<String>,
     pub is_foreign: bool,

@@ -1,4 +1,4 @@
-//! Everything that is told of one pool.
+//! The report on one pool.
 
 use std::time::Duration;
 
@@ -9,31 +9,30 @@ use super::watch::WatchReport;
 use crate::clock::ClockState;
 use crate::config;
 
-/// What the extranonce2's room is measured by: a Bitaxe, in hashes per second.
-const ROOM_RATE: f64 = 1e12;
+/// The hash rate for which the extranonce2's room is given: about a Bitaxe, in hashes per second.
+const REFERENCE_HASH_RATE: f64 = 1e12;
 
-/// Everything that is told of one pool.
 #[derive(Debug)]
 pub struct PoolReport {
-    /// Its URL.
+    /// The pool's URL.
     pub pool: String,
     pub outcome: VerifyOutcome,
-    /// Those that decide come first.
+    /// The findings; deciding ones come first.
     pub findings: Vec<VerifyFinding>,
-    /// `None` when the pool never answered.
-    pub fitness: Option<NerdMinerCheck>,
+    /// `None` if the pool never answered.
+    pub nerdminer: Option<NerdMinerCheck>,
     pub watched: WatchReport,
     pub settings: VerifySettings,
-    /// Whether the job's times were compared with NTP time.
+    /// The jobs' times were compared with NTP time rather than the system's clock.
     pub is_ntp: bool,
 }
 
 impl PoolReport {
-    /// Judges what was seen.
+    /// Judges the observations.
     pub fn new(pool: &config::UpstreamConfig, watched: WatchReport, settings: &VerifySettings) -> PoolReport {
         let (outcome, mut findings) = judge(&watched, settings);
         if pool.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify) && watched.dial.is_some() {
-            let text = "the certificate was not verified: whoever is on the way can change all of this";
+            let text = "the certificate was not verified: anybody on the network path could have changed all of this";
             findings.push(VerifyFinding {
                 id: "tls.unverified",
                 weight: Weight::Note,
@@ -44,15 +43,14 @@ impl PoolReport {
             pool: pool.to_string(),
             outcome,
             findings,
-            fitness: NerdMinerCheck::of(&watched.found),
+            nerdminer: NerdMinerCheck::of(&watched.found),
             watched,
             settings: settings.clone(),
             is_ntp: matches!(settings.clock.state(), ClockState::Synchronised { .. }),
         }
     }
 
-    /// How long the first job took, from what it answers: authorize, or subscribe when it came
-    /// before that.
+    /// The time until the first job: from authorize, or from the connection if the job came before that.
     pub fn first_job(&self) -> Option<Duration> {
         let found = &self.watched.found;
         let first = found.jobs.first()?;
@@ -60,11 +58,11 @@ impl PoolReport {
         Some(first.at.since.saturating_sub(asked))
     }
 
-    /// How long one job lasts a miner of 1 TH/s that counts the extranonce2 and the nonce and rolls
-    /// nothing else, in seconds.
+    /// The time in seconds for which one job has work for a miner of 1 TH/s that rolls the extranonce2 and
+    /// the nonce only.
     pub fn extranonce_room(&self) -> Option<f64> {
         let subscribed = self.watched.found.subscribed.as_ref()?;
         let bits = 8 * subscribed.extranonces.extranonce2_size.bytes() + 32;
-        Some(2_f64.powi(i32::try_from(bits).unwrap_or(i32::MAX)) / ROOM_RATE)
+        Some(2_f64.powi(i32::try_from(bits).unwrap_or(i32::MAX)) / REFERENCE_HASH_RATE)
     }
 }

@@ -1,4 +1,4 @@
-//! What every pool is asked, and for how long it is watched.
+//! The settings of a check: the address, the expectations and the duration.
 
 use std::time::Duration;
 
@@ -7,32 +7,31 @@ use crate::analyzer::PayoutAddress;
 use crate::clock::Clock;
 use crate::config::{Network, PayoutKind, PayoutPolicy};
 
-/// The worker's name behind the address: a usual one, so that the pool can't tell this check from a miner by it.
+/// The worker name after the address. It is a common one, so that the pool can't recognise the check by it.
 const WORKER: &str = "rig1";
-/// The user agent, of the program that most miners' firmware is made of. A pool that is honest to those who check it
-/// must not know them by their name.
+/// The user agent of the program that most firmware derives from, so that a pool can't recognise the check
+/// and behave better than usual.
 pub(super) const USER_AGENT: &str = "cgminer/4.11.1";
 
-/// What every pool is asked, and for how long it is watched.
 #[derive(Debug, Clone)]
 pub struct VerifySettings {
-    /// Whom a block must pay.
+    /// The address that a block must pay.
     pub expected: PayoutAddress,
     pub network: Network,
-    /// Whether a block pays the miner, or the pool that shares it out.
+    /// Solo pools pay the miner in the block itself; others share the reward out later.
     pub kind: PayoutKind,
-    /// The least part of a block for the address, 0 to 100.
+    /// The smallest part of a block that the address must get, 0 to 100.
     pub min_percent: f64,
-    /// How long a pool is watched from the connection on.
+    /// The duration of a watch from the connection on.
     pub limit: Duration,
-    /// Whether the watch ends with the second job rather than at `limit`.
+    /// The watch ends with the second job rather than at `limit`.
     pub is_brief: bool,
-    /// Whose time a job's is compared with.
+    /// The clock with which a job's time is compared.
     pub clock: Clock,
 }
 
 impl VerifySettings {
-    /// With the defaults: a minute at most, 95 %, the system's clock. `None` when `address` is no
+    /// The default settings: a minute at most, 95 %, the system's clock. `None` if `address` is not a
     /// Bitcoin address.
     pub fn new(address: &str, network: Network) -> Option<VerifySettings> {
         Some(VerifySettings {
@@ -46,12 +45,12 @@ impl VerifySettings {
         })
     }
 
-    /// The name a pool is told.
+    /// The user name for authorize.
     pub fn worker(&self) -> String {
         format!("{}.{WORKER}", self.expected.address)
     }
 
-    /// The proxy's own rules for this address.
+    /// The expectations of the proxy's rules for this address.
     pub(super) fn expectations(&self) -> Expectations {
         let payout = PayoutPolicy {
             address: self.expected.address.parse().ok(),

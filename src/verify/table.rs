@@ -1,21 +1,22 @@
-//! Several pools beside each other.
+//! The comparison of several pools.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::phrases::{delay, number};
+use super::phrases::number;
 use super::report::PoolReport;
 use super::text::ColorMode;
 use crate::analyzer::{ChainState, ChainVerdict, PayoutState};
+use crate::util::format::delay;
 
-const HEAD: [&str; 8] =
+const COLUMNS: [&str; 8] =
     ["pool", "verdict", "pays you", "network", "difficulty", "connect", "first job", "NerdMiner"];
 
-/// Reports as one table, a line each.
+/// Displays reports as one table, a line each.
 #[derive(Debug)]
 pub struct ReportTable<'a> {
     pub reports: &'a [PoolReport],
-    pub paint: ColorMode,
+    pub color: ColorMode,
 }
 
 impl fmt::Display for ReportTable<'_> {
@@ -23,16 +24,16 @@ impl fmt::Display for ReportTable<'_> {
         let rows: Vec<[String; 8]> = self.reports.iter().map(cells).collect();
         let width = |column: usize| {
             let cells = rows.iter().map(|row| row[column].chars().count());
-            cells.chain([HEAD[column].len()]).max().unwrap_or_default()
+            cells.chain([COLUMNS[column].len()]).max().unwrap_or_default()
         };
-        let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
-        write_row(f, &HEAD.map(str::to_owned), &widths, |_, cell| cell)?;
+        let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
+        write_row(f, &COLUMNS.map(str::to_owned), &widths, |_, cell| cell)?;
         for (row, report) in rows.iter().zip(self.reports) {
             write_row(f, row, &widths, |column, cell| match column {
-                // Padded before, for colours have no width.
+                // The cell is already padded, since colour codes have no width.
                 1 => {
                     let word = ColorMode::Plain.outcome(report.outcome);
-                    cell.replacen(&word, &self.paint.outcome(report.outcome), 1)
+                    cell.replacen(&word, &self.color.outcome(report.outcome), 1)
                 }
                 _ => cell,
             })?;
@@ -45,11 +46,11 @@ fn write_row(
     f: &mut fmt::Formatter<'_>,
     cells: &[String; 8],
     widths: &[usize],
-    paint: impl Fn(usize, String) -> String,
+    color: impl Fn(usize, String) -> String,
 ) -> fmt::Result {
     let mut line = String::new();
     for (column, (cell, width)) in cells.iter().zip(widths).enumerate() {
-        line.push_str(&paint(column, format!("{cell:<width$}")));
+        line.push_str(&color(column, format!("{cell:<width$}")));
         line.push_str("  ");
     }
     writeln!(f, "{}", line.trim_end())
@@ -71,7 +72,7 @@ fn cells(report: &PoolReport) -> [String; 8] {
     let connect = watched
         .dial
         .map(|dial| [Some(dial.connect), dial.socks5, dial.tls].into_iter().flatten().sum::<Duration>());
-    let fitness = report.fitness.as_ref().filter(|_| found.jobs.count > 0);
+    let nerdminer = report.nerdminer.as_ref().filter(|_| found.jobs.count > 0);
     [
         report.pool.clone(),
         ColorMode::Plain.outcome(report.outcome),
@@ -80,6 +81,6 @@ fn cells(report: &PoolReport) -> [String; 8] {
         found.difficulty.newest.map_or_else(dash, |difficulty| number(difficulty.value())),
         connect.map_or_else(dash, delay),
         report.first_job().map_or_else(dash, delay),
-        fitness.map_or_else(dash, |fitness| if fitness.is_fit() { "fits" } else { "no" }.to_owned()),
+        nerdminer.map_or_else(dash, |nerdminer| if nerdminer.is_fit() { "fits" } else { "no" }.to_owned()),
     ]
 }

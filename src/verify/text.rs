@@ -1,38 +1,38 @@
-//! A report for people. Whatever came from the network is escaped.
+//! The report for people. Texts from the network are escaped.
 
 use std::fmt;
 
-use super::job::{ParentWork, SeenJob};
+use super::job::{ObservedJob, ParentWork};
 use super::judge::{VerifyOutcome, Weight};
-use super::nerdminer_check::{MOST_COINBASE, MOST_TREE, best_in_a_day};
+use super::nerdminer_check::{MAX_COINBASE_BYTES, MAX_JSON_MEMORY, best_in_a_day};
 use super::observations::{Authorized, Suggestion};
-use super::phrases::{delay, number, span};
+use super::phrases::{number, span};
 use super::report::PoolReport;
 use crate::analyzer::{ChainState, PayoutState};
 use crate::util::escape::Printable;
+use crate::util::format::delay;
 use crate::util::plural::{count, count_of};
 
-/// More jobs are only counted.
-const MOST_JOBS: usize = 12;
-/// Nor are more outputs shown.
-const MOST_OUTPUTS: usize = 24;
+/// Caps the listed jobs.
+const MAX_LISTED_JOBS: usize = 12;
+/// Caps the listed outputs.
+const MAX_LISTED_OUTPUTS: usize = 24;
 
-/// Whether there is colour.
+/// The use of colours in the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ColorMode {
     Plain,
     Colour,
 }
 
-/// A report in words.
 #[derive(Debug)]
 pub struct ReportText<'a> {
     pub report: &'a PoolReport,
-    pub paint: ColorMode,
+    pub color: ColorMode,
 }
 
 impl ColorMode {
-    /// The outcome's word, in its colour.
+    /// The outcome as a word in its colour.
     pub(super) fn outcome(self, outcome: VerifyOutcome) -> String {
         let (word, colour) = match outcome {
             VerifyOutcome::Good => ("GOOD", 32),
@@ -46,15 +46,14 @@ impl ColorMode {
     }
 }
 
-/// Said of a good pool: this check proves nothing about other connections.
-const LIMITS: &str =
-    "This was one connection. A pool can treat your miners otherwise: `sluice run` watches what they get.";
+/// The note on a good outcome: the check proves nothing about other connections.
+const CAVEAT: &str = "This was one connection. A pool can treat your miners differently: `sluice run` checks the work they get.";
 
 impl fmt::Display for ReportText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.report;
         writeln!(f, "{}", report.pool)?;
-        writeln!(f, "{}: {}", self.paint.outcome(report.outcome), headline(report))?;
+        writeln!(f, "{}: {}", self.color.outcome(report.outcome), headline(report))?;
         if report.watched.dial.is_none() {
             return Ok(());
         }
@@ -68,7 +67,7 @@ impl fmt::Display for ReportText<'_> {
     }
 }
 
-/// One sentence that says it.
+/// The outcome's reason in one sentence.
 fn headline(report: &PoolReport) -> String {
     let deciding = report.findings.iter().find(|finding| finding.weight >= Weight::Unknown);
     match (deciding, &report.watched.found.jobs.worst) {
@@ -77,7 +76,7 @@ fn headline(report: &PoolReport) -> String {
             "a block would pay {} {:.2} % ({})",
             report.settings.expected.address, worst.payout.percent, worst.paid
         ),
-        (None, None) => "nothing was seen".to_owned(),
+        (None, None) => "nothing was received".to_owned(),
     }
 }
 
@@ -91,15 +90,15 @@ impl ReportText<'_> {
             count => format!(" (job {} of {count})", shown.number),
         };
         writeln!(f, "\nWhom a block pays{of}")?;
-        for output in shown.outputs.iter().take(MOST_OUTPUTS) {
+        for output in shown.outputs.iter().take(MAX_LISTED_OUTPUTS) {
             let whom = output.address.as_deref().unwrap_or(output.kind);
             let mark = if output.is_expected { "  <- your address" } else { "" };
             writeln!(f, "  {:>6.2} %  {:>16}  {whom}{mark}", output.percent, output.value.to_string())?;
         }
         match shown.outputs.len() {
-            0 => writeln!(f, "  nobody that could be read"),
-            length if length > MOST_OUTPUTS => {
-                writeln!(f, "  and {}", count((length - MOST_OUTPUTS) as u64, "smaller one"))
+            0 => writeln!(f, "  no readable output"),
+            length if length > MAX_LISTED_OUTPUTS => {
+                writeln!(f, "  and {}", count((length - MAX_LISTED_OUTPUTS) as u64, "smaller one"))
             }
             _ => Ok(()),
         }
@@ -110,8 +109,8 @@ impl ReportText<'_> {
         let Some(newest) = &jobs.newest else { return Ok(()) };
         writeln!(f, "\nChain")?;
         let verdict = match newest.chain.state {
-            ChainState::Plausible => "as hard as it should be",
-            ChainState::Unknown => "test networks have no least difficulty to go by",
+            ChainState::Plausible => "plausible for this network",
+            ChainState::Unknown => "test networks have no minimum difficulty to compare with",
             ChainState::Wrong => "NOT this network's",
         };
         let height = newest.height.map_or("no height".to_owned(), |height| format!("height {height}"));
@@ -120,7 +119,7 @@ impl ReportText<'_> {
         let work = match newest.parent_work {
             ParentWork::Met => "its hash meets the target",
             ParentWork::Missed => "its hash MISSES the target",
-            ParentWork::Unknown => "its own target is not known",
+            ParentWork::Unknown => "its own target is unknown",
         };
         row(f, "builds on", &format!("{} ({work})", newest.parent))?;
         match &newest.tag {
@@ -187,7 +186,7 @@ impl ReportText<'_> {
         let Some(subscribed) = &found.subscribed else { return Ok(()) };
         writeln!(f, "\nDifficulty and extranonces")?;
         let asked = &found.difficulty;
-        let first = asked.first.map_or("1 (never said)".to_owned(), |first| number(first.value()));
+        let first = asked.first.map_or("1 (never set)".to_owned(), |first| number(first.value()));
         row(f, "asked", &first)?;
         let newest = asked.newest.map_or(1.0, |newest| newest.value());
         let suggestion = match asked.suggestion {
@@ -196,9 +195,9 @@ impl ReportText<'_> {
             Suggestion::Refused => "refused".to_owned(),
             Suggestion::Lowered => format!("not followed, but lowered to {}", number(newest)),
             Suggestion::Followed => format!("followed: {}", number(newest)),
-            Suggestion::Needless => "needless, for it asks for less".to_owned(),
+            Suggestion::Needless => "not needed, the pool already asks for less".to_owned(),
         };
-        row(f, "suggested", &format!("{} {suggestion}", super::SUGGESTED))?;
+        row(f, "suggested", &format!("{} {suggestion}", super::SUGGESTED_DIFFICULTY))?;
         let extranonces = &subscribed.extranonces;
         let room = self.report.extranonce_room().map_or(String::new(), span);
         let extranonce1 = extranonces.extranonce1.to_string();
@@ -214,27 +213,27 @@ impl ReportText<'_> {
         )?;
         match found.version_mask {
             Some(mask) => row(f, "version bits", &mask.to_string()),
-            None => row(f, "version bits", "no rolling"),
+            None => row(f, "version bits", "no version rolling"),
         }
     }
 
     fn nerdminer(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(fitness) = &self.report.fitness else { return Ok(()) };
-        let fits = if fitness.is_fit() { "fits" } else { "does NOT fit" };
+        let Some(nerdminer) = &self.report.nerdminer else { return Ok(()) };
+        let fits = if nerdminer.is_fit() { "fits" } else { "does NOT fit" };
         writeln!(f, "\nFor a NerdMiner: {fits}")?;
-        if let Some(bytes) = fitness.coinbase_bytes {
-            row(f, "coinbase", &format!("{bytes} of at most {MOST_COINBASE} bytes"))?;
+        if let Some(bytes) = nerdminer.coinbase_bytes {
+            row(f, "coinbase", &format!("{bytes} of at most {MAX_COINBASE_BYTES} bytes"))?;
         }
         let line = format!(
-            "{} bytes, about {} of {MOST_TREE} bytes of its memory",
-            fitness.longest_line, fitness.largest_tree
+            "{} bytes, about {} of {MAX_JSON_MEMORY} bytes of its memory",
+            nerdminer.longest_line, nerdminer.largest_memory
         );
         row(f, "longest line", &line)?;
-        if let Some(seconds) = fitness.share_time {
+        if let Some(seconds) = nerdminer.share_time {
             let best = number(best_in_a_day());
             row(f, "a share", &format!("every {} at 78 kH/s (in a day it reaches {best})", span(seconds)))?;
         }
-        for text in fitness.obstacles.iter().chain(&fitness.nuisances) {
+        for text in nerdminer.obstacles.iter().chain(&nerdminer.nuisances) {
             writeln!(f, "  - {text}")?;
         }
         Ok(())
@@ -246,23 +245,23 @@ impl ReportText<'_> {
             return Ok(());
         }
         writeln!(f, "\nJobs")?;
-        for job in jobs.kept.iter().take(MOST_JOBS) {
+        for job in jobs.kept.iter().take(MAX_LISTED_JOBS) {
             write_job(f, job)?;
         }
-        // What decides is always shown.
-        let later = jobs.worst.as_ref().filter(|job| job.number > MOST_JOBS as u64);
+        // The deciding job is always shown.
+        let later = jobs.worst.as_ref().filter(|job| job.number > MAX_LISTED_JOBS as u64);
         if let Some(worst) = later.filter(|job| job.payout.state != PayoutState::Verified) {
             write_job(f, worst)?;
         }
         match jobs.count {
-            count if count > MOST_JOBS as u64 => writeln!(f, "  … {count} in all"),
+            count if count > MAX_LISTED_JOBS as u64 => writeln!(f, "  … {count} in all"),
             _ => Ok(()),
         }
     }
 
     fn remarks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let said = headline(self.report);
-        let mut rest = self.report.findings.iter().filter(|finding| finding.text != said).peekable();
+        let headline_text = headline(self.report);
+        let mut rest = self.report.findings.iter().filter(|finding| finding.text != headline_text).peekable();
         if rest.peek().is_some() {
             writeln!(f, "\nRemarks")?;
         }
@@ -271,7 +270,7 @@ impl ReportText<'_> {
             writeln!(f, "  {mark}{}", finding.text)?;
         }
         if self.report.outcome == VerifyOutcome::Good {
-            writeln!(f, "\n{LIMITS}")?;
+            writeln!(f, "\n{CAVEAT}")?;
         }
         Ok(())
     }
@@ -281,7 +280,7 @@ fn row(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
     writeln!(f, "  {name:<13} {text}")
 }
 
-fn write_job(f: &mut fmt::Formatter<'_>, job: &SeenJob) -> fmt::Result {
+fn write_job(f: &mut fmt::Formatter<'_>, job: &ObservedJob) -> fmt::Result {
     let height = job.height.map_or("no height".to_owned(), |height| format!("height {height}"));
     let pays = match (job.payout.state, job.is_named) {
         (PayoutState::Verified, _) => format!("pays {:.2} %", job.payout.percent),

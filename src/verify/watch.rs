@@ -1,4 +1,4 @@
-//! The sockets around a conversation: one pool, one thread, every amount bounded.
+//! The socket of a conversation: one pool, one thread, every amount bounded.
 
 use std::io;
 use std::sync::Arc;
@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::conversation::VerifyClient;
 use super::nerdminer_check::MAX_PAUSE;
-use super::observations::Observations;
+use super::observations::{Observations, Timestamp};
 use super::settings::VerifySettings;
-use super::timestamp::Timestamp;
 use crate::clock::NtpTime;
 use crate::config;
 use crate::net::dial::DialTimes;
@@ -18,45 +17,45 @@ use crate::stratum::LineReader;
 use crate::upstream::route_to;
 use crate::util::stop::Stop;
 
-/// Tor may need as long.
-const DIAL_LIMIT: Duration = Duration::from_secs(30);
-/// What goes out is a few hundred bytes.
-const WRITE_LIMIT: Duration = Duration::from_secs(5);
-/// How often it is looked whether the program ends.
-const STOP_CHECK: Duration = Duration::from_millis(100);
-/// A job every three seconds for an hour has 2 MB.
-const MOST_BYTES: usize = 16 << 20;
-const MOST_LINES: u64 = 50_000;
-/// The longest line that is read, as in aggregate mode (wire reference, section 5.1, 6).
-const MAX_LINE: usize = 1024 * 1024;
+/// The connect timeout. Tor may need as long.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The timeout for sending, which is a few hundred bytes.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The interval between checks for the end of the program.
+const STOP_POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Caps the bytes and lines of a pool. A job every three seconds for an hour takes 2 MB.
+const MAX_BYTES: usize = 16 << 20;
+const MAX_LINES: u64 = 50_000;
+/// Caps a line, as in aggregate mode (wire reference, section 5.1, 6).
+const MAX_LINE_BYTES: usize = 1024 * 1024;
 
-/// What came of watching one pool.
+/// The result of watching one pool.
 #[derive(Debug)]
 pub struct WatchReport {
-    /// When it began.
+    /// The start of the watch.
     pub began: NtpTime,
-    /// `None` when there was no connection.
+    /// `None` if the connection failed.
     pub dial: Option<DialTimes>,
-    /// From the connection to the end.
+    /// The time from the connection to the end.
     pub lasted: Duration,
     pub end: WatchEnd,
     pub found: Observations,
 }
 
-/// Why a watch ended.
+/// The reason why a watch ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WatchEnd {
-    /// There was no connection.
+    /// The connection failed.
     Unreachable(String),
-    /// There was nothing left to find out.
+    /// Everything was known.
     Enough,
-    /// The time was over.
+    /// The time limit was reached.
     Time,
-    /// The pool ended it; with what the socket says, if anything.
+    /// The pool closed the connection, with the error of the socket, if any.
     Closed(Option<String>),
-    /// The pool said more than anybody should listen to.
+    /// The pool sent more than the limits allow.
     Flood(String),
-    /// The user ended it.
+    /// The user stopped the check.
     Stopped,
 }
 
@@ -74,13 +73,13 @@ impl WatchEnd {
     }
 }
 
-/// Connects, talks and watches. Never waits beyond the limits of the settings.
+/// Connects to a pool and watches it. It never waits beyond the limits of the settings.
 pub(super) fn watch(pool: &config::UpstreamConfig, settings: &VerifySettings, stop: &Stop) -> WatchReport {
     let began = settings.clock.now();
-    // Its own, because it also ends what resolves the name.
+    // A stop of its own, because stopping it also ends the name resolution.
     let resolving = Stop::new();
     let dialled = route_to(pool, &resolving).map_err(|why| why.to_string()).and_then(|route| {
-        let deadline = Instant::now() + DIAL_LIMIT.min(settings.limit.max(Duration::from_secs(1)));
+        let deadline = Instant::now() + CONNECT_TIMEOUT.min(settings.limit.max(Duration::from_secs(1)));
         route.dial_timed(deadline, stop).map_err(|why| why.to_string())
     });
     resolving.stop();
@@ -100,21 +99,27 @@ pub(super) fn watch(pool: &config::UpstreamConfig, settings: &VerifySettings, st
     let start = Instant::now();
     let clock = || Timestamp { since: start.elapsed(), clock: settings.clock.now() };
     let mut conversation = VerifyClient::new(settings, &pool.host, clock());
-    let end = talk(stream, &mut conversation, settings.limit, &clock, stop);
-    WatchReport { began, dial: Some(dial), lasted: start.elapsed(), end, found: conversation.into_found() }
+    let end = converse(stream, &mut conversation, settings.limit, &clock, stop);
+    WatchReport {
+        began,
+        dial: Some(dial),
+        lasted: start.elapsed(),
+        end,
+        found: conversation.into_observations(),
+    }
 }
 
-/// The pool's lines.
+/// Splits the pool's bytes into lines.
 struct PoolLines {
     reader: LineReader,
-    /// When the newest bytes came, since the connection.
+    /// The time of the newest bytes, since the connection.
     newest: Duration,
-    /// The conversation knows that the present line pauses.
+    /// The conversation was told that the current line pauses.
     is_pause_known: bool,
 }
 
 impl PoolLines {
-    /// Lets time pass: a line may be unfinished for so long that some miners take it for whole.
+    /// Advances the time. Some miners take a line as complete when it pauses for too long.
     fn tick(&mut self, conversation: &mut VerifyClient, at: Timestamp) {
         let pause = at.since.saturating_sub(self.newest);
         if pause >= MAX_PAUSE && !self.is_pause_known && !self.reader.unfinished().is_empty() {
@@ -124,7 +129,7 @@ impl PoolLines {
     }
 }
 
-fn talk(
+fn converse(
     stream: Stream,
     conversation: &mut VerifyClient,
     limit: Duration,
@@ -133,9 +138,12 @@ fn talk(
 ) -> WatchEnd {
     let stream = Arc::new(stream);
     let mut reader = StreamReader::new(stream.clone());
-    let mut lines =
-        PoolLines { reader: LineReader::up_to(MAX_LINE), newest: Duration::ZERO, is_pause_known: false };
-    let end = match listen(&stream, (&mut reader, &mut lines), conversation, limit, clock, stop) {
+    let mut lines = PoolLines {
+        reader: LineReader::up_to(MAX_LINE_BYTES),
+        newest: Duration::ZERO,
+        is_pause_known: false,
+    };
+    let end = match read_lines(&stream, (&mut reader, &mut lines), conversation, limit, clock, stop) {
         Ok(end) => end,
         Err(why) => WatchEnd::Closed(Some(why.to_string())),
     };
@@ -145,7 +153,7 @@ fn talk(
     end
 }
 
-fn listen(
+fn read_lines(
     stream: &Stream,
     (reader, lines): (&mut StreamReader, &mut PoolLines),
     conversation: &mut VerifyClient,
@@ -153,7 +161,7 @@ fn listen(
     clock: &impl Fn() -> Timestamp,
     stop: &Stop,
 ) -> io::Result<WatchEnd> {
-    stream.set_write_timeout(Some(WRITE_LIMIT))?;
+    stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
     let mut buffer = vec![0; 16 * 1024];
     let mut bytes = 0;
     loop {
@@ -164,7 +172,7 @@ fn listen(
         if !outgoing.is_empty() {
             stream.send_all(outgoing.as_bytes())?;
         }
-        if conversation.is_enough(now) {
+        if conversation.is_complete(now) {
             return Ok(WatchEnd::Enough);
         }
         if stop.is_stopped() {
@@ -175,8 +183,10 @@ fn listen(
             return Ok(WatchEnd::Time);
         }
         let next = conversation.next_tick().map(|due| due.saturating_sub(now.since));
-        let wait = left.min(STOP_CHECK).min(next.filter(|next| !next.is_zero()).unwrap_or(STOP_CHECK));
-        // Zero would be for ever.
+        let wait = left
+            .min(STOP_POLL_INTERVAL)
+            .min(next.filter(|next| !next.is_zero()).unwrap_or(STOP_POLL_INTERVAL));
+        // Zero would mean no timeout.
         stream.set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
         let length = match reader.recv(&mut buffer) {
             Ok(received) => received.length,
@@ -194,9 +204,9 @@ fn listen(
         let flood = if lines.reader.too_long > 0 {
             conversation.take_overlong();
             "a line of more than 1 MiB"
-        } else if bytes > MOST_BYTES {
+        } else if bytes > MAX_BYTES {
             "more than 16 MiB"
-        } else if conversation.found().lines > MOST_LINES {
+        } else if conversation.found().lines > MAX_LINES {
             "more than 50,000 lines"
         } else {
             continue;

@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::Value;
 use sluice::status::json::{api, status};
 use sluice::status::metrics::metrics;
-use sluice::status::page::Visit;
+use sluice::status::page::PageRequest;
 use sluice::status::snapshot::StatusSnapshot;
 use sluice::status::{console, page};
 
@@ -47,13 +47,13 @@ fn shares_whose_answers_nobody_followed_are_unknown_everywhere_and_not_unanswere
 
 /// Everything that shows counts of shares.
 fn check(recorded: &Recorded, unknown: u64, unanswered: u64) {
-    let mut sight: StatusSnapshot = empty("");
-    sight.snapshot = recorded.snapshot();
-    let shown: Value = serde_json::from_str(&status(&sight)).unwrap();
-    let miners = api("/api/miners", |_| None, &sight).unwrap().body;
+    let mut moment: StatusSnapshot = empty("");
+    moment.snapshot = recorded.snapshot();
+    let shown: Value = serde_json::from_str(&status(&moment)).unwrap();
+    let miners = api("/api/miners", |_| None, &moment).unwrap().body;
     let miners: Value = serde_json::from_str(&miners).unwrap();
-    let families = read(&metrics(&sight));
-    let pool = &sight.snapshot.pools[0];
+    let families = read(&metrics(&moment));
+    let pool = &moment.snapshot.pools[0];
     for (result, count) in [("unknown", unknown), ("unanswered", unanswered)] {
         assert_eq!(shown["shares"][result], count, "{result}");
         assert_eq!(shown["lifetime"][result], count, "{result}");
@@ -64,10 +64,10 @@ fn check(recorded: &Recorded, unknown: u64, unanswered: u64) {
         assert_eq!(counted("sluice_worker_shares_total", ("worker", "w")), count as f64, "{result}");
     }
     assert_eq!((pool.unknown, pool.unanswered), (unknown, unanswered));
-    let report = console::report(&sight.snapshot, &sight.around).join("\n");
+    let report = console::report(&moment.snapshot, &moment.runtime).join("\n");
     assert!(report.contains(&format!("{unanswered} unanswered | {unknown} unknown")), "{report}");
     assert!(report.contains(&format!("0 accepted of {}", unknown + unanswered)), "{report}");
-    let page = page::page(&sight, &Visit::default()).html;
+    let page = page::page(&moment, &PageRequest::default()).html;
     let tile = |name: &str, count: u64| page.contains(&format!("<dt>{name}</dt><dd>{count}<small>"));
     assert!(tile("unanswered", unanswered) && tile("unknown", unknown), "{page}");
 }

@@ -56,7 +56,7 @@ fn a_pool_that_is_sluice_itself_is_an_error() {
             assert_eq!(output.status.code(), Some(code), "{pool} {listen}: {}", stderr(&output));
             let said = stderr(&output);
             assert_eq!(
-                said.contains("upstream[1].url: this is the address that Sluice listens on"),
+                said.contains("upstream[1].url: this is an address that Sluice itself listens on"),
                 is_itself
             );
         }

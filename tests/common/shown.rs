@@ -7,7 +7,7 @@ use sluice::analyzer::{MinerView, Snapshot};
 use sluice::clock::NtpTime;
 use sluice::config::Config;
 use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPool};
-use sluice::status::snapshot::{FixedFacts, RuntimeStatus, StatusSnapshot, StatusSnapshots};
+use sluice::status::snapshot::{ProgramInfo, RuntimeStatus, StatusSnapshot, StatusSnapshots};
 use sluice::stratum::Difficulty;
 use sluice::tap::SessionId;
 
@@ -24,7 +24,7 @@ pub struct Shown {
     pub pool: SimPool,
     _recorded: Recorded,
     pub miners: Vec<SimMiner>,
-    pub sights: StatusSnapshots,
+    pub snapshots: StatusSnapshots,
 }
 
 impl Shown {
@@ -33,7 +33,7 @@ impl Shown {
         let pool = SimPool::start(PoolOptions::with_difficulty(EASY).unwrap()).unwrap();
         let text = format!("{}{more}", upstream(pool.addr()));
         let recorded = Recorded::start(&text);
-        let sights = recorded.proxy.app().sights().clone();
+        let snapshots = recorded.proxy.app().snapshots().clone();
         let miners = names.iter().zip(MinerModel::ALL.iter().cycle()).map(|(name, habit)| {
             let options = MinerOptions {
                 hash_rate_limit: Some(SimHashRate(300_000.0)),
@@ -42,7 +42,7 @@ impl Shown {
             SimMiner::start(options).unwrap()
         });
         let miners = miners.collect();
-        Shown { pool, _recorded: recorded, miners, sights }
+        Shown { pool, _recorded: recorded, miners, snapshots }
     }
 
     /// Waits until every miner has so many accepted shares.
@@ -69,8 +69,8 @@ impl Shown {
 
     /// Waits until what is to be seen fulfils the condition.
     pub fn see(&self, what: &str, condition: impl Fn(&Snapshot) -> bool) -> Arc<StatusSnapshot> {
-        wait_for(what, || condition(&self.sights.newest().snapshot));
-        self.sights.newest()
+        wait_for(what, || condition(&self.snapshots.newest().snapshot));
+        self.snapshots.newest()
     }
 }
 
@@ -80,9 +80,9 @@ pub fn empty(more: &str) -> StatusSnapshot {
     let config: Config = config(&text);
     let at = NtpTime::from_timestamp("2026-11-21T12:00:00.123Z".parse().unwrap());
     StatusSnapshot {
-        facts: Arc::new(FixedFacts { started: at, ..FixedFacts::new(&config, Vec::new()) }),
+        program: Arc::new(ProgramInfo { started: at, ..ProgramInfo::new(&config, Vec::new()) }),
         snapshot: Arc::default(),
-        around: RuntimeStatus::default(),
+        runtime: RuntimeStatus::default(),
         at,
         up_for: std::time::Duration::ZERO,
     }

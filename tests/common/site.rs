@@ -41,18 +41,18 @@ pub struct Site {
 }
 
 impl PageServer {
-    pub fn start(sights: StatusSnapshots, token: Option<&str>) -> PageServer {
+    pub fn start(snapshots: StatusSnapshots, token: Option<&str>) -> PageServer {
         let listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         let http = HttpConfig { listen, token: token.map(Secret::new), ..HttpConfig::default() };
-        let mut page = PageServer { handler: web::handler(sights), http, server: None };
+        let mut page = PageServer { handler: web::handler(snapshots, None), http, server: None };
         page.resume();
         page.http.listen = Some(page.address());
         page
     }
 
     /// That shows this and nothing else.
-    pub fn fixed(sight: StatusSnapshot) -> PageServer {
-        PageServer::start(StatusSnapshots::fixed(sight), None)
+    pub fn fixed(status: StatusSnapshot) -> PageServer {
+        PageServer::start(StatusSnapshots::fixed(status), None)
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -89,7 +89,7 @@ impl Site {
         let text = format!("[listen]\nstratum = [\"{listen}\"]\n{}", upstream(pool.addr()));
         let config = Config::parse(&text, &Overrides::default()).unwrap_or_else(|e| panic!("{e}"));
         let proxy = Proxy::with(&config);
-        let page = PageServer::start(proxy.app().sights().clone(), token);
+        let page = PageServer::start(proxy.app().snapshots().clone(), token);
         Site { page, pool, proxy, miners: Vec::new(), talkers: Vec::new() }
     }
 
@@ -103,8 +103,8 @@ impl Site {
     }
 
     /// This moment.
-    pub fn sight(&self) -> StatusSnapshot {
-        (*self.proxy.app().sights().newest()).clone()
+    pub fn status(&self) -> StatusSnapshot {
+        (*self.proxy.app().snapshots().newest()).clone()
     }
 
     /// A miner that hashes, of this name behind the usual address.
@@ -143,7 +143,7 @@ impl Site {
     pub fn wait_accepted(&self, count: u64) {
         let accepted = || self.proxy.snapshot().totals.as_ref().map_or(0, |totals| totals.accepted);
         wait_for(&format!("{count} accepted shares"), || accepted() >= count);
-        let shown = || self.sight().snapshot.totals.as_ref().map_or(0, |totals| totals.accepted);
+        let shown = || self.status().snapshot.totals.as_ref().map_or(0, |totals| totals.accepted);
         wait_for("the page to know them", || shown() >= count);
     }
 }

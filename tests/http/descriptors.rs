@@ -23,7 +23,7 @@ fn without_its_socket_it_is_started_again() {
             fs::remove_file(socket).unwrap();
         }
         is_well(server.address());
-        wait_for("the log's line", || server.count("was started again") == round);
+        wait_for("the log's line", || server.count("was restarted") == round);
         assert_eq!(sockets(&server).len(), 1);
     }
     server.is_unharmed();
@@ -55,10 +55,10 @@ fn when_descriptors_run_out_it_comes_back() {
     }
     is_well(server.address());
     wait_for("the end of their threads", || server.resources().threads <= before.threads + 8);
-    println!("errors {}, started again {}", server.count("ERROR"), server.count("was started again"));
+    println!("errors {}, restarted {}", server.count("ERROR"), server.count("was restarted"));
     // One for the port, one for what is behind it, and tiny_http's own; not one for each visitor.
     assert!(server.count("ERROR the page") <= 2, "{}", server.log());
-    assert!(server.count("ERROR") <= 2 + server.count("was started again"), "{}", server.log());
+    assert!(server.count("ERROR") <= 2 + server.count("was restarted"), "{}", server.log());
     let (well, log) = server.end();
     assert!(well, "{log}");
 }

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use sluice::analyzer::ExternalUpdate;
 use sluice::config::{Config, Overrides};
 use sluice::reference::References;
-use sluice::status::snapshot::{FixedFacts, Sources, StatusSnapshots};
+use sluice::status::snapshot::{ProgramInfo, SnapshotSources, StatusSnapshots};
 use sluice::util::stop::Stop;
 
 use super::QUICK;
@@ -73,7 +73,7 @@ fn that_no_pool_can_be_used_is_news_for_the_rules() {
         Config::parse(&format!("[listen]\nstratum = [\"127.0.0.1:0\"]\n{text}"), &Overrides::default())
             .unwrap();
     let (to_rules, news) = sluice::analyzer::external_updates();
-    let sources = Sources {
+    let sources = SnapshotSources {
         proxy: proxy.running().clone(),
         analyzer: None,
         pool_stats: None,
@@ -83,7 +83,7 @@ fn that_no_pool_can_be_used_is_news_for_the_rules() {
         to_rules: Some(to_rules),
     };
     let _sights =
-        StatusSnapshots::start(sources, FixedFacts::new(&config, vec![proxy.address()]), &Stop::new())
+        StatusSnapshots::start(sources, ProgramInfo::new(&config, vec![proxy.address()]), &Stop::new())
             .unwrap();
     let next = || match news.recv_timeout(DEADLINE).unwrap() {
         ExternalUpdate::PoolsUsable(are_usable) => are_usable,

@@ -15,13 +15,13 @@ use crate::common::site::{ADDRESS, PageServer, Site};
 use crate::page::look::{assert_fine, assert_fine_everywhere};
 
 /// Of one moment with one miner, the same with many.
-fn with_miners(sight: &StatusSnapshot, count: usize) -> StatusSnapshot {
-    let one = &sight.snapshot.miners[0];
+fn with_miners(status: &StatusSnapshot, count: usize) -> StatusSnapshot {
+    let one = &status.snapshot.miners[0];
     let named = |place| MinerView { worker: format!("{ADDRESS}.miner-{place:03}"), ..one.clone() };
-    let snapshot = Snapshot { miners: (0..count).map(named).collect(), ..(*sight.snapshot).clone() };
-    let mut around = sight.around.clone();
-    around.sessions = count;
-    StatusSnapshot { snapshot: Arc::new(snapshot), around, ..sight.clone() }
+    let snapshot = Snapshot { miners: (0..count).map(named).collect(), ..(*status.snapshot).clone() };
+    let mut runtime = status.runtime.clone();
+    runtime.sessions = count;
+    StatusSnapshot { snapshot: Arc::new(snapshot), runtime, ..status.clone() }
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn a_farm_has_a_hundred_rows_and_a_link_to_the_rest() {
     let mut site = Site::start();
     site.mine("first", MinerModel::Bitaxe);
     site.wait_accepted(1);
-    let farm = PageServer::fixed(with_miners(&site.sight(), 150));
+    let farm = PageServer::fixed(with_miners(&site.status(), 150));
     browser.open(&farm.url());
     assert_eq!(browser.number("document.querySelectorAll('#miners tbody tr').length"), 100.0);
     assert_eq!(browser.text("#miners h2"), "150 miners");
@@ -84,11 +84,11 @@ fn references_are_shown_in_every_state() {
     let mut site = Site::start();
     site.mine("first", MinerModel::Bitaxe);
     site.wait_accepted(1);
-    let mut sight = site.sight();
+    let mut status = site.status();
     browser.open(&site.url());
     assert!(browser.is("!document.querySelector('#references')"));
-    sight.around.references = references();
-    let shown = PageServer::fixed(sight);
+    status.runtime.references = references();
+    let shown = PageServer::fixed(status);
     assert_fine_everywhere(&browser, &shown.url(), "references");
     let signs = "[...document.querySelectorAll('#references .sign')].map(each => each.textContent).join('')";
     assert_eq!(browser.value(signs), "✓!·✕");

@@ -159,8 +159,8 @@ fn strangers_texts_are_escaped_alike_everywhere() {
     let label = format!("worker=\"{}\"", shown.replace('\\', "\\\\"));
     assert!(metrics.contains(&label), "{label}: {metrics}");
 
-    let sight = site.sight();
-    let report = console::report(&sight.snapshot, &sight.around);
+    let status = site.status();
+    let report = console::report(&status.snapshot, &status.runtime);
     assert!(report.iter().all(|line| !line.contains(is_unsafe)), "{report:?}");
     assert!(report.iter().any(|line| line.contains(shown)), "{report:?}");
 }

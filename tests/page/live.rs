@@ -94,7 +94,7 @@ fn sections_come_when_there_is_something_to_show() {
     // Connected and silent: nothing is known of a pool's job.
     let silent = site.proxy.connect();
     site.proxy.wait_sessions(1);
-    wait_for("the page to know of it", || site.sight().around.sessions == 1);
+    wait_for("the page to know of it", || site.status().runtime.sessions == 1);
     browser.hurry(6);
     browser.open(&site.url());
     assert!(browser.is("document.querySelector('#speed') && !document.querySelector('#payout')"));
@@ -102,7 +102,7 @@ fn sections_come_when_there_is_something_to_show() {
     site.mine("first", MinerModel::Bitaxe);
     browser.wait("document.querySelector('#payout')?.innerText.includes('yours')");
     let order = "[...document.querySelectorAll('main > section')].map(each => each.classList[0]).join(' ')";
-    let sections = "glance luck charts shares payout alerts miners pools details";
+    let sections = "summary odds charts shares payout alerts miners pools details";
     assert_eq!(browser.value(order), sections);
     assert_not_reloaded(&browser);
     drop(silent);

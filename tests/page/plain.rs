@@ -59,7 +59,7 @@ fn without_script_everything_can_be_read() {
     for name in ["first", "second", "third"] {
         assert!(browser.text("#miners").contains(name));
     }
-    for section in ["luck", "charts", "shares", "payout", "alerts", "pools", "details"] {
+    for section in ["odds", "charts", "shares", "payout", "alerts", "pools", "details"] {
         assert!(browser.text(&format!("section.{section}")).len() > 12, "{section}");
     }
     for (span, axis) in [("7d", "7 days ago"), ("24h", "24 h ago"), ("1h", "1 h ago")] {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluice::reference::{PollInterval, ReferenceKind};
+use sluice::reference::{ReferenceKind, ReferenceTimings};
 use sluice::work::parent_hash;
 
 use crate::reference::server::{Answer, Server, status};
@@ -191,7 +191,7 @@ fn every_bad_answer_is_survived_and_named() {
 #[test]
 fn a_node_that_does_not_answer_has_one_request_at_most() {
     let server = Server::start(|_| Answer::Never);
-    let pace = PollInterval { request: Duration::from_millis(200), ..hurried() };
+    let pace = ReferenceTimings { request_timeout: Duration::from_millis(200), ..hurried() };
     let heard = Heard::start(&section(&server, ""), &pace);
     assert_eq!(server.wait(1).len(), 1);
     heard.fails("no answer in time");

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use sluice::reference::{PollInterval, ReferenceKind};
+use sluice::reference::{ReferenceKind, ReferenceTimings};
 use sluice::sim::{Misbehaviour, OpeningOrder, PoolOptions, SimPool};
 use sluice::stratum::Nbits;
 use sluice::work::parent_hash;
@@ -92,7 +92,7 @@ fn a_method_beside_an_answer_makes_it_no_request() {
 #[test]
 fn what_stays_is_told_again_and_only_while_it_is_heard() {
     let pool = pool(PoolOptions::default());
-    let pace = PollInterval { repeat: Duration::from_millis(20), ..hurried() };
+    let pace = ReferenceTimings { repeat_after: Duration::from_millis(20), ..hurried() };
     let heard = Heard::start(&section(pool.addr()), &pace);
     let tips = heard.wait(3);
     assert!(tips.iter().all(|tip| tip.prevhash == tips[0].prevhash) && tips[2].at > tips[0].at);
@@ -154,7 +154,7 @@ fn a_pool_that_closes_at_once_is_not_hammered() {
         misbehaviour: Misbehaviour { close_on_accept: true, ..Misbehaviour::default() },
         ..PoolOptions::default()
     });
-    let pace = PollInterval { first_pause: Duration::from_millis(50), ..hurried() };
+    let pace = ReferenceTimings { min_backoff: Duration::from_millis(50), ..hurried() };
     let began = Instant::now();
     let heard = Heard::start(&section(pool.addr()), &pace);
     heard.fails("");
@@ -173,9 +173,9 @@ fn a_pool_that_closes_at_once_is_not_hammered() {
 #[test]
 fn a_pool_that_closes_after_each_job_is_not_hammered() {
     let bare = BarePool::start();
-    let pace = PollInterval {
-        first_pause: Duration::from_millis(50),
-        longest_pause: Duration::from_secs(60),
+    let pace = ReferenceTimings {
+        min_backoff: Duration::from_millis(50),
+        max_backoff: Duration::from_secs(60),
         ..hurried()
     };
     let heard = Heard::start(&section(bare.address()), &pace);
@@ -193,7 +193,7 @@ fn a_pool_that_closes_after_each_job_is_not_hammered() {
 #[test]
 fn garbage_is_read_past_and_a_silent_pool_has_failed() {
     let bare = BarePool::start();
-    let pace = PollInterval { silence: Duration::from_millis(300), ..hurried() };
+    let pace = ReferenceTimings { silence_timeout: Duration::from_millis(300), ..hurried() };
     let heard = Heard::start(&section(bare.address()), &pace);
     let mut stream = bare.accept();
     stream.write_all(b"GET / HTTP/1.1\r\n\x16\x03\x01\n[1]\n{\"method\":5}\n\n").unwrap();
@@ -228,7 +228,7 @@ fn garbage_is_read_past_and_a_silent_pool_has_failed() {
 #[test]
 fn an_endless_line_and_a_flood_of_jobs_stay_bounded() {
     let bare = BarePool::start();
-    let pace = PollInterval { gap: Duration::from_millis(200), ..hurried() };
+    let pace = ReferenceTimings { min_gap: Duration::from_millis(200), ..hurried() };
     let heard = Heard::start(&section(bare.address()), &pace);
     let mut stream = bare.accept();
     open(&stream);

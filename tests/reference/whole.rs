@@ -9,7 +9,7 @@ use sluice::reference::{ReferenceKind, ReferenceView, Tip};
 use sluice::sim::{PoolOptions, SimPool};
 use sluice::status::json::status as status_document;
 use sluice::status::metrics::metrics;
-use sluice::status::page::{Visit, page};
+use sluice::status::page::{PageRequest, page};
 use sluice::status::snapshot::StatusSnapshot;
 use sluice::stratum::{Nbits, PrevHash};
 use sluice::work::Height;
@@ -86,8 +86,8 @@ fn the_status_shows_what_references_work_on() {
 
 /// A made-up moment with a miner, so that the page is no welcome.
 fn moment() -> StatusSnapshot {
-    let mut sight = empty("");
-    sight.around.sessions = 1;
+    let mut moment = empty("");
+    moment.runtime.sessions = 1;
     let hostile = "it refuses: <script>alert(1)</script> \" ' & </section>".to_owned();
     let tip = Tip {
         source: "node.example:8332".into(),
@@ -95,7 +95,7 @@ fn moment() -> StatusSnapshot {
         prevhash: PrevHash::from_wire_bytes([0x11; 32]),
         nbits: Nbits(0x1702_3a04),
         at: Stamp::from_nanos(
-            u64::try_from((sight.at.timestamp().as_second() - 90) * 1_000_000_000).unwrap(),
+            u64::try_from((moment.at.timestamp().as_second() - 90) * 1_000_000_000).unwrap(),
         ),
     };
     let view = ReferenceView {
@@ -105,31 +105,31 @@ fn moment() -> StatusSnapshot {
         error: Some(hostile),
         tip: Some(tip),
     };
-    sight.around.references = vec![view.clone(), view];
-    sight
+    moment.runtime.references = vec![view.clone(), view];
+    moment
 }
 
 #[test]
 fn strangers_words_are_escaped_everywhere_and_one_may_be_configured_twice() {
-    let sight = moment();
-    let page = page_of(&sight);
+    let moment = moment();
+    let page = page_of(&moment);
     let section =
         page.split("<section class=\"references\"").nth(1).unwrap().split("</section>").next().unwrap();
     assert!(section.contains("&lt;script&gt;alert(1)&lt;/script&gt; &quot;"), "{section}");
     assert!(section.contains("block 970,001 for 1 min") && !section.contains("<script"), "{section}");
     assert!(!page.contains("<script>alert"));
-    let status: Value = serde_json::from_str(&status_document(&sight)).unwrap();
+    let status: Value = serde_json::from_str(&status_document(&moment)).unwrap();
     assert_eq!(status["references"][1]["prevhash"], "11".repeat(32));
     assert!(status["references"][0]["error"].as_str().unwrap().contains("<script>"));
-    let found = read(&metrics(&sight));
+    let found = read(&metrics(&moment));
     let second = [("reference", "2"), ("name", "node.example:8332")];
     assert_eq!(value(&found, "sluice_reference_connected", &second), 0.0);
     assert_eq!(value(&found, "sluice_reference_height", &second), 970_001.0);
-    let mut without = sight.clone();
-    without.around.references.clear();
+    let mut without = moment.clone();
+    without.runtime.references.clear();
     assert!(!page_of(&without).contains("id=\"references\""));
 }
 
-fn page_of(sight: &StatusSnapshot) -> String {
-    page(sight, &Visit::default()).html
+fn page_of(moment: &StatusSnapshot) -> String {
+    page(moment, &PageRequest::default()).html
 }

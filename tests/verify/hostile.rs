@@ -136,7 +136,7 @@ fn garbage_is_counted_and_shown_escaped() {
             b"{\"id\":null,\"method\":\"client.reconnect\",\"params\":[\"evil.example\\u0007\",3333]}\n",
         )
     });
-    let said = verify(&url).expect(2).has("lines were no message").has("1 job could not be read");
+    let said = verify(&url).expect(2).has("lines were not Stratum").has("1 job could not be read");
     let said =
         said.has("the pool says: \\u{1b}[31mred\\u{202e}").has("to another host: evil.example\\u{7}:3333");
     assert!(said.out.chars().all(|c| c == '\n' || !c.is_control()), "{:?}", said.out);

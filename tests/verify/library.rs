@@ -42,7 +42,7 @@ fn what_a_pool_says_in_the_middle_is_told() {
     assert_eq!(found.messages, ["down at noon"]);
     assert!(found.extranonce_changed && matches!(report.watched.end, WatchEnd::Closed(_)));
     let height =
-        |job: Option<&sluice::verify::SeenJob>| job.and_then(|job| job.height).map(|height| height.0);
+        |job: Option<&sluice::verify::ObservedJob>| job.and_then(|job| job.height).map(|height| height.0);
     assert_eq!(height(found.jobs.first()), Some(967_017));
     assert_eq!(height(found.jobs.newest.as_ref()), Some(967_018));
     let warned = |id: &str| {

@@ -101,6 +101,6 @@ fn ctrl_c_ends_it_with_what_is_known() {
     let code = child.wait().unwrap().code();
     let out = out.join("\n");
     assert_eq!(code, Some(0), "{out}");
-    assert!(out.contains("GOOD") && out.contains("ended before its time"), "{out}");
+    assert!(out.contains("GOOD") && out.contains("stopped before its time was over"), "{out}");
     assert!(start.elapsed() < DEADLINE);
 }

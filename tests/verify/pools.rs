@@ -18,7 +18,7 @@ fn an_honest_solo_pool_is_good_in_every_opening_order() {
                 let said =
                     said.has("GOOD: a block would pay bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4 98.00 %");
                 let said = said.has("98.00 %").has("<- your address").has("mainnet, height 967017");
-                let said = said.has("its hash meets the target").has("as hard as it should be");
+                let said = said.has("its hash meets the target").has("plausible for this network");
                 said.has("sluice simulated pool")
                     .has("For a NerdMiner: fits")
                     .has(if opening == OpeningOrder::Ocean { "0.00015 refused" } else { "0.00015 ignored" });
@@ -64,7 +64,7 @@ fn another_coin_is_bad() {
 fn a_refusal_is_bad_and_told_in_the_pools_words() {
     let misbehaviour = Misbehaviour { refuse_authorize: true, ..Misbehaviour::default() };
     let pool = pool(PoolOptions { misbehaviour, ..options() });
-    verify(&url(&pool)).expect(1).has("refuses this address as a user name: Invalid worker name (24)");
+    verify(&url(&pool)).expect(1).has("rejects this address as a user name: Invalid worker name (24)");
 }
 
 #[test]
@@ -109,10 +109,10 @@ fn silence_and_refused_connections_can_t_be_told() {
     let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = |address: SocketAddr| format!("stratum+tcp://{address}");
     let cases = [
-        (url(&silent), "CAN'T TELL: the pool never said a word"),
+        (url(&silent), "CAN'T TELL: the pool never sent anything"),
         (url(&closing), "the pool closed the connection"),
         (at(refusing_address()), "CAN'T TELL: no connection: can't connect"),
-        (at(deaf.local_addr().unwrap()), "the pool never said a word"),
+        (at(deaf.local_addr().unwrap()), "the pool never sent anything"),
     ];
     std::thread::scope(|scope| {
         for (url, words) in &cases {
@@ -134,10 +134,10 @@ fn a_followed_suggestion_and_a_testnet_are_told() {
     let followed = PoolOptions { follow_suggested_difficulty: true, ..options() };
     verify(&url(&pool(followed))).expect(0).has("asked         1.00k").has("followed: 0.00015");
     let low = PoolOptions { difficulty: Difficulty::new(0.000_01).unwrap(), ..options() };
-    verify(&url(&pool(low))).expect(0).has("needless, for it asks for less");
+    verify(&url(&pool(low))).expect(0).has("not needed, the pool already asks for less");
     let testnet = pool(PoolOptions { nbits: Nbits(0x1d00_ffff), ..options() });
     let address = "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx";
-    run(&[&url(&testnet), "--address", address]).expect(0).has("no least difficulty to go by");
+    run(&[&url(&testnet), "--address", address]).expect(0).has("no minimum difficulty to compare with");
 }
 
 #[test]

@@ -91,7 +91,7 @@ fn said_of(years: (i32, i32), names: &[&str], clock: Option<SignedDuration>) -> 
     note_clock_error(clock);
     let settings = VerifySettings::new(ADDRESS, Network::Auto).unwrap();
     let report = verify(&flags.parse().unwrap().pools[0], &settings, &Stop::new());
-    ReportText { report: &report, paint: ColorMode::Plain }.to_string()
+    ReportText { report: &report, color: ColorMode::Plain }.to_string()
 }
 
 #[test]

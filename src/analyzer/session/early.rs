@@ -6,7 +6,7 @@ use std::mem::size_of;
 use super::super::current_work::Oddness;
 use crate::net::Stamp;
 use crate::stratum::{Difficulty, JobReading};
-use crate::util::shared_memory::{Reserved, SharedMemory};
+use crate::util::memory_budget::{MemoryBudget, MemoryReservation};
 
 /// The most jobs that wait. An honest pool sends one, a few send one for each difficulty.
 const MAX_JOBS: usize = 8;
@@ -18,7 +18,7 @@ const MAX_BYTES_OF_ALL: usize = 32 * 1024 * 1024;
 
 /// The memory for jobs that wait, which all sessions share.
 #[derive(Debug, Clone)]
-pub(in crate::analyzer) struct EarlyMemory(SharedMemory);
+pub(in crate::analyzer) struct EarlyMemory(MemoryBudget);
 
 /// A job as it came.
 #[derive(Debug)]
@@ -35,13 +35,13 @@ pub(super) struct EarlyJob {
 /// The jobs that wait, the newest last.
 #[derive(Debug)]
 pub(super) struct EarlyJobs {
-    jobs: VecDeque<(EarlyJob, Reserved)>,
+    jobs: VecDeque<(EarlyJob, MemoryReservation)>,
     memory: EarlyMemory,
 }
 
 impl Default for EarlyMemory {
     fn default() -> EarlyMemory {
-        EarlyMemory(SharedMemory::of(MAX_BYTES_OF_ALL))
+        EarlyMemory(MemoryBudget::new(MAX_BYTES_OF_ALL))
     }
 }
 

@@ -1,4 +1,4 @@
-//! The part of the summary that is about connections: miners', and those to pools.
+//! The part of the summary about connections, from miners and to pools.
 
 use std::fmt;
 
@@ -17,22 +17,22 @@ pub(super) fn write_listen(f: &mut fmt::Formatter<'_>, listen: &ListenConfig) ->
             writeln!(f, "  stratum+ssl://{address} with the certificate {}", tls.cert.display())?;
         }
     }
-    writeln!(f, "  from {}; at most {} at once", listen.allow, listen.max_miners)?;
+    writeln!(f, "  from {}; at most {} at the same time", listen.allow, listen.max_miners)?;
     let idle = match listen.idle_timeout {
-        Some(limit) => format!("a silent one after {}", format_duration(limit)),
-        None => String::from("a silent one never"),
+        Some(limit) => format!("a silent miner after {}", format_duration(limit)),
+        None => String::from("a silent miner never"),
     };
     writeln!(
         f,
-        "  a miner that has not authorized within {} is closed, {idle}",
+        "  a miner that has not authorized within {} is disconnected, {idle}",
         format_duration(listen.handshake_timeout)
     )?;
     match &listen.proxy_protocol {
         ProxyProtocol::Off => Ok(()),
-        ProxyProtocol::Everyone => writeln!(f, "  each behind a PROXY protocol header"),
+        ProxyProtocol::Everyone => writeln!(f, "  every connection must begin with a PROXY protocol header"),
         ProxyProtocol::From(blocks) => {
             let blocks: Vec<_> = blocks.iter().map(ToString::to_string).collect();
-            writeln!(f, "  with a PROXY protocol header from {}", blocks.join(", "))
+            writeln!(f, "  connections from {} must begin with a PROXY protocol header", blocks.join(", "))
         }
     }
 }
@@ -44,12 +44,12 @@ pub(super) fn write_limits(f: &mut fmt::Formatter<'_>, limits: &RateLimitConfig)
     };
     write!(
         f,
-        "Limits for one address: {}, {} a minute; then ",
+        "Limits per address: {}, {} a minute; beyond that ",
         number(limits.max_connections_per_ip, "connection"),
-        number(limits.max_connections_per_minute, "new one")
+        number(limits.max_connections_per_minute, "new connection")
     )?;
     if limits.ban.is_zero() {
-        writeln!(f, "refused")?;
+        writeln!(f, "rejected")?;
     } else {
         writeln!(f, "banned for {}, longer each time", format_duration(limits.ban))?;
     }
@@ -68,14 +68,14 @@ pub(super) fn write_upstreams(f: &mut fmt::Formatter<'_>, config: &Config) -> fm
     let failover = &config.failover;
     writeln!(
         f,
-        "  a miner waits {} for a connection, and {} for a pool's first answer before the next pool is tried",
+        "  connecting may take {} in all; if a pool does not answer within {}, the next one is tried",
         format_duration(failover.connect_deadline),
         format_duration(failover.answer_timeout)
     )?;
     writeln!(
         f,
-        "  a silent pool is left after {}, one that gives no work after {}; back to a better one after {}; a failed one is \
-         tried again every {} to {}",
+        "  miners leave a silent pool after {}, a pool that sends no job after {}; they return to a better pool once it has \
+         worked for {}; a failed pool is retried every {} to {}",
         format_duration(failover.silence_timeout),
         format_duration(failover.first_job_timeout),
         format_duration(failover.failback_after),

@@ -1,4 +1,4 @@
-//! A configuration in words: what every section means, in a few plain lines. No secret is in it.
+//! The summary of a configuration in words, a few lines a section, without secrets.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::config::{
 use crate::util::format::short;
 use crate::util::plural::count;
 
-/// The whole of it.
+/// The summary of all sections.
 pub(super) struct ConfigSummary<'a>(pub(super) &'a Config);
 
 impl fmt::Display for ConfigSummary<'_> {
@@ -33,7 +33,7 @@ impl fmt::Display for ConfigSummary<'_> {
         write_http(f, &config.http)?;
         write_report(f, config.report.console)?;
         write_record(f, &config.record)?;
-        writeln!(f, "Everything is written to {}", config.data_dir.display())
+        writeln!(f, "Data directory: {}", config.data_dir.display())
     }
 }
 
@@ -71,17 +71,17 @@ fn write_aggregate(
             short(vardiff.max)
         )
     } else {
-        writeln!(f, "  difficulty: the pool's, for every miner")
+        writeln!(f, "  difficulty: the pool's, forevery miner")
     }
 }
 
 fn write_analysis(f: &mut fmt::Formatter<'_>, analysis: &AnalysisConfig) -> fmt::Result {
     if !analysis.enabled {
-        return writeln!(f, "Analysis: off; no share is checked and nothing alerts");
+        return writeln!(f, "Analysis: off; no share is checked and there are no alerts");
     }
     writeln!(
         f,
-        "Analysis: on; a share is unanswered after {}, a near miss from {} % of a block",
+        "Analysis: on; a share counts as unanswered after {}, as a near miss from {} % of a block's difficulty",
         format_duration(analysis.share_timeout),
         analysis.near_miss * 100.0
     )
@@ -89,21 +89,21 @@ fn write_analysis(f: &mut fmt::Formatter<'_>, analysis: &AnalysisConfig) -> fmt:
 
 fn write_payout(f: &mut fmt::Formatter<'_>, payout: &PayoutPolicy, network: Network) -> fmt::Result {
     match network {
-        Network::Auto => writeln!(f, "Network: as the pool's work shows")?,
+        Network::Auto => writeln!(f, "Network: detected from the pool's jobs")?,
         known => writeln!(f, "Network: {known}")?,
     }
     if payout.kind == PayoutKind::Pooled {
-        return writeln!(f, "Payout: shared out by the pool, so that no block can be checked for an address");
+        return writeln!(f, "Payout: shared out by the pool, so no block is checked for an address");
     }
     match &payout.address {
         Some(address) => write!(f, "Payout: a block must pay {}", address.clone().assume_checked())?,
-        None => write!(f, "Payout: a block must pay the address that is the worker's name")?,
+        None => write!(f, "Payout: a block must pay the address in the worker's name")?,
     }
-    writeln!(f, " at least {} %; otherwise {}", payout.min_percent, consequence(payout.on_mismatch))
+    writeln!(f, " at least {} %; otherwise {}", payout.min_percent, violation_text(payout.on_mismatch))
 }
 
 fn write_rules(f: &mut fmt::Formatter<'_>, rules: &RulesConfig, on_wrong: OnViolation) -> fmt::Result {
-    writeln!(f, "Work of another coin or network: {}", consequence(on_wrong))?;
+    writeln!(f, "Work of another coin or network: {}", violation_text(on_wrong))?;
     write!(
         f,
         "Rules: job time off by {} or more, jobs older than {}",
@@ -117,7 +117,7 @@ fn write_rules(f: &mut fmt::Formatter<'_>, rules: &RulesConfig, on_wrong: OnViol
         write!(f, ", an extranonce2 below {}", count(size as u64, "byte"))?;
     }
     match rules.off.as_slice() {
-        [] => writeln!(f, "; no rule is off"),
+        [] => writeln!(f, "; all rules are on"),
         off => {
             let off: Vec<_> = off.iter().map(ToString::to_string).collect();
             writeln!(f, "\n  off: {}", off.join(", "))
@@ -125,18 +125,18 @@ fn write_rules(f: &mut fmt::Formatter<'_>, rules: &RulesConfig, on_wrong: OnViol
     }
 }
 
-fn consequence(consequence: OnViolation) -> &'static str {
-    match consequence {
+fn violation_text(on_violation: OnViolation) -> &'static str {
+    match on_violation {
         OnViolation::Alert => "an alert",
-        OnViolation::Block => "an alert, and the pool is left",
+        OnViolation::Block => "an alert, and miners leave the pool",
     }
 }
 
 fn write_references(f: &mut fmt::Formatter<'_>, references: &[ReferenceConfig]) -> fmt::Result {
     if references.is_empty() {
-        return writeln!(f, "References: none; only the pools are compared with each other");
+        return writeln!(f, "References: none; pools are compared with each other only");
     }
-    writeln!(f, "References, watched and never mined on:")?;
+    writeln!(f, "References (watched, never mined on):")?;
     for (place, reference) in references.iter().enumerate() {
         write!(f, "  {}. ", place + 1)?;
         match reference {
@@ -162,11 +162,11 @@ fn write_references(f: &mut fmt::Formatter<'_>, references: &[ReferenceConfig]) 
 
 fn write_pool_stats(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     let Some(stats) = &config.pool_stats else {
-        return writeln!(f, "The pool's own statistics: not asked for");
+        return writeln!(f, "The pool's own statistics: not requested");
     };
     write!(
         f,
-        "The pool's own statistics: in the form of {}, every {}",
+        "The pool's own statistics: requested every {1} in the format of {0}",
         stats.kind.as_str(),
         format_duration(stats.interval)
     )?;
@@ -181,9 +181,9 @@ fn write_pool_stats(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result 
 
 fn write_notify(f: &mut fmt::Formatter<'_>, recipients: &[NotifyConfig]) -> fmt::Result {
     if recipients.is_empty() {
-        return writeln!(f, "Messages: none; alerts are on the page and in alerts.log");
+        return writeln!(f, "Notifications: none; alerts are on the page and in alerts.log");
     }
-    writeln!(f, "Messages:")?;
+    writeln!(f, "Notifications:")?;
     for (place, notify) in recipients.iter().enumerate() {
         let good_news = if notify.good_news { ", and good news" } else { "" };
         writeln!(
@@ -207,9 +207,9 @@ fn write_ntp(f: &mut fmt::Formatter<'_>, ntp: &NtpConfig) -> fmt::Result {
 fn write_http(f: &mut fmt::Formatter<'_>, http: &HttpConfig) -> fmt::Result {
     let Some(address) = http.listen else { return writeln!(f, "The page: off") };
     let who = match (&http.token, address.ip().is_loopback()) {
-        (Some(_), _) => "for whoever has the token",
+        (Some(_), _) => "foreverybody with the token",
         (None, true) => "on this machine only, without a token",
-        (None, false) => "for whoever reaches this machine, without a token",
+        (None, false) => "foreverybody who can reach this machine, without a token",
     };
     write!(f, "The page: http://{address}/, {who}")?;
     match http.hosts.as_slice() {
@@ -234,7 +234,7 @@ fn write_record(f: &mut fmt::Formatter<'_>, record: &RecordConfig) -> fmt::Resul
     let written =
         if written.is_empty() { String::from("alerts and blocks only") } else { written.join(", ") };
     let kept = match record.keep_days {
-        0 => String::from("for ever"),
+        0 => String::from("forever"),
         days => format!("for {}", count(days, "day")),
     };
     writeln!(

@@ -1,4 +1,4 @@
-//! What is wrong with the machine, not with the configuration.
+//! Faults of the machine, as opposed to faults of the configuration.
 
 use std::fmt;
 use std::io;
@@ -7,20 +7,20 @@ use std::path::PathBuf;
 
 use crate::util::os_error::describe;
 
-/// One thing in the way: what, and what can be done.
+/// One fault; its message says what to do about it.
 #[derive(Debug)]
 pub enum EnvironmentError {
-    /// A PEM file, named by its configuration key.
+    /// A PEM file that can't be used, with its configuration key.
     Pem { key: String, file: PathBuf, reason: String },
-    /// `listen.tls`: the two files are not a pair.
+    /// The key of `listen.tls` does not belong to its certificate.
     KeyMismatch { cert: PathBuf, key: PathBuf },
-    /// Another Sluice writes to `data_dir`.
+    /// Another Sluice uses `data_dir`.
     DataDirInUse { dir: PathBuf },
-    /// `data_dir` can't be written to, or `dir` can't be made in it or above it.
+    /// `data_dir` can't be written to or created; `dir` is the directory that fails.
     DataDir { dir: PathBuf, reason: io::Error },
-    /// `[[upstream]]` of this number is an address that Sluice itself listens on.
-    Itself { number: usize, address: SocketAddr },
-    /// Nobody can be waited for at this address.
+    /// The `[[upstream]]` of this number is an address that Sluice itself listens on.
+    UpstreamIsSluice { number: usize, address: SocketAddr },
+    /// Sluice can't listen on this address.
     Port {
         key: &'static str,
         flag: Option<&'static str>,
@@ -42,20 +42,20 @@ impl fmt::Display for EnvironmentError {
             ),
             EnvironmentError::DataDirInUse { dir } => write!(
                 f,
-                "data_dir: another Sluice writes to {}; end that one, or name another with --data-dir",
+                "data_dir: another Sluice writes to {}; stop that one, or choose another directory with --data-dir",
                 dir.display()
             ),
             EnvironmentError::DataDir { dir, reason } => write!(
                 f,
-                "data_dir: cannot write to {}: {}; let the user that runs Sluice own it, or name another with \
+                "data_dir: cannot write to {}: {}; make Sluice's user its owner, or choose another with \
                  --data-dir",
                 dir.display(),
                 describe(reason)
             ),
-            EnvironmentError::Itself { number, address } => write!(
+            EnvironmentError::UpstreamIsSluice { number, address } => write!(
                 f,
-                "upstream[{number}].url: this is the address that Sluice listens on ({address}), so each connection \
-                 would cause another one; set the pool's own address, or another listen.stratum"
+                "upstream[{number}].url: this is an address that Sluice itself listens on ({address}), so each connection \
+                 would cause another one; set the pool's address, or another listen.stratum"
             ),
             EnvironmentError::Port { key, flag, address, owner, reason } => {
                 write!(f, "{key}: can't listen on {address}: ")?;
@@ -64,10 +64,12 @@ impl fmt::Display for EnvironmentError {
                     _ => f.write_str(&describe(reason))?,
                 }
                 f.write_str(match reason.kind() {
-                    io::ErrorKind::AddrInUse => "; end that program, or choose another port with ",
-                    io::ErrorKind::AddrNotAvailable => "; name one of its own, or 0.0.0.0 for all, with ",
+                    io::ErrorKind::AddrInUse => "; stop that program, or choose another port with ",
+                    io::ErrorKind::AddrNotAvailable => {
+                        "; choose one of its addresses, or 0.0.0.0 for all, with "
+                    }
                     io::ErrorKind::PermissionDenied => {
-                        "; ports below 1024 are for root (or CAP_NET_BIND_SERVICE): choose a higher one with "
+                        "; ports below 1024 need root or CAP_NET_BIND_SERVICE: choose a higher port with "
                     }
                     _ => "; choose another with ",
                 })?;
@@ -84,10 +86,10 @@ fn write_owner(
     owner: Option<&(String, u32)>,
 ) -> fmt::Result {
     match owner {
-        Some((name, number)) if name == "sluice" => {
-            write!(f, "another Sluice (process {number}) uses this port already")
+        Some((name, pid)) if name == "sluice" => {
+            write!(f, "another Sluice (process {pid}) uses this port already")
         }
-        Some((name, number)) => write!(f, "{name:?} (process {number}) uses this port already"),
+        Some((name, pid)) => write!(f, "{name:?} (process {pid}) uses this port already"),
         None => write!(
             f,
             "another program uses this port already (as root, ss -ltnp 'sport = :{}' shows which)",
@@ -103,7 +105,7 @@ impl std::error::Error for EnvironmentError {
             EnvironmentError::Pem { .. }
             | EnvironmentError::KeyMismatch { .. }
             | EnvironmentError::DataDirInUse { .. }
-            | EnvironmentError::Itself { .. } => None,
+            | EnvironmentError::UpstreamIsSluice { .. } => None,
         }
     }
 }

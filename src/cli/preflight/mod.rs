@@ -1,10 +1,8 @@
-//! What a configuration needs of the machine: certificates, keys, ports, a directory to write to. One
-//! list for `check`, which only tells, and for `run`, which does not start without it.
+//! Checks of what a configuration needs of the machine: certificates, keys, ports, the data directory. `check` reports
+//! the faults; `run` does not start with them.
 
 mod error;
-mod files;
-mod itself;
-mod ports;
+mod listen_addresses;
 
 use std::fs::File;
 use std::io;
@@ -18,69 +16,70 @@ use rustls::sign::CertifiedKey;
 
 pub use error::EnvironmentError;
 
-use super::data_dir_lock::is_taken;
-use crate::config::{Config, ListenTls, NotifyRecipient, ReferenceConfig};
-use crate::net::pem;
+use super::data_dir_lock::is_locked;
+use crate::config::{Config, ForwardPath, ListenTls, Mode, NotifyRecipient, ReferenceConfig};
+use crate::net::{pem, process};
+use crate::proxy::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
 use crate::util::os_error::describe;
 
-/// What the machine has to say about a configuration.
+/// The result of the checks.
 #[derive(Debug, Default)]
-pub struct Findings {
-    /// With these nothing can start.
+pub struct PreflightReport {
+    /// Faults with which Sluice can't start.
     pub errors: Vec<EnvironmentError>,
-    /// What will be missed while running, and may come to be; one sentence each.
+    /// Faults that Sluice can run with, and that may go away; one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Everything that is missing, without changing anything on the machine: a `data_dir` that does
-/// not exist is fine when it could be made.
-pub fn verify(config: &Config) -> Findings {
-    let mut found = Findings::default();
+/// Runs all checks without changing anything on the machine. A `data_dir` that does not exist is fine if it can be
+/// created.
+pub fn check(config: &Config) -> PreflightReport {
+    let mut report = PreflightReport::default();
     if let Some(tls) = &config.listen.tls {
-        found.errors.extend(verify_pair(tls).err());
+        report.errors.extend(check_pair(tls).err());
     }
     for (i, upstream) in config.upstreams.iter().enumerate() {
         let ca_file = upstream.tls.as_ref().and_then(|tls| tls.ca_file.as_ref());
         if let Some(file) = ca_file {
-            found.errors.extend(certificates(&format!("upstream[{}].ca_file", i + 1), file).err());
+            report.errors.extend(certificates(&format!("upstream[{}].ca_file", i + 1), file).err());
         }
     }
     for (i, reference) in config.references.iter().enumerate() {
         if let ReferenceConfig::Node { cookie: Some(cookie), .. } = reference {
-            found.warnings.extend(verify_cookie(i + 1, cookie).err());
+            report.warnings.extend(check_cookie(i + 1, cookie).err());
         }
     }
     for (i, notify) in config.notify.iter().enumerate() {
         if let NotifyRecipient::Exec { command } = &notify.to {
             let program = command.first().map_or("", |word| word.expose());
-            found.warnings.extend(verify_program(i + 1, program).err());
+            report.warnings.extend(check_program(i + 1, program).err());
         }
     }
-    found.warnings.extend(files::verify(config));
-    found.errors.extend(itself::verify(config));
-    let writable = verify_data_dir(&config.data_dir);
-    found.errors.extend(writable.err());
-    if is_taken(&config.data_dir) {
-        found.warnings.push(format!(
-            "data_dir: a Sluice runs with {} at the moment, so whether the ports are free was not tested; a \
-             second one needs another data_dir and other ports",
+    report.warnings.extend(check_open_files(config));
+    report.errors.extend(listen_addresses::check_upstreams(config));
+    let writable = check_data_dir(&config.data_dir);
+    report.errors.extend(writable.err());
+    if is_locked(&config.data_dir) {
+        report.warnings.push(format!(
+            "data_dir: a Sluice runs with {} at the moment, so it was not tested whether the ports are free; a \
+             second Sluice needs another data_dir and other ports",
             config.data_dir.display()
         ));
     } else {
-        found.errors.extend(ports::verify(config));
+        report.errors.extend(listen_addresses::check_ports(config));
     }
-    found
+    report
 }
 
-/// As [`verify`], for a start: makes `data_dir`. Answers with what will be missed.
+/// Runs all checks for a start and creates `data_dir`. Returns the warnings.
 ///
 /// # Errors
-/// Everything that is missing.
+/// All faults with which Sluice can't start.
 pub fn prepare(config: &Config) -> Result<Vec<String>, Vec<EnvironmentError>> {
-    if is_taken(&config.data_dir) {
+    if is_locked(&config.data_dir) {
         return Err(vec![EnvironmentError::DataDirInUse { dir: config.data_dir.clone() }]);
     }
-    let Findings { errors, warnings } = verify(config);
+    let PreflightReport { errors, warnings } = check(config);
     if !errors.is_empty() {
         return Err(errors);
     }
@@ -89,15 +88,16 @@ pub fn prepare(config: &Config) -> Result<Vec<String>, Vec<EnvironmentError>> {
     Ok(warnings)
 }
 
-fn verify_pair(tls: &ListenTls) -> Result<(), EnvironmentError> {
+fn check_pair(tls: &ListenTls) -> Result<(), EnvironmentError> {
     let chain = certificates("listen.tls.cert", &tls.cert)?;
     let wrong_key =
         |reason| EnvironmentError::Pem { key: String::from("listen.tls.key"), file: tls.key.clone(), reason };
     let key = pem::private_key(&tls.key).map_err(wrong_key)?;
-    let key = ring::sign::any_supported_type(&key)
-        .map_err(|_| wrong_key(String::from("it holds a private key of a kind that TLS here cannot use")))?;
+    let key = ring::sign::any_supported_type(&key).map_err(|_| {
+        wrong_key(String::from("its private key is of a kind that Sluice's TLS does not support"))
+    })?;
     match CertifiedKey::new(chain, key).keys_match() {
-        // A key whose public half is not known to the library is left to the handshake.
+        // If the library can't derive the public key, only a handshake can tell.
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(()),
         Err(rustls::Error::InconsistentKeys(_)) => {
             Err(EnvironmentError::KeyMismatch { cert: tls.cert.clone(), key: tls.key.clone() })
@@ -118,12 +118,12 @@ fn certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, 
     })
 }
 
-/// A node makes its cookie when it starts, so that a missing one is no reason not to start here.
-fn verify_cookie(number: usize, cookie: &Path) -> Result<(), String> {
+/// Only a warning: a node creates its cookie when it starts, which may be later.
+fn check_cookie(number: usize, cookie: &Path) -> Result<(), String> {
     let read = File::open(cookie).map(drop);
     read.map_err(|reason| {
         format!(
-            "reference[{number}].cookie: can't read {}: {}; the node is not asked before this file is there and \
+            "reference[{number}].cookie: can't read {}: {}; the reference is not used until this file exists and \
              Sluice's user may read it",
             cookie.display(),
             describe(&reason)
@@ -131,47 +131,75 @@ fn verify_cookie(number: usize, cookie: &Path) -> Result<(), String> {
     })
 }
 
-fn verify_program(number: usize, program: &str) -> Result<(), String> {
+fn check_program(number: usize, program: &str) -> Result<(), String> {
     let is_program = |file: &Path| file.is_file() && access(file, AccessFlags::X_OK).is_ok();
-    let found = if program.contains('/') {
+    let exists = if program.contains('/') {
         is_program(Path::new(program))
     } else {
         let path = std::env::var_os("PATH").unwrap_or_default();
         std::env::split_paths(&path).any(|dir| is_program(&dir.join(program)))
     };
-    if found {
+    if exists {
         return Ok(());
     }
-    // Any word of a command may be a secret.
+    // The command is not shown: any word of it may be a secret.
     Err(format!(
-        "notify[{number}].command: its program is not there, or this user may not run it; no alert reaches it"
+        "notify[{number}].command: its program does not exist, or this user may not run it; no alert \
+         reaches it until that is fixed"
     ))
 }
 
-/// Asks the kernel, and then makes an empty directory for a moment. Nothing is left behind.
-fn verify_data_dir(data_dir: &Path) -> Result<(), EnvironmentError> {
-    let wrong = |dir: &Path, reason| Err(EnvironmentError::DataDir { dir: dir.to_owned(), reason });
-    // The nearest one that exists; "" is the working directory.
+/// Checks the permissions, and then creates and removes an empty directory.
+fn check_data_dir(data_dir: &Path) -> Result<(), EnvironmentError> {
+    let fail = |dir: &Path, reason| Err(EnvironmentError::DataDir { dir: dir.to_owned(), reason });
+    // The nearest ancestor that exists; "" is the working directory.
     let existing =
         data_dir.ancestors().find(|dir| dir.as_os_str().is_empty() || dir.symlink_metadata().is_ok());
     let existing = existing.filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match existing.metadata() {
         Ok(metadata) if !metadata.is_dir() => {
-            return wrong(existing, io::Error::from(io::ErrorKind::NotADirectory));
+            return fail(existing, io::Error::from(io::ErrorKind::NotADirectory));
         }
         Ok(_) => {}
-        Err(reason) => return wrong(existing, reason),
+        Err(reason) => return fail(existing, reason),
     }
     if let Err(reason) =
         faccessat(AT_FDCWD, existing, AccessFlags::W_OK | AccessFlags::X_OK, AtFlags::AT_EACCESS)
     {
-        return wrong(existing, io::Error::from(reason));
+        return fail(existing, io::Error::from(reason));
     }
-    // File systems of the kernel, such as /proc, say yes and then take nothing.
-    let trial = existing.join(format!(".sluice-check-{}", std::process::id()));
-    match std::fs::create_dir(&trial).and_then(|()| std::fs::remove_dir(&trial)) {
+    // Kernel file systems such as /proc grant permission and then reject the write.
+    let test_dir = existing.join(format!(".sluice-check-{}", std::process::id()));
+    match std::fs::create_dir(&test_dir).and_then(|()| std::fs::remove_dir(&test_dir)) {
         Ok(()) => Ok(()),
-        Err(reason) => wrong(existing, reason),
+        Err(reason) => fail(existing, reason),
+    }
+}
+
+/// Raises this process's limit of open files as far as allowed, and checks that it is enough for `listen.max_miners`. A
+/// farm should learn of a limit that is too low at the start, not at the thousandth miner.
+fn check_open_files(config: &Config) -> Option<String> {
+    let per_miner = descriptors_per_miner(config);
+    let wanted = OWN_DESCRIPTORS + per_miner * config.listen.max_miners as u64;
+    match process::raise_fd_limit() {
+        Ok(limit) if limit < wanted => Some(format!(
+            "this process may open {limit} files, but listen.max_miners = {} may need {wanted} ({per_miner} for each \
+             miner, {OWN_DESCRIPTORS} beside them): raise the limit (LimitNOFILE= in systemd, ulimit -Hn), or lower \
+             listen.max_miners",
+            config.listen.max_miners
+        )),
+        Ok(_) => None,
+        Err(why) => Some(format!("can't raise the limit of open files: {}", describe(&why))),
+    }
+}
+
+/// The file descriptors that one miner needs. In aggregate mode miners share their connections to the pool.
+fn descriptors_per_miner(config: &Config) -> u64 {
+    match (config.mode, config.forward.path, config.analysis.enabled) {
+        (Mode::Aggregate, _, _) => 1,
+        (_, ForwardPath::Copy, _) => SOCKETS_PER_SESSION,
+        (_, ForwardPath::Splice, false) => SOCKETS_PER_SESSION + 2 * DESCRIPTORS_PER_PIPE,
+        (_, ForwardPath::Splice, true) => SOCKETS_PER_SESSION + 4 * DESCRIPTORS_PER_PIPE,
     }
 }
 
@@ -191,11 +219,11 @@ mod tests {
 
     fn said(cert: &Path, key: &Path) -> String {
         let tls = ListenTls { cert: cert.to_owned(), key: key.to_owned(), listen: Vec::new() };
-        verify_pair(&tls).err().map_or_else(String::new, |reason| reason.to_string())
+        check_pair(&tls).err().map_or_else(String::new, |reason| reason.to_string())
     }
 
     #[test]
-    fn certificate_and_key_are_a_readable_pair() {
+    fn certificate_and_key_must_match() {
         let dir = tempfile::tempdir().unwrap();
         let (cert, key) = pair(dir.path(), "one");
         let (_, other_key) = pair(dir.path(), "two");
@@ -207,14 +235,14 @@ mod tests {
     }
 
     #[test]
-    fn a_data_dir_may_be_made_later_but_not_inside_a_file() {
+    fn a_data_dir_may_be_created_later_but_not_inside_a_file() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(verify_data_dir(&dir.path().join("a/b/c")).is_ok());
+        assert!(check_data_dir(&dir.path().join("a/b/c")).is_ok());
         assert!(!dir.path().join("a").exists());
-        assert!(verify_data_dir(dir.path()).is_ok());
+        assert!(check_data_dir(dir.path()).is_ok());
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
-        let said = verify_data_dir(&file.join("below")).unwrap_err().to_string();
+        let said = check_data_dir(&file.join("below")).unwrap_err().to_string();
         assert!(said.contains("file") && said.contains("--data-dir"), "{said}");
     }
 }

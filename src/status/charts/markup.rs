@@ -1,4 +1,4 @@
-//! From what plotters writes to what the page can use.
+//! Turns the SVG that plotters writes into markup for the page.
 
 use std::fmt::Write;
 
@@ -8,15 +8,16 @@ use plotters::prelude::*;
 /// The size in the SVG's own units.
 pub(super) const WIDTH: u32 = 720;
 pub(super) const HEIGHT: u32 = 200;
-/// Plotters knows whole numbers only; a line needs tenths not to look like a staircase.
+/// The steps in one SVG unit. Plotters draws in whole numbers; without tenths a line looks like a
+/// staircase.
 pub(super) const RESOLUTION: u32 = 10;
 
-/// The outcome of drawing into memory, which does not fail.
-pub(super) type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+/// The result of drawing into memory, which does not fail.
+pub(super) type DrawResult = Result<(), DrawingAreaErrorKind<std::io::Error>>;
 
-/// What the page's stylesheet tells apart.
+/// The kinds of shapes that the page's stylesheet distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
+pub(super) enum ShapeClass {
     Grid,
     Area,
     Line,
@@ -25,30 +26,39 @@ pub(super) enum Class {
     Unanswered,
 }
 
-impl Class {
-    /// In the order of drawing.
-    const ALL: [Class; 6] =
-        [Class::Grid, Class::Area, Class::Line, Class::Accepted, Class::Rejected, Class::Unanswered];
+impl ShapeClass {
+    /// All classes in drawing order.
+    const ALL: [ShapeClass; 6] = [
+        ShapeClass::Grid,
+        ShapeClass::Area,
+        ShapeClass::Line,
+        ShapeClass::Accepted,
+        ShapeClass::Rejected,
+        ShapeClass::Unanswered,
+    ];
 
     fn name(self) -> &'static str {
         match self {
-            Class::Grid => "grid",
-            Class::Area => "area",
-            Class::Line => "line",
-            Class::Accepted => "accepted",
-            Class::Rejected => "rejected",
-            Class::Unanswered => "unanswered",
+            ShapeClass::Grid => "grid",
+            ShapeClass::Area => "area",
+            ShapeClass::Line => "line",
+            ShapeClass::Accepted => "accepted",
+            ShapeClass::Rejected => "rejected",
+            ShapeClass::Unanswered => "unanswered",
         }
     }
 
-    /// The colour that it is drawn with, and found by.
+    /// The colour that marks shapes of this class in plotters' output.
     pub(super) fn marker(self) -> RGBColor {
         RGBColor(1, 2, self as u8)
     }
 }
 
-/// Draws, and writes the element. The summary is its label.
-pub(super) fn svg(summary: &str, draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, Shift>) -> Drawn) -> String {
+/// Draws a chart and returns its `<svg>` element. The summary is its label.
+pub(super) fn svg(
+    summary: &str,
+    draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, Shift>) -> DrawResult,
+) -> String {
     let mut drawn = String::new();
     {
         let size = (WIDTH * RESOLUTION, HEIGHT * RESOLUTION);
@@ -65,16 +75,16 @@ pub(super) fn svg(summary: &str, draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, 
     )
 }
 
-/// One path for each class, of all the shapes of its colour.
+/// Joins all shapes of a class into one path.
 fn paths(drawn: &str) -> String {
     let mut paths = String::new();
-    for class in Class::ALL {
+    for class in ShapeClass::ALL {
         let RGBColor(red, green, blue) = class.marker();
         let marker = format!("\"#{red:02X}{green:02X}{blue:02X}\"");
         let shapes: String = drawn.lines().filter(|line| line.contains(&marker)).filter_map(shape).collect();
         if !shapes.is_empty() {
             let stroke = match class {
-                Class::Grid | Class::Line => " fill=\"none\" vector-effect=\"non-scaling-stroke\"",
+                ShapeClass::Grid | ShapeClass::Line => " fill=\"none\" vector-effect=\"non-scaling-stroke\"",
                 _ => "",
             };
             let _ = write!(paths, "<path class=\"{}\"{stroke} d=\"{shapes}\"/>", class.name());
@@ -83,12 +93,12 @@ fn paths(drawn: &str) -> String {
     paths
 }
 
-/// One element of plotters as a part of a path. `None` for what we do not draw.
+/// Converts one element of plotters to a part of a path. `None` for elements that the charts do not use.
 fn shape(element: &str) -> Option<String> {
     let value = |name: &str| attribute(element, name);
     let number = |name: &str| value(name)?.parse::<i64>().ok();
     if element.starts_with("<rect ") {
-        // Bars are many; whole numbers are fine enough for their height, and shorter.
+        // There are many bars. Whole numbers are precise enough for their height, and shorter.
         let edge = |y: i64| (y as f64 / f64::from(RESOLUTION)).round();
         let (x, width, y) = (unit(number("x")?), number("width")?, number("y")?);
         let (top, bottom) = (edge(y), edge(y + number("height")?));
@@ -99,7 +109,7 @@ fn shape(element: &str) -> Option<String> {
     for point in value("points")?.split_whitespace() {
         let (x, y) = point.split_once(',')?;
         let (x, y) = (unit(x.parse().ok()?), unit(y.parse().ok()?));
-        // After an M, what has no letter is a line.
+        // After an M, coordinates without a letter are a line.
         let _ = write!(path, "{}{x} {y}", if path.is_empty() { "M" } else { " " });
     }
     Some(path + end)
@@ -110,7 +120,7 @@ fn attribute<'a>(element: &'a str, name: &str) -> Option<&'a str> {
     Some(rest.split_once('"')?.0)
 }
 
-/// Plotters' number in the SVG's units.
+/// Converts a coordinate of plotters to the SVG's units.
 fn unit(number: i64) -> String {
     (number as f64 / f64::from(RESOLUTION)).to_string()
 }
@@ -141,13 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_stays_a_text() {
+    fn the_summary_is_escaped() {
         let svg = svg("a \"b\" <c> & d", |_| Ok(()));
         assert!(svg.ends_with(" aria-label=\"a &quot;b&quot; &lt;c&gt; &amp; d\"></svg>"), "{svg}");
     }
 
     #[test]
-    fn what_plotters_may_write_some_day_is_left_out() {
+    fn unknown_elements_are_left_out() {
         for odd in [
             "",
             "<rect x=\"a\"/>",

@@ -1,37 +1,37 @@
 //! The vertical scale.
 
-/// No chart is higher: twice that is still a number.
-const HIGHEST: f64 = 1e300;
+/// Caps a scale. Twice this value is still finite.
+const MAX_TOP: f64 = 1e300;
 
-/// From zero to a round value.
+/// A scale from zero to a round value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Scale {
-    /// 1, 2 or 5 times a power of ten, so that it seldom changes.
+    /// 1, 2 or 5 times a power of ten, so that it rarely changes.
     pub top: f64,
     /// Round values from zero to the top.
     pub lines: Vec<f64>,
 }
 
 impl Scale {
-    /// One that has room for `highest`. When that is nothing there is only the line at zero.
+    /// A scale with room for `highest`. If that is zero, the scale has only the line at zero.
     pub(super) fn over(highest: f64) -> Scale {
         let is_something = highest > 0.0 && !highest.is_nan();
         if !is_something {
             return Scale { top: 1.0, lines: vec![0.0] };
         }
-        let highest = highest.clamp(1.0 / HIGHEST, HIGHEST);
+        let highest = highest.clamp(1.0 / MAX_TOP, MAX_TOP);
         let power = highest.log10().floor() as i32;
-        // The logarithm may be off by a little, to either side.
+        // The logarithm may be slightly off in either direction.
         let tops = (power - 1..=power + 1)
             .flat_map(|power| [(1, 5), (2, 4), (5, 5)].map(|(digit, parts)| (digit, power, parts)));
         let fitting = tops.map(|(digit, power, parts)| (round(digit, power), parts));
-        let (top, parts) = fitting.into_iter().find(|(top, _)| *top >= highest).unwrap_or((HIGHEST, 5));
+        let (top, parts) = fitting.into_iter().find(|(top, _)| *top >= highest).unwrap_or((MAX_TOP, 5));
         let below = (0..parts).map(|part| top * f64::from(part) / f64::from(parts));
         Scale { top, lines: below.chain([top]).collect() }
     }
 }
 
-/// `digit` times ten to the `power`, as exactly as if it were written like that.
+/// `digit` times ten to the `power`, with the precision of a literal.
 fn round(digit: i32, power: i32) -> f64 {
     let factor = 10_f64.powi(power.abs());
     if power < 0 { f64::from(digit) / factor } else { f64::from(digit) * factor }

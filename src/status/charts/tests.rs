@@ -2,7 +2,7 @@ use super::*;
 
 const CLASSES: [&str; 6] = ["grid", "area", "line", "accepted", "rejected", "unanswered"];
 
-/// A bucket of the span that was watched as a whole.
+/// A bucket of the span that was watched from start to end.
 fn bucket(span: Span, work: f64, accepted: u32, rejected: u32, unanswered: u32) -> Bucket {
     let watched = span.bucket_seconds() as f64;
     Bucket { watched, work, accepted, rejected, unanswered, ..Bucket::default() }
@@ -19,7 +19,7 @@ fn path<'a>(svg: &'a str, class: &str) -> Option<&'a str> {
     Some(data.split_once('"')?.0)
 }
 
-/// Well-formed, as far as our subset of XML goes, and nothing in it that the page must not have.
+/// Checks that the SVG is well-formed and contains nothing that the page must not have.
 #[track_caller]
 fn check(chart: &Chart) {
     let svg = &chart.svg;
@@ -34,18 +34,8 @@ fn check(chart: &Chart) {
     assert_eq!(quotes.len() % 2, 1, "{head}");
     for name in quotes.iter().step_by(2).filter(|name| !name.is_empty()) {
         let name = name.trim().strip_suffix('=').expect(name);
-        let known = [
-            "viewBox",
-            "preserveAspectRatio",
-            "overflow",
-            "role",
-            "aria-label",
-            "class",
-            "fill",
-            "vector-effect",
-            "d",
-        ];
-        assert!(known.contains(&name), "{name}");
+        let known = "viewBox preserveAspectRatio overflow role aria-label class fill vector-effect d";
+        assert!(known.split(' ').any(|known| known == name), "{name}");
     }
     for data in quotes.iter().skip(1).step_by(2) {
         assert!(!data.contains(['<', '>', '#']), "{data}");
@@ -113,7 +103,7 @@ fn a_gap_is_a_gap_and_not_a_zero() {
     assert_eq!(runs.len(), 3);
     assert!(runs[0].starts_with("240 ") && runs[1].starts_with("372 ") && runs[2].starts_with("396 "));
     assert_eq!(path(&chart.svg, "area").unwrap().matches('z').count(), 3);
-    // Between two gaps there is a piece as wide as its bucket.
+    // A bucket between two gaps is as wide as the bucket.
     assert!(runs[1].contains("378 ") && runs[1].contains("384 "));
 }
 
@@ -124,13 +114,13 @@ fn a_bucket_that_has_just_begun_is_no_spike() {
     let rates = rates(&series, Span::Hour);
     let (before, last) = (rates[58].unwrap(), rates[59].unwrap());
     assert!((1.0..1.2).contains(&(last / before)), "{last} after {before}");
-    // Nothing in the first seconds is no fall either.
+    // A first second without shares is not a drop either.
     series[59].work = 0.0;
     assert!(super::rates(&series, Span::Hour)[59].unwrap() > 0.9 * before);
 }
 
 #[test]
-fn nothing_watched_is_empty_and_nothing_found_is_zero() {
+fn unwatched_time_is_empty_and_time_without_shares_is_zero() {
     for span in Span::ALL {
         let nothing = vec![Bucket::default(); span.buckets()];
         for chart in
@@ -162,7 +152,7 @@ fn few_shares_do_not_fill_the_height() {
 }
 
 #[test]
-fn one_refused_share_among_many_is_seen() {
+fn one_rejected_share_among_many_is_visible() {
     let mut series = vec![bucket(Span::Week, 0.0, 4000, 0, 0); 168];
     series[0].rejected = 1;
     let chart = shares(&series, Span::Week);

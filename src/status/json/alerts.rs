@@ -1,4 +1,4 @@
-//! `/api/alerts`: what was noticed, and a summary of it for `/status`.
+//! `/api/alerts`, and the summary of the alerts in `/status`.
 
 use std::collections::BTreeMap;
 
@@ -7,30 +7,29 @@ use serde_json::Value;
 
 use super::query::{JsonQuery, JsonQueryError};
 use super::text;
-use super::value::Time;
+use super::value::TimeJson;
 use crate::analyzer::{Alert, AlertsView};
 use crate::config::Severity;
-use crate::status::labels;
 use crate::status::snapshot::StatusSnapshot;
 
-/// More than are ever kept.
-const MOST: usize = 500;
-/// How many `/status` shows.
-const NEWEST: usize = 5;
+/// Caps `limit`. No more alerts than this are ever kept.
+const MAX_LIMIT: usize = 500;
+/// Caps the alerts in `/status`.
+const MAX_IN_SUMMARY: usize = 5;
 
 #[derive(Debug, Serialize)]
 struct AlertsJson<'a> {
-    at: Time,
+    at: TimeJson,
     total: usize,
-    active: Active,
+    active: ActiveAlertsJson,
     counts: &'a BTreeMap<&'static str, u64>,
     not_kept: u64,
     alerts: Vec<AlertFullJson<'a>>,
 }
 
-/// How many last, by severity.
+/// The number of active alerts by severity.
 #[derive(Debug, Default, Serialize)]
-struct Active {
+struct ActiveAlertsJson {
     high: usize,
     medium: usize,
     low: usize,
@@ -50,49 +49,48 @@ struct AlertBriefJson<'a> {
     severity: &'static str,
     subject: &'a str,
     description: &'a str,
-    began: Time,
-    last: Time,
+    began: TimeJson,
+    last: TimeJson,
     count: u64,
-    ended: Option<Time>,
+    ended: Option<TimeJson>,
 }
 
-/// The part of `/status`.
 #[derive(Debug, Serialize)]
-pub(super) struct Overview<'a> {
-    active: Active,
+pub(super) struct AlertsSummaryJson<'a> {
+    active: ActiveAlertsJson,
     counts: &'a BTreeMap<&'static str, u64>,
     not_kept: u64,
     newest: Vec<AlertBriefJson<'a>>,
 }
 
-/// Those that last first, then the newest.
-pub(super) fn alerts(sight: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
-    let limit = query.number("limit", 100, 1..=MOST)?;
-    let view = &sight.snapshot.alerts;
+/// Lists active alerts first, then the newest.
+pub(super) fn alerts(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
+    let limit = query.number("limit", 100, 1..=MAX_LIMIT)?;
+    let view = &status.snapshot.alerts;
     Ok(text(&AlertsJson {
-        at: Time(sight.at),
+        at: TimeJson(status.at),
         total: view.alerts.len(),
-        active: Active::of(view),
+        active: ActiveAlertsJson::of(view),
         counts: &view.counts,
         not_kept: view.overflowed,
         alerts: view.alerts.iter().take(limit).map(|alert| AlertFullJson::of(alert)).collect(),
     }))
 }
 
-impl<'a> Overview<'a> {
-    pub(super) fn of(view: &'a AlertsView) -> Overview<'a> {
-        Overview {
-            active: Active::of(view),
+impl<'a> AlertsSummaryJson<'a> {
+    pub(super) fn of(view: &'a AlertsView) -> AlertsSummaryJson<'a> {
+        AlertsSummaryJson {
+            active: ActiveAlertsJson::of(view),
             counts: &view.counts,
             not_kept: view.overflowed,
-            newest: view.alerts.iter().take(NEWEST).map(|alert| AlertBriefJson::of(alert)).collect(),
+            newest: view.alerts.iter().take(MAX_IN_SUMMARY).map(|alert| AlertBriefJson::of(alert)).collect(),
         }
     }
 }
 
-impl Active {
-    fn of(view: &AlertsView) -> Active {
-        let mut active = Active::default();
+impl ActiveAlertsJson {
+    fn of(view: &AlertsView) -> ActiveAlertsJson {
+        let mut active = ActiveAlertsJson::default();
         for alert in view.alerts.iter().filter(|alert| alert.ended.is_none()) {
             *match alert.severity {
                 Severity::High => &mut active.high,
@@ -115,13 +113,13 @@ impl<'a> AlertBriefJson<'a> {
     fn of(alert: &'a Alert) -> AlertBriefJson<'a> {
         AlertBriefJson {
             id: alert.id,
-            severity: labels::severity(alert.severity),
+            severity: alert.severity.as_str(),
             subject: &alert.subject,
             description: &alert.description,
-            began: Time(alert.began),
-            last: Time(alert.last),
+            began: TimeJson(alert.began),
+            last: TimeJson(alert.last),
             count: alert.count,
-            ended: alert.ended.map(Time),
+            ended: alert.ended.map(TimeJson),
         }
     }
 }

@@ -1,20 +1,19 @@
-//! Shares, as they were counted in this run and in all runs.
+//! The share counts of this run and of all runs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::value::{MILLISECONDS, SECONDS, Times, percent};
+use super::value::{LatencyJson, MILLISECONDS, SECONDS, percent};
 use crate::analyzer::{Latency, MinerView, Totals};
 use crate::config::Mode;
 use crate::record;
 use crate::status::snapshot::StatusSnapshot;
 
-/// A miner that connected or sent a share within this time is active, as in the original proxy.
-const ACTIVE: Duration = Duration::from_secs(60);
+/// A miner that connected or sent a share within this time is active, as with the original proxy.
+const ACTIVE_WITHIN: Duration = Duration::from_secs(60);
 
-/// In this run.
 #[derive(Debug, Serialize)]
 pub(super) struct ShareCountsJson<'a> {
     submitted: u64,
@@ -31,19 +30,19 @@ pub(super) struct ShareCountsJson<'a> {
     proven_difficulty: f64,
     per_minute: f64,
     jobs: u64,
-    pool_answer_ms: Times,
-    job_age_seconds: Times,
+    pool_answer_ms: LatencyJson,
+    job_age_seconds: LatencyJson,
     reasons: Option<&'a BTreeMap<String, u64>>,
 }
 
 impl<'a> ShareCountsJson<'a> {
-    pub(super) fn of(sight: &'a StatusSnapshot) -> ShareCountsJson<'a> {
-        let totals = sight.snapshot.totals.as_ref();
+    pub(super) fn of(status: &'a StatusSnapshot) -> ShareCountsJson<'a> {
+        let totals = status.snapshot.totals.as_ref();
         let count = |count: fn(&Totals) -> u64| totals.map_or(0, count);
         let sum = |sum: fn(&Totals) -> f64| totals.map_or(0.0, sum);
         let (accepted, rejected) = (count(|totals| totals.accepted), count(|totals| totals.rejected));
         let (no_answers, no_ages) = (Latency::default(), Latency::of_ages());
-        let minutes = sight.snapshot.up_for.as_secs_f64().max(1.0) / 60.0;
+        let minutes = status.snapshot.up_for.as_secs_f64().max(1.0) / 60.0;
         ShareCountsJson {
             submitted: count(|totals| totals.submitted),
             accepted,
@@ -59,14 +58,17 @@ impl<'a> ShareCountsJson<'a> {
             proven_difficulty: sum(|totals| totals.proven_difficulty),
             per_minute: count(|totals| totals.submitted) as f64 / minutes,
             jobs: count(|totals| totals.jobs),
-            pool_answer_ms: Times::of(totals.map_or(&no_answers, |totals| &totals.answers), MILLISECONDS),
-            job_age_seconds: Times::of(totals.map_or(&no_ages, |totals| &totals.job_ages), SECONDS),
+            pool_answer_ms: LatencyJson::of(
+                totals.map_or(&no_answers, |totals| &totals.answers),
+                MILLISECONDS,
+            ),
+            job_age_seconds: LatencyJson::of(totals.map_or(&no_ages, |totals| &totals.job_ages), SECONDS),
             reasons: totals.map(|totals| &totals.reasons),
         }
     }
 }
 
-/// In all runs together.
+/// The share counts of all runs together.
 #[derive(Debug, Serialize)]
 pub(super) struct LifetimeJson {
     accepted: u64,
@@ -92,8 +94,8 @@ impl From<&record::LifetimeCounts> for LifetimeJson {
     }
 }
 
-/// The names of the original proxy. In passthrough the pool's difficulty passes on untouched:
-/// `enabled` is false, and the limits are what would hold.
+/// The vardiff state, with the names of the original proxy. In passthrough mode the pool's difficulty
+/// is forwarded unchanged: `enabled` is false, and the limits are those that would apply.
 #[derive(Debug, Serialize)]
 pub(super) struct VardiffJson {
     enabled: bool,
@@ -107,18 +109,18 @@ pub(super) struct VardiffJson {
 }
 
 impl VardiffJson {
-    pub(super) fn of(sight: &StatusSnapshot) -> VardiffJson {
-        let (miners, config) = (&sight.snapshot.miners, &sight.facts.config.vardiff);
+    pub(super) fn of(status: &StatusSnapshot) -> VardiffJson {
+        let (miners, config) = (&status.snapshot.miners, &status.program.config.vardiff);
         let is_active = |miner: &&MinerView| {
-            miner.connected_for < ACTIVE || miner.last_share_ago.is_some_and(|ago| ago < ACTIVE)
+            miner.connected_for < ACTIVE_WITHIN || miner.last_share_ago.is_some_and(|ago| ago < ACTIVE_WITHIN)
         };
-        // Not sum(): of nothing that is -0.
+        // Not sum(), which is -0 for an empty list.
         let mean = |of: fn(&MinerView) -> f64| {
             miners.iter().map(of).fold(0.0, std::ops::Add::add) / miners.len().max(1) as f64
         };
         VardiffJson {
-            enabled: sight.facts.config.mode == Mode::Aggregate && config.enabled,
-            total_clients: sight.around.sessions,
+            enabled: status.program.config.mode == Mode::Aggregate && config.enabled,
+            total_clients: status.runtime.sessions,
             active_clients: miners.iter().filter(is_active).count(),
             avg_difficulty: mean(|miner| miner.difficulty),
             avg_shares_per_sec: mean(|miner| {

@@ -1,19 +1,19 @@
-//! What is asked and told outside: the pool's own figures, and who is told of alerts.
+//! The pool's own statistics and the recipients of notifications in `/status`.
 
 use serde::Serialize;
 
-use super::value::Time;
+use super::value::TimeJson;
 use crate::analyzer::CreditView;
 use crate::notify::RecipientHealth;
 use crate::pool_stats::{CreditVerdict, StatsHealth};
 
-/// What the pool publishes; `null` when it is not asked.
+/// The statistics that the pool publishes; `null` when they are not configured.
 #[derive(Debug, Serialize)]
 pub(super) struct PoolStatsJson<'a> {
     answered: u64,
     failed: u64,
     last_error: Option<&'a str>,
-    at: Option<Time>,
+    at: Option<TimeJson>,
     hashrate: Option<f64>,
     hashrate_window_seconds: Option<u64>,
     credited_total: Option<f64>,
@@ -40,7 +40,7 @@ impl<'a> PoolStatsJson<'a> {
             answered: health.answered,
             failed: health.failed,
             last_error: health.last_error.as_deref(),
-            at: figures.map(|figures| Time(figures.at)),
+            at: figures.map(|figures| TimeJson(figures.at)),
             hashrate: rate.map(|rate| rate.per_second),
             hashrate_window_seconds: rate.and_then(|rate| rate.window).map(|window| window.as_secs()),
             credited_total: figures.and_then(|figures| figures.accepted_difficulty_total),
@@ -54,7 +54,6 @@ impl<'a> PoolStatsJson<'a> {
     }
 }
 
-/// How it goes with one who is told.
 #[derive(Debug, Serialize)]
 pub(super) struct RecipientJson<'a> {
     name: &'a str,

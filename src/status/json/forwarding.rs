@@ -1,53 +1,53 @@
-//! What was carried, and how much delay that added.
+//! The forwarded traffic and the added latency in `/status`.
 
 use serde::Serialize;
 
-use super::value::{MICROSECONDS, Times};
+use super::value::{LatencyJson, MICROSECONDS};
 use crate::analyzer::Latency;
 use crate::status::snapshot::StatusSnapshot;
 
-/// Since the start.
+/// The totals since the start.
 #[derive(Debug, Serialize)]
-pub(super) struct Forwarding {
+pub(super) struct ForwardingJson {
     sessions: u64,
     messages: Option<u64>,
     chunks: u64,
     bytes: u64,
     dropped_copies: u64,
-    latency_us: Times,
+    latency_us: LatencyJson,
     unreadable_lines: u64,
     too_long_lines: u64,
     gaps: u64,
-    up: OneWay,
-    down: OneWay,
+    up: DirectionJson,
+    down: DirectionJson,
 }
 
 #[derive(Debug, Serialize)]
-struct OneWay {
+struct DirectionJson {
     messages: Option<u64>,
     chunks: u64,
     bytes: u64,
-    latency_us: Times,
+    latency_us: LatencyJson,
 }
 
-impl Forwarding {
-    pub(super) fn of(sight: &StatusSnapshot) -> Forwarding {
-        let (volume, summary) = (&sight.around.volume, &sight.snapshot.summary);
-        // Without the analyzer nobody looks for lines.
-        let lines = |messages: u64| sight.facts.config.analysis.enabled.then_some(messages);
-        let way = |messages: u64, chunks: u64, bytes: u64, latency: &Latency| OneWay {
+impl ForwardingJson {
+    pub(super) fn of(status: &StatusSnapshot) -> ForwardingJson {
+        let (volume, summary) = (&status.runtime.volume, &status.snapshot.summary);
+        // Only the analyzer counts lines.
+        let lines = |messages: u64| status.program.config.analysis.enabled.then_some(messages);
+        let way = |messages: u64, chunks: u64, bytes: u64, latency: &Latency| DirectionJson {
             messages: lines(messages),
             chunks,
             bytes,
-            latency_us: Times::of(latency, MICROSECONDS),
+            latency_us: LatencyJson::of(latency, MICROSECONDS),
         };
-        Forwarding {
+        ForwardingJson {
             sessions: volume.sessions,
             messages: lines(summary.messages_up + summary.messages_down),
             chunks: volume.chunks_up + volume.chunks_down,
             bytes: volume.bytes_up + volume.bytes_down,
             dropped_copies: volume.dropped_copies,
-            latency_us: Times::of(&summary.latency_up.and(&summary.latency_down), MICROSECONDS),
+            latency_us: LatencyJson::of(&summary.latency_up.and(&summary.latency_down), MICROSECONDS),
             unreadable_lines: summary.unreadable,
             too_long_lines: summary.too_long,
             gaps: summary.gaps,

@@ -1,21 +1,21 @@
-//! The clock, the records and the limits.
+//! The clock, the records, the limits and the threads in `/status`.
 
 use serde::Serialize;
 
-use super::value::Time;
+use super::value::TimeJson;
 use crate::clock::ClockState;
 use crate::record::RecordingHealth;
 use crate::status::snapshot::StatusSnapshot;
 
-/// What is known of the time.
+/// The state of the clock.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct NtpJson {
     synchronised: bool,
     offset_ms: Option<f64>,
     error_bound_ms: Option<f64>,
     servers: Option<usize>,
-    asked_at: Option<Time>,
-    unsynchronised_since: Option<Time>,
+    asked_at: Option<TimeJson>,
+    unsynchronised_since: Option<TimeJson>,
     reason: Option<String>,
 }
 
@@ -23,18 +23,18 @@ impl NtpJson {
     pub(super) fn of(clock: Option<&ClockState>) -> NtpJson {
         match clock {
             None => {
-                NtpJson { reason: Some("nothing is known of the clock yet".to_owned()), ..NtpJson::default() }
+                NtpJson { reason: Some("the clock was not checked yet".to_owned()), ..NtpJson::default() }
             }
             Some(ClockState::Synchronised { offset, error_bound, servers, at }) => NtpJson {
                 synchronised: true,
                 offset_ms: Some(offset.seconds() * 1e3),
                 error_bound_ms: Some(error_bound.as_secs_f64() * 1e3),
                 servers: Some(*servers),
-                asked_at: Some(Time(*at)),
+                asked_at: Some(TimeJson(*at)),
                 ..NtpJson::default()
             },
             Some(ClockState::Unsynchronised { since, reason: why }) => NtpJson {
-                unsynchronised_since: Some(Time(*since)),
+                unsynchronised_since: Some(TimeJson(*since)),
                 reason: Some(why.to_string()),
                 ..NtpJson::default()
             },
@@ -42,7 +42,6 @@ impl NtpJson {
     }
 }
 
-/// How the recording goes.
 #[derive(Debug, Serialize)]
 pub(super) struct RecordingJson<'a> {
     dropped_rows: u64,
@@ -54,7 +53,7 @@ pub(super) struct RecordingJson<'a> {
 struct TroubleJson<'a> {
     file: String,
     error: &'a str,
-    since: Time,
+    since: TimeJson,
 }
 
 impl<'a> From<&'a RecordingHealth> for RecordingJson<'a> {
@@ -62,7 +61,7 @@ impl<'a> From<&'a RecordingHealth> for RecordingJson<'a> {
         let trouble = |trouble: &'a crate::record::WriteError| TroubleJson {
             file: trouble.file.display().to_string(),
             error: &trouble.error,
-            since: Time(trouble.since),
+            since: TimeJson(trouble.since),
         };
         RecordingJson {
             dropped_rows: health.dropped,
@@ -72,7 +71,7 @@ impl<'a> From<&'a RecordingHealth> for RecordingJson<'a> {
     }
 }
 
-/// Who connects; all names are those of the original proxy.
+/// The connection limits. All names are those of the original proxy.
 #[derive(Debug, Serialize)]
 pub(super) struct RateLimitJson {
     total_ips: usize,
@@ -84,8 +83,8 @@ pub(super) struct RateLimitJson {
 }
 
 impl RateLimitJson {
-    pub(super) fn of(sight: &StatusSnapshot) -> RateLimitJson {
-        let (counts, limits) = (&sight.around.counts, &sight.facts.config.ratelimit);
+    pub(super) fn of(status: &StatusSnapshot) -> RateLimitJson {
+        let (counts, limits) = (&status.runtime.counts, &status.program.config.ratelimit);
         RateLimitJson {
             total_ips: counts.sources,
             total_active: counts.connections,
@@ -97,27 +96,25 @@ impl RateLimitJson {
     }
 }
 
-/// The threads that serve everybody.
 #[derive(Debug, Serialize)]
-pub(super) struct Threads<'a> {
+pub(super) struct ThreadsJson<'a> {
     restarts: u64,
-    /// Those that do not do their work at present.
-    unwell: Vec<Unwell<'a>>,
+    /// Threads that have died or make no progress.
+    unwell: Vec<UnwellThreadJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct Unwell<'a> {
+struct UnwellThreadJson<'a> {
     thread: &'a str,
     trouble: &'a str,
 }
 
-impl<'a> Threads<'a> {
-    pub(super) fn of(sight: &'a StatusSnapshot) -> Threads<'a> {
-        let unwell = sight
-            .around
-            .threads
-            .iter()
-            .filter_map(|one| Some(Unwell { thread: &one.name, trouble: one.trouble.as_deref()? }));
-        Threads { restarts: sight.around.thread_restarts, unwell: unwell.collect() }
+impl<'a> ThreadsJson<'a> {
+    pub(super) fn of(status: &'a StatusSnapshot) -> ThreadsJson<'a> {
+        let unwell =
+            status.runtime.threads.iter().filter_map(|one| {
+                Some(UnwellThreadJson { thread: &one.name, trouble: one.trouble.as_deref()? })
+            });
+        ThreadsJson { restarts: status.runtime.thread_restarts, unwell: unwell.collect() }
     }
 }

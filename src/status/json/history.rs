@@ -1,28 +1,28 @@
-//! `/api/history`: the series behind the page's charts.
+//! `/api/history`: the data of the page's charts.
 
 use serde::Serialize;
 
 use super::query::{JsonQuery, JsonQueryError};
 use super::text;
-use super::value::Time;
+use super::value::TimeJson;
 use crate::analyzer::{Bucket, Span};
 use crate::status::snapshot::StatusSnapshot;
 
 #[derive(Debug, Serialize)]
 struct HistoryJson {
-    at: Time,
+    at: TimeJson,
     span: &'static str,
     bucket_seconds: u64,
-    buckets: Vec<HistorySliceJson>,
+    buckets: Vec<HistoryBucketJson>,
 }
 
 #[derive(Debug, Serialize)]
-struct HistorySliceJson {
+struct HistoryBucketJson {
     start_unix: u64,
     watched_seconds: f64,
-    /// Hashes per second; `None` where nobody watched.
+    /// Hashes per second; `None` if Sluice did not run.
     hashrate: Option<f64>,
-    /// Difficulty.
+    /// The work that shares proved, as difficulty.
     proven_difficulty: f64,
     accepted: u32,
     rejected: u32,
@@ -31,8 +31,8 @@ struct HistorySliceJson {
     best: Option<f64>,
 }
 
-/// Oldest first; the last bucket is still filling.
-pub(super) fn history(sight: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
+/// Lists the buckets, oldest first. The last bucket is still filling.
+pub(super) fn history(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
     let span = match query.text("span") {
         None => Span::Hour,
         Some(name) => Span::parse(&name).ok_or_else(|| {
@@ -40,19 +40,19 @@ pub(super) fn history(sight: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<S
             JsonQueryError(format!("span must be 1h, 24h or 7d, not {short:?}"))
         })?,
     };
-    let now = u64::try_from(sight.at.unix_seconds()).unwrap_or(0);
-    let buckets = sight.snapshot.history.series(span, now);
+    let now = u64::try_from(status.at.unix_seconds()).unwrap_or(0);
+    let buckets = status.snapshot.history.series(span, now);
     Ok(text(&HistoryJson {
-        at: Time(sight.at),
+        at: TimeJson(status.at),
         span: span.name(),
         bucket_seconds: span.bucket_seconds(),
-        buckets: buckets.iter().map(HistorySliceJson::from).collect(),
+        buckets: buckets.iter().map(HistoryBucketJson::from).collect(),
     }))
 }
 
-impl From<&Bucket> for HistorySliceJson {
-    fn from(bucket: &Bucket) -> HistorySliceJson {
-        HistorySliceJson {
+impl From<&Bucket> for HistoryBucketJson {
+    fn from(bucket: &Bucket) -> HistoryBucketJson {
+        HistoryBucketJson {
             start_unix: bucket.start,
             watched_seconds: bucket.watched,
             hashrate: bucket.hash_rate(),

@@ -4,25 +4,25 @@ use serde::Serialize;
 
 use super::query::{JsonQuery, JsonQueryError};
 use super::text;
-use super::value::{Time, name, number, seconds_between};
+use super::value::{TimeJson, name, number, seconds_between};
 use crate::analyzer::RecentJob;
 use crate::status::snapshot::StatusSnapshot;
 use crate::status::verdicts;
 
-/// As many as are kept.
-const MOST: usize = 100;
+/// Caps `limit`. The analyzer keeps as many jobs.
+const MAX_LIMIT: usize = 100;
 
 #[derive(Debug, Serialize)]
 struct JobsJson<'a> {
-    at: Time,
-    /// How many of those that are kept were asked for.
+    at: TimeJson,
+    /// The number of kept jobs that match the query.
     total: usize,
     jobs: Vec<JobJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
 struct JobJson<'a> {
-    at: Time,
+    at: TimeJson,
     age_seconds: f64,
     upstream: Option<usize>,
     pool: Option<&'a str>,
@@ -48,27 +48,28 @@ struct JobJson<'a> {
     network: &'static str,
 }
 
-/// Newest first. A job that several miners got is one, as the first of them got it.
-pub(super) fn jobs(sight: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
-    let limit = query.number("limit", 20, 1..=MOST)?;
-    let upstream = query.upstream(sight.around.upstreams.len())?;
+/// Lists the jobs, newest first. A job that several miners received is listed once, as the first of
+/// them received it.
+pub(super) fn jobs(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
+    let limit = query.number("limit", 20, 1..=MAX_LIMIT)?;
+    let upstream = query.upstream(status.runtime.upstreams.len())?;
     let is_wanted = |recent: &&RecentJob| upstream.is_none_or(|place| recent.job.upstream == Some(place));
-    let wanted = || sight.snapshot.recent.jobs.iter().filter(is_wanted);
+    let wanted = || status.snapshot.recent.jobs.iter().filter(is_wanted);
     Ok(text(&JobsJson {
-        at: Time(sight.at),
+        at: TimeJson(status.at),
         total: wanted().count(),
-        jobs: wanted().take(limit).map(|recent| JobJson::of(recent, sight)).collect(),
+        jobs: wanted().take(limit).map(|recent| JobJson::of(recent, status)).collect(),
     }))
 }
 
 impl<'a> JobJson<'a> {
-    fn of(recent: &'a RecentJob, sight: &'a StatusSnapshot) -> JobJson<'a> {
+    fn of(recent: &'a RecentJob, status: &'a StatusSnapshot) -> JobJson<'a> {
         let job = recent.job.as_ref();
         JobJson {
-            at: Time(job.at),
-            age_seconds: seconds_between(job.at, sight.at),
+            at: TimeJson(job.at),
+            age_seconds: seconds_between(job.at, status.at),
             upstream: job.upstream.map(number),
-            pool: name(&sight.around.upstreams, job.upstream),
+            pool: name(&status.runtime.upstreams, job.upstream),
             job_id: job.job_id.as_str(),
             miners: recent.miners,
             height: job.height.map(|height| height.0),

@@ -1,11 +1,10 @@
-//! The JSON documents: `/status` and `/api/…`. Each is a pure function of one moment.
+//! The JSON documents `/status` and `/api/…`. Each is a pure function of one snapshot.
 //!
-//! Names and units: `docs/api.md`. Whatever is not known is `null`, never a missing key; a number
-//! that is not finite is `null`, too. Strangers' texts are written as in every other output
-//! ([`escape`](crate::util::escape)), so that a tool that prints them bare drives no terminal.
+//! Names and units: `docs/api.md`. An unknown value is `null`, never a missing key. A number that is
+//! not finite is `null` as well. Texts from the network are escaped as in every other output
+//! ([`escape`](crate::util::escape)), so that a tool that prints them can't be made to drive a terminal.
 
 mod alerts;
-mod clients;
 mod counts;
 mod external;
 mod forwarding;
@@ -14,11 +13,10 @@ mod history;
 mod jobs;
 mod miners;
 mod query;
-mod references;
 mod shares;
 mod status;
 mod upstreams;
-mod value;
+pub(super) mod value;
 mod verdict;
 
 use serde::Serialize;
@@ -29,7 +27,7 @@ use query::{JsonQuery, JsonQueryError};
 
 pub use status::status;
 
-/// An answer with its HTTP status.
+/// A reply with its HTTP status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonReply {
     /// 200 or 400.
@@ -38,17 +36,17 @@ pub struct JsonReply {
     pub body: String,
 }
 
-/// The document at `path`, `None` where there is none. `query` gives a parameter's decoded value.
-pub fn api(path: &str, query: impl Fn(&str) -> Option<String>, sight: &StatusSnapshot) -> Option<JsonReply> {
+/// The document at `path`, or `None` if there is none. `query` looks up a parameter's decoded value.
+pub fn api(path: &str, query: impl Fn(&str) -> Option<String>, status: &StatusSnapshot) -> Option<JsonReply> {
     let query = JsonQuery(&query);
     let document = match path {
-        "/status" => Ok(status(sight)),
-        "/api/miners" => miners::miners(sight, &query),
-        "/api/shares" => shares::shares(sight, &query),
-        "/api/alerts" => alerts::alerts(sight, &query),
-        "/api/jobs" => jobs::jobs(sight, &query),
-        "/api/upstreams" => Ok(upstreams::upstreams(sight)),
-        "/api/history" => history::history(sight, &query),
+        "/status" => Ok(status::status(status)),
+        "/api/miners" => miners::miners(status, &query),
+        "/api/shares" => shares::shares(status, &query),
+        "/api/alerts" => alerts::alerts(status, &query),
+        "/api/jobs" => jobs::jobs(status, &query),
+        "/api/upstreams" => Ok(upstreams::upstreams(status)),
+        "/api/history" => history::history(status, &query),
         _ => return None,
     };
     Some(match document {
@@ -63,7 +61,7 @@ struct JsonError<'a> {
 }
 
 fn text(document: &impl Serialize) -> String {
-    // Into memory, and with texts as keys: it can't fail.
+    // Writing to memory, with texts as keys, can't fail.
     to_json(document).unwrap_or_else(|why| {
         log::error!("a status document can't be written: {why}");
         "{\"error\":\"this document can't be written\"}".to_owned()

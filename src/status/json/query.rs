@@ -1,11 +1,11 @@
-//! The parameters of a request: what is not understood is said, never guessed.
+//! The query parameters of the JSON documents. An invalid value is an error, never a guess.
 
 use std::ops::RangeInclusive;
 
-/// What is asked for, after decoding.
+/// Looks up a decoded parameter.
 pub(super) struct JsonQuery<'a>(pub(super) &'a dyn Fn(&str) -> Option<String>);
 
-/// Why a request can't be answered, for whoever sent it.
+/// The error message for the client.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct JsonQueryError(pub(super) String);
 
@@ -23,7 +23,7 @@ impl JsonQuery<'_> {
         Ok(self.optional(name, range)?.unwrap_or(default))
     }
 
-    /// An upstream by its number, as its place.
+    /// The `upstream` parameter, which counts from 1, as an index.
     pub(super) fn upstream(&self, upstreams: usize) -> Result<Option<usize>, JsonQueryError> {
         Ok(self.optional("upstream", 1..=upstreams.max(1))?.map(|number| number - 1))
     }
@@ -31,7 +31,7 @@ impl JsonQuery<'_> {
     fn optional(&self, name: &str, range: RangeInclusive<usize>) -> Result<Option<usize>, JsonQueryError> {
         let Some(text) = self.text(name) else { return Ok(None) };
         match text.parse() {
-            // A sign is no part of a number here.
+            // `parse` alone would accept a plus sign.
             Ok(number) if range.contains(&number) && !text.starts_with('+') => Ok(Some(number)),
             _ => {
                 let short: String = text.chars().take(32).collect();
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_refused_with_the_range() {
+    fn invalid_numbers_are_rejected_with_the_range() {
         assert_eq!(limit("100"), Ok(100));
         for text in ["", "0", "101", "-1", "+1", "1.0", "1e1", " 1", "99999999999999999999999", "\u{661}"] {
             let JsonQueryError(why) = limit(text).unwrap_err();

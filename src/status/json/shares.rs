@@ -1,29 +1,29 @@
-//! `/api/shares`: the newest shares, in the terms of `shares.csv`.
+//! `/api/shares`: the newest shares, with the column names of `shares.csv`.
 
 use serde::Serialize;
 
 use super::query::{JsonQuery, JsonQueryError};
 use super::text;
-use super::value::{Time, name, number};
+use super::value::{TimeJson, name, number};
 use crate::record::{ShareOutcome, ShareRow};
 use crate::status::snapshot::StatusSnapshot;
 use crate::stratum::Difficulty;
 
-/// As many as are kept.
-const MOST: usize = 200;
+/// Caps `limit`. The analyzer keeps as many shares.
+const MAX_LIMIT: usize = 200;
 
 #[derive(Debug, Serialize)]
 struct SharesJson<'a> {
-    at: Time,
-    /// How many of those that are kept were asked for.
+    at: TimeJson,
+    /// The number of kept shares that match the query.
     total: usize,
     shares: Vec<ShareJson<'a>>,
 }
 
-/// The names are the columns of `shares.csv`, but for `upstream`, which is a number everywhere here.
+/// One share. The names are the columns of `shares.csv`, except that `upstream` is a number.
 #[derive(Debug, Serialize)]
 struct ShareJson<'a> {
-    timestamp: Time,
+    timestamp: TimeJson,
     miner_addr: String,
     worker: &'a str,
     job_id: &'a str,
@@ -50,34 +50,34 @@ struct ShareJson<'a> {
     user_agent: &'a str,
 }
 
-/// Newest first.
-pub(super) fn shares(sight: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
-    let limit = query.number("limit", 50, 1..=MOST)?;
+/// Lists the shares, newest first.
+pub(super) fn shares(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
+    let limit = query.number("limit", 50, 1..=MAX_LIMIT)?;
     let worker = query.text("worker");
-    let upstream = query.upstream(sight.around.upstreams.len())?;
-    let upstreams = &sight.around.upstreams;
+    let upstream = query.upstream(status.runtime.upstreams.len())?;
+    let upstreams = &status.runtime.upstreams;
     let place = |share: &ShareRow| upstreams.iter().position(|one| one.url == share.upstream);
     let is_wanted = |share: &&ShareRow| {
         worker.as_ref().is_none_or(|worker| share.worker == *worker)
             && upstream.is_none_or(|wanted| place(share) == Some(wanted))
     };
-    let wanted = || sight.snapshot.recent.shares.iter().map(AsRef::as_ref).filter(is_wanted);
-    let share = |share| ShareJson::of(share, place(share), sight);
+    let wanted = || status.snapshot.recent.shares.iter().map(AsRef::as_ref).filter(is_wanted);
+    let share = |share| ShareJson::of(share, place(share), status);
     Ok(text(&SharesJson {
-        at: Time(sight.at),
+        at: TimeJson(status.at),
         total: wanted().count(),
         shares: wanted().take(limit).map(share).collect(),
     }))
 }
 
 impl<'a> ShareJson<'a> {
-    fn of(share: &'a ShareRow, place: Option<usize>, sight: &'a StatusSnapshot) -> ShareJson<'a> {
+    fn of(share: &'a ShareRow, place: Option<usize>, status: &'a StatusSnapshot) -> ShareJson<'a> {
         let (code, reason) = match &share.outcome {
             ShareOutcome::Rejected { code, reason } => (*code, reason.as_deref()),
             _ => (None, None),
         };
         ShareJson {
-            timestamp: Time(share.at),
+            timestamp: TimeJson(share.at),
             miner_addr: share.miner.to_string(),
             worker: &share.worker,
             job_id: share.job_id.as_str(),
@@ -99,7 +99,7 @@ impl<'a> ShareJson<'a> {
             height: share.height.map(|height| height.0),
             network_difficulty: share.network_difficulty,
             upstream: place.map(number),
-            pool: name(&sight.around.upstreams, place),
+            pool: name(&status.runtime.upstreams, place),
             session: share.session.0,
             user_agent: &share.user_agent,
         }

@@ -1,20 +1,18 @@
-//! `/api/upstreams`: each pool, as dialling, its jobs and its answers show it; and the short form of
-//! `/status`.
+//! `/api/upstreams`: each pool's connection, jobs and responses; and the short form in `/status`.
 
 use serde::Serialize;
 
-use super::text;
-use super::value::{MILLISECONDS, Time, Times, number, percent};
+use super::value::{LatencyJson, MILLISECONDS, TimeJson, number, percent};
 use super::verdict::{ChainJson, PayoutJson};
+use super::{text, value};
 use crate::analyzer::{Latency, PoolView};
 use crate::proxy::UpstreamState;
-use crate::status::labels;
 use crate::status::snapshot::StatusSnapshot;
 use crate::upstream::PoolStatus;
 
 #[derive(Debug, Serialize)]
 struct UpstreamsJson<'a> {
-    at: Time,
+    at: TimeJson,
     upstreams: Vec<UpstreamFullJson<'a>>,
 }
 
@@ -26,13 +24,13 @@ struct UpstreamFullJson<'a> {
     chain: ChainJson<'a>,
 }
 
-/// The part of `/status`.
+/// The short form in `/status`.
 #[derive(Debug, Serialize)]
 pub(super) struct UpstreamBriefJson<'a> {
     upstream: usize,
     pool: &'a str,
     url: &'a str,
-    /// Miners are with it until another works.
+    /// False for an upstream that was removed from the configuration while miners are still connected to it.
     is_listed: bool,
     is_up: bool,
     standing: &'static str,
@@ -46,45 +44,45 @@ pub(super) struct UpstreamBriefJson<'a> {
     unanswered: u64,
     unknown: u64,
     accepted_percent: Option<f64>,
-    answer_ms: Times,
+    answer_ms: LatencyJson,
     payout_state: Option<&'static str>,
     chain_state: Option<&'static str>,
 }
 
-/// In the order of preference.
-pub(super) fn upstreams(sight: &StatusSnapshot) -> String {
+/// Lists the upstreams in the order of preference.
+pub(super) fn upstreams(status: &StatusSnapshot) -> String {
     let full = |(place, brief)| {
-        let pool = view(sight, place);
+        let pool = view(status, place);
         let verdict = pool.and_then(|pool| pool.payout.as_ref());
         UpstreamFullJson {
             brief,
-            payout: PayoutJson::new(sight, pool, verdict),
-            chain: ChainJson::new(sight, pool),
+            payout: PayoutJson::new(status, pool, verdict),
+            chain: ChainJson::new(status, pool),
         }
     };
-    text(&UpstreamsJson { at: Time(sight.at), upstreams: listed(sight).map(full).collect() })
+    text(&UpstreamsJson { at: TimeJson(status.at), upstreams: listed(status).map(full).collect() })
 }
 
-/// In the order of preference.
-pub(super) fn briefs(sight: &StatusSnapshot) -> Vec<UpstreamBriefJson<'_>> {
-    listed(sight).map(|(_, brief)| brief).collect()
+/// Lists the short forms in the order of preference.
+pub(super) fn briefs(status: &StatusSnapshot) -> Vec<UpstreamBriefJson<'_>> {
+    listed(status).map(|(_, brief)| brief).collect()
 }
 
-fn listed(sight: &StatusSnapshot) -> impl Iterator<Item = (usize, UpstreamBriefJson<'_>)> {
-    sight
-        .around
+fn listed(status: &StatusSnapshot) -> impl Iterator<Item = (usize, UpstreamBriefJson<'_>)> {
+    status
+        .runtime
         .listed()
         .into_iter()
-        .map(|(place, state)| (place, UpstreamBriefJson::of(sight, place, state)))
+        .map(|(place, state)| (place, UpstreamBriefJson::of(status, place, state)))
 }
 
-fn view(sight: &StatusSnapshot, place: usize) -> Option<&PoolView> {
-    sight.snapshot.pools.iter().find(|pool| pool.place == place)
+fn view(status: &StatusSnapshot, place: usize) -> Option<&PoolView> {
+    status.snapshot.pools.iter().find(|pool| pool.place == place)
 }
 
 impl<'a> UpstreamBriefJson<'a> {
-    fn of(sight: &'a StatusSnapshot, place: usize, state: &'a UpstreamState) -> UpstreamBriefJson<'a> {
-        let pool = view(sight, place);
+    fn of(status: &'a StatusSnapshot, place: usize, state: &'a UpstreamState) -> UpstreamBriefJson<'a> {
+        let pool = view(status, place);
         let count = |count: fn(&PoolView) -> u64| pool.map_or(0, count);
         let (accepted, rejected) = (count(|pool| pool.accepted), count(|pool| pool.rejected));
         UpstreamBriefJson {
@@ -93,7 +91,7 @@ impl<'a> UpstreamBriefJson<'a> {
             url: &state.url,
             is_listed: state.rank.is_some(),
             is_up: state.standing == PoolStatus::Up,
-            standing: labels::standing(state.standing),
+            standing: value::standing(state.standing),
             sessions: state.sessions,
             heard_seconds_ago: state.heard_ago.map(|ago| ago.as_secs_f64()),
             blocked: state.blocked.as_deref(),
@@ -104,7 +102,7 @@ impl<'a> UpstreamBriefJson<'a> {
             unanswered: count(|pool| pool.unanswered),
             unknown: count(|pool| pool.unknown),
             accepted_percent: percent(accepted, rejected),
-            answer_ms: Times::of(pool.map_or(&Latency::default(), |pool| &pool.answers), MILLISECONDS),
+            answer_ms: LatencyJson::of(pool.map_or(&Latency::default(), |pool| &pool.answers), MILLISECONDS),
             payout_state: pool.and_then(|pool| Some(pool.payout.as_ref()?.state.as_str())),
             chain_state: pool.and_then(|pool| Some(pool.chain.as_ref()?.state.as_str())),
         }

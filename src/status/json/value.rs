@@ -1,4 +1,4 @@
-//! Forms that several documents share.
+//! Values that several documents share.
 
 use std::time::Duration;
 
@@ -8,12 +8,13 @@ use crate::analyzer::{HashRates, Latency};
 use crate::clock::NtpTime;
 use crate::proxy::UpstreamState;
 use crate::record::BestShare;
+use crate::upstream::PoolStatus;
 
-/// RFC 3339 in UTC with milliseconds.
+/// A time, written as RFC 3339 in UTC with milliseconds.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Time(pub(super) NtpTime);
+pub(super) struct TimeJson(pub(super) NtpTime);
 
-impl Serialize for Time {
+impl Serialize for TimeJson {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match rfc3339(self.0) {
             Some(text) => to.serialize_str(std::str::from_utf8(&text).unwrap_or_default()),
@@ -22,8 +23,8 @@ impl Serialize for Time {
     }
 }
 
-/// As [`NtpTime`] shows itself, from 1970 to the year 9999. Four times for each of thousands of miners,
-/// that would take most of the time of `/status`.
+/// Formats a time like [`NtpTime`]'s `Display`, from 1970 to the year 9999. `/status` has four times
+/// for each of thousands of miners, and `Display` would take most of its time.
 fn rfc3339(time: NtpTime) -> Option<[u8; 24]> {
     let millis = u64::try_from(time.timestamp().as_millisecond()).ok()?;
     let (seconds, millis) = (millis / 1000, millis % 1000);
@@ -50,7 +51,7 @@ fn rfc3339(time: NtpTime) -> Option<[u8; 24]> {
     for (start, length, value) in fields {
         let mut rest = value;
         for digit in text[start..start + length].iter_mut().rev() {
-            // One digit: it fits.
+            // A digit fits in a byte.
             *digit = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
@@ -58,9 +59,9 @@ fn rfc3339(time: NtpTime) -> Option<[u8; 24]> {
     (year <= 9999).then_some(text)
 }
 
-/// Hashes per second.
+/// Hash rates by window, in hashes per second.
 #[derive(Debug, Serialize)]
-pub(super) struct Rates {
+pub(super) struct HashRatesJson {
     #[serde(rename = "1m")]
     one_minute: f64,
     #[serde(rename = "5m")]
@@ -71,9 +72,9 @@ pub(super) struct Rates {
     one_day: f64,
 }
 
-impl From<&HashRates> for Rates {
-    fn from(rates: &HashRates) -> Rates {
-        Rates {
+impl From<&HashRates> for HashRatesJson {
+    fn from(rates: &HashRates) -> HashRatesJson {
+        HashRatesJson {
             one_minute: rates.one_minute,
             five_minutes: rates.five_minutes,
             one_hour: rates.one_hour,
@@ -82,9 +83,9 @@ impl From<&HashRates> for Rates {
     }
 }
 
-/// Times in one unit; `null` before the first.
+/// A distribution of durations in one unit. All values are `null` before the first sample.
 #[derive(Debug, Serialize)]
-pub(super) struct Times {
+pub(super) struct LatencyJson {
     count: u64,
     mean: Option<f64>,
     p50: Option<f64>,
@@ -92,12 +93,12 @@ pub(super) struct Times {
     max: Option<f64>,
 }
 
-impl Times {
-    /// In so many to the second.
-    pub(super) fn of(latency: &Latency, per_second: f64) -> Times {
+impl LatencyJson {
+    /// Converts a distribution to a unit with `per_second` to the second.
+    pub(super) fn of(latency: &Latency, per_second: f64) -> LatencyJson {
         let count = latency.count();
         let some = |time: Duration| (count > 0).then_some(time.as_secs_f64() * per_second);
-        Times {
+        LatencyJson {
             count,
             mean: some(latency.total()).map(|total| total / count as f64),
             p50: some(latency.quantile(0.5)),
@@ -111,13 +112,12 @@ pub(super) const MILLISECONDS: f64 = 1e3;
 pub(super) const MICROSECONDS: f64 = 1e6;
 pub(super) const SECONDS: f64 = 1.0;
 
-/// A share to be proud of.
 #[derive(Debug, Serialize)]
 pub(super) struct BestShareJson<'a> {
     difficulty: f64,
     worker: &'a str,
     hash: String,
-    at: Time,
+    at: TimeJson,
 }
 
 impl<'a> From<&'a BestShare> for BestShareJson<'a> {
@@ -126,28 +126,38 @@ impl<'a> From<&'a BestShare> for BestShareJson<'a> {
             difficulty: best.difficulty.value(),
             worker: &best.worker,
             hash: best.hash.to_string(),
-            at: Time(best.at),
+            at: TimeJson(best.at),
         }
     }
 }
 
-/// How people count upstreams: from 1.
+/// The number of an upstream in the API, which counts from 1.
 pub(super) fn number(place: usize) -> usize {
     place + 1
 }
 
-/// Host and port of the upstream of this number.
+/// The stable word for the state of an upstream, in JSON and metrics.
+pub(in crate::status) fn standing(standing: PoolStatus) -> &'static str {
+    match standing {
+        PoolStatus::Untried => "untried",
+        PoolStatus::Up => "up",
+        PoolStatus::Failed => "failed",
+        PoolStatus::Blocked => "blocked",
+    }
+}
+
+/// Host and port of the upstream with this index.
 pub(super) fn name(upstreams: &[UpstreamState], place: Option<usize>) -> Option<&str> {
     upstreams.get(place?).map(|upstream| upstream.name.as_str())
 }
 
-/// `None` when nothing was judged.
+/// The percentage of `part`. `None` if both are zero.
 pub(super) fn percent(part: u64, rest: u64) -> Option<f64> {
     let whole = part + rest;
     (whole > 0).then(|| part as f64 * 100.0 / whole as f64)
 }
 
-/// From `then` to `now`; a clock that was set back makes no negative age.
+/// The seconds from `then` to `now`. Zero if the clock was set back.
 pub(super) fn seconds_between(then: NtpTime, now: NtpTime) -> f64 {
     now.timestamp().duration_since(then.timestamp()).as_secs_f64().max(0.0)
 }
@@ -157,17 +167,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_written_as_everywhere_else() {
+    fn times_match_the_display_of_ntp_time() {
         let mut nanos = 1_234_567_891_i128;
         for _ in 0..20_000 {
-            // Every hour, day and leap year has its turn until the year 2263.
+            // Covers all hours, days and leap years until the year 2263.
             let time = NtpTime::from_timestamp(jiff::Timestamp::from_nanosecond(nanos).unwrap());
             assert_eq!(rfc3339(time).unwrap(), time.to_string().as_bytes(), "{time}");
             nanos += 462_345_678_912_345;
         }
         for time in [jiff::Timestamp::MIN, jiff::Timestamp::MAX, jiff::Timestamp::UNIX_EPOCH] {
             let time = NtpTime::from_timestamp(time);
-            let text = serde_json::to_string(&Time(time)).unwrap();
+            let text = serde_json::to_string(&TimeJson(time)).unwrap();
             assert_eq!(text, format!("\"{time}\""));
         }
     }

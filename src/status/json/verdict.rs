@@ -1,13 +1,14 @@
-//! Whom a block would pay, and whose chain the work is on.
+//! The payout and chain verdicts.
 
 use serde::Serialize;
 
-use super::value::{Time, name, number, seconds_between};
+use super::value::{TimeJson, name, number, seconds_between};
 use crate::analyzer::{ChainState, JobView, OutputView, PayoutState, PayoutVerdict, PoolView};
+use crate::config::PayoutKind;
 use crate::status::snapshot::StatusSnapshot;
-use crate::status::{labels, verdicts};
+use crate::status::verdicts;
 
-/// Whom a block would pay.
+/// The payout verdict: the outputs of a block.
 #[derive(Debug, Serialize)]
 pub(super) struct PayoutJson<'a> {
     state: Option<&'static str>,
@@ -17,9 +18,9 @@ pub(super) struct PayoutJson<'a> {
     address: Option<&'a str>,
     percent: Option<f64>,
     total_sats: Option<u64>,
-    /// The total, or the subsidy of the height if that is more.
+    /// The total, or the block subsidy of the height if that is more.
     reward_sats: Option<u64>,
-    /// What the job claims for nobody.
+    /// The part of the reward that no output claims.
     wasted_sats: Option<u64>,
     upstream: Option<usize>,
     pool: Option<&'a str>,
@@ -35,11 +36,11 @@ struct OutputJson<'a> {
     is_expected: bool,
 }
 
-/// Whose chain the work is on, and its newest job.
+/// The chain verdict and the newest job.
 #[derive(Debug, Serialize)]
 pub(super) struct ChainJson<'a> {
     state: Option<&'static str>,
-    /// Why nobody can tell.
+    /// The reason why the chain is unknown.
     reason: Option<String>,
     network: Option<&'static str>,
     height: Option<u32>,
@@ -48,33 +49,36 @@ pub(super) struct ChainJson<'a> {
     nbits: Option<String>,
     tag: Option<&'a str>,
     job_id: Option<&'a str>,
-    job_at: Option<Time>,
+    job_at: Option<TimeJson>,
     job_age_seconds: Option<f64>,
     upstream: Option<usize>,
     pool: Option<&'a str>,
 }
 
 impl<'a> PayoutJson<'a> {
-    /// The worst that a miner is exposed to.
-    pub(super) fn worst(sight: &'a StatusSnapshot) -> PayoutJson<'a> {
-        match verdicts::payout(&sight.snapshot) {
-            Some((pool, verdict)) => PayoutJson::new(sight, Some(pool), Some(verdict)),
-            None => PayoutJson::new(sight, None, None),
+    /// The worst payout among the pools in use.
+    pub(super) fn worst(status: &'a StatusSnapshot) -> PayoutJson<'a> {
+        match verdicts::payout(&status.snapshot) {
+            Some((pool, verdict)) => PayoutJson::new(status, Some(pool), Some(verdict)),
+            None => PayoutJson::new(status, None, None),
         }
     }
 
     pub(super) fn new(
-        sight: &'a StatusSnapshot,
+        status: &'a StatusSnapshot,
         pool: Option<&'a PoolView>,
         verdict: Option<&'a PayoutVerdict>,
     ) -> PayoutJson<'a> {
-        let config = &sight.facts.config.payout;
+        let config = &status.program.config.payout;
         let state = verdict.map(|verdict| verdict.state);
         let place = pool.map(|pool| pool.place);
         PayoutJson {
             state: state.map(PayoutState::as_str),
             reason: reason(state),
-            kind: labels::payout_kind(config.kind),
+            kind: match config.kind {
+                PayoutKind::Solo => "solo",
+                PayoutKind::Pooled => "pooled",
+            },
             min_percent: config.min_percent,
             address: verdict.and_then(|verdict| Some(verdict.expected.as_ref()?.address.as_str())),
             percent: verdict.and_then(verdicts::percent),
@@ -82,7 +86,7 @@ impl<'a> PayoutJson<'a> {
             reward_sats: verdict.map(|verdict| verdict.reward.0),
             wasted_sats: verdict.map(|verdict| verdict.waste().map_or(0, |waste| waste.lost.0)),
             upstream: place.map(number),
-            pool: name(&sight.around.upstreams, place),
+            pool: name(&status.runtime.upstreams, place),
             outputs: pool.map_or(&[][..], |pool| &pool.outputs).iter().map(OutputJson::from).collect(),
         }
     }
@@ -108,12 +112,12 @@ impl<'a> From<&'a OutputView> for OutputJson<'a> {
 }
 
 impl<'a> ChainJson<'a> {
-    /// The worst that a miner works on.
-    pub(super) fn worst(sight: &'a StatusSnapshot) -> ChainJson<'a> {
-        ChainJson::new(sight, verdicts::chain(&sight.snapshot).map(|(pool, _)| pool))
+    /// The worst chain verdict among the pools in use.
+    pub(super) fn worst(status: &'a StatusSnapshot) -> ChainJson<'a> {
+        ChainJson::new(status, verdicts::chain(&status.snapshot).map(|(pool, _)| pool))
     }
 
-    pub(super) fn new(sight: &'a StatusSnapshot, pool: Option<&'a PoolView>) -> ChainJson<'a> {
+    pub(super) fn new(status: &'a StatusSnapshot, pool: Option<&'a PoolView>) -> ChainJson<'a> {
         let verdict = pool.and_then(|pool| pool.chain.as_ref());
         let job: Option<&JobView> = pool.and_then(|pool| pool.job.as_deref());
         let place = pool.map(|pool| pool.place);
@@ -129,10 +133,10 @@ impl<'a> ChainJson<'a> {
             nbits: job.map(|job| job.nbits.to_string()),
             tag: job.and_then(|job| job.tag.as_deref()),
             job_id: job.map(|job| job.job_id.as_str()),
-            job_at: job.map(|job| Time(job.at)),
-            job_age_seconds: job.map(|job| seconds_between(job.at, sight.at)),
+            job_at: job.map(|job| TimeJson(job.at)),
+            job_age_seconds: job.map(|job| seconds_between(job.at, status.at)),
             upstream: place.map(number),
-            pool: name(&sight.around.upstreams, place),
+            pool: name(&status.runtime.upstreams, place),
         }
     }
 }

@@ -1,25 +1,44 @@
-//! `/metrics`: the same moment for Prometheus. Names, labels and what each means: `docs/api.md`.
+//! `/metrics` for Prometheus. Names, labels and meanings: `docs/api.md`.
 //!
-//! Base units: seconds, bytes, hashes per second, ratios of one. What is not known has no sample, so
-//! that no chart shows a zero that is none.
+//! Base units: seconds, bytes, hashes per second, ratios of one. An unknown value has no sample, so
+//! that no chart shows it as zero.
 
 mod pools;
 mod process;
-mod references;
 mod shares;
 mod text;
 mod workers;
 
 use super::snapshot::StatusSnapshot;
-use text::MetricsText;
+use crate::reference::ReferenceView;
+use text::{MetricKind, MetricsText, label};
 
-/// The document, in the text format 0.0.4.
-pub fn metrics(sight: &StatusSnapshot) -> String {
+/// Renders the document in the text format 0.0.4.
+pub fn metrics(status: &StatusSnapshot) -> String {
     let mut document = MetricsText::default();
-    process::write(&mut document, sight);
-    shares::write(&mut document, sight);
-    pools::write(&mut document, sight);
-    references::write(&mut document, sight);
-    workers::write(&mut document, sight);
+    process::write(&mut document, status);
+    shares::write(&mut document, status);
+    pools::write(&mut document, status);
+    references(&mut document, status);
+    workers::write(&mut document, status);
     document.finish()
+}
+
+/// Writes each reference. The label `reference` is its number, since the same one can be configured twice.
+fn references(to: &mut MetricsText, status: &StatusSnapshot) {
+    let mut gauge = |name, help, of: &dyn Fn(&ReferenceView) -> Option<f64>| {
+        let mut family = to.family(name, MetricKind::Gauge, help);
+        for (place, view) in status.runtime.references.iter().enumerate() {
+            if let Some(value) = of(view) {
+                family
+                    .sample(&[("reference", &(place + 1).to_string()), ("name", &label(&view.name))], value);
+            }
+        }
+    };
+    gauge("sluice_reference_connected", "1 while the reference is connected.", &|view| {
+        Some(f64::from(u8::from(view.is_connected)))
+    });
+    gauge("sluice_reference_height", "Height of the block that the reference works on.", &|view| {
+        view.tip.as_ref().map(|tip| f64::from(tip.height.0))
+    });
 }

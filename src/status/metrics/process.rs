@@ -1,4 +1,4 @@
-//! The program itself: forwarding, connections, clock, records, alerts.
+//! Metrics of the program: forwarding, connections, clock, records, alerts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,68 +6,58 @@ use std::time::Duration;
 use super::text::{MetricKind, MetricsText};
 use crate::clock::ClockState;
 use crate::config::{RuleId, Severity};
-use crate::status::labels;
 use crate::status::snapshot::StatusSnapshot;
 
-/// From a fast machine's copy to what would be noticed.
-const LATENCY: [Duration; 13] = [
-    Duration::from_micros(10),
-    Duration::from_micros(25),
-    Duration::from_micros(50),
-    Duration::from_micros(100),
-    Duration::from_micros(250),
-    Duration::from_micros(500),
-    Duration::from_millis(1),
-    Duration::from_micros(2500),
-    Duration::from_millis(5),
-    Duration::from_millis(10),
-    Duration::from_millis(25),
-    Duration::from_millis(100),
-    Duration::from_secs(1),
-];
+/// The histogram bounds, from a copy on a fast machine to a delay that people notice.
+const LATENCY_BUCKETS_MICROS: [u64; 13] =
+    [10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 25_000, 100_000, 1_000_000];
 
-pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
-    program(to, sight);
-    forwarding(to, sight);
-    connections(to, sight);
-    clock(to, sight);
-    recording(to, sight);
-    alerts(to, sight);
+pub(super) fn write(to: &mut MetricsText, status: &StatusSnapshot) {
+    program(to, status);
+    forwarding(to, status);
+    connections(to, status);
+    clock(to, status);
+    recording(to, status);
+    alerts(to, status);
 }
 
-fn program(to: &mut MetricsText, sight: &StatusSnapshot) {
-    let facts = &sight.facts;
+fn program(to: &mut MetricsText, status: &StatusSnapshot) {
+    let program = &status.program;
     to.family("sluice_build_info", MetricKind::Gauge, "Always 1; the version is in the label.")
-        .count(&[("version", facts.version), ("mode", facts.config.mode.as_str())], 1);
-    to.gauge("sluice_uptime_seconds", "Since the start.", Some(sight.up_for.as_secs_f64()));
+        .count(&[("version", program.version), ("mode", program.config.mode.as_str())], 1);
+    to.gauge("sluice_uptime_seconds", "Time since the start.", Some(status.up_for.as_secs_f64()));
     to.gauge(
         "sluice_start_time_seconds",
-        "When the program was started, since 1970.",
-        Some(facts.started.timestamp().as_millisecond() as f64 / 1e3),
+        "Start of the program, since 1970.",
+        Some(program.started.timestamp().as_millisecond() as f64 / 1e3),
     );
     to.counter(
         "sluice_thread_restarts_total",
-        "How often a thread that serves everybody has survived a panic; each is a fault of sluice.",
-        Some(sight.around.thread_restarts),
+        "Panics that service threads have survived; each is a bug in Sluice.",
+        Some(status.runtime.thread_restarts),
     );
-    let unwell = sight.around.threads.iter().filter(|one| one.trouble.is_some()).count();
-    to.gauge("sluice_threads_unwell", "Threads that have died or do not move.", Some(unwell as f64));
-    let analysis = f64::from(u8::from(facts.config.analysis.enabled));
-    to.gauge("sluice_analysis_enabled", "0 when nothing but bytes is counted.", Some(analysis));
+    let unwell = status.runtime.threads.iter().filter(|one| one.trouble.is_some()).count();
+    to.gauge(
+        "sluice_threads_unwell",
+        "Service threads that have died or make no progress.",
+        Some(unwell as f64),
+    );
+    let analysis = f64::from(u8::from(program.config.analysis.enabled));
+    to.gauge("sluice_analysis_enabled", "0 when Sluice only counts bytes.", Some(analysis));
 }
 
-fn forwarding(to: &mut MetricsText, sight: &StatusSnapshot) {
-    let (volume, summary) = (&sight.around.volume, &sight.snapshot.summary);
+fn forwarding(to: &mut MetricsText, status: &StatusSnapshot) {
+    let (volume, summary) = (&status.runtime.volume, &status.snapshot.summary);
     let mut each = |name, help, [up, down]: [u64; 2]| {
         let mut family = to.family(name, MetricKind::Counter, help);
         family.count(&[("direction", "up")], up);
         family.count(&[("direction", "down")], down);
     };
     let chunks = [volume.chunks_up, volume.chunks_down];
-    each("sluice_forwarding_bytes_total", "Bytes that were forwarded.", [volume.bytes_up, volume.bytes_down]);
+    each("sluice_forwarding_bytes_total", "Forwarded bytes.", [volume.bytes_up, volume.bytes_down]);
     each(
         "sluice_forwarding_chunks_total",
-        "Reads that brought something; a message each, nearly always.",
+        "Reads that returned data; nearly always one message each.",
         chunks,
     );
     let messages = [summary.messages_up, summary.messages_down];
@@ -75,37 +65,41 @@ fn forwarding(to: &mut MetricsText, sight: &StatusSnapshot) {
     let mut family = to.family(
         "sluice_forwarding_latency_seconds",
         MetricKind::Histogram,
-        "Delay that forwarding added: from readable to handed to the kernel.",
+        "Latency that forwarding added: from readable to handed to the kernel.",
     );
-    family.histogram(&[("direction", "up")], &summary.latency_up, &LATENCY);
-    family.histogram(&[("direction", "down")], &summary.latency_down, &LATENCY);
+    family.histogram(
+        &[("direction", "up")],
+        &summary.latency_up,
+        &LATENCY_BUCKETS_MICROS.map(Duration::from_micros),
+    );
+    family.histogram(
+        &[("direction", "down")],
+        &summary.latency_down,
+        &LATENCY_BUCKETS_MICROS.map(Duration::from_micros),
+    );
     let mut counter = |name, help, value| to.counter(name, help, Some(value));
     counter(
         "sluice_dropped_copies_total",
         "Copies that were not analysed because the analyzer was behind.",
         volume.dropped_copies,
     );
-    counter("sluice_unreadable_lines_total", "Lines that are no Stratum message.", summary.unreadable);
+    counter("sluice_unreadable_lines_total", "Lines that are not a Stratum message.", summary.unreadable);
     counter("sluice_too_long_lines_total", "Lines over 64 KiB.", summary.too_long);
-    counter(
-        "sluice_conversation_gaps_total",
-        "Conversations taken up again after dropped copies.",
-        summary.gaps,
-    );
+    counter("sluice_conversation_gaps_total", "Conversations resumed after dropped copies.", summary.gaps);
 }
 
-fn connections(to: &mut MetricsText, sight: &StatusSnapshot) {
-    let (around, counts) = (&sight.around, &sight.around.counts);
+fn connections(to: &mut MetricsText, status: &StatusSnapshot) {
+    let (runtime, counts) = (&status.runtime, &status.runtime.counts);
     let mut gauge = |name, help, value: usize| to.gauge(name, help, Some(value as f64));
-    gauge("sluice_miners_connected", "Miners that are connected.", around.sessions);
+    gauge("sluice_miners_connected", "Connected miners.", runtime.sessions);
     gauge("sluice_connections", "Connections that count against the limits.", counts.connections);
-    gauge("sluice_connection_sources", "Addresses that are remembered for the limits.", counts.sources);
-    gauge("sluice_banned_sources", "Addresses that are banned.", counts.banned);
-    to.counter("sluice_sessions_total", "Sessions that were opened.", Some(around.volume.sessions));
+    gauge("sluice_connection_sources", "Addresses that the limits track.", counts.sources);
+    gauge("sluice_banned_sources", "Banned addresses.", counts.banned);
+    to.counter("sluice_sessions_total", "Opened sessions.", Some(runtime.volume.sessions));
 }
 
-fn clock(to: &mut MetricsText, sight: &StatusSnapshot) {
-    let state = sight.snapshot.clock.as_ref();
+fn clock(to: &mut MetricsText, status: &StatusSnapshot) {
+    let state = status.snapshot.clock.as_ref();
     let (offset, bound) = match state {
         Some(ClockState::Synchronised { offset, error_bound, .. }) => {
             (Some(offset.seconds()), Some(error_bound.as_secs_f64()))
@@ -113,27 +107,31 @@ fn clock(to: &mut MetricsText, sight: &StatusSnapshot) {
         Some(ClockState::Unsynchronised { .. }) | None => (None, None),
     };
     let known = state.map(|_| f64::from(u8::from(offset.is_some())));
-    to.gauge("sluice_ntp_synchronised", "1 while NTP time is known.", known);
+    to.gauge("sluice_ntp_synchronised", "1 while the clock is synchronised by NTP.", known);
     to.gauge("sluice_ntp_offset_seconds", "What must be added to the system's clock.", offset);
-    to.gauge("sluice_ntp_error_bound_seconds", "The offset can be wrong by so much.", bound);
+    to.gauge("sluice_ntp_error_bound_seconds", "Bound on the error of the offset.", bound);
 }
 
-fn recording(to: &mut MetricsText, sight: &StatusSnapshot) {
-    let health = sight.snapshot.recording.as_ref();
+fn recording(to: &mut MetricsText, status: &StatusSnapshot) {
+    let health = status.snapshot.recording.as_ref();
     let (dropped, lost) = (health.map(|health| health.dropped), health.map(|health| health.lost));
-    to.counter("sluice_recording_dropped_rows_total", "Rows not written: the disk was too slow.", dropped);
+    to.counter(
+        "sluice_recording_dropped_rows_total",
+        "Rows not written because the disk was too slow.",
+        dropped,
+    );
     to.counter(
         "sluice_recording_lost_rows_total",
-        "Rows not written: the disk took none for too long.",
+        "Rows not written because writing failed for too long.",
         lost,
     );
     let troubles = health.map(|health| health.write_errors.len() as f64);
-    to.gauge("sluice_recording_troubles", "Files that can't be written at present.", troubles);
+    to.gauge("sluice_recording_troubles", "Files that can't be written now.", troubles);
 }
 
-fn alerts(to: &mut MetricsText, sight: &StatusSnapshot) {
-    let view = &sight.snapshot.alerts;
-    // Every rule from the start, so that a first alert is an increase.
+fn alerts(to: &mut MetricsText, status: &StatusSnapshot) {
+    let view = &status.snapshot.alerts;
+    // Every rule has a sample from the start, so that its first alert is an increase.
     let mut counts: BTreeMap<&str, u64> = RuleId::ALL.iter().map(|rule| (rule.as_str(), 0)).collect();
     counts.extend(&view.counts);
     let mut family = to.family("sluice_alerts_total", MetricKind::Counter, "Alerts raised, by rule.");
@@ -141,26 +139,26 @@ fn alerts(to: &mut MetricsText, sight: &StatusSnapshot) {
         family.count(&[("rule", rule)], count);
     }
     let lasting = || view.alerts.iter().filter(|alert| alert.ended.is_none());
-    let mut family = to.family("sluice_alerts_active", MetricKind::Gauge, "Alerts that last, by severity.");
+    let mut family = to.family("sluice_alerts_active", MetricKind::Gauge, "Active alerts by severity.");
     for severity in [Severity::High, Severity::Medium, Severity::Low, Severity::Info] {
         let count = lasting().filter(|alert| alert.severity == severity).count();
-        family.count(&[("severity", labels::severity(severity))], count as u64);
+        family.count(&[("severity", severity.as_str())], count as u64);
     }
     let mut by_rule: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for alert in lasting() {
-        *by_rule.entry((alert.id, labels::severity(alert.severity))).or_default() += 1;
+        *by_rule.entry((alert.id, alert.severity.as_str())).or_default() += 1;
     }
     let mut family = to.family(
         "sluice_alerts_active_by_rule",
         MetricKind::Gauge,
-        "Alerts that last, by rule; those that do.",
+        "Active alerts by rule; rules without one have no sample.",
     );
     for ((rule, severity), count) in by_rule {
         family.count(&[("rule", rule), ("severity", severity)], count);
     }
     to.counter(
         "sluice_alerts_not_kept_total",
-        "Alerts that began while there was no room.",
+        "Alerts that were not kept because there were too many.",
         Some(view.overflowed),
     );
 }

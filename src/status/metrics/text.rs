@@ -6,16 +6,16 @@ use std::time::Duration;
 use crate::analyzer::Latency;
 use crate::util::escape::printable;
 
-/// The longest value of a label, in characters.
-const LONGEST_LABEL: usize = 128;
+/// Caps the value of a label, in characters.
+const MAX_LABEL_CHARS: usize = 128;
 
-/// The document that is being written: one family after the other.
+/// The document, written one metric family after the other.
 #[derive(Debug, Default)]
 pub(super) struct MetricsText {
     text: String,
 }
 
-/// What the numbers of a family mean.
+/// The type of a metric family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MetricKind {
     /// Only grows while the program runs.
@@ -24,27 +24,27 @@ pub(super) enum MetricKind {
     Histogram,
 }
 
-/// A family whose samples are being written.
+/// A metric family whose samples are being written.
 #[derive(Debug)]
-pub(super) struct Family<'a> {
+pub(super) struct MetricFamily<'a> {
     text: &'a mut String,
     name: &'static str,
 }
 
-/// Names and values.
-pub(super) type Labels<'a> = &'a [(&'static str, &'a str)];
+/// The names and values of a sample's labels.
+pub(super) type MetricLabels<'a> = &'a [(&'static str, &'a str)];
 
 impl MetricsText {
-    /// Begins a family. Names of counters end in `_total`.
-    pub(super) fn family(&mut self, name: &'static str, kind: MetricKind, help: &str) -> Family<'_> {
+    /// Starts a family. Names of counters end in `_total`.
+    pub(super) fn family(&mut self, name: &'static str, kind: MetricKind, help: &str) -> MetricFamily<'_> {
         let kind = match kind {
             MetricKind::Counter => "counter",
             MetricKind::Gauge => "gauge",
             MetricKind::Histogram => "histogram",
         };
-        // Into memory: it can't fail, here and below.
+        // Writing to memory can't fail, here and below.
         let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-        Family { text: &mut self.text, name }
+        MetricFamily { text: &mut self.text, name }
     }
 
     /// A counter without labels.
@@ -68,22 +68,22 @@ impl MetricsText {
     }
 }
 
-impl Family<'_> {
-    /// One number. What is none, or not finite, is left out: it would spoil every sum.
-    pub(super) fn sample(&mut self, labels: Labels<'_>, value: f64) {
+impl MetricFamily<'_> {
+    /// Writes one sample. A value that is not finite is left out, since it would spoil every sum.
+    pub(super) fn sample(&mut self, labels: MetricLabels<'_>, value: f64) {
         if value.is_finite() {
             self.line("", labels, None, &number(value));
         }
     }
 
-    pub(super) fn count(&mut self, labels: Labels<'_>, value: u64) {
+    pub(super) fn count(&mut self, labels: MetricLabels<'_>, value: u64) {
         self.line("", labels, None, &value.to_string());
     }
 
-    /// 1 for the one that is, 0 for the others: a state that a chart can show and an alert can ask for.
-    pub(super) fn one_of(
+    /// Writes a state as one sample a possible value: 1 for the current one, 0 for the others.
+    pub(super) fn state(
         &mut self,
-        labels: Labels<'_>,
+        labels: MetricLabels<'_>,
         name: &'static str,
         values: &[&'static str],
         value: &str,
@@ -94,8 +94,8 @@ impl Family<'_> {
         }
     }
 
-    /// Buckets that reach up to these bounds, each holding those below it, too.
-    pub(super) fn histogram(&mut self, labels: Labels<'_>, latency: &Latency, bounds: &[Duration]) {
+    /// Writes cumulative buckets with these upper bounds.
+    pub(super) fn histogram(&mut self, labels: MetricLabels<'_>, latency: &Latency, bounds: &[Duration]) {
         let count = latency.count();
         for bound in bounds {
             let le = number(bound.as_secs_f64());
@@ -106,7 +106,7 @@ impl Family<'_> {
         self.line("_count", labels, None, &count.to_string());
     }
 
-    fn line(&mut self, suffix: &str, labels: Labels<'_>, le: Option<&str>, value: &str) {
+    fn line(&mut self, suffix: &str, labels: MetricLabels<'_>, le: Option<&str>, value: &str) {
         let _ = write!(self.text, "{}{suffix}", self.name);
         let all = labels.iter().copied().chain(le.map(|le| ("le", le)));
         let mut before = '{';
@@ -123,14 +123,14 @@ impl Family<'_> {
     }
 }
 
-/// A stranger's text as the value of a label: of bounded length, and escaped as in every other output.
-/// Different texts can become the same one, so whoever has several adds up what belongs together.
+/// Turns a text from the network into the value of a label: escaped as in every other output, and of
+/// bounded length. Different texts can become the same value, so callers add up samples by value.
 pub(super) fn label(text: &str) -> String {
-    printable(text).chars().take(LONGEST_LABEL).collect()
+    printable(text).chars().take(MAX_LABEL_CHARS).collect()
 }
 
 fn escape(text: &mut String, value: &str) {
-    // Whoever forgets `label` shows nothing that drives a terminal either.
+    // Escapes texts that did not pass through `label` as well.
     for c in printable(value).chars() {
         match c {
             '\\' => text.push_str("\\\\"),
@@ -140,7 +140,7 @@ fn escape(text: &mut String, value: &str) {
     }
 }
 
-/// Without hundreds of zeros.
+/// Formats a number without hundreds of zeros.
 fn number(value: f64) -> String {
     let size = value.abs();
     if value == 0.0 {
@@ -177,7 +177,7 @@ mod tests {
             "# HELP sluice_x Help.\n# TYPE sluice_x gauge\nsluice_x{worker=\"a\\\"b\\\\c\\\\nd\\\\u{0}é\"} \
              1\nsluice_x{a=\"xxx\",b=\"\"} 2\n"
         );
-        assert_eq!(label(&"é".repeat(1000)).chars().count(), LONGEST_LABEL);
+        assert_eq!(label(&"é".repeat(1000)).chars().count(), MAX_LABEL_CHARS);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Series of single workers. Strangers choose their names, so their number is bounded.
+//! Metrics of single workers. Anybody can invent worker names, so their number is bounded.
 
 use std::collections::BTreeMap;
 
@@ -6,23 +6,24 @@ use super::text::{MetricKind, MetricsText, label};
 use crate::analyzer::{HashRates, MinerView, WorkerTotals};
 use crate::status::snapshot::StatusSnapshot;
 
-/// The most workers that are shown.
-const MOST: usize = 200;
-/// The rest, added up; the analyzer uses the same name for those it does not tell apart.
-const OTHER: &str = "(other)";
+/// Caps the workers with samples of their own.
+const MAX_WORKERS: usize = 200;
+/// The worker label for the sum of all others. The analyzer uses the same name for workers beyond its
+/// own cap.
+const OTHER_WORKERS: &str = "(other)";
 
-/// A worker, or several whose names can't be told apart here.
+/// A worker, or several workers whose names become the same label.
 #[derive(Debug, Default)]
 struct WorkerLabel {
     totals: WorkerTotals,
-    /// Of its connections together; `None` without one.
+    /// The sum over its connections; `None` without one.
     rates: Option<HashRates>,
-    /// Since its last share, or since it connected.
+    /// Seconds since its last share, or since it connected.
     silent: Option<f64>,
 }
 
-pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
-    let (workers, not_shown) = bounded(gather(sight));
+pub(super) fn write(to: &mut MetricsText, status: &StatusSnapshot) {
+    let (workers, not_shown) = bounded(gather(status));
     let mut family =
         to.family("sluice_worker_shares_total", MetricKind::Counter, "Shares by worker and result.");
     for (name, worker) in &workers {
@@ -40,7 +41,7 @@ pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
     let mut family = to.family(
         "sluice_worker_proven_difficulty_total",
         MetricKind::Counter,
-        "What was asked for, over a worker's shares whose hash proves it.",
+        "Sum of the assigned difficulties of a worker's shares whose hash proves it.",
     );
     for (name, worker) in &workers {
         family.sample(&[("worker", name)], worker.totals.proven_difficulty);
@@ -48,7 +49,7 @@ pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
     let mut family = to.family(
         "sluice_worker_best_difficulty",
         MetricKind::Gauge,
-        "Of a worker's best share in this run.",
+        "Difficulty of a worker's best share in this run.",
     );
     for (name, worker) in workers.iter().filter(|(_, worker)| worker.totals.best_difficulty > 0.0) {
         family.sample(&[("worker", name)], worker.totals.best_difficulty);
@@ -67,47 +68,51 @@ pub(super) fn write(to: &mut MetricsText, sight: &StatusSnapshot) {
     let mut family = to.family(
         "sluice_worker_silence_seconds",
         MetricKind::Gauge,
-        "Since a connected worker's last share; before the first, since it connected.",
+        "Time since a connected worker's last share; before the first, since it connected.",
     );
-    for (name, worker) in workers.iter().filter(|(name, _)| name != OTHER) {
+    for (name, worker) in workers.iter().filter(|(name, _)| name != OTHER_WORKERS) {
         if let Some(silent) = worker.silent {
             family.sample(&[("worker", name)], silent);
         }
     }
-    to.gauge("sluice_workers_not_shown", "Workers that are only in \"(other)\".", Some(not_shown as f64));
+    to.gauge(
+        "sluice_workers_not_shown",
+        "Workers that are counted in \"(other)\" only.",
+        Some(not_shown as f64),
+    );
 }
 
-/// All, by the value of their label.
-fn gather(sight: &StatusSnapshot) -> BTreeMap<String, WorkerLabel> {
+/// Collects all workers by the value of their label.
+fn gather(status: &StatusSnapshot) -> BTreeMap<String, WorkerLabel> {
     let mut workers: BTreeMap<String, WorkerLabel> = BTreeMap::new();
-    for (name, totals) in sight.snapshot.totals.iter().flat_map(|totals| &totals.workers) {
+    for (name, totals) in status.snapshot.totals.iter().flat_map(|totals| &totals.workers) {
         let one = WorkerLabel { totals: totals.clone(), ..WorkerLabel::default() };
         workers.entry(label(name)).or_default().add(&one);
     }
-    for miner in sight.snapshot.miners.iter().filter(|miner| !miner.worker.is_empty()) {
+    for miner in status.snapshot.miners.iter().filter(|miner| !miner.worker.is_empty()) {
         workers.entry(label(&miner.worker)).or_default().add(&WorkerLabel::connected(miner));
     }
     workers
 }
 
-/// Those with most proven work, and how many are only in the sum of the rest.
+/// Keeps the workers with the most proven work and adds up the others; with the number of the others.
 fn bounded(workers: BTreeMap<String, WorkerLabel>) -> (Vec<(String, WorkerLabel)>, usize) {
     let mut all: Vec<(String, WorkerLabel)> = workers.into_iter().collect();
-    if all.len() <= MOST {
+    if all.len() <= MAX_WORKERS {
         return (all, 0);
     }
     let work = |worker: &WorkerLabel| worker.totals.proven_difficulty;
-    // Stable: of equal ones the first by name, so that the choice does not change from time to time.
+    // The sort is stable: among equals the first by name is kept, so that the choice does not fluctuate.
     all.sort_by(|(_, a), (_, b)| work(b).total_cmp(&work(a)));
-    let rest = all.split_off(MOST);
+    let rest = all.split_off(MAX_WORKERS);
     let not_shown = rest.len();
     let mut other = WorkerLabel::default();
     for (_, worker) in &rest {
         other.add(worker);
     }
-    match all.iter_mut().find(|(name, _)| name == OTHER) {
+    match all.iter_mut().find(|(name, _)| name == OTHER_WORKERS) {
         Some((_, known)) => known.add(&other),
-        None => all.push((OTHER.to_owned(), other)),
+        None => all.push((OTHER_WORKERS.to_owned(), other)),
     }
     (all, not_shown)
 }
@@ -132,7 +137,7 @@ impl WorkerLabel {
             mine.five_minutes += theirs.five_minutes;
             mine.one_hour += theirs.one_hour;
         }
-        // Of several connections the liveliest counts: an old one may live on for minutes.
+        // Of several connections the most active counts, since a dead one may stay open for minutes.
         self.silent = match (self.silent, other.silent) {
             (Some(mine), Some(theirs)) => Some(mine.min(theirs)),
             (mine, theirs) => mine.or(theirs),

@@ -1,4 +1,4 @@
-//! The alerts, with their evidence to unfold.
+//! The newest alerts with their evidence.
 
 use maud::{Markup, html};
 
@@ -7,12 +7,12 @@ use crate::analyzer::Alert;
 use crate::config::Severity;
 use crate::status::snapshot::StatusSnapshot;
 
-/// How many are listed; the rest is at `/api/alerts`.
-const MOST: usize = 5;
+/// Caps the listed alerts. The others are at `/api/alerts`.
+const MAX_LISTED: usize = 5;
 
-pub(super) fn section(sight: &StatusSnapshot) -> Markup {
-    let alerts = &sight.snapshot.alerts.alerts;
-    if !sight.facts.config.analysis.enabled {
+pub(super) fn section(status: &StatusSnapshot) -> Markup {
+    let alerts = &status.snapshot.alerts.alerts;
+    if !status.program.config.analysis.enabled {
         return html! {};
     }
     html! {
@@ -21,8 +21,8 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
             @if alerts.is_empty() {
                 p.quiet { "None so far." }
             }
-            @for alert in alerts.iter().take(MOST) { (one(alert)) }
-            @if alerts.len() > MOST {
+            @for alert in alerts.iter().take(MAX_LISTED) { (alert_details(alert)) }
+            @if alerts.len() > MAX_LISTED {
                 p.quiet { "older ones: " a href="/api/alerts" { "all alerts" } ", and alerts.log" }
             }
         }
@@ -33,29 +33,29 @@ fn is_news(alert: &Alert) -> bool {
     matches!(alert.id, "block.found" | "share.near_miss" | "share.best")
 }
 
-/// Class and sign.
-fn look(alert: &Alert) -> (&'static str, &'static str) {
+/// The class and the sign of an alert.
+fn class_and_sign(alert: &Alert) -> (&'static str, &'static str) {
     let tone = match (alert.severity, alert.ended.is_some()) {
         _ if is_news(alert) => return ("news", "★"),
         (Severity::High, false) => Tone::Bad,
         (Severity::Medium | Severity::Low, false) => Tone::Warn,
-        _ => Tone::Calm,
+        _ => Tone::Neutral,
     };
     (tone.class(), tone.sign())
 }
 
-fn one(alert: &Alert) -> Markup {
-    let (class, sign) = look(alert);
+fn alert_details(alert: &Alert) -> Markup {
+    let (class, sign) = class_and_sign(alert);
     let began = alert.began.timestamp().strftime("%-d %b %H:%M");
     let evidence = serde_json::to_string_pretty(&alert.evidence).unwrap_or_default();
-    // Keeps it unfolded over updates.
+    // The script keeps elements with an id open across updates.
     let id = format!("alert-{}-{}", alert.id, alert.began.timestamp().as_millisecond());
     html! {
         details class=(class) id=(id) {
             summary {
                 span.sign aria-hidden="true" { (sign) }
                 span.text { (alert.description) }
-                span.when { (began) @if alert.count > 1 { " · " (alert.count) "×" } @if alert.ended.is_none() { " · lasts" } @else if !is_news(alert) { " · over" } }
+                span.when { (began) @if alert.count > 1 { " · " (alert.count) "×" } @if alert.ended.is_none() { " · active" } @else if !is_news(alert) { " · ended" } }
             }
             p.quiet { (alert.id) ", " (alert.severity.as_str()) ", " (alert.began) " to " (alert.last) }
             pre { (evidence) }

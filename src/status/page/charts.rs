@@ -1,4 +1,4 @@
-//! The last hour, day and week. The stylesheet shows the chosen one, so that no script is needed.
+//! Charts of the last hour, day and week. The stylesheet shows the selected one without script.
 
 use maud::{Markup, PreEscaped, html};
 
@@ -8,43 +8,43 @@ use crate::status::charts::Chart;
 use crate::status::snapshot::StatusSnapshot;
 use crate::util::format::{grouped, rate};
 
-/// With less history than this the last hour says more than the last day, in seconds.
+/// With less history than this, in seconds, the page shows the last hour first.
 const SHORT_HISTORY: f64 = 2.0 * 3600.0;
 
-/// `has`: the revision that the visitor has; charts that have not changed are left out.
-pub(super) fn section(sight: &StatusSnapshot, has: Option<u64>) -> Markup {
-    let history = &sight.snapshot.history;
+/// Renders the charts, or nothing if the visitor already has this revision of them.
+pub(super) fn section(status: &StatusSnapshot, has: Option<u64>) -> Markup {
+    let history = &status.snapshot.history;
     let revision = history.revision();
-    if !sight.facts.config.analysis.enabled || has == Some(revision) {
+    if !status.program.config.analysis.enabled || has == Some(revision) {
         return html! {};
     }
-    let now = u64::try_from(sight.at.unix_seconds()).unwrap_or(0);
-    let chosen = first_choice(history, now);
+    let now = u64::try_from(status.at.unix_seconds()).unwrap_or(0);
+    let chosen = default_span(history, now);
     html! {
         section.charts {
             @for span in Span::ALL {
                 input type="radio" name="span" id={ "span-" (span.name()) } checked[span == chosen];
             }
             div.spans {
-                @for span in Span::ALL { label for={ "span-" (span.name()) } { (words(span)) } }
+                @for span in Span::ALL { label for={ "span-" (span.name()) } { (span_name(span)) } }
             }
             h2 { "Over time" }
             div #charts data-live data-revision=(revision) {
                 @for span in Span::ALL {
-                    div class={ "span span-" (span.name()) } { (both(history, span, now)) }
+                    div class={ "span span-" (span.name()) } { (figures(history, span, now)) }
                 }
             }
         }
     }
 }
 
-fn both(history: &History, span: Span, now: u64) -> Markup {
+fn figures(history: &History, span: Span, now: u64) -> Markup {
     let series = history.series(span, now);
     let (rates, shares) = (charts::hash_rate(&series, span), charts::shares(&series, span));
     let counted: u64 = series.iter().map(|bucket| u64::from(bucket.accepted)).sum();
     html! {
         figure {
-            figcaption { span { "Hash rate" } span { (words(span)) } }
+            figcaption { span { "Hash rate" } span { (span_name(span)) } }
             (plot(&rates, "plot", &rate(rates.top)))
             (axis(span))
         }
@@ -57,7 +57,7 @@ fn both(history: &History, span: Span, now: u64) -> Markup {
 
 fn plot(chart: &Chart, class: &str, top: &str) -> Markup {
     html! {
-        // Drawn here from numbers alone; nothing of it comes from the network.
+        // Drawn from numbers only. No text from the network is in it.
         div class=(class) { (PreEscaped(&chart.svg)) @if !chart.is_empty { span.top { (top) } } }
     }
 }
@@ -71,7 +71,7 @@ fn axis(span: Span) -> Markup {
     html! { div.axis aria-hidden="true" { span { (start) } span { (middle) } span { "now" } } }
 }
 
-fn words(span: Span) -> &'static str {
+fn span_name(span: Span) -> &'static str {
     match span {
         Span::Hour => "1 hour",
         Span::Day => "24 hours",
@@ -79,7 +79,7 @@ fn words(span: Span) -> &'static str {
     }
 }
 
-fn first_choice(history: &History, now: u64) -> Span {
+fn default_span(history: &History, now: u64) -> Span {
     let watched: f64 = history.series(Span::Day, now).iter().map(|bucket| bucket.watched).sum();
     if watched < SHORT_HISTORY { Span::Hour } else { Span::Day }
 }

@@ -1,4 +1,4 @@
-//! For the curious: what Sluice itself adds and drops, the clock, the records.
+//! Details: the latency that Sluice adds, dropped copies, the clock, the records.
 
 use maud::{Markup, html};
 
@@ -7,8 +7,8 @@ use crate::clock::ClockState;
 use crate::status::snapshot::StatusSnapshot;
 use crate::util::format::{count, delay, grouped, short, span};
 
-pub(super) fn section(sight: &StatusSnapshot) -> Markup {
-    let (snapshot, around) = (&sight.snapshot, &sight.around);
+pub(super) fn section(status: &StatusSnapshot) -> Markup {
+    let (snapshot, runtime) = (&status.snapshot, &status.runtime);
     let summary = &snapshot.summary;
     html! {
         section.details #details data-live {
@@ -20,13 +20,13 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
                     dt { "Job time" }
                     dd {
                         @match totals.job_time_difference {
-                            Some(seconds) => { (off(seconds)) (what_time(snapshot.clock.as_ref())) }
+                            Some(seconds) => { (signed_seconds(seconds)) (time_source(snapshot.clock.as_ref())) }
                             None => { "no job yet" }
                         }
                     }
                     @if totals.job_ages.count() > 0 {
                         dt { "Age of a share's job" }
-                        dd { (delay(totals.job_ages.quantile(0.5))) ", 1 in 100 older than " (delay(totals.job_ages.quantile(0.99))) }
+                        dd { (delay(totals.job_ages.quantile(0.5))) ", p99 " (delay(totals.job_ages.quantile(0.99))) }
                     }
                     dt { "Work proven" } dd { "difficulty " (short(totals.proven_difficulty)) ", accepted " (short(totals.accepted_difficulty)) }
                 }
@@ -41,24 +41,24 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
                 dt { "Forwarded" }
                 dd {
                     (count(summary.messages_up + summary.messages_down, "message")) ", "
-                    (short((around.volume.bytes_up + around.volume.bytes_down) as f64)) "B"
-                    @if around.volume.dropped_copies > 0 { ", " (grouped(around.volume.dropped_copies)) " not analysed" }
+                    (short((runtime.volume.bytes_up + runtime.volume.bytes_down) as f64)) "B"
+                    @if runtime.volume.dropped_copies > 0 { ", " (grouped(runtime.volume.dropped_copies)) " not analysed" }
                 }
-                dt { "Records" } dd { (records(sight)) }
-                dt { "Running" } dd { (span(sight.up_for)) " since " (sight.facts.started.timestamp().strftime("%-d %B %Y, %H:%M UTC")) }
+                dt { "Records" } dd { (records(status)) }
+                dt { "Running" } dd { (span(status.up_for)) " since " (status.program.started.timestamp().strftime("%-d %B %Y, %H:%M UTC")) }
                 dt { "Listening" }
-                dd { @for (place, address) in sight.facts.listening.iter().enumerate() { @if place > 0 { ", " } (address) } }
+                dd { @for (place, address) in status.program.listening.iter().enumerate() { @if place > 0 { ", " } (address) } }
             }
         }
     }
 }
 
-/// `+0.4 s`, and never `-0.0`.
-fn off(seconds: f64) -> String {
+/// Formats a difference as `+0.4 s`, and never as `-0.0 s`.
+fn signed_seconds(seconds: f64) -> String {
     if seconds.abs() < 0.05 { String::from("0.0 s") } else { format!("{seconds:+.1} s") }
 }
 
-fn what_time(clock: Option<&ClockState>) -> &'static str {
+fn time_source(clock: Option<&ClockState>) -> &'static str {
     match clock {
         Some(ClockState::Synchronised { .. }) => " from NTP time",
         _ => " from this machine's clock",
@@ -70,26 +70,25 @@ fn latency(latency: &Latency) -> Markup {
         return html! { "nothing forwarded yet" };
     }
     html! {
-        (delay(latency.quantile(0.5))) ", 1 in 100 later than " (delay(latency.quantile(0.99)))
-        ", at most " (delay(latency.max()))
+        (delay(latency.quantile(0.5))) ", p99 " (delay(latency.quantile(0.99))) ", max " (delay(latency.max()))
     }
 }
 
 fn clock(state: Option<&ClockState>) -> String {
     match state {
         Some(ClockState::Synchronised { offset, error_bound, .. }) => {
-            format!("right, by NTP: {offset} to be added, ± {}", delay(*error_bound))
+            format!("synchronised by NTP: offset {offset}, ± {}", delay(*error_bound))
         }
         Some(state) => state.to_string(),
         None => String::from("unknown"),
     }
 }
 
-fn records(sight: &StatusSnapshot) -> Markup {
-    match &sight.snapshot.recording {
+fn records(status: &StatusSnapshot) -> Markup {
+    match &status.snapshot.recording {
         None => html! { "none are written" },
         Some(health) if health.write_errors.is_empty() && health.dropped + health.lost == 0 => {
-            html! { "in " (sight.facts.config.data_dir.display()) }
+            html! { "in " (status.program.config.data_dir.display()) }
         }
         Some(health) => html! {
             @for trouble in &health.write_errors { (trouble.file.display()) " can't be written; " }

@@ -1,11 +1,10 @@
-// Asks for the page again and again, and replaces what has changed. Without it the page is complete,
-// only still.
+// Polls the page and replaces what has changed. Without script the page is complete, but static.
 (() => {
   'use strict';
-  const EVERY = 3000;
+  const INTERVAL_MS = 3000;
   let failures = 0;
 
-  function charts() {
+  function chartsQuery() {
     const shown = document.querySelector('[data-revision]');
     return shown ? '?charts=' + encodeURIComponent(shown.dataset.revision) : '';
   }
@@ -24,8 +23,8 @@
     if (focused) document.getElementById(focused.id)?.querySelector('summary')?.focus();
   }
 
-  // What is not known yet has no section. The charts are left out when they have not changed.
-  function comeAndGo(next) {
+  // Sections without data are missing. Charts are missing when they have not changed.
+  function addAndRemoveSections(next) {
     const main = document.querySelector('main');
     for (const old of main.querySelectorAll(':scope > section[data-live]')) {
       if (!next.getElementById(old.id)) old.remove();
@@ -39,11 +38,11 @@
 
   function show(next) {
     const [before, now] = [document.body.dataset, next.body.dataset];
-    // Another version has another style; and the first miner turns the welcome into the page.
+    // Another version has another stylesheet, and the first miner replaces the welcome page.
     const isOther = before.version !== now.version || before.started !== now.started ||
       !document.getElementById('welcome') !== !next.getElementById('welcome');
     if (isOther) return location.reload();
-    comeAndGo(next);
+    addAndRemoveSections(next);
     for (const fresh of next.querySelectorAll('[data-live]')) {
       const old = document.getElementById(fresh.id);
       if (old) {
@@ -56,7 +55,7 @@
 
   async function refresh() {
     try {
-      const answer = await fetch('/' + charts(), { cache: 'no-store' });
+      const answer = await fetch('/' + chartsQuery(), { cache: 'no-store' });
       if (!answer.ok) throw new Error(answer.status);
       show(new DOMParser().parseFromString(await answer.text(), 'text/html'));
       failures = 0;
@@ -66,11 +65,11 @@
     document.body.classList.toggle('away', failures > 1);
   }
 
-  async function go() {
+  async function poll() {
     if (!document.hidden) await refresh();
-    setTimeout(go, EVERY * Math.min(1 + failures, 10));
+    setTimeout(poll, INTERVAL_MS * Math.min(1 + failures, 10));
   }
 
-  setTimeout(go, EVERY);
+  setTimeout(poll, INTERVAL_MS);
   document.addEventListener('visibilitychange', () => document.hidden || refresh());
 })();

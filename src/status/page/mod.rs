@@ -1,20 +1,22 @@
-//! The page: what a miner's owner wants to know, at a glance, then in detail. One response without
-//! any outside resource, readable without script; a little script asks for it again and again and
+//! The status page: a summary of what a miner's owner wants to know, then the details. It is one
+//! response without outside resources and is readable without script. A small script polls it and
 //! replaces what has changed.
 //!
-//! Every text from the network is escaped by the templates, and by [`escape::html`]. Nothing has a `style` attribute and no
-//! element an event handler, so that the policy in [`Page::policy`] allows this page's own two pieces
-//! and nothing else.
+//! The templates and [`escape::html`] escape every text from the network. No element has a `style`
+//! attribute or an event handler, so that the policy in [`Page::policy`] can allow the page's own
+//! stylesheet and script and nothing else.
 //!
-//! | file | what it shows |
+//! | file | section |
 //! |---|---|
-//! | `glance` | hash rate, and the answers to five questions |
-//! | `luck` | best share, odds of a block |
+//! | `summary` | hash rate, and the answers to five questions |
+//! | `odds` | best share, odds of a block |
 //! | `charts` | the last hour, day and week |
-//! | `shares` | accepted, rejected, stale; with reasons |
-//! | `payout` | whom a block would pay, output by output |
-//! | `miners`, `alerts`, `pools`, `references`, `details` | one list each |
-//! | `welcome` | instead of all that, before the first miner: how to point one here |
+//! | `shares` | accepted, rejected, stale; reject reasons |
+//! | `payout` | the outputs of a block |
+//! | `miners`, `alerts`, `pools`, `references` | one list each |
+//! | `external` | the pool's own statistics, and the notifications |
+//! | `details` | added latency, clock, records |
+//! | `welcome` | instructions to connect a miner, shown instead of all that before the first one |
 
 mod alerts;
 mod charts;
@@ -23,14 +25,18 @@ mod external;
 mod miners;
 mod odds;
 mod payout;
-mod policy;
 mod pools;
 mod references;
 mod shares;
 mod summary;
 mod welcome;
 
+use std::sync::OnceLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest, Sha256};
 
 use super::snapshot::StatusSnapshot;
 use crate::analyzer::{PoolView, Snapshot};
@@ -53,25 +59,26 @@ pub struct Page {
     pub policy: &'static str,
 }
 
-/// What the visitor asked for.
+/// The parts of a request that change the page.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Visit<'a> {
-    /// The name under which the visitor found this machine, with or without a port.
+pub struct PageRequest<'a> {
+    /// The Host header: the name under which the visitor reached this machine, with or without a port.
     pub host: Option<&'a str>,
-    /// The revision of the charts that the visitor has already.
+    /// The revision of the charts that the visitor already has.
     pub has_charts: Option<u64>,
 }
 
-/// The page as of this moment.
-pub fn page(sight: &StatusSnapshot, visit: &Visit<'_>) -> Page {
-    let is_new = sight.around.sessions == 0 && sight.around.volume.sessions == 0 && is_without_shares(sight);
-    let title = if is_new {
+pub fn page(status: &StatusSnapshot, request: &PageRequest<'_>) -> Page {
+    let is_welcome =
+        status.runtime.sessions == 0 && status.runtime.volume.sessions == 0 && has_no_shares(status);
+    let title = if is_welcome {
         String::from("Sluice")
     } else {
-        format!("{} · Sluice", rate(sight.snapshot.hash_rates.five_minutes))
+        format!("{} · Sluice", rate(status.snapshot.hash_rates.five_minutes))
     };
-    let sections = if is_new { welcome::section(sight, visit.host) } else { sections(sight, visit) };
-    // The templates escape what HTML needs; this escapes what drives a terminal or reorders a line.
+    let sections =
+        if is_welcome { welcome::section(status, request.host) } else { sections(status, request) };
+    // The templates escape HTML. This also escapes characters that drive a terminal or reorder a line.
     let shown = PreEscaped(escape::html(sections.into_string()));
     let html = html! {
         (DOCTYPE)
@@ -87,17 +94,17 @@ pub fn page(sight: &StatusSnapshot, visit: &Visit<'_>) -> Page {
                 noscript { meta http-equiv="refresh" content="30"; }
                 style { (PreEscaped(STYLE)) }
             }
-            body data-version=(sight.facts.version) data-started=(sight.facts.started) {
+            body data-version=(status.program.version) data-started=(status.program.started) {
                 header {
                     p.mark { span aria-hidden="true" { "≋" } " Sluice" }
-                    p.stamp #stamp data-live { (time(sight)) }
+                    p.stamp #stamp data-live { (time(status)) }
                 }
                 main {
                     (shown)
                 }
                 footer {
                     p {
-                        "Sluice " (sight.facts.version) " · "
+                        "Sluice " (status.program.version) " · "
                         a href="/status" { "status" } " · "
                         a href="/api/shares" { "shares" } " · "
                         a href="/metrics" { "metrics" }
@@ -107,57 +114,75 @@ pub fn page(sight: &StatusSnapshot, visit: &Visit<'_>) -> Page {
             }
         }
     };
-    Page { html: html.into_string(), policy: policy::policy() }
+    Page { html: html.into_string(), policy: policy() }
 }
 
-fn sections(sight: &StatusSnapshot, visit: &Visit<'_>) -> Markup {
+fn sections(status: &StatusSnapshot, request: &PageRequest<'_>) -> Markup {
     html! {
-        (summary::section(sight))
-        @if sight.facts.config.analysis.enabled {
-            (odds::section(sight))
-            (charts::section(sight, visit.has_charts))
-            (shares::section(sight))
-            (payout::section(sight))
+        (summary::section(status))
+        @if status.program.config.analysis.enabled {
+            (odds::section(status))
+            (charts::section(status, request.has_charts))
+            (shares::section(status))
+            (payout::section(status))
         }
-        (alerts::section(sight))
-        (miners::section(sight))
-        (pools::section(sight))
-        (external::section(sight))
-        (references::section(sight))
-        (details::section(sight))
+        (alerts::section(status))
+        (miners::section(status))
+        (pools::section(status))
+        (external::section(status))
+        (references::section(status))
+        (details::section(status))
     }
 }
 
-fn time(sight: &StatusSnapshot) -> Markup {
-    let at = sight.at.timestamp().strftime("%H:%M:%S UTC");
-    html! { time datetime=(sight.at) { (at) } }
+/// The `Content-Security-Policy`: it allows the page's own stylesheet and script, by their hashes, and
+/// nothing else.
+fn policy() -> &'static str {
+    static POLICY: OnceLock<String> = OnceLock::new();
+    POLICY.get_or_init(|| {
+        format!(
+            "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src data:; base-uri \
+             'none'; form-action 'none'; frame-ancestors 'none'",
+            source(STYLE),
+            source(SCRIPT)
+        )
+    })
 }
 
-fn is_without_shares(sight: &StatusSnapshot) -> bool {
-    let totals = sight.snapshot.totals.as_ref();
-    totals.is_none_or(|totals| totals.submitted == 0) && sight.snapshot.lifetime.accepted == 0
+fn source(text: &str) -> String {
+    format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)))
 }
 
-/// The pool that matters: the one with the most miners, else the first that ever had a job.
+fn time(status: &StatusSnapshot) -> Markup {
+    let at = status.at.timestamp().strftime("%H:%M:%S UTC");
+    html! { time datetime=(status.at) { (at) } }
+}
+
+fn has_no_shares(status: &StatusSnapshot) -> bool {
+    let totals = status.snapshot.totals.as_ref();
+    totals.is_none_or(|totals| totals.submitted == 0) && status.snapshot.lifetime.accepted == 0
+}
+
+/// The pool with the most miners, else the first that ever sent a job.
 fn pool_in_use(snapshot: &Snapshot) -> Option<&PoolView> {
     let with_jobs = || snapshot.pools.iter().filter(|pool| pool.job.is_some());
-    // Of several with the same number the most preferred one.
+    // Among pools with as many miners the most preferred one.
     with_jobs().rev().max_by_key(|pool| pool.miners)
 }
 
-/// Host and port.
-fn pool_name<'a>(sight: &'a StatusSnapshot, pool: &'a PoolView) -> &'a str {
-    sight.around.upstreams.get(pool.place).map_or(&pool.name, |upstream| &upstream.name)
+/// The pool's host and port.
+fn pool_name<'a>(status: &'a StatusSnapshot, pool: &'a PoolView) -> &'a str {
+    status.runtime.upstreams.get(pool.place).map_or(&pool.name, |upstream| &upstream.name)
 }
 
-/// How something stands, for its colour and its sign.
+/// The rating of a line, shown by its colour and its sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tone {
     Good,
     Bad,
     Warn,
-    /// Neither good nor bad, or not known.
-    Calm,
+    /// Neither good nor bad, or unknown.
+    Neutral,
 }
 
 impl Tone {
@@ -166,17 +191,27 @@ impl Tone {
             Tone::Good => "good",
             Tone::Bad => "bad",
             Tone::Warn => "warn",
-            Tone::Calm => "calm",
+            Tone::Neutral => "calm",
         }
     }
 
-    /// Nobody has to see colours.
+    /// The sign that says the same as the colour.
     fn sign(self) -> &'static str {
         match self {
             Tone::Good => "✓",
             Tone::Bad => "✕",
             Tone::Warn => "!",
-            Tone::Calm => "·",
+            Tone::Neutral => "·",
+        }
+    }
+}
+
+/// A line of a list: the sign of its tone, a title and the details.
+fn list_item(tone: Tone, title: &str, details: Markup) -> Markup {
+    html! {
+        li class=(tone.class()) {
+            span.sign aria-hidden="true" { (tone.sign()) }
+            div { strong { (title) } (details) }
         }
     }
 }

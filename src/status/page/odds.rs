@@ -1,4 +1,4 @@
-//! Best share, and how likely a block is.
+//! The best share, and the odds of a block.
 
 use maud::{Markup, html};
 
@@ -8,13 +8,13 @@ use crate::status::snapshot::StatusSnapshot;
 use crate::util::format::{blocks_per_day, count, in_words, odds, short, time_to_block};
 use crate::work::name_of_worker;
 
-pub(super) fn section(sight: &StatusSnapshot) -> Markup {
-    let snapshot = &sight.snapshot;
-    let network = network_difficulty(sight);
+pub(super) fn section(status: &StatusSnapshot) -> Markup {
+    let snapshot = &status.snapshot;
+    let network = network_difficulty(status);
     let best = snapshot.best_ever.as_ref().or(snapshot.bests.run.as_ref());
     let expected = blocks_per_day(snapshot.hash_rates.one_hour.max(snapshot.hash_rates.one_day), network);
     html! {
-        section.luck #luck data-live {
+        section.odds #odds data-live {
             div.card.gold {
                 h2 { "Best share" }
                 @match best {
@@ -25,7 +25,7 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
                             @if let Some(network) = network { br; (closeness(best, network)) }
                         }
                     }
-                    None => { p.figure { "–" } p { "the first accepted share will be one" } }
+                    None => { p.figure { "–" } p { "no accepted share yet" } }
                 }
                 @if let Some(today) = snapshot.bests.day.as_ref().filter(|today| best.is_none_or(|best| best.hash != today.hash)) { p.quiet { "today " (short(today.difficulty.value())) } }
             }
@@ -36,7 +36,7 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
                         p.figure { (odds(expected)) }
                         p { "one block in " (time_to_block(expected)) " on average" }
                     }
-                    None => { p.figure { "–" } p { "known once shares have come" } }
+                    None => { p.figure { "–" } p { "known after the first shares" } }
                 }
                 @if snapshot.lifetime.blocks > 0 {
                     p.quiet { (count(snapshot.lifetime.blocks, "share")) " met the network's target so far" }
@@ -46,9 +46,9 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
     }
 }
 
-fn network_difficulty(sight: &StatusSnapshot) -> Option<f64> {
-    let of_pool = pool_in_use(&sight.snapshot).and_then(|pool| pool.job.as_ref()?.network_difficulty);
-    of_pool.or(sight.snapshot.totals.as_ref().and_then(|totals| totals.network_difficulty))
+fn network_difficulty(status: &StatusSnapshot) -> Option<f64> {
+    let of_pool = pool_in_use(&status.snapshot).and_then(|pool| pool.job.as_ref()?.network_difficulty);
+    of_pool.or(status.snapshot.totals.as_ref().and_then(|totals| totals.network_difficulty))
 }
 
 fn closeness(best: &BestShare, network: f64) -> String {
@@ -58,6 +58,6 @@ fn closeness(best: &BestShare, network: f64) -> String {
     } else if part >= 0.001 {
         format!("{:.1} % of a block", part * 100.0)
     } else {
-        format!("a block takes {} times as much", in_words(1.0 / part))
+        format!("a block needs {} × more", in_words(1.0 / part))
     }
 }

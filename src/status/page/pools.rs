@@ -1,21 +1,21 @@
-//! The upstreams in the order of preference, with their health.
+//! The upstreams in order of preference, with their health.
 
 use maud::{Markup, html};
 
-use super::Tone;
+use super::{Tone, list_item};
 use crate::analyzer::PoolView;
 use crate::proxy::UpstreamState;
 use crate::status::snapshot::StatusSnapshot;
 use crate::upstream::PoolStatus;
 use crate::util::format::{count, delay, grouped, span};
 
-pub(super) fn section(sight: &StatusSnapshot) -> Markup {
+pub(super) fn section(status: &StatusSnapshot) -> Markup {
     html! {
         section.pools #pools data-live {
             h2 { "Pools" }
             ol {
-                @for (place, state) in sight.around.listed() {
-                    (one(place + 1, state, sight.snapshot.pools.iter().find(|pool| pool.place == place)))
+                @for (place, state) in status.runtime.listed() {
+                    (one(place + 1, state, status.snapshot.pools.iter().find(|pool| pool.place == place)))
                 }
             }
         }
@@ -28,33 +28,28 @@ fn one(number: usize, state: &UpstreamState, pool: Option<&PoolView>) -> Markup 
         PoolStatus::Failed if state.gives_no_work => (Tone::Bad, "gives no work"),
         PoolStatus::Failed => (Tone::Bad, "down"),
         PoolStatus::Blocked => (Tone::Bad, "out of rotation"),
-        PoolStatus::Untried => (Tone::Calm, "not needed yet"),
+        PoolStatus::Untried => (Tone::Neutral, "not needed yet"),
     };
-    html! {
-        li class=(tone.class()) {
-            span.sign aria-hidden="true" { (tone.sign()) }
-            div {
-                strong { (state.name) }
-                span { (word) ", " (count(state.sessions as u64, "miner")) }
-                @if state.rank.is_none() {
-                    span { "not listed any more; left as soon as another pool works" }
-                }
-                @if let Some(why) = &state.blocked {
-                    span { (why) "; cleared by a restart, or by POST /api/upstreams/" (number) "/clear with the token" }
-                }
-                @if let Some((why, left)) = &state.trouble {
-                    span { (why) "; next try in " (span(*left)) }
-                }
-                @if let Some(pool) = pool { @if pool.accepted + pool.rejected > 0 {
-                    span {
-                        (grouped(pool.accepted)) " accepted, " (grouped(pool.rejected)) " rejected; answers in "
-                        (delay(pool.answers.quantile(0.5))) ", 1 in 100 later than " (delay(pool.answers.quantile(0.99)))
-                    }
-                } }
-                @if let Some(tag) = pool.and_then(|pool| pool.job.as_ref()?.tag.as_ref()) {
-                    span.tag { "“" (tag) "”" }
-                }
-            }
+    let details = html! {
+        span { (word) ", " (count(state.sessions as u64, "miner")) }
+        @if state.rank.is_none() {
+            span { "removed from the configuration; its miners move as soon as another pool works" }
         }
-    }
+        @if let Some(why) = &state.blocked {
+            span { (why) "; cleared by a restart, or by POST /api/upstreams/" (number) "/clear with the token" }
+        }
+        @if let Some((why, left)) = &state.trouble {
+            span { (why) "; retry in " (span(*left)) }
+        }
+        @if let Some(pool) = pool { @if pool.accepted + pool.rejected > 0 {
+            span {
+                (grouped(pool.accepted)) " accepted, " (grouped(pool.rejected)) " rejected; answers in "
+                (delay(pool.answers.quantile(0.5))) ", p99 " (delay(pool.answers.quantile(0.99)))
+            }
+        } }
+        @if let Some(tag) = pool.and_then(|pool| pool.job.as_ref()?.tag.as_ref()) {
+            span.tag { "“" (tag) "”" }
+        }
+    };
+    list_item(tone, &state.name, details)
 }

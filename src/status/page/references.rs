@@ -1,45 +1,40 @@
-//! The references, where there are any: what they work on, or why that is not known.
+//! The references, if any: the block that each works on, or its error.
 
 use maud::{Markup, html};
 
-use super::Tone;
+use super::{Tone, list_item};
 use crate::reference::ReferenceView;
 use crate::status::snapshot::StatusSnapshot;
 use crate::util::format::{grouped, span};
 use crate::work::parent_hash;
 
-pub(super) fn section(sight: &StatusSnapshot) -> Markup {
-    let views = &sight.around.references;
+pub(super) fn section(status: &StatusSnapshot) -> Markup {
+    let views = &status.runtime.references;
     html! {
         @if !views.is_empty() {
             section.references #references data-live {
                 h2 { "References" }
-                ol { @for view in views { (one(sight, view)) } }
+                ol { @for view in views { (one(status, view)) } }
             }
         }
     }
 }
 
-fn one(sight: &StatusSnapshot, view: &ReferenceView) -> Markup {
+fn one(status: &StatusSnapshot, view: &ReferenceView) -> Markup {
     let (tone, word) = match (view.is_connected, &view.error) {
         (true, None) => (Tone::Good, "connected"),
         (true, Some(_)) => (Tone::Warn, "connected"),
-        (false, None) => (Tone::Calm, "not heard yet"),
+        (false, None) => (Tone::Neutral, "not connected yet"),
         (false, Some(_)) => (Tone::Bad, "failed"),
     };
-    html! {
-        li class=(tone.class()) {
-            span.sign aria-hidden="true" { (tone.sign()) }
-            div {
-                strong { (view.name) }
-                span { "a " (view.kind) ", " (word) }
-                @if let Some(error) = &view.error { span { (error) } }
-                @if let Some(tip) = &view.tip {
-                    span title=(parent_hash(&tip.prevhash)) {
-                        "block " (grouped(tip.height.0.into())) " for " (span(sight.since(tip.at)))
-                    }
-                }
+    let details = html! {
+        span { "a " (view.kind) ", " (word) }
+        @if let Some(error) = &view.error { span { (error) } }
+        @if let Some(tip) = &view.tip {
+            span title=(parent_hash(&tip.prevhash)) {
+                "block " (grouped(tip.height.0.into())) " for " (span(status.since(tip.at)))
             }
         }
-    }
+    };
+    list_item(tone, &view.name, details)
 }

@@ -1,4 +1,4 @@
-//! What became of the shares, with the pool's reasons.
+//! The outcomes of the shares, with the pool's reject reasons.
 
 use maud::{Markup, html};
 
@@ -6,11 +6,11 @@ use crate::analyzer::Totals;
 use crate::status::snapshot::StatusSnapshot;
 use crate::util::format::{grouped, percent};
 
-/// How many reasons are listed.
-const MOST_REASONS: usize = 5;
+/// Caps the listed reasons.
+const MAX_REASONS: usize = 5;
 
-pub(super) fn section(sight: &StatusSnapshot) -> Markup {
-    let Some(totals) = &sight.snapshot.totals else { return html! {} };
+pub(super) fn section(status: &StatusSnapshot) -> Markup {
+    let Some(totals) = &status.snapshot.totals else { return html! {} };
     let judged = totals.accepted + totals.rejected;
     html! {
         section.shares #shares data-live {
@@ -39,6 +39,6 @@ fn reasons(totals: &Totals) -> Vec<(&str, u64)> {
     let mut reasons: Vec<(&str, u64)> =
         totals.reasons.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
     reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    reasons.truncate(MOST_REASONS);
+    reasons.truncate(MAX_REASONS);
     reasons
 }

@@ -1,10 +1,10 @@
-//! The first screen of a phone: how fast, and the answers to five questions.
+//! The first screen: the hash rate, and the answers to five questions.
 
 use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::{Tone, pool_in_use, pool_name};
+use super::{Tone, list_item, pool_in_use, pool_name};
 use crate::analyzer::{ChainState, PayoutState, PoolView};
 use crate::config::Severity;
 use crate::proxy::UpstreamState;
@@ -13,22 +13,23 @@ use crate::status::verdicts;
 use crate::upstream::PoolStatus;
 use crate::util::format::{ago, count, delay, grouped, rate, rate_parts};
 
-/// Low-power miners may be silent for hours, but who looks wants to know.
-const LATELY: Duration = Duration::from_secs(600);
+/// A share within this time counts as mining. Low-power miners may find none for hours; the page then
+/// says "Connected".
+const RECENT_SHARE: Duration = Duration::from_secs(600);
 
-/// An answer.
+/// One answer.
 struct SummaryLine {
     tone: Tone,
     title: String,
     detail: String,
 }
 
-pub(super) fn section(sight: &StatusSnapshot) -> Markup {
-    let rates = &sight.snapshot.hash_rates;
+pub(super) fn section(status: &StatusSnapshot) -> Markup {
+    let rates = &status.snapshot.hash_rates;
     let (number, unit) = rate_parts(rates.five_minutes);
     html! {
-        section.glance {
-            @if sight.facts.config.analysis.enabled { div.speed #speed data-live {
+        section.summary {
+            @if status.program.config.analysis.enabled { div.speed #speed data-live {
                 h1 { span.number { (number) } span.unit { " " (unit) } }
                 p.windows {
                     span { "1 min " b { (rate(rates.one_minute)) } }
@@ -36,47 +37,41 @@ pub(super) fn section(sight: &StatusSnapshot) -> Markup {
                     span { "24 h " b { (rate(rates.one_day)) } }
                 }
             } } @else {
-                // Without looking at shares nobody knows how fast.
+                // The hash rate is known from shares only.
                 div.speed { h1 { span.number { "–" } } }
             }
             ul.answers #answers data-live {
-                @for answer in answers(sight) {
-                    li class=(answer.tone.class()) {
-                        span.sign aria-hidden="true" { (answer.tone.sign()) }
-                        div {
-                            strong { (answer.title) }
-                            span { (answer.detail) }
-                        }
-                    }
+                @for answer in answers(status) {
+                    (list_item(answer.tone, &answer.title, html! { span { (answer.detail) } }))
                 }
             }
         }
     }
 }
 
-fn answers(sight: &StatusSnapshot) -> Vec<SummaryLine> {
-    let pool = pool_in_use(&sight.snapshot);
-    let mut answers = vec![mining(sight)];
-    if sight.facts.config.analysis.enabled {
-        let (payer, chain_of) = (verdicts::payout(&sight.snapshot), verdicts::chain(&sight.snapshot));
+fn answers(status: &StatusSnapshot) -> Vec<SummaryLine> {
+    let pool = pool_in_use(&status.snapshot);
+    let mut answers = vec![mining(status)];
+    if status.program.config.analysis.enabled {
+        let (payer, chain_of) = (verdicts::payout(&status.snapshot), verdicts::chain(&status.snapshot));
         let (payer, chain_of) = (payer.map(|(pool, _)| pool), chain_of.map(|(pool, _)| pool));
-        answers.extend([payout(payer), chain(chain_of), pool_answers(sight, pool), alerts(sight)]);
+        answers.extend([payout(payer), chain(chain_of), pool_answers(status, pool), alerts(status)]);
     } else {
         answers.push(SummaryLine {
-            tone: Tone::Calm,
+            tone: Tone::Neutral,
             title: String::from("Analysis is off"),
-            detail: String::from("shares and jobs are forwarded, and not looked at"),
+            detail: String::from("shares and jobs are forwarded unread"),
         });
     }
     answers
 }
 
 /// Is it mining?
-fn mining(sight: &StatusSnapshot) -> SummaryLine {
-    let sessions = sight.around.sessions as u64;
-    let miners = &sight.snapshot.miners;
+fn mining(status: &StatusSnapshot) -> SummaryLine {
+    let sessions = status.runtime.sessions as u64;
+    let miners = &status.snapshot.miners;
     let last = miners.iter().filter_map(|miner| miner.last_share_ago).min();
-    let upstreams = sight.around.listed();
+    let upstreams = status.runtime.listed();
     let (tone, title, detail) = match (sessions, last) {
         _ if upstreams
             .iter()
@@ -85,21 +80,21 @@ fn mining(sight: &StatusSnapshot) -> SummaryLine {
             (Tone::Bad, "Not mining", String::from(no_pool(&upstreams)))
         }
         (0, _) => (Tone::Warn, "Not mining", String::from("no miner is connected")),
-        (_, Some(last)) if last < LATELY => {
+        (_, Some(last)) if last < RECENT_SHARE => {
             (Tone::Good, "Mining", format!("{}, last share {}", count(sessions, "miner"), ago(last)))
         }
         (_, Some(last)) => {
-            (Tone::Calm, "Connected", format!("{}, last share {}", count(sessions, "miner"), ago(last)))
+            (Tone::Neutral, "Connected", format!("{}, last share {}", count(sessions, "miner"), ago(last)))
         }
-        (_, None) if !sight.facts.config.analysis.enabled => {
-            (Tone::Calm, "Connected", count(sessions, "miner"))
+        (_, None) if !status.program.config.analysis.enabled => {
+            (Tone::Neutral, "Connected", count(sessions, "miner"))
         }
-        (_, None) => (Tone::Calm, "Connected", format!("{}, no share yet", count(sessions, "miner"))),
+        (_, None) => (Tone::Neutral, "Connected", format!("{}, no share yet", count(sessions, "miner"))),
     };
     SummaryLine { tone, title: title.to_owned(), detail }
 }
 
-/// Why no pool can be used.
+/// The reason why no pool can be used.
 fn no_pool(upstreams: &[(usize, &UpstreamState)]) -> &'static str {
     match upstreams {
         [(_, only)] if only.gives_no_work => {
@@ -113,7 +108,7 @@ fn no_pool(upstreams: &[(usize, &UpstreamState)]) -> &'static str {
 /// Would a block pay me?
 fn payout(pool: Option<&PoolView>) -> SummaryLine {
     let Some(verdict) = pool.and_then(|pool| pool.payout.as_ref()) else {
-        return unknown("Whom a block would pay", "no job has come yet");
+        return unknown("Whom a block would pay", "no job received yet");
     };
     let address = verdict.expected.as_ref().map_or("", |expected| &expected.address);
     let (tone, title, detail) = match verdict.state {
@@ -128,10 +123,10 @@ fn payout(pool: Option<&PoolView>) -> SummaryLine {
         PayoutState::Mismatch => (
             Tone::Bad,
             String::from("A block would pay you nothing"),
-            format!("not a satoshi to {}", shortened(address)),
+            format!("no output pays {}", shortened(address)),
         ),
         PayoutState::Unverifiable(why) => {
-            (Tone::Calm, String::from("Nobody can tell whom a block would pay"), why.to_string())
+            (Tone::Neutral, String::from("Unknown whom a block would pay"), why.to_string())
         }
     };
     SummaryLine { tone, title, detail }
@@ -140,7 +135,7 @@ fn payout(pool: Option<&PoolView>) -> SummaryLine {
 /// Is this really Bitcoin?
 fn chain(pool: Option<&PoolView>) -> SummaryLine {
     let Some(verdict) = pool.and_then(|pool| pool.chain.as_ref()) else {
-        return unknown("Which chain", "no job has come yet");
+        return unknown("Which chain", "no job received yet");
     };
     let job = pool.and_then(|pool| pool.job.as_ref());
     let height = job
@@ -150,52 +145,52 @@ fn chain(pool: Option<&PoolView>) -> SummaryLine {
     let detail: Vec<String> =
         [Some(height), tag].into_iter().flatten().filter(|text| !text.is_empty()).collect();
     if let (Some(why), ChainState::Unknown) = (verdict.doubt, verdict.state) {
-        return unknown("Nobody can tell which chain this is", &why.to_string());
+        return unknown("Unknown which chain this is", &why.to_string());
     }
     let (tone, title) = match (verdict.state, verdict.network) {
         (ChainState::Plausible, "mainnet") => (Tone::Good, String::from("This is Bitcoin")),
         (ChainState::Plausible | ChainState::Unknown, network) => {
-            (Tone::Calm, format!("This is a test network: {network}"))
+            (Tone::Neutral, format!("This is a test network: {network}"))
         }
         (ChainState::Wrong, _) => (Tone::Bad, String::from("This is not Bitcoin")),
     };
     SummaryLine { tone, title, detail: detail.join(", ") }
 }
 
-/// Is the pool quick, and its work fresh?
-fn pool_answers(sight: &StatusSnapshot, pool: Option<&PoolView>) -> SummaryLine {
+/// Does the pool answer quickly, and is its work fresh?
+fn pool_answers(status: &StatusSnapshot, pool: Option<&PoolView>) -> SummaryLine {
     let Some(pool) = pool else {
-        let upstreams = sight.around.listed();
+        let upstreams = status.runtime.listed();
         return match upstreams.iter().find(|(_, one)| one.gives_no_work) {
             Some((_, idle)) => SummaryLine {
                 tone: Tone::Warn,
                 title: String::from("The pool gives no work"),
                 detail: match &idle.trouble {
                     Some((why, _)) => format!("{}: {why}", idle.name),
-                    None => format!("{} accepts miners and sends no job", idle.name),
+                    None => format!("{} accepts miners but sends no job", idle.name),
                 },
             },
-            None => unknown("The pool", "nothing has come from it yet"),
+            None => unknown("The pool", "nothing received from it yet"),
         };
     };
     let since_job = pool
         .job
         .as_ref()
-        .and_then(|job| sight.at.timestamp().duration_since(job.at.timestamp()).try_into().ok());
+        .and_then(|job| status.at.timestamp().duration_since(job.at.timestamp()).try_into().ok());
     let job = since_job.map_or_else(String::new, |age: Duration| format!(", newest job {}", ago(age)));
-    let state = sight.around.upstreams.get(pool.place);
+    let state = status.runtime.upstreams.get(pool.place);
     let gives_no_work = state.is_some_and(|state| state.gives_no_work);
     let is_up = state.is_none_or(|state| !matches!(state.standing, PoolStatus::Failed | PoolStatus::Blocked));
     let (tone, title) = match (is_up, recent_answer(pool)) {
         (false, _) if gives_no_work => (Tone::Warn, String::from("The pool gives no work")),
         (false, _) => (Tone::Warn, String::from("The pool is down")),
-        (true, None) => (Tone::Calm, String::from("The pool has judged no share lately")),
+        (true, None) => (Tone::Neutral, String::from("The pool has answered no share lately")),
         (true, Some(time)) => (Tone::Good, format!("The pool answers in {}", delay(time))),
     };
-    SummaryLine { tone, title, detail: format!("{}{job}", pool_name(sight, pool)) }
+    SummaryLine { tone, title, detail: format!("{}{job}", pool_name(status, pool)) }
 }
 
-/// The middle one of its newest answers: what it did hours ago is not asked for.
+/// The median of the pool's newest response times. Times from hours ago do not matter.
 fn recent_answer(pool: &PoolView) -> Option<Duration> {
     let mut times: Vec<Duration> = pool.newest_answers.iter().copied().collect();
     times.sort_unstable();
@@ -203,8 +198,8 @@ fn recent_answer(pool: &PoolView) -> Option<Duration> {
 }
 
 /// Is anything wrong?
-fn alerts(sight: &StatusSnapshot) -> SummaryLine {
-    let lasting = || sight.snapshot.alerts.alerts.iter().filter(|alert| alert.ended.is_none());
+fn alerts(status: &StatusSnapshot) -> SummaryLine {
+    let lasting = || status.snapshot.alerts.alerts.iter().filter(|alert| alert.ended.is_none());
     let serious = || lasting().filter(|alert| alert.severity > Severity::Info);
     let worst = serious().max_by_key(|alert| alert.severity);
     match worst {
@@ -222,10 +217,10 @@ fn alerts(sight: &StatusSnapshot) -> SummaryLine {
 }
 
 fn unknown(title: &str, detail: &str) -> SummaryLine {
-    SummaryLine { tone: Tone::Calm, title: title.to_owned(), detail: detail.to_owned() }
+    SummaryLine { tone: Tone::Neutral, title: title.to_owned(), detail: detail.to_owned() }
 }
 
-/// An address that fits a phone; the whole one is among the outputs.
+/// Shortens an address to fit a phone. The outputs show the full address.
 fn shortened(address: &str) -> String {
     let characters: Vec<char> = address.chars().collect();
     if characters.len() <= 20 {

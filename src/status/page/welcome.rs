@@ -1,4 +1,4 @@
-//! Before the first miner: how to point one here.
+//! Instructions to connect the first miner.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -7,14 +7,14 @@ use maud::{Markup, html};
 
 use crate::status::snapshot::StatusSnapshot;
 
-pub(super) fn section(sight: &StatusSnapshot, host: Option<&str>) -> Markup {
-    let hosts = hosts(sight, host);
-    let port = sight.facts.listening.first().map_or(3334, SocketAddr::port);
+pub(super) fn section(status: &StatusSnapshot, host: Option<&str>) -> Markup {
+    let hosts = hosts(status, host);
+    let port = status.program.listening.first().map_or(3334, SocketAddr::port);
     let example = hosts.first().map_or("this-machine", String::as_str);
     html! {
         section.welcome #welcome data-live {
             h1 { "Point a miner here" }
-            p { "Sluice is running and waits for its first miner. On the miner's own page, set:" }
+            p { "Sluice is running and waiting for its first miner. On the miner's own page, set:" }
             dl {
                 dt { "Pool or stratum host" } dd { @for (place, host) in hosts.iter().enumerate() { @if place > 0 { span.or { " or " } } code { (host) } } }
                 dt { "Port" } dd { code { (port) } }
@@ -22,27 +22,27 @@ pub(super) fn section(sight: &StatusSnapshot, host: Option<&str>) -> Markup {
                 dt { "Password" } dd { code { "x" } }
             }
             p.quiet { "As a URL: " code { "stratum+tcp://" (example) ":" (port) } }
-            @if sight.facts.listening.iter().all(|address| address.ip().is_loopback()) {
-                p.quiet { "Sluice listens on this machine only; listen.stratum in the configuration opens it to others." }
+            @if status.program.listening.iter().all(|address| address.ip().is_loopback()) {
+                p.quiet { "Sluice listens on this machine only. Set listen.stratum in the configuration to let other machines connect." }
             }
             p.quiet {
-                "Shares go on to " @for (rank, (_, pool)) in sight.around.listed().into_iter().enumerate() { @if rank > 0 { ", then " } (pool.name) }
-                ". This page turns into your miners' as soon as one connects."
+                "Shares go on to " @for (rank, (_, pool)) in status.runtime.listed().into_iter().enumerate() { @if rank > 0 { ", then " } (pool.name) }
+                ". This page shows your miners as soon as one connects."
             }
         }
     }
 }
 
-/// Names a miner can reach this machine by: what the visitor used, then its own addresses. A listener
-/// on one address is reached by that one only.
-fn hosts(sight: &StatusSnapshot, host: Option<&str>) -> Vec<String> {
-    let listening = || sight.facts.listening.iter().map(SocketAddr::ip);
+/// The names and addresses by which a miner can reach this machine: the name that the visitor used,
+/// then the machine's own addresses. A listener on one address is reachable by that address only.
+fn hosts(status: &StatusSnapshot, host: Option<&str>) -> Vec<String> {
+    let listening = || status.program.listening.iter().map(SocketAddr::ip);
     let is_open =
         |own: &IpAddr| listening().any(|one| one.is_unspecified() && one.is_ipv4() == own.is_ipv4());
     let mut hosts = Vec::new();
     if listening().any(|one| one.is_unspecified()) {
         hosts.extend(host.map(without_port).filter(|host| !is_loopback(host)).map(str::to_owned));
-        hosts.extend(sight.around.own_addresses.iter().filter(|own| is_open(own)).map(ToString::to_string));
+        hosts.extend(status.runtime.own_addresses.iter().filter(|own| is_open(own)).map(ToString::to_string));
     }
     hosts.extend(listening().filter(|one| !one.is_unspecified()).map(|one| one.to_string()));
     let mut known = BTreeSet::new();
@@ -52,7 +52,7 @@ fn hosts(sight: &StatusSnapshot, host: Option<&str>) -> Vec<String> {
 
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        // An IPv6 address keeps its brackets' content.
+        // An IPv6 address stands in brackets.
         _ if host.starts_with('[') => host.trim_start_matches('[').split(']').next().unwrap_or(host),
         Some((name, _)) => name,
         None => host,

@@ -1,4 +1,4 @@
-//! Who is let through. Pure: it is told the time and touches no socket.
+//! The access check: host, token, and brute-force limit. It uses no socket and no clock of its own.
 
 use std::time::Instant;
 
@@ -11,92 +11,91 @@ use super::token_attempts::TokenAttempts;
 use crate::config::Secret;
 use crate::limits::AddressKey;
 
-/// For monitors, which get yes or no and nothing else.
+/// Paths without a token, for monitors. They answer yes or no and nothing else.
 const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
 
-/// The rules of one server.
+/// The access rules of one server.
 #[derive(Debug)]
 pub(super) struct Access {
     names: MachineNames,
     token: Option<Token>,
-    tries: TokenAttempts,
+    attempts: TokenAttempts,
 }
 
-/// What a visitor shows.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct VisitorCredentials {
     /// `Authorization: Bearer` or `X-Sluice-Token`.
     pub(super) header: Option<Secret>,
     /// `?token=`.
     pub(super) query: Option<Secret>,
-    /// The cookie.
     pub(super) cookie: Option<Secret>,
 }
 
 impl Access {
-    /// `hosts` in lower case.
+    /// The rules for a token and the additional `hosts`, which are in lower case.
     pub(super) fn new(token: Option<&Secret>, hosts: &[String]) -> Access {
         Access {
             names: MachineNames::new(hosts),
             token: token.map(Token::new),
-            tries: TokenAttempts::default(),
+            attempts: TokenAttempts::default(),
         }
     }
 
-    /// Lets a request through, or says what to answer instead.
-    pub(super) fn judge(
+    /// Checks a request. The error is the answer to send instead.
+    pub(super) fn check(
         &self,
         head: &RequestHead,
         source: AddressKey,
         now: Instant,
     ) -> Result<(), HttpAnswer> {
-        self.judge_host(head).map_err(GateRefusal::answer)?;
-        let refuse = |refusal: GateRefusal| if head.wants_page { refusal.page() } else { refusal.answer() };
+        self.check_host(head).map_err(GateRefusal::answer)?;
+        let refuse = |refusal: GateRefusal| if head.accepts_html { refusal.page() } else { refusal.answer() };
         let is_write = head.verb == Verb::Post;
         let Some(token) = &self.token else {
-            return if is_write { Err(refuse(GateRefusal::WritesAreOff)) } else { Ok(()) };
+            return if is_write { Err(refuse(GateRefusal::WritesDisabled)) } else { Ok(()) };
         };
         if !is_write && OPEN_PATHS.contains(&head.target.path.as_str()) {
             return Ok(());
         }
-        let shown = &head.credentials;
+        let credentials = &head.credentials;
         // A form on another site can make a browser send the cookie or a query, but no header.
-        if is_write && shown.header.is_none() {
+        if is_write && credentials.header.is_none() {
             return Err(refuse(GateRefusal::WriteNeedsHeader));
         }
-        if *shown == VisitorCredentials::default() {
+        if *credentials == VisitorCredentials::default() {
             return Err(refuse(GateRefusal::NoToken));
         }
-        // Its value can't be guessed, so that who has it need not suffer from those who guess.
-        let has_cookie = shown.cookie.as_ref().is_some_and(|value| token.is_cookie(value.expose()));
-        if has_cookie && shown.header.is_none() && shown.query.is_none() {
+        // A cookie can't be guessed, so its owner is not limited by others' attempts.
+        let has_cookie = credentials.cookie.as_ref().is_some_and(|value| token.is_cookie(value.expose()));
+        if has_cookie && credentials.header.is_none() && credentials.query.is_none() {
             return Ok(());
         }
-        // Even the right one, or guessing would go on.
-        if self.tries.are_used_up(source, now) {
-            return Err(refuse(GateRefusal::TooManyTries));
+        // This also rejects the right token, or guessing could continue.
+        if self.attempts.is_limited(source, now) {
+            return Err(refuse(GateRefusal::TooManyAttempts));
         }
-        match shown {
+        match credentials {
             VisitorCredentials { header: Some(text), .. } if token.is(text.expose()) => Ok(()),
             VisitorCredentials { header: None, query: Some(text), .. } if token.is(text.expose()) => {
-                Err(remember(head, text))
+                Err(redirect_with_cookie(head, text))
             }
             _ => {
-                self.tries.add(source, now);
+                self.attempts.add(source, now);
                 let answer = refuse(GateRefusal::WrongToken);
-                // Else a page left open would use up the tries with each refresh.
-                let is_stale = shown.cookie.as_ref().is_some_and(|value| !token.is_cookie(value.expose()));
+                // Otherwise a page that stays open would use up the attempts with its refreshes.
+                let is_stale =
+                    credentials.cookie.as_ref().is_some_and(|value| !token.is_cookie(value.expose()));
                 Err(if is_stale { answer.with_header("Set-Cookie", token::forget_cookie()) } else { answer })
             }
         }
     }
 
-    /// The Host header and, should there be one, the target's own authority.
-    fn judge_host(&self, head: &RequestHead) -> Result<(), GateRefusal> {
+    /// Checks the Host header and the authority of an absolute target.
+    fn check_host(&self, head: &RequestHead) -> Result<(), GateRefusal> {
         for name in head.host.iter().chain(&head.target.authority) {
-            match self.names.judge(name) {
-                HostHeader::Ours => {}
-                HostHeader::Foreign => return Err(GateRefusal::ForeignHost),
+            match self.names.check(name) {
+                HostHeader::Known => {}
+                HostHeader::Unknown => return Err(GateRefusal::UnknownHost),
                 HostHeader::Malformed => {
                     return Err(GateRefusal::Malformed("The Host header is not a host."));
                 }
@@ -106,8 +105,8 @@ impl Access {
     }
 }
 
-/// Sends a browser to the same page without the token, which it shows as a cookie from now on.
-fn remember(head: &RequestHead, token: &Secret) -> HttpAnswer {
+/// Redirects a browser to the same page without the token in the URL, and sets the cookie.
+fn redirect_with_cookie(head: &RequestHead, token: &Secret) -> HttpAnswer {
     HttpAnswer::text(303, "")
         .with_header("Location", head.target.encode())
         .with_header("Set-Cookie", token::set_cookie(token))
@@ -120,14 +119,14 @@ mod tests {
 
     const SOURCE: AddressKey = AddressKey::V4(Ipv4Addr::LOCALHOST);
 
-    fn judge(access: &Access, text: &str) -> Result<(), HttpAnswer> {
+    fn check(access: &Access, text: &str) -> Result<(), HttpAnswer> {
         let text = text.replace('\n', "\r\n");
         let (head, _) = RequestHead::parse(text.as_bytes()).unwrap().unwrap();
-        access.judge(&head, SOURCE, Instant::now())
+        access.check(&head, SOURCE, Instant::now())
     }
 
     fn status(access: &Access, text: &str) -> u16 {
-        judge(access, text).map_or_else(|answer| answer.status, |()| 200)
+        check(access, text).map_or_else(|answer| answer.status, |()| 200)
     }
 
     fn guarded() -> Access {
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_is_judged_first() {
+    fn the_host_is_checked_first() {
         let access = guarded();
         assert_eq!(status(&access, "GET /healthz HTTP/1.1\nHost: evil.example\n\n"), 421);
         assert_eq!(status(&access, "GET http://evil.example/ HTTP/1.1\nHost: pi.local\n\n"), 421);
@@ -149,17 +148,17 @@ mod tests {
     }
 
     #[test]
-    fn without_a_token_all_may_read_and_nobody_write() {
+    fn without_a_configured_token_reading_is_open_and_writing_is_off() {
         let access = Access::new(None, &[]);
         assert_eq!(status(&access, "GET /status HTTP/1.1\nHost: pi\n\n"), 200);
-        let refused = judge(&access, "POST / HTTP/1.1\nHost: pi\nContent-Length: 0\nX-Sluice-Token: x\n\n")
+        let refused = check(&access, "POST / HTTP/1.1\nHost: pi\nContent-Length: 0\nX-Sluice-Token: x\n\n")
             .unwrap_err();
         assert_eq!(refused.status, 403);
         assert!(String::from_utf8_lossy(&refused.body).contains("http.token"));
     }
 
     #[test]
-    fn every_way_to_show_the_token() {
+    fn every_way_to_send_the_token() {
         let access = guarded();
         let get = |more: &str| status(&access, &format!("GET / HTTP/1.1\nHost: pi\n{more}\n"));
         assert_eq!(get(""), 401);
@@ -168,7 +167,7 @@ mod tests {
         assert_eq!(get("X-Sluice-Token: hunter2\n"), 200);
         assert_eq!(get("X-Sluice-Token: hunter3\n"), 401);
         assert_eq!(get("Authorization: Basic aHVudGVyMg==\n"), 401);
-        // The token itself is no cookie.
+        // The token itself is not the cookie's value.
         assert_eq!(get("Cookie: sluice_token=hunter2\n"), 401);
         assert_eq!(status(&access, "GET /healthz HTTP/1.1\nHost: pi\n\n"), 200);
         assert_eq!(status(&access, "GET /healthz/ HTTP/1.1\nHost: pi\n\n"), 401);
@@ -177,7 +176,7 @@ mod tests {
     #[test]
     fn the_query_becomes_a_cookie() {
         let access = guarded();
-        let answer = judge(&access, "GET /a%20b?x=1&token=hunter2&y=%26 HTTP/1.1\nHost: pi\n\n").unwrap_err();
+        let answer = check(&access, "GET /a%20b?x=1&token=hunter2&y=%26 HTTP/1.1\nHost: pi\n\n").unwrap_err();
         assert_eq!(answer.status, 303);
         assert_eq!(header(&answer, "Location"), Some("/a%20b?x=1&y=%26"));
         let cookie = header(&answer, "Set-Cookie").unwrap().split(';').next().unwrap();
@@ -200,31 +199,31 @@ mod tests {
         };
         assert_eq!(post("/", &format!("Cookie: {cookie}\n")), 401);
         assert_eq!(post("/?token=hunter2", ""), 401);
-        // A probe's path is no way around it.
+        // The open paths do not allow a write either.
         assert_eq!(post("/healthz", ""), 401);
         assert_eq!(post("/", "X-Sluice-Token: hunter2\n"), 200);
     }
 
     #[test]
-    fn guessing_ends_after_ten_and_with_the_right_one_too() {
+    fn after_ten_wrong_tokens_even_the_right_one_is_rejected() {
         let access = guarded();
         for _ in 0..10 {
             assert_eq!(status(&access, "GET /?token=x HTTP/1.1\nHost: pi\n\n"), 401);
         }
         assert_eq!(status(&access, "GET /?token=hunter2 HTTP/1.1\nHost: pi\n\n"), 429);
         assert_eq!(status(&access, "GET /healthz HTTP/1.1\nHost: pi\n\n"), 200);
-        // Who has the cookie does not suffer from those who guess.
+        // The owner of the cookie is not limited by others' attempts.
         let cookie = token::set_cookie(&Secret::new("hunter2"));
         let cookie = cookie.split(';').next().unwrap();
         assert_eq!(status(&access, &format!("GET / HTTP/1.1\nHost: pi\nCookie: {cookie}\n\n")), 200);
         assert_eq!(status(&access, &format!("GET / HTTP/1.1\nHost: pi\nCookie: {cookie}0\n\n")), 429);
-        // Without any, one is told how to give it.
+        // A request without a token gets the explanation.
         assert_eq!(status(&access, "GET / HTTP/1.1\nHost: pi\n\n"), 401);
     }
 
     #[test]
-    fn a_stale_cookie_is_forgotten() {
-        let answer = judge(&guarded(), "GET / HTTP/1.1\nHost: pi\nCookie: sluice_token=00\n\n").unwrap_err();
+    fn a_stale_cookie_is_deleted() {
+        let answer = check(&guarded(), "GET / HTTP/1.1\nHost: pi\nCookie: sluice_token=00\n\n").unwrap_err();
         assert!(header(&answer, "Set-Cookie").unwrap().contains("Max-Age=0"));
     }
 }

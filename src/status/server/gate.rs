@@ -1,4 +1,4 @@
-//! The public port: accepts within bounds and starts a thread for each visitor.
+//! The public port: it accepts a bounded number of connections and starts a thread for each.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -25,18 +25,18 @@ use crate::util::supervise;
 use crate::util::supervise::service;
 use crate::util::thread::{SESSION_STACK, join_within, spawn};
 
-/// Pause after a failed accept: out of descriptors, the next try would fail as well.
+/// The pause after a failed accept. Without free descriptors the next one would fail as well.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Refused connections that are kept open for a while: closed at once, with the request unread, the
-/// reset would overtake the answer.
+/// Caps the rejected connections that stay open for a while. If they were closed at once, with the
+/// request unread, the reset would overtake the answer.
 const MAX_LINGERING: usize = 32;
 
-/// How long answers on their way may take at the end, and then their threads.
-const LAST_ANSWERS: Duration = Duration::from_millis(400);
-const LAST_THREADS: Duration = Duration::from_millis(200);
+/// The time for pending answers at shutdown, and then for their threads.
+const ANSWER_GRACE: Duration = Duration::from_millis(400);
+const THREAD_GRACE: Duration = Duration::from_millis(200);
 
-/// What every visitor's thread uses.
+/// The state that all visitor threads share.
 #[derive(Debug)]
 pub(super) struct GateShared {
     pub(super) access: Access,
@@ -50,16 +50,16 @@ pub(super) struct Gate {
     listener: TcpListener,
     shared: Arc<GateShared>,
     visitors: Arc<Visitors>,
-    /// Only this gate's; the program's may never be stopped.
-    end: Stop,
+    /// Stops this gate only, not the program.
+    gate_stop: Stop,
     thread: JoinHandle<()>,
 }
 
 impl Gate {
-    /// Begins to accept.
+    /// Starts to accept connections.
     ///
     /// # Errors
-    /// No room for a thread or a descriptor.
+    /// No thread or descriptor left.
     pub(super) fn start(
         listener: TcpListener,
         access: Access,
@@ -68,47 +68,46 @@ impl Gate {
     ) -> io::Result<Gate> {
         let shared = Arc::new(GateShared { access, inner });
         let visitors = Arc::new(Visitors::default());
-        let end = Stop::new();
-        let mut door = GateListener {
+        let gate_stop = Stop::new();
+        let mut accept_loop = AcceptLoop {
             listener: listener.try_clone()?,
             shared: shared.clone(),
             visitors: visitors.clone(),
-            stops: [end.clone(), stop],
+            stops: [gate_stop.clone(), stop],
             lingering: VecDeque::new(),
         };
         let thread = service("http").stack(SESSION_STACK).start(move || {
-            // Every thread that is started from here is as patient.
+            // Threads that this one starts inherit its scheduling.
             if let Err(error) = process::yield_to_others() {
-                log::debug!("the page's threads are scheduled like any other: {error}");
+                log::debug!("the page's threads run at normal priority: {error}");
             }
-            door.accept_all();
-            // Also when it was the program that stopped: the other handle would keep the port open, and
-            // visitors waiting.
-            let _ = SockRef::from(&door.listener).shutdown(Shutdown::Both);
+            accept_loop.run();
+            // The other handle would keep the port open, and visitors waiting, when the program stops.
+            let _ = SockRef::from(&accept_loop.listener).shutdown(Shutdown::Both);
             Ok::<(), Stopped>(())
         })?;
-        Ok(Gate { listener, shared, visitors, end, thread })
+        Ok(Gate { listener, shared, visitors, gate_stop, thread })
     }
 
-    /// Closes the port and ends every connection, after a short time for answers on their way.
+    /// Closes the port, and every connection after a short time for pending answers.
     pub(super) fn shut_down(self) {
-        self.end.stop();
+        self.gate_stop.stop();
         // Ends the wait in accept.
         let _ = SockRef::from(&self.listener).shutdown(Shutdown::Both);
-        if !join_within(self.thread, LAST_THREADS) {
+        if !join_within(self.thread, THREAD_GRACE) {
             log::debug!("the page's port is still being closed");
         }
         drop(self.listener);
-        self.visitors.stop_listening();
-        if !self.visitors.wait_empty(LAST_ANSWERS) {
-            self.visitors.dismiss_all();
-            self.visitors.wait_empty(LAST_THREADS);
+        self.visitors.stop_reading();
+        if !self.visitors.wait_empty(ANSWER_GRACE) {
+            self.visitors.close_all();
+            self.visitors.wait_empty(THREAD_GRACE);
         }
         self.shared.inner.shut_down();
     }
 }
 
-struct GateListener {
+struct AcceptLoop {
     listener: TcpListener,
     shared: Arc<GateShared>,
     visitors: Arc<Visitors>,
@@ -116,25 +115,25 @@ struct GateListener {
     lingering: VecDeque<TcpStream>,
 }
 
-impl GateListener {
-    fn accept_all(&mut self) {
+impl AcceptLoop {
+    fn run(&mut self) {
         let failures = LogOnce::default();
         while !self.is_stopped() {
             supervise::beat();
             match self.listener.accept() {
                 Ok(_) if self.is_stopped() => return,
-                Ok((socket, peer)) => self.receive(socket, canonical(peer)),
-                Err(error) if is_the_peers(&error) => {}
-                // The socket was shut down for the end.
+                Ok((socket, peer)) => self.serve(socket, canonical(peer)),
+                Err(error) if is_peer_error(&error) => {}
+                // The shutdown has closed the socket.
                 Err(_) if self.is_stopped() => return,
                 Err(error) => {
-                    if failures.begins(Instant::now()) {
+                    if failures.is_first(Instant::now()) {
                         log::error!("the page's port can't accept connections: {}", describe(&error));
                     }
-                    // They hold descriptors.
+                    // Lingering connections hold descriptors.
                     self.lingering.clear();
                     if process::is_out_of_fds(&error) {
-                        self.visitors.dismiss_one(Instant::now());
+                        self.visitors.evict_oldest(Instant::now());
                     }
                     if self.stops[0].sleep(ACCEPT_PAUSE).is_err() {
                         return;
@@ -148,28 +147,28 @@ impl GateListener {
         self.stops.iter().any(Stop::is_stopped)
     }
 
-    fn receive(&mut self, socket: TcpStream, peer: SocketAddr) {
+    fn serve(&mut self, socket: TcpStream, peer: SocketAddr) {
         let socket = Arc::new(socket);
-        let Some(place) = self.visitors.enter(&socket, AddressKey::from(peer.ip()), Instant::now()) else {
-            log::debug!("http {peer}: refused, too many visitors");
-            self.refuse(socket);
+        let Some(slot) = self.visitors.admit(&socket, AddressKey::from(peer.ip()), Instant::now()) else {
+            log::debug!("http {peer}: rejected, too many visitors");
+            self.reject(socket);
             return;
         };
-        let (shared, theirs) = (self.shared.clone(), socket.clone());
-        let name = format!("http-{}", place.number());
+        let (shared, visitor_socket) = (self.shared.clone(), socket.clone());
+        let name = format!("http-{}", slot.number());
         let started = spawn(name, SESSION_STACK, move || {
-            connection::serve(&shared, &place, &theirs, peer);
+            connection::serve(&shared, &slot, &visitor_socket, peer);
             Ok::<(), Stopped>(())
         });
         if let Err(error) = started {
             log::debug!("http {peer}: no thread: {error}");
-            self.refuse(socket);
+            self.reject(socket);
         }
     }
 
-    /// Says that it is full, without waiting for anything.
-    fn refuse(&mut self, socket: Arc<TcpStream>) {
-        // Whoever else had it has let it go.
+    /// Answers that the server is full, without waiting.
+    fn reject(&mut self, socket: Arc<TcpStream>) {
+        // No other thread holds the socket any more.
         let Some(socket) = Arc::into_inner(socket) else {
             return;
         };
@@ -187,7 +186,7 @@ impl GateListener {
     }
 }
 
-/// Errors of accept that belong to the one connection, which is gone.
-fn is_the_peers(error: &io::Error) -> bool {
+/// Recognises errors of accept that concern one connection only.
+fn is_peer_error(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted)
 }

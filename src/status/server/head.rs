@@ -1,4 +1,4 @@
-//! The head of a request: read under one deadline and a limit, and understood strictly.
+//! The head of a request: read with a deadline and a size limit, and parsed strictly.
 
 use std::io::{self, ErrorKind};
 use std::net::TcpStream;
@@ -9,30 +9,32 @@ use httparse::{EMPTY_HEADER, Error, Status};
 use super::access::VisitorCredentials;
 use super::refusal::GateRefusal;
 use super::target::RequestTarget;
-use super::{body, timed, token};
+use super::{timed, token};
 use crate::config::Secret;
 
-/// Larger heads are refused, in bytes.
+/// Caps the head, in bytes.
 pub(super) const MAX_HEAD: usize = 8192;
 
-/// More headers are refused.
+/// Caps the body, in bytes.
+pub(super) const MAX_BODY: usize = 4096;
+
+/// Caps the headers of a request.
 const MAX_HEADERS: usize = 64;
 
-/// A head that can be judged.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct RequestHead {
     pub(super) verb: Verb,
     /// Without the token.
     pub(super) target: RequestTarget,
-    /// As it was written; `None` only with HTTP/1.0.
+    /// The Host header as it was sent. `None` with HTTP/1.0 only.
     pub(super) host: Option<String>,
     /// The body's length in bytes.
     pub(super) length: usize,
-    /// Whether the body comes only after a "go on".
-    pub(super) waits: bool,
+    /// The client sends the body only after `100 Continue`.
+    pub(super) expects_continue: bool,
     pub(super) credentials: VisitorCredentials,
-    /// Whether a person reads the answer.
-    pub(super) wants_page: bool,
+    /// The client is a browser.
+    pub(super) accepts_html: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,39 +44,39 @@ pub(super) enum Verb {
     Post,
 }
 
-/// Why there is no head.
+/// The reason why there is no head.
 #[derive(Debug)]
-pub(super) enum NoHead {
-    Refused(GateRefusal),
-    /// The visitor went, or said nothing at all, as browsers do that connect beforehand.
-    Gone(io::Error),
+pub(super) enum HeadError {
+    Rejected(GateRefusal),
+    /// The visitor left or sent nothing, as browsers do that connect in advance.
+    Closed(io::Error),
 }
 
-impl From<GateRefusal> for NoHead {
-    fn from(refusal: GateRefusal) -> NoHead {
-        NoHead::Refused(refusal)
+impl From<GateRefusal> for HeadError {
+    fn from(refusal: GateRefusal) -> HeadError {
+        HeadError::Rejected(refusal)
     }
 }
 
-/// Reads a head until `deadline`, with what came of the body already.
-pub(super) fn read(socket: &TcpStream, deadline: Instant) -> Result<(RequestHead, Vec<u8>), NoHead> {
+/// Reads a head until `deadline`, and returns it with the part of the body that came with it.
+pub(super) fn read(socket: &TcpStream, deadline: Instant) -> Result<(RequestHead, Vec<u8>), HeadError> {
     let mut buffer = vec![0; MAX_HEAD];
     let mut filled = 0;
     loop {
         let was_empty = filled == 0;
         let count = match timed::read(socket, &mut buffer[filled..], deadline) {
-            Ok(0) if was_empty => return Err(NoHead::Gone(ErrorKind::UnexpectedEof.into())),
+            Ok(0) if was_empty => return Err(HeadError::Closed(ErrorKind::UnexpectedEof.into())),
             Ok(0) => return Err(GateRefusal::Malformed("The request ends in its middle.").into()),
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::TimedOut && !was_empty => {
-                return Err(GateRefusal::Slow.into());
+                return Err(GateRefusal::RequestTimeout.into());
             }
-            Err(error) => return Err(NoHead::Gone(error)),
+            Err(error) => return Err(HeadError::Closed(error)),
         };
         let has_line = buffer[filled..filled + count].contains(&b'\n');
         filled += count;
-        // A head that comes byte by byte is not looked at again for every byte; nor does a peer that
-        // speaks something else wait for a line's end.
+        // Parses after each line rather than after each byte, and after the first bytes, so that a peer
+        // that speaks another protocol gets its answer at once.
         if has_line || was_empty || filled == MAX_HEAD {
             if let Some((head, length)) = RequestHead::parse(&buffer[..filled])? {
                 buffer.truncate(filled);
@@ -92,7 +94,7 @@ pub(super) fn read(socket: &TcpStream, deadline: Instant) -> Result<(RequestHead
 }
 
 impl RequestHead {
-    /// The head at the beginning of `bytes` and its length; `None` when it is not complete.
+    /// Parses the head at the start of `bytes`, with its length. `None` if it is incomplete.
     pub(super) fn parse(bytes: &[u8]) -> Result<Option<(RequestHead, usize)>, GateRefusal> {
         let mut headers = [EMPTY_HEADER; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
@@ -101,7 +103,7 @@ impl RequestHead {
             Ok(Status::Partial) => return Ok(None),
             Err(error) => return Err(refusal(error)),
         };
-        // Complete, so all three are there.
+        // A complete head has all three.
         let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version)
         else {
             return Err(GateRefusal::Malformed("The request line is not complete."));
@@ -118,26 +120,33 @@ impl RequestHead {
         if host.is_none() && version > 0 {
             return Err(GateRefusal::Malformed("A Host header is needed."));
         }
-        let length_told = body::length(headers.all("Content-Length"))?;
+        let length_header = content_length(headers.all("Content-Length"))?;
         if headers.all("Transfer-Encoding").next().is_some() {
-            // Both together are how requests are smuggled past a gate.
-            return Err(match length_told {
+            // Both headers together are a request smuggling attack.
+            return Err(match length_header {
                 Some(_) => GateRefusal::Malformed("There are both Content-Length and Transfer-Encoding."),
                 None => GateRefusal::TransferEncoding,
             });
         }
-        if verb == Verb::Post && length_told.is_none() {
+        if verb == Verb::Post && length_header.is_none() {
             return Err(GateRefusal::NoLength);
         }
-        let waits = match headers.only_one("Expect", "There is more than one Expect header.")? {
+        let expects_continue = match headers.only_one("Expect", "There is more than one Expect header.")? {
             None => false,
             Some(value) if value.eq_ignore_ascii_case("100-continue") => version > 0,
             Some(_) => return Err(GateRefusal::Expectation),
         };
         let credentials = headers.credentials(target.query.take("token"))?;
-        let wants_page = headers.texts("Accept").any(|value| value.contains("text/html"));
-        let length_told = length_told.unwrap_or(0);
-        let head = RequestHead { verb, target, host, length: length_told, waits, credentials, wants_page };
+        let accepts_html = headers.texts("Accept").any(|value| value.contains("text/html"));
+        let head = RequestHead {
+            verb,
+            target,
+            host,
+            length: length_header.unwrap_or(0),
+            expects_continue,
+            credentials,
+            accepts_html,
+        };
         Ok(Some((head, length)))
     }
 }
@@ -150,6 +159,26 @@ fn refusal(error: Error) -> GateRefusal {
     }
 }
 
+/// The body's length from the Content-Length headers, of which there may be one.
+fn content_length<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<Option<usize>, GateRefusal> {
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(GateRefusal::Malformed("There is more than one Content-Length."));
+    }
+    // `parse` alone would accept "+5".
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(GateRefusal::Malformed("The Content-Length is not a number."));
+    }
+    // Only digits, so a failure means that the number is too large.
+    let length = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+    match length {
+        Some(length) if length <= MAX_BODY => Ok(Some(length)),
+        _ => Err(GateRefusal::BodyTooLarge),
+    }
+}
+
 struct Headers<'h>(&'h [httparse::Header<'h>]);
 
 impl<'h> Headers<'h> {
@@ -157,18 +186,18 @@ impl<'h> Headers<'h> {
         self.0.iter().filter(move |header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
     }
 
-    /// Those that are text.
+    /// The values of a header that are text.
     fn texts(&self, name: &str) -> impl Iterator<Item = &'h str> {
         self.all(name).filter_map(|value| std::str::from_utf8(value).ok())
     }
 
-    fn only_one(&self, name: &str, else_say: &'static str) -> Result<Option<&'h str>, GateRefusal> {
+    fn only_one(&self, name: &str, problem: &'static str) -> Result<Option<&'h str>, GateRefusal> {
         let mut all = self.all(name);
         let Some(value) = all.next() else {
             return Ok(None);
         };
         if all.next().is_some() {
-            return Err(GateRefusal::Malformed(else_say));
+            return Err(GateRefusal::Malformed(problem));
         }
         std::str::from_utf8(value).map(Some).map_err(|_| GateRefusal::Malformed("A header is not text."))
     }
@@ -216,14 +245,14 @@ mod tests {
         let text = "POST /a?b=c&token=t HTTP/1.1\nHost: Pi:8080\nContent-Length: 3\n\nabc";
         let (head, length) = parse(text).unwrap().unwrap();
         assert_eq!(length, text.replace('\n', "\r\n").len() - 3);
-        assert_eq!((head.verb, head.length, head.waits), (Verb::Post, 3, false));
+        assert_eq!((head.verb, head.length, head.expects_continue), (Verb::Post, 3, false));
         assert_eq!(head.host.as_deref(), Some("Pi:8080"));
         assert_eq!(head.target.encode(), "/a?b=c");
         assert_eq!(head.credentials.query.unwrap().expose(), "t");
     }
 
     #[test]
-    fn what_is_refused_and_how() {
+    fn malformed_requests_are_rejected() {
         let with = |line: &str| format!("GET / HTTP/1.1\nHost: a\n{line}\n\n");
         for (text, status) in [
             ("GET / HTTP/1.1\nHost: a\n", 0),
@@ -261,6 +290,21 @@ mod tests {
         }
         assert_eq!(refused(&with(&vec!["A: b"; 63].join("\n"))), 200);
         assert_eq!(refused(&with(&vec!["A: b"; 64].join("\n"))), 431);
+    }
+
+    #[test]
+    fn the_content_length_is_one_number_up_to_the_limit() {
+        let read = |values: &[&str]| content_length(values.iter().map(|value| value.as_bytes()));
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&["0"]), Ok(Some(0)));
+        assert_eq!(read(&["4096"]), Ok(Some(4096)));
+        for large in ["4097", "99999999999", "99999999999999999999999999"] {
+            assert_eq!(read(&[large]), Err(GateRefusal::BodyTooLarge));
+        }
+        for wrong in ["", "+5", "-5", "5, 5", "0x5", "5 5"] {
+            assert!(matches!(read(&[wrong]), Err(GateRefusal::Malformed(_))), "{wrong}");
+        }
+        assert!(matches!(read(&["5", "5"]), Err(GateRefusal::Malformed(_))));
     }
 
     proptest! {

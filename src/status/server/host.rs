@@ -1,45 +1,44 @@
-//! By which names the page may be called. A web page elsewhere can point a name of its own at this
-//! machine (DNS rebinding) and would read ours through the visitor's browser; the Host header tells.
+//! The host names that the page answers to. A web page elsewhere can point its own name at this machine
+//! (DNS rebinding) and read the status page through the visitor's browser. The Host header reveals it.
 
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Nobody outside can point these at a home network.
-const HOME_ENDINGS: [&str; 7] =
+/// Name suffixes that nobody outside can point at a home network.
+const HOME_SUFFIXES: [&str; 7] =
     [".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa", ".fritz.box"];
 
-/// The names of this machine.
 #[derive(Debug, Clone)]
 pub(super) struct MachineNames(Vec<String>);
 
-/// What a Host header is.
+/// The verdict on a Host header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HostHeader {
-    Ours,
-    Foreign,
-    /// Not a host at all.
+    Known,
+    Unknown,
+    /// Not a host name.
     Malformed,
 }
 
 impl MachineNames {
-    /// `configured` in lower case; the machine's own name is found out here.
+    /// The `configured` names, which are in lower case, and the machine's own name.
     pub(super) fn new(configured: &[String]) -> MachineNames {
         let mut names = configured.to_vec();
-        // No name, no harm: it is one more that is allowed.
+        // Without it, one name fewer is allowed.
         if let Ok(own) = fs::read_to_string("/proc/sys/kernel/hostname") {
             names.push(own.trim().to_ascii_lowercase());
         }
         MachineNames(names)
     }
 
-    /// Judges a Host header's value, or the authority of an absolute target.
-    pub(super) fn judge(&self, value: &str) -> HostHeader {
+    /// Checks the value of a Host header or the authority of an absolute target.
+    pub(super) fn check(&self, value: &str) -> HostHeader {
         if let Some(rest) = value.strip_prefix('[') {
             let Some((address, port)) = rest.split_once(']') else {
                 return HostHeader::Malformed;
             };
             let is_right = address.parse::<Ipv6Addr>().is_ok() && is_port_or_nothing(port);
-            return if is_right { HostHeader::Ours } else { HostHeader::Malformed };
+            return if is_right { HostHeader::Known } else { HostHeader::Malformed };
         }
         let (name, port) = value.split_at(value.find(':').unwrap_or(value.len()));
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
@@ -52,9 +51,9 @@ impl MachineNames {
         }
         let is_ours = !name.contains('.')
             || name.parse::<Ipv4Addr>().is_ok()
-            || HOME_ENDINGS.iter().any(|ending| name.ends_with(ending))
+            || HOME_SUFFIXES.iter().any(|ending| name.ends_with(ending))
             || self.0.contains(&name);
-        if is_ours { HostHeader::Ours } else { HostHeader::Foreign }
+        if is_ours { HostHeader::Known } else { HostHeader::Unknown }
     }
 }
 
@@ -71,70 +70,23 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn the_list() {
+    fn known_unknown_and_malformed_hosts() {
         let names = MachineNames::new(&[String::from("miner.example.org")]);
-        let ours = [
-            "127.0.0.1",
-            "192.168.1.5:8080",
-            "8.8.8.8",
-            "[::1]",
-            "[fd00::5]:8080",
-            "localhost",
-            "LOCALHOST:8080",
-            "x.localhost",
-            "sluice",
-            "umbrel:8080",
-            "pi.local",
-            "Pi.Local.",
-            "pi.lan:80",
-            "pi.home",
-            "pi.internal",
-            "pi.home.arpa",
-            "pi.fritz.box",
-            "fritz.box.local",
-            "miner.example.org",
-            "Miner.Example.org.:443",
-            "pi:",
-        ];
-        for host in ours {
-            assert_eq!(names.judge(host), HostHeader::Ours, "{host}");
+        let known = "127.0.0.1 192.168.1.5:8080 8.8.8.8 [::1] [fd00::5]:8080 localhost LOCALHOST:8080 \
+             x.localhost sluice umbrel:8080 pi.local Pi.Local. pi.lan:80 pi.home pi.internal \
+             pi.home.arpa pi.fritz.box fritz.box.local miner.example.org Miner.Example.org.:443 pi:";
+        for host in known.split(' ') {
+            assert_eq!(names.check(host), HostHeader::Known, "{host}");
         }
-        let foreign = [
-            "evil.example",
-            "evil.example:8080",
-            "miner.example.org.evil.example",
-            "xminer.example.org",
-            "127.0.0.1.nip.io",
-            "1.2.3.4.5",
-            "300.1.2.3",
-            "localhost.evil.example",
-            "evillocal.com",
-        ];
-        for host in foreign {
-            assert_eq!(names.judge(host), HostHeader::Foreign, "{host}");
+        let unknown = "evil.example evil.example:8080 miner.example.org.evil.example xminer.example.org \
+             127.0.0.1.nip.io 1.2.3.4.5 300.1.2.3 localhost.evil.example evillocal.com";
+        for host in unknown.split(' ') {
+            assert_eq!(names.check(host), HostHeader::Unknown, "{host}");
         }
-        let malformed = [
-            "",
-            ".",
-            ":80",
-            "[::1",
-            "[::1]x",
-            "[evil]",
-            "[::1]:+80",
-            "a b",
-            "a@b.local",
-            "a,b",
-            "a..local",
-            ".local",
-            "pi.local:80:80",
-            "pi.local:x",
-            "pi.local/",
-            "\u{e9}.local",
-            "::1",
-            "pi:123456",
-        ];
-        for host in malformed {
-            assert_eq!(names.judge(host), HostHeader::Malformed, "{host}");
+        let malformed = ". :80 [::1 [::1]x [evil] [::1]:+80 a@b.local a,b a..local .local pi.local:80:80 \
+             pi.local:x pi.local/ ::1 pi:123456";
+        for host in malformed.split(' ').chain(["", "a b", "\u{e9}.local"]) {
+            assert_eq!(names.check(host), HostHeader::Malformed, "{host}");
         }
     }
 
@@ -142,15 +94,15 @@ mod tests {
     fn this_machine_answers_to_its_own_name() {
         let names = MachineNames::new(&[]);
         if let Ok(own) = fs::read_to_string("/proc/sys/kernel/hostname") {
-            assert_eq!(names.judge(own.trim()), HostHeader::Ours);
+            assert_eq!(names.check(own.trim()), HostHeader::Known);
         }
-        assert_eq!(MachineNames(vec![String::from("a.example")]).judge("a.example"), HostHeader::Ours);
+        assert_eq!(MachineNames(vec![String::from("a.example")]).check("a.example"), HostHeader::Known);
     }
 
     proptest! {
         #[test]
         fn arbitrary_text_is_no_panic(text in "[\\[\\]:.a1\\PC]{0,30}") {
-            let _ = MachineNames(Vec::new()).judge(&text);
+            let _ = MachineNames(Vec::new()).check(&text);
         }
     }
 }

@@ -1,21 +1,21 @@
-//! A failure that comes again and again is told once.
+//! Logs a repeated failure once.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// After so long without one, the next failure is news.
-const CALM: Duration = Duration::from_secs(60);
+/// After this time without a failure, the next one is logged again.
+const QUIET_PERIOD: Duration = Duration::from_secs(60);
 
-/// One kind of failure.
+/// Tracks one kind of failure.
 #[derive(Debug, Default)]
 pub(super) struct LogOnce(Mutex<Option<Instant>>);
 
 impl LogOnce {
-    /// Counts a failure: whether it is the first of its streak.
-    pub(super) fn begins(&self, now: Instant) -> bool {
+    /// Records a failure and tells whether it is the first of a series, which is to be logged.
+    pub(super) fn is_first(&self, now: Instant) -> bool {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = last.replace(now);
-        before.is_none_or(|before| now.saturating_duration_since(before) >= CALM)
+        before.is_none_or(|before| now.saturating_duration_since(before) >= QUIET_PERIOD)
     }
 }
 
@@ -24,12 +24,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn once_until_there_was_calm() {
+    fn a_series_of_failures_is_logged_once() {
         let (streak, start) = (LogOnce::default(), Instant::now());
-        assert!(streak.begins(start));
+        assert!(streak.is_first(start));
         for second in 1..300 {
-            assert!(!streak.begins(start + Duration::from_secs(second)));
+            assert!(!streak.is_first(start + Duration::from_secs(second)));
         }
-        assert!(streak.begins(start + Duration::from_secs(299) + CALM));
+        assert!(streak.is_first(start + Duration::from_secs(299) + QUIET_PERIOD));
     }
 }

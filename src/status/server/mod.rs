@@ -1,26 +1,25 @@
-//! The page's HTTP server. `tiny_http` serves a private socket and never meets the network, because
-//! one request with a huge Content-Length ends the whole process there; what stands at the public
-//! port is a small gate of ours.
+//! The page's HTTP server. `tiny_http` serves a private socket and is never exposed to the network,
+//! because one request with a huge Content-Length aborts the whole process there. A small gate of our
+//! own serves the public port.
 //!
-//! The way of a request, file by file:
+//! The path of a request, file by file:
 //!
-//! 1. [`gate`] accepts, [`visitors`] bounds how many are there and closes who has been there longest;
-//! 2. [`connection`] is one visitor's thread: it reads, judges, passes on, answers;
-//! 3. [`head`] reads the head under a deadline and a limit, with [`target`], [`percent`], [`query`],
-//!    [`host`] and [`body`] for its parts; all reads and writes with a deadline are in [`timed`];
-//! 4. [`access`] decides whether it is let through: [`host`] against DNS rebinding, [`token`] for the
-//!    secret, [`token_attempts`] against guessing;
-//! 5. [`relay`] passes a rewritten request over the [`unix_socket`] socket and takes the answer into memory;
-//! 6. [`tiny_http`] is `tiny_http`, started again should it die; its [`worker`]s call the [`Handler`];
-//! 7. [`reply`] is the answer as it goes out; [`refusal`] is every answer of the gate's own;
-//!    [`log_once`] keeps the log short.
+//! 1. [`gate`] accepts connections; [`visitors`] bounds their number and evicts the oldest;
+//! 2. [`connection`] is one visitor's thread: it reads, checks, relays and answers;
+//! 3. [`head`] reads the head with a deadline and a size limit, with [`target`], [`percent`], [`query`] and
+//!    [`host`] for its parts; all reads and writes with a deadline are in [`timed`];
+//! 4. [`access`] checks the request: [`host`] against DNS rebinding, [`token`] for the secret,
+//!    [`token_attempts`] against guessing;
+//! 5. [`relay`] sends a rewritten request over the [`unix_socket`] and reads the reply into memory;
+//! 6. [`tiny_http`] runs `tiny_http` and restarts it if it dies; its [`worker`]s call the [`Handler`];
+//! 7. [`reply`] is the reply to the visitor; [`refusal`] has every answer of the gate itself; [`log_once`]
+//!    keeps the log short.
 //!
-//! One request a connection. A visitor may take 5 s for the head, 5 s for the body, 10 s for taking
+//! A connection serves one request. A visitor has 5 s for the head, 5 s for the body and 10 s to receive
 //! the answer; the handler has 10 s.
 
 mod access;
 mod answer;
-mod body;
 mod connection;
 mod gate;
 mod head;
@@ -50,7 +49,7 @@ use crate::net::listen;
 use crate::util::stop::Stop;
 
 pub use answer::HttpAnswer;
-pub use query::{QueryParams, QueryParamsError};
+pub use query::QueryParams;
 
 use access::Access;
 use gate::Gate;
@@ -70,18 +69,18 @@ pub struct GatedRequest {
     pub host: Option<String>,
 }
 
-/// What is asked for. HEAD is answered by the gate, as GET without the body.
+/// The method of a request. The gate answers HEAD as GET without the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     Get,
-    /// Changes something; only ever with the token in a header.
+    /// A change. The gate requires the token in a header.
     Post,
 }
 
-/// Answers a request. It is called by two threads at most at the same time; a panic in it is a 500.
+/// Answers a request. At most two threads call it at the same time. If it panics, the answer is 500.
 pub type Handler = Arc<dyn Fn(&GatedRequest) -> HttpAnswer + Send + Sync>;
 
-/// The page's port, before anybody is answered there.
+/// The page's open port, before it serves requests.
 #[derive(Debug)]
 pub struct PagePort {
     listener: TcpListener,
@@ -95,21 +94,21 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Listens on `http.listen` (port 0 works) and serves until [`HttpServer::shut_down`]; once `stop`
-    /// is stopped, nobody new is served. `None` when `http.listen` is off.
+    /// Listens on `http.listen` (port 0 works) and serves until [`HttpServer::shut_down`]. Once `stop` is
+    /// stopped, new visitors are not served. `None` if `http.listen` is off.
     ///
     /// # Errors
-    /// An address in use or not available, with the address in the text; no place for the private
-    /// socket; no room for a thread.
+    /// The address is in use or not available (the text names it), the private socket can't be created,
+    /// or no thread can be started.
     pub fn start(http: &config::HttpConfig, handler: Handler, stop: &Stop) -> io::Result<Option<HttpServer>> {
         let Some(port) = HttpServer::bind(http)? else { return Ok(None) };
         port.serve(http, handler, stop).map(Some)
     }
 
-    /// Listens on `http.listen`; visitors wait until [`PagePort::serve`]. `None` when that is off.
+    /// Listens on `http.listen`. Visitors wait until [`PagePort::serve`]. `None` if `http.listen` is off.
     ///
     /// # Errors
-    /// An address in use or not available, with the address in the text.
+    /// The address is in use or not available; the text names it.
     pub fn bind(http: &config::HttpConfig) -> io::Result<Option<PagePort>> {
         let Some(address) = http.listen else { return Ok(None) };
         let listener = listen::bind(address)?;
@@ -117,13 +116,13 @@ impl HttpServer {
         Ok(Some(PagePort { listener, address }))
     }
 
-    /// Where it listens, with the port the system chose.
+    /// The address it listens on, with the port that the system chose.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Closes the port, lets answers that are on their way go out for half a second, and removes the
-    /// private socket. Returns within a second, whatever the visitors and the handler do.
+    /// Closes the port, gives pending answers half a second, and removes the private socket. Returns
+    /// within a second, whatever the visitors and the handler do.
     pub fn shut_down(mut self) {
         self.end();
     }
@@ -136,14 +135,14 @@ impl HttpServer {
 }
 
 impl PagePort {
-    /// Serves until [`HttpServer::shut_down`]; once `stop` is stopped, nobody new is served.
+    /// Serves until [`HttpServer::shut_down`]. Once `stop` is stopped, new visitors are not served.
     ///
     /// # Errors
-    /// No place for the private socket; no room for a thread.
+    /// The private socket can't be created, or no thread can be started.
     pub fn serve(self, http: &config::HttpConfig, handler: Handler, stop: &Stop) -> io::Result<HttpServer> {
         let PagePort { listener, address } = self;
         let inner = TinyHttp::start(handler).map_err(|error| {
-            io::Error::new(error.kind(), format!("can't start what answers behind {address}: {error}"))
+            io::Error::new(error.kind(), format!("can't start the page's server behind {address}: {error}"))
         })?;
         let access = Access::new(http.token.as_ref(), &http.hosts);
         let gate = Gate::start(listener, access, inner, stop.clone())?;

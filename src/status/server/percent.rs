@@ -1,7 +1,7 @@
 //! Percent-encoding (RFC 3986), both ways.
 
-/// Decodes `%41`; with `plus` a `+` is a space, as in a query. `None` for a `%` without two hex
-/// digits, for what is not UTF-8 then, and for control characters, which nobody here has a use for.
+/// Decodes `%41`. With `plus` a `+` is a space, as in a query. `None` for a `%` without two hex digits,
+/// for bytes that are not UTF-8, and for control characters, which no parameter needs.
 pub(super) fn decode(text: &str, plus: bool) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -23,11 +23,11 @@ pub(super) fn decode(text: &str, plus: bool) -> Option<String> {
 }
 
 fn digit(byte: u8) -> Option<u8> {
-    // A hex digit fits into four bits.
+    // A hex digit fits in four bits.
     char::from(byte).to_digit(16).map(|digit| digit as u8)
 }
 
-/// Encodes all but what is never special; `/` too unless `keep_slash`.
+/// Encodes everything except unreserved characters, and `/` if `keep_slash`.
 pub(super) fn encode(text: &str, keep_slash: bool, into: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (keep_slash && byte == b'/') {
@@ -45,7 +45,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_is_decoded_and_what_is_refused() {
+    fn valid_text_is_decoded_and_invalid_text_rejected() {
         assert_eq!(decode("/a%20b+c", false).as_deref(), Some("/a b+c"));
         assert_eq!(decode("a%2Bb+c%e2%82%ac", true).as_deref(), Some("a+b c€"));
         for wrong in ["%", "%4", "%zz", "%+1", "a%00b", "%0d%0a", "%7f", "%ff", "%c3%28", "%c2%80"] {
@@ -55,7 +55,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_encoded_is_decoded(text in "\\PC{0,40}") {
+        fn encoded_text_is_decoded(text in "\\PC{0,40}") {
             prop_assume!(!text.contains(char::is_control));
             for keep_slash in [true, false] {
                 let mut encoded = String::new();

@@ -1,36 +1,35 @@
-//! What stands behind the `?`.
-
-use std::fmt;
-use std::str::FromStr;
+//! The query of a request target.
 
 use super::percent;
 
-/// More than this nobody asks for.
+/// Caps the parameters of a query.
 const MAX_PARAMETERS: usize = 32;
 
-/// Query parameters, decoded; at most 32.
+/// Decoded query parameters, at most 32.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueryParams(Vec<(String, String)>);
 
-/// Too many parameters, or one that is not percent-encoded UTF-8 without control characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueryParamsError;
-
-impl fmt::Display for QueryParamsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the query must be at most {MAX_PARAMETERS} percent-encoded parameters")
-    }
-}
-
-impl std::error::Error for QueryParamsError {}
-
 impl QueryParams {
-    /// The first parameter of this name; a name without `=` has an empty value.
+    /// Parses `a=1&b=2`, without the `?`. `None` if there are too many parameters, or if one is not
+    /// percent-encoded UTF-8 without control characters.
+    pub(super) fn parse(text: &str) -> Option<QueryParams> {
+        let mut parameters = Vec::new();
+        for part in text.split('&').filter(|part| !part.is_empty()) {
+            if parameters.len() == MAX_PARAMETERS {
+                return None;
+            }
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            parameters.push((percent::decode(name, true)?, percent::decode(value, true)?));
+        }
+        Some(QueryParams(parameters))
+    }
+
+    /// The first parameter of this name. A name without `=` has an empty value.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str())
     }
 
-    /// Every parameter in its order, name and value.
+    /// All parameters in order, name and value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
@@ -42,7 +41,7 @@ impl QueryParams {
         value
     }
 
-    /// Percent-encoded with its `?`; nothing when it is empty.
+    /// Writes the query percent-encoded with its `?`. An empty one writes nothing.
     pub(super) fn encode(&self, into: &mut String) {
         for (place, (name, value)) in self.iter().enumerate() {
             into.push(if place == 0 { '?' } else { '&' });
@@ -53,26 +52,8 @@ impl QueryParams {
     }
 }
 
-impl FromStr for QueryParams {
-    type Err = QueryParamsError;
-
-    /// Reads `a=1&b=2`, without the `?`.
-    fn from_str(text: &str) -> Result<QueryParams, QueryParamsError> {
-        let mut parameters = Vec::new();
-        for part in text.split('&').filter(|part| !part.is_empty()) {
-            if parameters.len() == MAX_PARAMETERS {
-                return Err(QueryParamsError);
-            }
-            let (name, value) = part.split_once('=').unwrap_or((part, ""));
-            let name = percent::decode(name, true).ok_or(QueryParamsError)?;
-            parameters.push((name, percent::decode(value, true).ok_or(QueryParamsError)?));
-        }
-        Ok(QueryParams(parameters))
-    }
-}
-
 impl<const N: usize> From<[(&str, &str); N]> for QueryParams {
-    /// The first 32 of them.
+    /// Takes the first 32 parameters.
     fn from(parameters: [(&str, &str); N]) -> QueryParams {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         QueryParams(parameters.into_iter().take(MAX_PARAMETERS).map(owned).collect())
@@ -85,7 +66,7 @@ mod tests {
 
     #[test]
     fn names_and_values_are_decoded() {
-        let query: QueryParams = "a=1&&b=x%26y+z&flag&a=2&=".parse().unwrap();
+        let query = QueryParams::parse("a=1&&b=x%26y+z&flag&a=2&=").unwrap();
         assert_eq!(query.get("a"), Some("1"));
         assert_eq!(query.get("b"), Some("x&y z"));
         assert_eq!(query.get("flag"), Some(""));
@@ -93,11 +74,11 @@ mod tests {
         let mut encoded = String::new();
         query.encode(&mut encoded);
         assert_eq!(encoded, "?a=1&b=x%26y%20z&flag=&a=2&=");
-        assert_eq!(encoded[1..].parse(), Ok(query));
+        assert_eq!(QueryParams::parse(&encoded[1..]), Some(query));
     }
 
     #[test]
-    fn all_of_a_name_are_taken() {
+    fn taking_a_parameter_removes_all_of_its_name() {
         let mut query = QueryParams::from([("token", "1"), ("a", "2"), ("token", "3")]);
         assert_eq!(query.take("token").as_deref(), Some("1"));
         assert_eq!(query, QueryParams::from([("a", "2")]));
@@ -105,10 +86,10 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_32_and_nothing_malformed() {
-        assert!("a=1&".repeat(32).parse::<QueryParams>().is_ok());
-        assert_eq!("a=1&".repeat(33).parse::<QueryParams>(), Err(QueryParamsError));
-        assert_eq!("a=%".parse::<QueryParams>(), Err(QueryParamsError));
-        assert_eq!("%ff=1".parse::<QueryParams>(), Err(QueryParamsError));
+    fn too_many_or_malformed_parameters_are_rejected() {
+        assert!(QueryParams::parse(&"a=1&".repeat(32)).is_some());
+        for wrong in ["a=1&".repeat(33).as_str(), "a=%", "%ff=1"] {
+            assert_eq!(QueryParams::parse(wrong), None);
+        }
     }
 }

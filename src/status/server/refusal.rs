@@ -1,49 +1,36 @@
-//! Every answer of the gate's own.
+//! The answers of the gate itself.
 
 use super::answer::HttpAnswer;
 
-/// Why the gate answers by itself.
+/// The reason why the gate rejects a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum GateRefusal {
-    /// 400, and what is wrong.
+    /// 400, with the problem.
     Malformed(&'static str),
-    /// 401, without a token.
     NoToken,
-    /// 401, with a wrong one.
     WrongToken,
     /// 403: nothing can be changed, because no token is configured.
-    WritesAreOff,
+    WritesDisabled,
     /// 401: a write whose token came in a cookie or a query.
     WriteNeedsHeader,
-    /// 405.
     Method,
-    /// 408.
-    Slow,
-    /// 411.
+    RequestTimeout,
     NoLength,
-    /// 413.
     BodyTooLarge,
-    /// 414.
     TargetTooLong,
-    /// 417.
     Expectation,
-    /// 421.
-    ForeignHost,
-    /// 429.
-    TooManyTries,
-    /// 431.
+    UnknownHost,
+    TooManyAttempts,
     HeadTooLarge,
-    /// 500: the handler's answer is larger than the gate holds.
+    /// 500: the handler's answer is larger than the gate relays.
     AnswerTooLarge,
-    /// 501.
     TransferEncoding,
-    /// 503: as many visitors as there may be.
+    /// 503: too many visitors.
     Full,
-    /// 503: what answers is not there.
+    /// 503: the inner server does not answer.
     Unavailable,
-    /// 504: the handler takes too long.
-    NoAnswer,
-    /// 505.
+    /// 504: the handler took too long.
+    HandlerTimeout,
     Version,
 }
 
@@ -54,30 +41,28 @@ impl GateRefusal {
             GateRefusal::Malformed(what) => (400, what),
             GateRefusal::NoToken => (
                 401,
-                "A token is needed. Put ?token=... behind the address once, or send it as the header Authorization: Bearer ... or X-Sluice-Token: ...",
+                "A token is needed. Add ?token=... to the address once, or send it as the header Authorization: Bearer ... or X-Sluice-Token: ...",
             ),
-            GateRefusal::WrongToken => {
-                (401, "This is not the token that the configuration has as http.token.")
-            }
-            GateRefusal::WritesAreOff => (
+            GateRefusal::WrongToken => (401, "Wrong token. The configuration has it as http.token."),
+            GateRefusal::WritesDisabled => (
                 403,
-                "Nothing can be changed from here without a token: set http.token in the configuration.",
+                "Changes are off, because no token is configured. To allow them, set http.token in the configuration.",
             ),
             GateRefusal::WriteNeedsHeader => (
                 401,
                 "To change something, send the token as the header Authorization: Bearer ... or X-Sluice-Token: ...",
             ),
-            GateRefusal::Method => (405, "Only GET, HEAD and POST are understood."),
-            GateRefusal::Slow => (408, "The request took too long to arrive."),
+            GateRefusal::Method => (405, "Only GET, HEAD and POST are supported."),
+            GateRefusal::RequestTimeout => (408, "The request took too long to arrive."),
             GateRefusal::NoLength => (411, "A POST needs a Content-Length, which may be 0."),
-            GateRefusal::BodyTooLarge => (413, "A body may have 4096 bytes."),
+            GateRefusal::BodyTooLarge => (413, "The body is larger than 4096 bytes."),
             GateRefusal::TargetTooLong => (414, "The address is too long."),
-            GateRefusal::Expectation => (417, "Only 100-continue can be expected."),
-            GateRefusal::ForeignHost => (
+            GateRefusal::Expectation => (417, "Only Expect: 100-continue is supported."),
+            GateRefusal::UnknownHost => (
                 421,
-                "This name is not one that the page answers to, to protect it from other web pages. Use the machine's address, or put the name into http.hosts in the configuration.",
+                "The page does not answer to this host name, to protect it from other web pages. Use the machine's address, or add the name to http.hosts in the configuration.",
             ),
-            GateRefusal::TooManyTries => {
+            GateRefusal::TooManyAttempts => {
                 (429, "Too many wrong tokens came from this address. Try again in a minute.")
             }
             GateRefusal::HeadTooLarge => {
@@ -85,29 +70,29 @@ impl GateRefusal {
             }
             GateRefusal::AnswerTooLarge => (500, "The answer is too large."),
             GateRefusal::TransferEncoding => {
-                (501, "Transfer-Encoding is not understood; send a Content-Length.")
+                (501, "Transfer-Encoding is not supported; send a Content-Length.")
             }
             GateRefusal::Full => (503, "Too many visitors at the same time. Try again in a second."),
             GateRefusal::Unavailable => (503, "The page can't answer now. Try again in a second."),
-            GateRefusal::NoAnswer => (504, "The page took too long to answer."),
-            GateRefusal::Version => (505, "Only HTTP/1.0 and HTTP/1.1 are understood."),
+            GateRefusal::HandlerTimeout => (504, "The page took too long to answer."),
+            GateRefusal::Version => (505, "Only HTTP/1.0 and HTTP/1.1 are supported."),
         }
     }
 
-    /// As plain text.
+    /// The answer as plain text.
     pub(super) fn answer(self) -> HttpAnswer {
         let (status, text) = self.status();
         let answer = HttpAnswer::text(status, format!("{text}\n"));
         match self {
             GateRefusal::Method => answer.with_header("Allow", "GET, HEAD, POST"),
-            GateRefusal::TooManyTries => answer.with_header("Retry-After", "60"),
+            GateRefusal::TooManyAttempts => answer.with_header("Retry-After", "60"),
             GateRefusal::Full | GateRefusal::Unavailable => answer.with_header("Retry-After", "1"),
             _ if status == 401 => answer.with_header("WWW-Authenticate", "Bearer realm=\"sluice\""),
             _ => answer,
         }
     }
 
-    /// As a page with a field for the token, where one helps.
+    /// The answer as a page with a field for the token, if a token would help.
     pub(super) fn page(self) -> HttpAnswer {
         if !matches!(self, GateRefusal::NoToken | GateRefusal::WrongToken) {
             return self.answer();
@@ -134,7 +119,7 @@ mod tests {
     fn only_a_missing_or_wrong_token_is_a_page() {
         assert_eq!(GateRefusal::NoToken.page().content_type, "text/html; charset=utf-8");
         assert_eq!(GateRefusal::WriteNeedsHeader.page().content_type, "text/plain; charset=utf-8");
-        assert!(GateRefusal::ForeignHost.status().1.contains("http.hosts"));
-        assert!(GateRefusal::WritesAreOff.status().1.contains("http.token"));
+        assert!(GateRefusal::UnknownHost.status().1.contains("http.hosts"));
+        assert!(GateRefusal::WritesDisabled.status().1.contains("http.token"));
     }
 }

@@ -1,4 +1,5 @@
-//! The way over the private socket: a request rewritten to what is needed, its answer into memory.
+//! The relay over the private socket: it rewrites a request to the necessary lines and reads the reply
+//! into memory.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
@@ -10,35 +11,39 @@ use super::head::{RequestHead, Verb};
 use super::reply::HttpReply;
 use super::timed;
 
-/// Larger answers are refused, in bytes.
+/// Caps an answer's body, in bytes.
 pub(super) const MAX_ANSWER: usize = 8 << 20;
 
-/// An answer's head in bytes, and how many headers it may have.
+/// Caps an answer's head, in bytes, and its headers.
 const MAX_HEAD: usize = 64 << 10;
 const MAX_HEADERS: usize = 64;
 
-/// The headers that the gate and the workers speak of.
+/// The headers that the gate adds for the workers.
 pub(super) const HOST_HEADER: &str = "X-Sluice-Host";
 pub(super) const KEY_HEADER: &str = "X-Sluice-Key";
 
-/// Why there is no answer.
+/// The reason why there is no reply.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub(super) enum ExchangeError {
     TimedOut,
-    /// So many bytes.
+    /// The size of the body in bytes.
     TooLarge(usize),
-    /// No memory for it now.
+    /// No answer memory left.
     NoMemory,
     Failed(io::Error),
 }
 
-impl From<io::Error> for Broken {
-    fn from(error: io::Error) -> Broken {
-        if error.kind() == ErrorKind::TimedOut { Broken::TimedOut } else { Broken::Failed(error) }
+impl From<io::Error> for ExchangeError {
+    fn from(error: io::Error) -> ExchangeError {
+        if error.kind() == ErrorKind::TimedOut {
+            ExchangeError::TimedOut
+        } else {
+            ExchangeError::Failed(error)
+        }
     }
 }
 
-/// The request as it goes over the private socket. HTTP/1.0, so that the answer is never chunked.
+/// Encodes the request for the private socket. It is HTTP/1.0, so that the reply is never chunked.
 pub(super) fn encode(head: &RequestHead, body: &[u8], key: &str) -> Vec<u8> {
     let (method, body) = match head.verb {
         Verb::Get | Verb::Head => ("GET", &[][..]),
@@ -64,13 +69,13 @@ pub(super) fn encode(head: &RequestHead, body: &[u8], key: &str) -> Vec<u8> {
     bytes
 }
 
-/// Sends `request` and takes the whole answer until `deadline`. `hold` sets memory aside for it.
+/// Sends `request` and reads the whole reply until `deadline`. `reserve` reserves memory for it.
 pub(super) fn exchange<S: AsFd>(
     socket: &S,
     request: &[u8],
     deadline: Instant,
-    hold: &dyn Fn(usize) -> bool,
-) -> Result<HttpReply, Broken>
+    reserve: &dyn Fn(usize) -> bool,
+) -> Result<HttpReply, ExchangeError>
 where
     for<'a> &'a S: Read + Write,
 {
@@ -80,7 +85,7 @@ where
     let (mut reply, head_length, body_length) = loop {
         let count = timed::read(socket, &mut buffer, deadline)?;
         if count == 0 {
-            return Err(Broken::Failed(ErrorKind::UnexpectedEof.into()));
+            return Err(ExchangeError::Failed(ErrorKind::UnexpectedEof.into()));
         }
         bytes.extend_from_slice(&buffer[..count]);
         if let Some(head) = parse_head(&bytes)? {
@@ -91,17 +96,17 @@ where
         }
     };
     if body_length > MAX_ANSWER {
-        return Err(Broken::TooLarge(body_length));
+        return Err(ExchangeError::TooLarge(body_length));
     }
-    if !hold(body_length) {
-        return Err(Broken::NoMemory);
+    if !reserve(body_length) {
+        return Err(ExchangeError::NoMemory);
     }
     reply.body.reserve_exact(body_length);
     reply.body.extend_from_slice(&bytes[head_length..]);
     while reply.body.len() < body_length {
         let count = timed::read(socket, &mut buffer, deadline)?;
         if count == 0 {
-            return Err(Broken::Failed(ErrorKind::UnexpectedEof.into()));
+            return Err(ExchangeError::Failed(ErrorKind::UnexpectedEof.into()));
         }
         reply.body.extend_from_slice(&buffer[..count]);
     }
@@ -109,8 +114,8 @@ where
     Ok(reply)
 }
 
-/// The head, its length and the body's; `None` when it is not complete.
-fn parse_head(bytes: &[u8]) -> Result<Option<(HttpReply, usize, usize)>, Broken> {
+/// Parses the head: the reply, the length of the head and that of the body. `None` if it is incomplete.
+fn parse_head(bytes: &[u8]) -> Result<Option<(HttpReply, usize, usize)>, ExchangeError> {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let length = match response.parse(bytes) {
@@ -127,17 +132,17 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(HttpReply, usize, usize)>, Broken>
         }
         reply.headers.push((header.name.to_owned(), value));
     }
-    // What our workers answer has a type; a server that dies answers without one.
+    // Every answer of a worker has a type. A dying server answers without one.
     if !reply.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Content-Type")) {
-        return Err(Broken::Failed(io::Error::other("it gave up a request")));
+        return Err(ExchangeError::Failed(io::Error::other("it gave up a request")));
     }
-    // Always told, or it could not be told from one that breaks off.
+    // Without a length a truncated reply would go unnoticed.
     let body_length = body_length.ok_or_else(malformed)?;
     Ok(Some((reply, length, body_length)))
 }
 
-fn malformed() -> Broken {
-    Broken::Failed(io::Error::new(ErrorKind::InvalidData, "an answer that is not HTTP"))
+fn malformed() -> ExchangeError {
+    ExchangeError::Failed(io::Error::new(ErrorKind::InvalidData, "an answer that is not HTTP"))
 }
 
 #[cfg(test)]
@@ -147,14 +152,14 @@ mod tests {
 
     const KEY: &str = "k";
 
-    /// One request: its request line and headers, and the body.
+    /// Splits a request into its lines and its body.
     fn taken_apart(bytes: &[u8]) -> (Vec<String>, Vec<u8>) {
         let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         (head.split("\r\n").map(str::to_owned).collect(), bytes[end + 4..].to_vec())
     }
 
-    /// Whatever a visitor writes, the inner server gets these lines and no others.
+    /// Checks that the inner server gets these lines and no others, whatever a visitor sends.
     fn is_minimal(head: &RequestHead, body: &[u8]) {
         let (lines, passed_on) = taken_apart(&encode(head, body, KEY));
         let is_post = head.verb == Verb::Post;

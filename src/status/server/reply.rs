@@ -1,12 +1,12 @@
-//! An answer as it goes out: the headers that every answer carries, and the bytes.
+//! The reply to a visitor: the default headers and the bytes.
 
 use jiff::Timestamp;
 
 use super::answer::HttpAnswer;
 
-/// What every answer says unless it says something else by itself. No page may be framed, read or
-/// run by another site, and nothing is kept.
-const ALWAYS: [(&str, &str); 6] = [
+/// The headers of every reply, unless the answer sets its own. No other site may frame, read or run a
+/// page, and nothing is cached.
+const DEFAULT_HEADERS: [(&str, &str); 6] = [
     ("Cache-Control", "no-store"),
     (
         "Content-Security-Policy",
@@ -18,8 +18,9 @@ const ALWAYS: [(&str, &str); 6] = [
     ("X-Frame-Options", "DENY"),
 ];
 
-/// What belongs to one hop, is written here, or would open the page to other sites.
-const NOT_PASSED_ON: [&str; 9] = [
+/// Headers that belong to one hop or are written here. Those that would open the page to other sites
+/// are stripped as well, by their prefix.
+const STRIPPED_HEADERS: [&str; 9] = [
     "connection",
     "content-length",
     "date",
@@ -31,17 +32,16 @@ const NOT_PASSED_ON: [&str; 9] = [
     "x-sluice-key",
 ];
 
-/// An answer in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HttpReply {
     pub(super) status: u16,
-    /// With the Content-Type.
+    /// All headers, with the Content-Type.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
 
 impl HttpReply {
-    /// Everything before the body.
+    /// Encodes everything before the body.
     pub(super) fn head(&self) -> Vec<u8> {
         let mut text = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         let mut add = |name: &str, value: &str| {
@@ -50,10 +50,10 @@ impl HttpReply {
             }
         };
         add("Date", &Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
-        for (name, value) in self.headers.iter().filter(|(name, value)| may_go_out(name, value)) {
+        for (name, value) in self.headers.iter().filter(|(name, value)| is_sendable(name, value)) {
             add(name, value);
         }
-        for (name, value) in ALWAYS {
+        for (name, value) in DEFAULT_HEADERS {
             if !self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name)) {
                 add(name, value);
             }
@@ -74,13 +74,15 @@ impl From<HttpAnswer> for HttpReply {
     }
 }
 
-fn may_go_out(name: &str, value: &str) -> bool {
+fn is_sendable(name: &str, value: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    !NOT_PASSED_ON.contains(&name.as_str()) && !name.starts_with("access-control-") && is_header(&name, value)
+    !STRIPPED_HEADERS.contains(&name.as_str())
+        && !name.starts_with("access-control-")
+        && is_single_header(&name, value)
 }
 
-/// Whether these can't be taken for anything but one header.
-pub(super) fn is_header(name: &str, value: &str) -> bool {
+/// Tells whether name and value can only be read as one header.
+pub(super) fn is_single_header(name: &str, value: &str) -> bool {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     !name.is_empty() && name.bytes().all(is_name) && value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
@@ -111,7 +113,7 @@ fn reason(status: u16) -> &'static str {
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
         505 => "HTTP Version Not Supported",
-        // Allowed to be empty.
+        // The reason phrase may be empty.
         _ => "",
     }
 }
@@ -125,10 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_carries_the_headers_once() {
+    fn every_answer_has_each_default_header_once() {
         let answer = HttpAnswer::html("x").with_header("content-security-policy", "default-src 'self'");
         let text = text(answer).to_ascii_lowercase();
-        for (name, _) in ALWAYS {
+        for (name, _) in DEFAULT_HEADERS {
             assert_eq!(text.matches(&format!("\r\n{}: ", name.to_ascii_lowercase())).count(), 1, "{text}");
         }
         assert!(text.contains("content-security-policy: default-src 'self'\r\n"), "{text}");
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_the_inner_hop_goes_out() {
+    fn headers_of_the_inner_server_are_stripped() {
         let answer = HttpAnswer::text(200, "")
             .with_header("Server", "tiny-http")
             .with_header("Transfer-Encoding", "chunked")

@@ -1,4 +1,4 @@
-//! Reads and writes that end at a deadline, on TCP and Unix sockets alike.
+//! Reads and writes with a deadline, on TCP and Unix sockets.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use socket2::SockRef;
 
-/// Reads what is there, waiting until `deadline` at most.
+/// Reads the available bytes, and waits for them until `deadline`.
 ///
 /// # Errors
-/// [`ErrorKind::TimedOut`] at the deadline; else the system's.
+/// [`ErrorKind::TimedOut`] at the deadline, else the system's error.
 pub(super) fn read<S: AsFd>(socket: &S, buffer: &mut [u8], deadline: Instant) -> io::Result<usize>
 where
     for<'a> &'a S: Read,
@@ -24,10 +24,10 @@ where
     }
 }
 
-/// Writes everything until `deadline`.
+/// Writes all bytes until `deadline`.
 ///
 /// # Errors
-/// [`ErrorKind::TimedOut`] at the deadline, however much was written; else the system's.
+/// [`ErrorKind::TimedOut`] at the deadline, even if some bytes were written, else the system's error.
 pub(super) fn write_all<S: AsFd>(socket: &S, mut bytes: &[u8], deadline: Instant) -> io::Result<()>
 where
     for<'a> &'a S: Write,
@@ -45,13 +45,13 @@ where
     Ok(())
 }
 
-/// What is left, never zero (which would mean without end).
+/// The remaining time. It is never zero, which would mean no timeout.
 fn left(deadline: Instant) -> io::Result<std::time::Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
-/// A time-out of the socket's own is looked at again by the clock.
+/// Recognises errors after which the operation is retried. The clock decides whether time is up.
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

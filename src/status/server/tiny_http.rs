@@ -1,5 +1,5 @@
-//! `tiny_http` behind its private socket, started again when it has died: one failed accept, for want
-//! of a descriptor or a thread, ends it for ever.
+//! `tiny_http` behind its private socket. It is restarted when it has died, because one failed accept,
+//! for lack of a descriptor or a thread, ends it for good.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -12,29 +12,30 @@ use tiny_http::Server;
 
 use super::Handler;
 use super::log_once::LogOnce;
-use super::relay::{self, Broken};
+use super::relay::{self, ExchangeError};
 use super::reply::HttpReply;
 use super::unix_socket;
-use super::unix_socket::{Door, PrivateDirectory};
-use super::worker::{self, WORKERS, WorkerShared};
+use super::unix_socket::{ListenerAddress, PrivateDirectory};
+use super::worker::{self, WORKER_COUNT, WorkerShared};
 use crate::net::process;
 
-/// Requests at the same time; each is a thread of `tiny_http` for a moment. Others wait.
-const MAX_AT_ONCE: usize = 8;
+/// Caps concurrent requests, since each occupies a thread of `tiny_http`. Others wait.
+const MAX_CONCURRENT: usize = 8;
 
-/// When every worker has been in the handler for so long, nothing more is passed on.
-const STUCK: Duration = Duration::from_secs(10);
+/// When every worker has been in the handler for this long, requests are no longer relayed.
+const STUCK_AFTER: Duration = Duration::from_secs(10);
 
-/// So often at most a server that died is replaced: its idle threads take five seconds to end.
+/// The shortest time between two restarts, since the idle threads of a dead server take five seconds
+/// to end.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often one request is tried.
-const MAX_TRIES: usize = 3;
+/// Caps the attempts for one request.
+const MAX_ATTEMPTS: usize = 3;
 
-/// At the end, workers that stay in the handler are left behind after so long.
-const LAST_WORKERS: Duration = Duration::from_millis(200);
+/// The time that workers in the handler get at shutdown. After it they are abandoned.
+const WORKER_GRACE: Duration = Duration::from_millis(200);
 
-/// Why a request has no answer.
+/// The reason why a request has no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RelayFailure {
     /// The handler took too long.
@@ -44,11 +45,11 @@ pub(super) enum RelayFailure {
     Unavailable,
 }
 
-/// The inner server, whichever instance it is at.
+/// The inner server across its restarts.
 pub(super) struct TinyHttp {
     handler: Handler,
     directory: PrivateDirectory,
-    /// What the workers know the gate by.
+    /// The secret by which the workers recognise the gate.
     key: String,
     state: Mutex<TinyHttpState>,
     freed: Condvar,
@@ -57,24 +58,24 @@ pub(super) struct TinyHttp {
 
 struct TinyHttpState {
     instance: Option<Arc<Instance>>,
-    /// The next instance's.
+    /// The number of the next instance.
     number: u64,
     started: Instant,
-    at_once: usize,
+    in_flight: usize,
     ended: bool,
 }
 
 struct Instance {
-    /// Held by its workers: with the last of them it ends and gives up what it has not answered.
+    /// Owned by the workers. When the last of them ends, the server ends and drops open requests.
     server: Weak<Server>,
-    door: Door,
+    address: ListenerAddress,
     work: Arc<WorkerShared>,
-    /// Ends when every worker has ended.
+    /// Disconnects when every worker has ended.
     alive: Receiver<Infallible>,
 }
 
-/// Leave to pass one request on, until dropped.
-struct Turn<'i>(&'i TinyHttp);
+/// The permit to relay one request, until dropped.
+struct Permit<'i>(&'i TinyHttp);
 
 impl TinyHttp {
     pub(super) fn start(handler: Handler) -> io::Result<TinyHttp> {
@@ -84,30 +85,30 @@ impl TinyHttp {
             instance: Some(Arc::new(instance)),
             number: 1,
             started: Instant::now(),
-            at_once: 0,
+            in_flight: 0,
             ended: false,
         };
         let (state, freed) = (Mutex::new(state), Condvar::new());
         Ok(TinyHttp { handler, directory, key, state, freed, failures: LogOnce::default() })
     }
 
-    /// What requests must carry.
+    /// The key that requests must carry.
     pub(super) fn key(&self) -> &str {
         &self.key
     }
 
-    /// Passes `request` on and returns its answer, or why there is none by `deadline`. One that
-    /// `is_repeatable` is asked again when the server died over it. `hold` sets memory aside.
-    pub(super) fn pass_on(
+    /// Relays `request` and returns its reply, or the reason why there is none by `deadline`. A request
+    /// that `is_repeatable` is sent again if the server dies over it. `reserve` reserves memory.
+    pub(super) fn relay_request(
         &self,
         request: &[u8],
         is_repeatable: bool,
         deadline: Instant,
-        hold: &dyn Fn(usize) -> bool,
+        reserve: &dyn Fn(usize) -> bool,
     ) -> Result<HttpReply, RelayFailure> {
-        let _turn = self.turn(deadline)?;
+        let _permit = self.permit(deadline)?;
         let mut reason = io::Error::other("it does not answer");
-        for _ in 0..MAX_TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let instance = match self.instance(deadline) {
                 Ok(instance) => instance,
                 Err(error) => {
@@ -115,11 +116,11 @@ impl TinyHttp {
                     break;
                 }
             };
-            if instance.work.is_stuck(STUCK) {
-                reason = io::Error::other("every thread of it is at something that does not end");
+            if instance.work.is_stuck(STUCK_AFTER) {
+                reason = io::Error::other("all its threads are stuck in a request");
                 break;
             }
-            let socket = match unix_socket::have_room().and_then(|()| instance.door.connect()) {
+            let socket = match unix_socket::check_free_fds().and_then(|()| instance.address.connect()) {
                 Ok(socket) => socket,
                 Err(error) if process::is_out_of_fds(&error) => {
                     reason = error;
@@ -131,18 +132,18 @@ impl TinyHttp {
                     continue;
                 }
             };
-            match relay::exchange(&socket, request, deadline, hold) {
+            match relay::exchange(&socket, request, deadline, reserve) {
                 Ok(reply) => return Ok(reply),
-                Err(Broken::NoMemory) => return Err(RelayFailure::NoMemory),
-                Err(Broken::TooLarge(bytes)) => {
-                    self.complain(&format_args!("an answer of {bytes} bytes is more than it may have"));
+                Err(ExchangeError::NoMemory) => return Err(RelayFailure::NoMemory),
+                Err(ExchangeError::TooLarge(bytes)) => {
+                    self.log_failure(&format_args!("an answer of {bytes} bytes is too large"));
                     return Err(RelayFailure::TooLarge);
                 }
-                Err(Broken::TimedOut) => {
-                    self.complain(&"it took too long to answer");
+                Err(ExchangeError::TimedOut) => {
+                    self.log_failure(&"it took too long to answer");
                     return Err(RelayFailure::TimedOut);
                 }
-                Err(Broken::Failed(error)) => {
+                Err(ExchangeError::Failed(error)) => {
                     reason = error;
                     instance.work.end();
                     if !is_repeatable {
@@ -151,7 +152,7 @@ impl TinyHttp {
                 }
             }
         }
-        self.complain(&reason);
+        self.log_failure(&reason);
         Err(RelayFailure::Unavailable)
     }
 
@@ -165,23 +166,23 @@ impl TinyHttp {
         self.freed.notify_all();
         if let Some(instance) = instance {
             instance.retire();
-            // Ends with an error when all have ended: nothing is ever sent.
-            let _ = instance.alive.recv_timeout(LAST_WORKERS);
+            // Returns an error when all workers have ended, since nothing is ever sent.
+            let _ = instance.alive.recv_timeout(WORKER_GRACE);
             drop(instance);
         }
         self.directory.remove();
     }
 
-    /// Once for each time that it begins to fail.
-    fn complain(&self, what: &dyn fmt::Display) {
-        if self.failures.begins(Instant::now()) {
-            log::error!("the page can't be answered: {what}");
+    /// Logs the first failure of a series.
+    fn log_failure(&self, what: &dyn fmt::Display) {
+        if self.failures.is_first(Instant::now()) {
+            log::error!("the status page can't answer a request: {what}");
         }
     }
 
-    fn turn(&self, deadline: Instant) -> Result<Turn<'_>, RelayFailure> {
+    fn permit(&self, deadline: Instant) -> Result<Permit<'_>, RelayFailure> {
         let mut state = self.lock();
-        while state.at_once >= MAX_AT_ONCE {
+        while state.in_flight >= MAX_CONCURRENT {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Err(RelayFailure::TimedOut);
@@ -191,11 +192,11 @@ impl TinyHttp {
             }
             state = self.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        state.at_once += 1;
-        Ok(Turn(self))
+        state.in_flight += 1;
+        Ok(Permit(self))
     }
 
-    /// The one that runs; a new one in the place of one that died.
+    /// The running instance. One that has died is replaced.
     fn instance(&self, deadline: Instant) -> io::Result<Arc<Instance>> {
         let mut state = self.lock();
         loop {
@@ -223,20 +224,20 @@ impl TinyHttp {
         let number = state.number;
         state.number += 1;
         let instance = Arc::new(Instance::start(&self.handler, &self.directory, &self.key, number)?);
-        log::debug!("the page's inner server was started again");
+        log::debug!("the page's inner server was restarted");
         state.instance = Some(instance.clone());
         Ok(instance)
     }
 
     fn lock(&self) -> MutexGuard<'_, TinyHttpState> {
-        // Each change is whole before anything could panic.
+        // No change can be interrupted by a panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.0.lock().at_once -= 1;
+        self.0.lock().in_flight -= 1;
         self.0.freed.notify_one();
     }
 }
@@ -248,11 +249,11 @@ impl Instance {
         key: &str,
         number: u64,
     ) -> io::Result<Instance> {
-        let (listener, door) = directory.listen(number)?;
+        let (listener, address) = directory.listen(number)?;
         let server = Server::from_listener(listener, None).map_err(io::Error::other)?;
         let (server, work) = (Arc::new(server), Arc::new(WorkerShared::default()));
         let (holds, alive) = bounded(0);
-        let instance = Instance { server: Arc::downgrade(&server), door, work, alive };
+        let instance = Instance { server: Arc::downgrade(&server), address, work, alive };
         let started = worker::start(&server, handler, key, &instance.work, &holds);
         if started.is_err() {
             instance.retire();
@@ -260,11 +261,11 @@ impl Instance {
         started.map(|()| instance)
     }
 
-    /// Lets its workers end, and the server with them.
+    /// Ends the workers, and the server with them.
     fn retire(&self) {
         self.work.end();
         if let Some(server) = self.server.upgrade() {
-            for _ in 0..WORKERS {
+            for _ in 0..WORKER_COUNT {
                 server.unblock();
             }
         }
@@ -273,7 +274,7 @@ impl Instance {
 
 impl fmt::Debug for TinyHttp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inner").field("directory", &self.directory).finish_non_exhaustive()
+        f.debug_struct("TinyHttp").field("directory", &self.directory).finish_non_exhaustive()
     }
 }
 

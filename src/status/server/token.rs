@@ -1,4 +1,4 @@
-//! `http.token`, and the cookie that stands for it.
+//! `http.token`, and the cookie that a browser uses instead.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use crate::config::Secret;
 /// The cookie's name.
 pub(super) const COOKIE: &str = "sluice_token";
 
-/// What makes a cookie's value of a token. Whoever reads the cookie has not read the token.
+/// The prefix that is hashed with the token to the cookie's value. The cookie does not reveal the token.
 const COOKIE_LABEL: &str = "sluice cookie 1\n";
 
-/// The configured token. It holds digests only.
+/// The configured token, as digests only.
 #[derive(Clone)]
 pub(super) struct Token {
     token: [u8; 32],
@@ -40,12 +40,12 @@ impl fmt::Debug for Token {
     }
 }
 
-/// `Set-Cookie` that lets a browser in for a year, for the right token.
+/// The `Set-Cookie` value that logs a browser in for a year.
 pub(super) fn set_cookie(token: &Secret) -> String {
     format!("{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/; Max-Age=31536000", cookie_value(token))
 }
 
-/// `Set-Cookie` that makes a browser forget a cookie that is no longer right.
+/// The `Set-Cookie` value that deletes a cookie which is no longer valid.
 pub(super) fn forget_cookie() -> String {
     format!("{COOKIE}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0")
 }
@@ -58,7 +58,7 @@ fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text).into()
 }
 
-/// In the same time wherever they differ. That both are digests hides the length as well.
+/// Compares in constant time. Comparing digests hides the length as well.
 fn is_same(one: &[u8; 32], other: &[u8; 32]) -> bool {
     let difference = one.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b));
     std::hint::black_box(difference) == 0

@@ -1,4 +1,4 @@
-//! Wrong tokens, counted for each address, so that none can be guessed.
+//! Limits the wrong tokens of each address, so that the token can't be guessed.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,41 +6,41 @@ use std::time::{Duration, Instant};
 
 use crate::limits::AddressKey;
 
-/// So many wrong ones in a minute.
-pub(super) const MAX_WRONG: u32 = 10;
+/// Caps the wrong tokens of one address in a minute.
+pub(super) const MAX_WRONG_TOKENS: u32 = 10;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_secs(60);
 
-/// How many addresses are told apart; beyond it the newcomers share one count.
+/// Caps the tracked addresses. Further addresses share one count.
 const MAX_SOURCES: usize = 1024;
 
-/// The counts.
+/// The wrong tokens by address.
 #[derive(Debug, Default)]
 pub(super) struct TokenAttempts(Mutex<AttemptCounts>);
 
 #[derive(Debug, Default)]
 struct AttemptCounts {
-    sources: HashMap<AddressKey, Count>,
-    others: Option<Count>,
+    sources: HashMap<AddressKey, AttemptCount>,
+    others: Option<AttemptCount>,
 }
 
-/// Since the first wrong one.
+/// The wrong tokens since the first of them.
 #[derive(Debug, Clone, Copy)]
-struct Count {
+struct AttemptCount {
     since: Instant,
     wrong: u32,
 }
 
 impl TokenAttempts {
-    /// Whether this address has to wait.
-    pub(super) fn are_used_up(&self, source: AddressKey, now: Instant) -> bool {
+    /// Tells whether this address has used up its attempts.
+    pub(super) fn is_limited(&self, source: AddressKey, now: Instant) -> bool {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = match counts.sources.get(&source) {
             Some(count) => Some(count),
             None if counts.sources.len() >= MAX_SOURCES => counts.others.as_ref(),
             None => None,
         };
-        count.is_some_and(|count| !count.is_over(now) && count.wrong >= MAX_WRONG)
+        count.is_some_and(|count| !count.is_over(now) && count.wrong >= MAX_WRONG_TOKENS)
     }
 
     /// Counts a wrong token.
@@ -50,7 +50,7 @@ impl TokenAttempts {
         if !counts.sources.contains_key(&source) && counts.sources.len() >= MAX_SOURCES {
             counts.sources.retain(|_, count| !count.is_over(now));
         }
-        let fresh = Count { since: now, wrong: 0 };
+        let fresh = AttemptCount { since: now, wrong: 0 };
         let count = if counts.sources.contains_key(&source) || counts.sources.len() < MAX_SOURCES {
             counts.sources.entry(source).or_insert(fresh)
         } else {
@@ -63,9 +63,9 @@ impl TokenAttempts {
     }
 }
 
-impl Count {
+impl AttemptCount {
     fn is_over(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.since) >= MINUTE
+        now.saturating_duration_since(self.since) >= WINDOW
     }
 }
 
@@ -79,30 +79,30 @@ mod tests {
     }
 
     #[test]
-    fn ten_a_minute_for_each_address() {
-        let (tries, start) = (TokenAttempts::default(), Instant::now());
-        for _ in 0..MAX_WRONG {
-            assert!(!tries.are_used_up(source(1), start));
-            tries.add(source(1), start);
+    fn ten_wrong_tokens_a_minute_for_each_address() {
+        let (attempts, start) = (TokenAttempts::default(), Instant::now());
+        for _ in 0..MAX_WRONG_TOKENS {
+            assert!(!attempts.is_limited(source(1), start));
+            attempts.add(source(1), start);
         }
-        assert!(tries.are_used_up(source(1), start + Duration::from_secs(59)));
-        assert!(!tries.are_used_up(source(2), start));
-        assert!(!tries.are_used_up(source(1), start + MINUTE));
-        tries.add(source(1), start + MINUTE);
-        assert!(!tries.are_used_up(source(1), start + MINUTE));
+        assert!(attempts.is_limited(source(1), start + Duration::from_secs(59)));
+        assert!(!attempts.is_limited(source(2), start));
+        assert!(!attempts.is_limited(source(1), start + WINDOW));
+        attempts.add(source(1), start + WINDOW);
+        assert!(!attempts.is_limited(source(1), start + WINDOW));
     }
 
     #[test]
     fn a_flood_of_addresses_shares_one_count() {
-        let (tries, start) = (TokenAttempts::default(), Instant::now());
+        let (attempts, start) = (TokenAttempts::default(), Instant::now());
         for n in 0..100_000 {
-            tries.add(source(n), start);
+            attempts.add(source(n), start);
         }
-        assert_eq!(tries.0.lock().unwrap().sources.len(), MAX_SOURCES);
-        assert!(tries.are_used_up(source(200_000), start));
-        assert!(!tries.are_used_up(source(1), start));
-        // A minute later the table is free again.
-        tries.add(source(200_000), start + MINUTE);
-        assert_eq!(tries.0.lock().unwrap().sources.len(), 1);
+        assert_eq!(attempts.0.lock().unwrap().sources.len(), MAX_SOURCES);
+        assert!(attempts.is_limited(source(200_000), start));
+        assert!(!attempts.is_limited(source(1), start));
+        // A minute later the table is empty again.
+        attempts.add(source(200_000), start + WINDOW);
+        assert_eq!(attempts.0.lock().unwrap().sources.len(), 1);
     }
 }

@@ -1,17 +1,18 @@
-//! The private socket: reachable by this user only, in a directory that lives as long as the server.
+//! The private socket of the inner server: only this user can reach it, in a directory that lives as
+//! long as the server.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::PathBuf;
 
-/// 128 bits that nobody can guess, as hex. The hasher's keys come from the system's generator.
+/// 128 random bits as hex. The hasher's keys come from the system's random number generator.
 pub(super) fn random_name() -> String {
     let half = || RandomState::new().hash_one(std::process::id());
     format!("{:016x}{:016x}", half(), half())
 }
 
 #[cfg(unix)]
-pub(super) use unix::{Door, PrivateDirectory, have_room};
+pub(super) use unix::{ListenerAddress, PrivateDirectory, check_free_fds};
 
 #[cfg(unix)]
 mod unix {
@@ -20,9 +21,9 @@ mod unix {
     use std::os::unix::fs::DirBuilderExt;
     use std::os::unix::net::{UnixListener, UnixStream};
 
-    /// Whether there are descriptors left for a connection's both ends: without them the inner server
-    /// would not just refuse it, but die of it. Somebody else may still take them in between.
-    pub(in super::super) fn have_room() -> io::Result<()> {
+    /// Checks that descriptors are left for both ends of a connection. Without them the inner server
+    /// would die instead of rejecting it. Another thread may still take them in between.
+    pub(in super::super) fn check_free_fds() -> io::Result<()> {
         let _four = (UnixStream::pair()?, UnixStream::pair()?);
         Ok(())
     }
@@ -31,12 +32,12 @@ mod unix {
     #[derive(Debug)]
     pub(in super::super) struct PrivateDirectory(PathBuf);
 
-    /// Where a listener can be reached.
+    /// The path of a listener.
     #[derive(Debug, Clone)]
-    pub(in super::super) struct Door(PathBuf);
+    pub(in super::super) struct ListenerAddress(PathBuf);
 
     impl PrivateDirectory {
-        /// In the service's own directory, the user's, or the one for temporary files.
+        /// Creates the directory in the service's runtime directory, the user's, or the temporary one.
         pub(in super::super) fn new() -> io::Result<PrivateDirectory> {
             let own = |name: &str| {
                 let value = std::env::var_os(name)?;
@@ -47,7 +48,7 @@ mod unix {
             let mut result = Err(io::ErrorKind::NotFound.into());
             for place in places.into_iter().flatten() {
                 let path = place.join(format!("sluice-{}-{}", std::process::id(), random_name()));
-                // Fails when something is there, so nobody can have prepared it.
+                // Fails if the path exists, so nobody can have prepared it.
                 match DirBuilder::new().mode(0o700).create(&path) {
                     Ok(()) => return Ok(PrivateDirectory(path)),
                     Err(error) => {
@@ -59,16 +60,19 @@ mod unix {
             result
         }
 
-        /// A new listener. One that was there before is not in its way.
-        pub(in super::super) fn listen(&self, number: u64) -> io::Result<(tiny_http::Listener, Door)> {
-            // Cleaners of temporary files, and the end of a login, take it away.
+        /// Opens a new listener under this number.
+        pub(in super::super) fn listen(
+            &self,
+            number: u64,
+        ) -> io::Result<(tiny_http::Listener, ListenerAddress)> {
+            // Cleaners of temporary files, and the end of a login, delete the directory.
             if !self.0.exists() {
                 DirBuilder::new().mode(0o700).create(&self.0)?;
             }
             let path = self.0.join(number.to_string());
             let listener = UnixListener::bind(&path)
                 .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
-            Ok((listener.into(), Door(path)))
+            Ok((listener.into(), ListenerAddress(path)))
         }
 
         #[cfg(test)]
@@ -77,7 +81,7 @@ mod unix {
         }
 
         pub(in super::super) fn remove(&self) {
-            // What is left behind then is empty, or a socket that nobody listens to.
+            // If it fails, an empty directory or a dead socket remains.
             let _ = fs::remove_dir_all(&self.0);
         }
     }
@@ -88,7 +92,7 @@ mod unix {
         }
     }
 
-    impl Door {
+    impl ListenerAddress {
         pub(in super::super) fn connect(&self) -> io::Result<UnixStream> {
             UnixStream::connect(&self.0)
         }
@@ -96,39 +100,42 @@ mod unix {
 }
 
 #[cfg(not(unix))]
-pub(super) use loopback::{Directory, Door, have_room};
+pub(super) use loopback::{ListenerAddress, PrivateDirectory, check_free_fds};
 
-/// Where there are no Unix sockets: a port of this machine, which only the key protects.
+/// The replacement on systems without Unix sockets: a loopback port, which only the key protects.
 #[cfg(not(unix))]
 mod loopback {
     use super::io;
     use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
-    pub(in super::super) fn have_room() -> io::Result<()> {
+    pub(in super::super) fn check_free_fds() -> io::Result<()> {
         Ok(())
     }
 
     #[derive(Debug)]
-    pub(in super::super) struct Directory;
+    pub(in super::super) struct PrivateDirectory;
 
     #[derive(Debug, Clone)]
-    pub(in super::super) struct Door(SocketAddr);
+    pub(in super::super) struct ListenerAddress(SocketAddr);
 
     impl PrivateDirectory {
         pub(in super::super) fn new() -> io::Result<PrivateDirectory> {
             Ok(PrivateDirectory)
         }
 
-        pub(in super::super) fn listen(&self, _number: u64) -> io::Result<(tiny_http::Listener, Door)> {
+        pub(in super::super) fn listen(
+            &self,
+            _number: u64,
+        ) -> io::Result<(tiny_http::Listener, ListenerAddress)> {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
             let address = listener.local_addr()?;
-            Ok((listener.into(), Door(address)))
+            Ok((listener.into(), ListenerAddress(address)))
         }
 
         pub(in super::super) fn remove(&self) {}
     }
 
-    impl Door {
+    impl ListenerAddress {
         pub(in super::super) fn connect(&self) -> io::Result<TcpStream> {
             TcpStream::connect(self.0)
         }

@@ -1,6 +1,5 @@
-//! Who is there: how many connections, from where, for how long, and what memory their answers take.
-//! When it is full, who has been there longest makes room, so that nobody can keep others out by
-//! just staying.
+//! The open connections: their number, source, age, and the memory of their answers. When the server is
+//! full, the oldest connection is evicted, so that nobody can keep others out by staying connected.
 
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,28 +7,28 @@ use std::time::{Duration, Instant};
 
 use crate::limits::AddressKey;
 
-/// Connections in all.
+/// Caps all connections.
 pub(super) const MAX_VISITORS: usize = 64;
 
-/// Connections of one address (IPv6: one /64). A browser has six.
-pub(super) const MAX_FROM_ONE: usize = 16;
+/// Caps the connections of one address (IPv6: one /64). A browser opens six.
+pub(super) const MAX_VISITORS_PER_ADDRESS: usize = 16;
 
-/// Threads, with those of connections that were closed and are about to notice.
+/// Caps the threads, including those of evicted connections that have not ended yet.
 const MAX_THREADS: usize = 2 * MAX_VISITORS;
 
-/// Who has been there for less is not sent away.
-const MIN_STAY: Duration = Duration::from_secs(1);
+/// Younger connections are not evicted.
+const MIN_AGE_TO_EVICT: Duration = Duration::from_secs(1);
 
-/// All answers that are being taken, in bytes.
-const MAX_HELD: usize = 16 << 20;
+/// Caps the memory of all answers, in bytes.
+const MAX_ANSWER_MEMORY: usize = 16 << 20;
 
-/// Smaller answers, in bytes, always find room: 128 of them are 8 MiB.
-const SMALL: usize = 64 << 10;
+/// Answers up to this size, in bytes, need no reservation: 128 of them are 8 MiB.
+const SMALL_ANSWER: usize = 64 << 10;
 
-/// How long to wait for memory at a time while somebody who has to go goes.
-const RELEASE_PAUSE: Duration = Duration::from_millis(20);
+/// The interval between checks for memory while evicted connections end.
+const MEMORY_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// All who are there.
+/// The open connections of the server.
 #[derive(Debug, Default)]
 pub(super) struct Visitors {
     table: Mutex<VisitorTable>,
@@ -38,9 +37,9 @@ pub(super) struct Visitors {
 
 #[derive(Debug, Default)]
 struct VisitorTable {
-    present: Vec<VisitorEntry>,
+    entries: Vec<VisitorEntry>,
     next: u64,
-    held: usize,
+    reserved: usize,
 }
 
 #[derive(Debug)]
@@ -49,12 +48,12 @@ struct VisitorEntry {
     source: AddressKey,
     since: Instant,
     socket: Arc<TcpStream>,
-    held: usize,
-    /// Told to go; its thread has not ended yet.
-    leaving: bool,
+    reserved: usize,
+    /// Evicted; its thread has not ended yet.
+    closing: bool,
 }
 
-/// One visitor's place, until dropped.
+/// One connection's slot, until dropped.
 #[derive(Debug)]
 pub(super) struct VisitorSlot {
     visitors: Arc<Visitors>,
@@ -62,54 +61,54 @@ pub(super) struct VisitorSlot {
 }
 
 impl Visitors {
-    /// A place for this connection; `None` when there is none and nobody has stayed long enough.
-    pub(super) fn enter(
+    /// Takes a slot for this connection. `None` if the server is full and no connection can be evicted.
+    pub(super) fn admit(
         self: &Arc<Visitors>,
         socket: &Arc<TcpStream>,
         source: AddressKey,
         now: Instant,
     ) -> Option<VisitorSlot> {
         let mut table = self.lock();
-        if table.present.len() >= MAX_THREADS {
+        if table.entries.len() >= MAX_THREADS {
             return None;
         }
-        if table.count(|visitor| visitor.source == source) >= MAX_FROM_ONE {
-            table.dismiss_longest(now, |visitor| visitor.source == source)?;
+        if table.count(|visitor| visitor.source == source) >= MAX_VISITORS_PER_ADDRESS {
+            table.evict_oldest_of(now, |visitor| visitor.source == source)?;
         }
         if table.count(|_| true) >= MAX_VISITORS {
-            table.dismiss_longest(now, |_| true)?;
+            table.evict_oldest_of(now, |_| true)?;
         }
         let number = table.next;
         table.next += 1;
         let socket = socket.clone();
-        table.present.push(VisitorEntry { number, source, since: now, socket, held: 0, leaving: false });
+        table.entries.push(VisitorEntry { number, source, since: now, socket, reserved: 0, closing: false });
         Some(VisitorSlot { visitors: self.clone(), number })
     }
 
-    /// Closes the connection that has been there longest, if that is long enough.
-    pub(super) fn dismiss_one(&self, now: Instant) {
-        self.lock().dismiss_longest(now, |_| true);
+    /// Evicts the oldest connection, if it is old enough.
+    pub(super) fn evict_oldest(&self, now: Instant) {
+        self.lock().evict_oldest_of(now, |_| true);
     }
 
-    /// Ends every wait for a visitor's next byte. Answers on their way still go out.
-    pub(super) fn stop_listening(&self) {
-        for visitor in &self.lock().present {
+    /// Ends every wait for a visitor's next byte. Pending answers are still sent.
+    pub(super) fn stop_reading(&self) {
+        for visitor in &self.lock().entries {
             let _ = visitor.socket.shutdown(Shutdown::Read);
         }
     }
 
-    /// Ends every wait.
-    pub(super) fn dismiss_all(&self) {
-        for visitor in &mut self.lock().present {
-            visitor.dismiss();
+    /// Closes all connections.
+    pub(super) fn close_all(&self) {
+        for visitor in &mut self.lock().entries {
+            visitor.close();
         }
     }
 
-    /// Waits until nobody is there any more: whether that came true in `time`.
+    /// Waits up to `time` until every connection has ended. False if some have not.
     pub(super) fn wait_empty(&self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         let mut table = self.lock();
-        while !table.present.is_empty() {
+        while !table.entries.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
@@ -120,7 +119,7 @@ impl Visitors {
     }
 
     fn lock(&self) -> MutexGuard<'_, VisitorTable> {
-        // Each change is whole before anything could panic.
+        // No change can be interrupted by a panic.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -131,59 +130,59 @@ impl Visitors {
 
 impl VisitorTable {
     fn count(&self, which: impl Fn(&VisitorEntry) -> bool) -> usize {
-        self.present.iter().filter(|visitor| !visitor.leaving && which(visitor)).count()
+        self.entries.iter().filter(|visitor| !visitor.closing && which(visitor)).count()
     }
 
-    /// Sends the one away that has been there longest, if that is long enough.
-    fn dismiss_longest(&mut self, now: Instant, which: impl Fn(&VisitorEntry) -> bool) -> Option<()> {
+    /// Evicts the oldest of some connections, if it is old enough.
+    fn evict_oldest_of(&mut self, now: Instant, which: impl Fn(&VisitorEntry) -> bool) -> Option<()> {
         let longest = self
-            .present
+            .entries
             .iter_mut()
-            .filter(|visitor| !visitor.leaving && which(visitor))
+            .filter(|visitor| !visitor.closing && which(visitor))
             .min_by_key(|visitor| visitor.since)
-            .filter(|visitor| now.saturating_duration_since(visitor.since) >= MIN_STAY)?;
-        longest.dismiss();
+            .filter(|visitor| now.saturating_duration_since(visitor.since) >= MIN_AGE_TO_EVICT)?;
+        longest.close();
         Some(())
     }
 }
 
 impl VisitorEntry {
-    fn dismiss(&mut self) {
-        self.leaving = true;
-        // Its thread wakes up with an end or an error.
+    fn close(&mut self) {
+        self.closing = true;
+        // The connection's thread wakes up with an end or an error.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
 
 impl VisitorSlot {
-    /// For thread names.
+    /// A number for the name of the thread.
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    /// Sets `bytes` of memory aside for this visitor's answer until the place is dropped; false when
-    /// there is none until `deadline`, or none to be had from those who have stayed long enough.
-    pub(super) fn hold(&self, bytes: usize, deadline: Instant) -> bool {
-        if bytes <= SMALL {
+    /// Reserves `bytes` of memory for this visitor's answer until the slot is dropped. False if there is
+    /// none until `deadline`, or if no other holder can be evicted.
+    pub(super) fn reserve(&self, bytes: usize, deadline: Instant) -> bool {
+        if bytes <= SMALL_ANSWER {
             return true;
         }
         let mut table = self.visitors.lock();
         loop {
-            if table.held + bytes <= MAX_HELD {
-                table.held += bytes;
-                if let Some(own) = table.present.iter_mut().find(|each| each.number == self.number) {
-                    own.held += bytes;
+            if table.reserved + bytes <= MAX_ANSWER_MEMORY {
+                table.reserved += bytes;
+                if let Some(own) = table.entries.iter_mut().find(|each| each.number == self.number) {
+                    own.reserved += bytes;
                 }
                 return true;
             }
             let now = Instant::now();
-            let holds = |visitor: &VisitorEntry| visitor.held > 0 && visitor.number != self.number;
-            let is_hopeless = table.dismiss_longest(now, holds).is_none()
-                && !table.present.iter().any(|visitor| visitor.leaving && holds(visitor));
-            if is_hopeless || now >= deadline {
+            let holds = |visitor: &VisitorEntry| visitor.reserved > 0 && visitor.number != self.number;
+            let is_futile = table.evict_oldest_of(now, holds).is_none()
+                && !table.entries.iter().any(|visitor| visitor.closing && holds(visitor));
+            if is_futile || now >= deadline {
                 return false;
             }
-            table = self.visitors.wait(table, RELEASE_PAUSE);
+            table = self.visitors.wait(table, MEMORY_POLL_INTERVAL);
         }
     }
 }
@@ -191,9 +190,9 @@ impl VisitorSlot {
 impl Drop for VisitorSlot {
     fn drop(&mut self) {
         let mut table = self.visitors.lock();
-        if let Some(at) = table.present.iter().position(|visitor| visitor.number == self.number) {
-            let visitor = table.present.swap_remove(at);
-            table.held = table.held.saturating_sub(visitor.held);
+        if let Some(at) = table.entries.iter().position(|visitor| visitor.number == self.number) {
+            let visitor = table.entries.swap_remove(at);
+            table.reserved = table.reserved.saturating_sub(visitor.reserved);
         }
         drop(table);
         self.visitors.changed.notify_all();
@@ -210,7 +209,7 @@ mod tests {
         AddressKey::V4(Ipv4Addr::from_bits(n))
     }
 
-    /// Both ends.
+    /// Both ends of a connection.
     fn connection() -> (Arc<TcpStream>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -218,38 +217,39 @@ mod tests {
     }
 
     #[test]
-    fn one_address_can_not_fill_it_and_its_oldest_makes_room() {
+    fn one_address_is_capped_and_its_oldest_connection_is_evicted() {
         let (visitors, start) = (Arc::new(Visitors::default()), Instant::now());
         let (socket, _client) = connection();
         let (first, mut first_client) = connection();
-        let oldest = visitors.enter(&first, source(1), start).unwrap();
+        let oldest = visitors.admit(&first, source(1), start).unwrap();
         let later = start + Duration::from_millis(500);
-        let mut places: Vec<VisitorSlot> =
-            (1..MAX_FROM_ONE).map(|_| visitors.enter(&socket, source(1), later).unwrap()).collect();
-        assert!(visitors.enter(&socket, source(1), later).is_none());
-        places.push(visitors.enter(&socket, source(2), later).unwrap());
-        // A second after the first came, it is closed for a newcomer, but only for one.
-        let then = start + MIN_STAY;
-        places.push(visitors.enter(&socket, source(1), then).unwrap());
+        let mut slots: Vec<VisitorSlot> = (1..MAX_VISITORS_PER_ADDRESS)
+            .map(|_| visitors.admit(&socket, source(1), later).unwrap())
+            .collect();
+        assert!(visitors.admit(&socket, source(1), later).is_none());
+        slots.push(visitors.admit(&socket, source(2), later).unwrap());
+        // A second after the first connected, it is evicted for one newcomer, and only one.
+        let then = start + MIN_AGE_TO_EVICT;
+        slots.push(visitors.admit(&socket, source(1), then).unwrap());
         assert_eq!(first_client.read(&mut [0]).unwrap(), 0);
-        assert!(visitors.enter(&socket, source(1), then).is_none());
+        assert!(visitors.admit(&socket, source(1), then).is_none());
         drop(oldest);
-        assert!(visitors.enter(&socket, source(1), then).is_none(), "its place is taken");
-        drop(places);
-        assert!(visitors.enter(&socket, source(1), then).is_some());
+        assert!(visitors.admit(&socket, source(1), then).is_none(), "its slot is taken");
+        drop(slots);
+        assert!(visitors.admit(&socket, source(1), then).is_some());
     }
 
     #[test]
-    fn threads_that_do_not_end_are_counted() {
+    fn threads_of_evicted_connections_are_counted() {
         let (visitors, start) = (Arc::new(Visitors::default()), Instant::now());
         let (socket, _client) = connection();
-        let mut places = Vec::new();
+        let mut slots = Vec::new();
         for n in 0..1000 {
-            let now = start + n * MIN_STAY;
-            places.extend(visitors.enter(&socket, source(n), now));
+            let now = start + n * MIN_AGE_TO_EVICT;
+            slots.extend(visitors.admit(&socket, source(n), now));
         }
-        assert_eq!(places.len(), MAX_THREADS);
-        drop(places);
+        assert_eq!(slots.len(), MAX_THREADS);
+        drop(slots);
         assert!(visitors.wait_empty(Duration::ZERO));
     }
 
@@ -259,36 +259,38 @@ mod tests {
         let (socket, _client) = connection();
         let now = Instant::now();
         let deadline = now + Duration::from_secs(5);
-        let large = MAX_HELD / 4;
-        let enter = |n| visitors.enter(&socket, source(n), now).unwrap();
-        let mut places: Vec<VisitorSlot> = (0..4).map(enter).collect();
-        assert!(places.iter().all(|place| place.hold(large, deadline)));
-        let next = enter(5);
-        assert!(!next.hold(large, deadline), "nobody has stayed long enough");
-        assert!(next.hold(SMALL, deadline));
-        places.pop();
-        assert!(next.hold(large, deadline));
-        drop((places, next));
-        assert_eq!(visitors.lock().held, 0);
+        let large = MAX_ANSWER_MEMORY / 4;
+        let admit = |n| visitors.admit(&socket, source(n), now).unwrap();
+        let mut slots: Vec<VisitorSlot> = (0..4).map(admit).collect();
+        assert!(slots.iter().all(|slot| slot.reserve(large, deadline)));
+        let next = admit(5);
+        assert!(!next.reserve(large, deadline), "no connection is old enough");
+        assert!(next.reserve(SMALL_ANSWER, deadline));
+        slots.pop();
+        assert!(next.reserve(large, deadline));
+        drop((slots, next));
+        assert_eq!(visitors.lock().reserved, 0);
     }
 
     #[test]
-    fn who_holds_memory_for_long_makes_room() {
+    fn the_oldest_holder_of_memory_is_evicted() {
         let visitors = Arc::new(Visitors::default());
         let (old, mut old_client) = connection();
         let (new, _new_client) = connection();
         let deadline = Instant::now() + Duration::from_secs(20);
-        let Some(past) = Instant::now().checked_sub(MIN_STAY) else {
+        let Some(past) = Instant::now().checked_sub(MIN_AGE_TO_EVICT) else {
             return;
         };
-        let holder = visitors.enter(&old, source(1), past).unwrap();
-        assert!(holder.hold(MAX_HELD, deadline));
+        let holder = visitors.admit(&old, source(1), past).unwrap();
+        assert!(holder.reserve(MAX_ANSWER_MEMORY, deadline));
         let thread = std::thread::spawn(move || {
-            // Blocked like one whose visitor does not read, until it is told to go.
+            // Blocks like the thread of a visitor that does not read, until it is evicted.
             let _ = (&*old).read(&mut [0]);
             drop(holder);
         });
-        assert!(visitors.enter(&new, source(2), Instant::now()).unwrap().hold(MAX_HELD, deadline));
+        assert!(
+            visitors.admit(&new, source(2), Instant::now()).unwrap().reserve(MAX_ANSWER_MEMORY, deadline)
+        );
         thread.join().unwrap();
         assert_eq!(old_client.read(&mut [0]).unwrap(), 0);
     }

@@ -1,4 +1,4 @@
-//! The threads that take requests from `tiny_http` and call the handler.
+//! The worker threads that take requests from `tiny_http` and call the handler.
 
 use std::convert::Infallible;
 use std::io::{self, Cursor};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Sender;
 use tiny_http::{Header, Response, Server, StatusCode};
 
-use super::body::MAX_BODY;
+use super::head::MAX_BODY;
 use super::log_once::LogOnce;
 use super::relay::{HOST_HEADER, KEY_HEADER};
 use super::reply;
@@ -20,45 +20,45 @@ use crate::net::process;
 use crate::util::stop::Stopped;
 use crate::util::thread::{SERVICE_STACK, spawn};
 
-/// How many; a slow answer holds up one of them.
-pub(super) const WORKERS: usize = 2;
+/// The number of workers. A slow request blocks one of them.
+pub(super) const WORKER_COUNT: usize = 2;
 
-/// What the workers of one server share.
+/// The state that the workers of one server share.
 #[derive(Debug, Default)]
 pub(super) struct WorkerShared {
-    /// Since when each has been in the handler.
-    busy: Mutex<[Option<Instant>; WORKERS]>,
+    /// The time at which each worker entered the handler.
+    busy: Mutex<[Option<Instant>; WORKER_COUNT]>,
     ended: AtomicBool,
     panics: LogOnce,
 }
 
 impl WorkerShared {
-    /// Whether every worker has been in the handler for so long.
+    /// Tells whether every worker has been in the handler for this time.
     pub(super) fn is_stuck(&self, time: Duration) -> bool {
         let now = Instant::now();
         let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         busy.iter().all(|since| since.is_some_and(|since| now.saturating_duration_since(since) >= time))
     }
 
-    /// Whether one has given up, because the server accepts nothing more.
+    /// Tells whether the workers have ended or are about to.
     pub(super) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Asks all to end after what they are at.
+    /// Asks all workers to end after their current request.
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::Release);
     }
 
-    fn set(&self, place: usize, since: Option<Instant>) {
+    fn set_busy(&self, index: usize, since: Option<Instant>) {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = busy.get_mut(place) {
+        if let Some(slot) = busy.get_mut(index) {
             *slot = since;
         }
     }
 }
 
-/// Starts all of them; each holds `alive` until it ends.
+/// Starts the workers. Each holds `alive` until it ends.
 pub(super) fn start(
     server: &Arc<Server>,
     handler: &Handler,
@@ -66,13 +66,13 @@ pub(super) fn start(
     work: &Arc<WorkerShared>,
     alive: &Sender<Infallible>,
 ) -> io::Result<()> {
-    for place in 0..WORKERS {
+    for index in 0..WORKER_COUNT {
         let (server, work, alive) = (server.clone(), work.clone(), alive.clone());
         let (handler, key) = (handler.clone(), key.to_owned());
-        spawn(format!("page-{place}"), SERVICE_STACK, move || {
+        spawn(format!("page-{index}"), SERVICE_STACK, move || {
             let _ = process::yield_to_others();
-            serve_all(&server, &handler, &key, &work, place);
-            // First the server, which ends with its last holder.
+            serve_all(&server, &handler, &key, &work, index);
+            // The server ends with its last owner, before `alive` disconnects.
             drop(server);
             drop(alive);
             Ok::<(), Stopped>(())
@@ -81,37 +81,37 @@ pub(super) fn start(
     Ok(())
 }
 
-fn serve_all(server: &Server, handler: &Handler, key: &str, work: &WorkerShared, place: usize) {
+fn serve_all(server: &Server, handler: &Handler, key: &str, work: &WorkerShared, index: usize) {
     while !work.has_ended() {
         let Ok(request) = server.recv() else {
-            // It accepts nothing more, or was told to end: so are the others.
+            // The server accepts no more requests, or is to end. So are the other workers.
             work.end();
             server.unblock();
             return;
         };
-        // A request that is dropped is answered with 500.
-        let _ = catch_unwind(AssertUnwindSafe(|| respond(request, handler, key, work, place)));
-        work.set(place, None);
+        // `tiny_http` answers a dropped request with 500.
+        let _ = catch_unwind(AssertUnwindSafe(|| respond(request, handler, key, work, index)));
+        work.set_busy(index, None);
     }
     server.unblock();
 }
 
-fn respond(mut request: tiny_http::Request, handler: &Handler, key: &str, work: &WorkerShared, place: usize) {
-    let answer = match understand(&mut request, key) {
-        Some(understood) => {
-            work.set(place, Some(Instant::now()));
-            let answer = call(handler, &understood, work);
-            work.set(place, None);
+fn respond(mut request: tiny_http::Request, handler: &Handler, key: &str, work: &WorkerShared, index: usize) {
+    let answer = match read_gated(&mut request, key) {
+        Some(gated) => {
+            work.set_busy(index, Some(Instant::now()));
+            let answer = call_handler(handler, &gated, work);
+            work.set_busy(index, None);
             answer
         }
         None => HttpAnswer::text(400, "This did not come through the gate.\n"),
     };
-    // Errors: the gate has given up on it.
+    // On an error the gate has given up on the request.
     let _ = request.respond(response(&answer));
 }
 
-/// What the gate passed on; `None` from anybody else.
-fn understand(request: &mut tiny_http::Request, key: &str) -> Option<GatedRequest> {
+/// Reads a request of the gate. `None` if it came from anywhere else.
+fn read_gated(request: &mut tiny_http::Request, key: &str) -> Option<GatedRequest> {
     let header = |name: &'static str| {
         let headers = request.headers().iter();
         headers.filter(|header| header.field.equiv(name)).map(|header| header.value.to_string()).next()
@@ -131,15 +131,15 @@ fn understand(request: &mut tiny_http::Request, key: &str) -> Option<GatedReques
     Some(GatedRequest { method, path, query, body, host })
 }
 
-fn call(handler: &Handler, request: &GatedRequest, work: &WorkerShared) -> HttpAnswer {
-    // The handler shares nothing with us; what it shares with itself is its own to keep whole.
+fn call_handler(handler: &Handler, request: &GatedRequest, work: &WorkerShared) -> HttpAnswer {
+    // The handler shares no state with the worker, and its own survives a panic.
     if let Ok(answer) = catch_unwind(AssertUnwindSafe(|| handler(request))) {
         return answer;
     }
-    if work.panics.begins(Instant::now()) {
-        log::error!("the page's handler panicked at {:?}", request.path);
+    if work.panics.is_first(Instant::now()) {
+        log::error!("the status page panicked while answering {:?}: please report this bug", request.path);
     }
-    HttpAnswer::text(500, "The page could not be made.\n")
+    HttpAnswer::text(500, "The page could not be rendered. The log says why.\n")
 }
 
 fn response(answer: &HttpAnswer) -> Response<Cursor<Arc<[u8]>>> {
@@ -147,14 +147,14 @@ fn response(answer: &HttpAnswer) -> Response<Cursor<Arc<[u8]>>> {
     let others = answer.headers.iter().map(|(name, value)| (*name, value.as_str()));
     let headers = std::iter::once(content_type)
         .chain(others)
-        // It would be believed instead of the body's own.
+        // It would replace the body's own length.
         .filter(|(name, _)| !name.eq_ignore_ascii_case("Content-Length"))
-        .filter(|(name, value)| reply::is_header(name, value))
+        .filter(|(name, value)| reply::is_single_header(name, value))
         .filter_map(|(name, value)| Header::from_bytes(name, value).ok())
         .collect();
     let status = if (200..=599).contains(&answer.status) { answer.status } else { 500 };
     let length = answer.body.len();
-    // By default it sends longer bodies in chunks.
+    // By default longer bodies are chunked.
     Response::new(StatusCode(status), headers, Cursor::new(answer.body.clone()), Some(length), None)
         .with_chunked_threshold(usize::MAX)
 }

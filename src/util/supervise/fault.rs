@@ -1,13 +1,12 @@
-//! Faults on purpose, for the tests of the real program: a service panics or hangs when a file of its
-//! name appears in the directory that `SLUICE_TEST_FAULTS` names. Builds for release, which have no
-//! debug assertions, never look.
+//! Deliberate faults for tests of the real program: a service panics or hangs when a file with its name appears in
+//! the directory named by `SLUICE_TEST_FAULTS`. Release builds, which have no debug assertions, never check.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// Panics or hangs if the thread of this name is to. A file that says `hang` stops the thread for as long
-/// as the file is there; any other is removed, and makes it panic once. One that says `always` stays.
+/// Panics or hangs if there is a file for this thread. With the content `hang` the thread hangs while the file exists;
+/// with `always` it panics each time; with any other content it removes the file and panics once.
 pub(super) fn check(thread: &str) {
     if !cfg!(debug_assertions) {
         return;
@@ -29,7 +28,7 @@ pub(super) fn check(thread: &str) {
     }
 }
 
-/// A shorter time after which threads count as stuck.
+/// The time set by tests after which threads without heartbeats are reported as stuck.
 pub(super) fn stale_after() -> Option<Duration> {
     directory()?;
     let text = std::env::var("SLUICE_TEST_STALE_MS").ok()?;

@@ -1,4 +1,4 @@
-//! The services that run, how each fares, and the restarts there were.
+//! The registry of service threads: their health, and the restarts of the process.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -9,76 +9,74 @@ use std::time::{Duration, Instant};
 
 use crate::util::stop::Stop;
 
-/// Restarts that are kept with their reasons, for whoever reports them twice a second.
-const MAX_KEPT: usize = 64;
+/// Restarts that are kept with their reasons. They are reported twice a second, so that few are enough.
+const MAX_KEPT_RESTARTS: usize = 64;
 
-/// A panic that was survived.
+/// A panic after which a service was restarted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restart {
     pub thread: String,
     pub reason: String,
 }
 
-/// How one service fares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceHealth {
     pub name: String,
     pub restarts: u64,
-    /// Why it does not do its work at present; `None` when all is well.
+    /// Why the service does not work at present; `None` if it does.
     pub trouble: Option<String>,
 }
 
-/// One service thread.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) name: String,
-    /// It has panicked, and is not started again.
+    /// It has panicked and is not restarted.
     is_off: AtomicBool,
     restarts: AtomicU64,
-    /// Milliseconds from [`BEGAN`] to the last heartbeat.
-    beat: AtomicU64,
+    /// The time of the last heartbeat, in milliseconds since [`STARTED_AT`].
+    last_beat: AtomicU64,
     stale_after: Option<Duration>,
 }
 
-/// A service's place in the registry. It leaves with the thread, unless the thread is missed.
+/// A service's entry in the registry. Dropping it removes the entry, unless the service has failed.
 #[derive(Debug)]
 pub(super) struct ServiceGuard(Arc<Service>);
 
 #[derive(Debug, Default)]
 struct ServiceRegistry {
     services: Vec<Arc<Service>>,
-    /// All restarts since the start of the process, those of threads that have ended included.
+    /// All restarts since the start of the process, including those of threads that have ended.
     restarts: u64,
-    /// The newest of them.
+    /// The newest restarts.
     newest: VecDeque<Restart>,
-    /// What ends the program in order.
+    /// Shuts the program down in order.
     stop: Option<Stop>,
     failure: Option<String>,
 }
 
-static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+static STARTED_AT: LazyLock<Instant> = LazyLock::new(Instant::now);
 static REGISTRY: LazyLock<Mutex<ServiceRegistry>> = LazyLock::new(Mutex::default);
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Service>>> = const { RefCell::new(None) };
 }
 
-/// A service without which the program can't go on stops it by this.
+/// Registers the handle by which a failed service ends the program.
 pub fn end_program_through(stop: &Stop) {
     lock().stop = Some(stop.clone());
 }
 
-/// Whether a service can end the program in order: not where another program uses this library.
+/// True if a service can end the program in order. It can't where another program uses this library.
 pub fn ends_program() -> bool {
     lock().stop.is_some()
 }
 
-/// The service that ended the program, and why, if one did.
+/// The service that ended the program, and the reason; `None` if none did.
 pub fn failure() -> Option<String> {
     lock().failure.clone()
 }
 
-/// Every service that runs or is missed, in the order of their names.
+/// The health of every service that runs or has failed, sorted by name.
 pub fn health() -> Vec<ServiceHealth> {
     let services = lock().services.clone();
     let mut health: Vec<ServiceHealth> = services.iter().map(|service| service.health()).collect();
@@ -86,14 +84,13 @@ pub fn health() -> Vec<ServiceHealth> {
     health
 }
 
-/// A line for each service that does not do its work, with its name and the reason.
+/// A line for each service that does not work, with its name and the reason.
 pub fn unwell() -> Vec<String> {
     let troubled = health().into_iter().filter_map(|one| Some((one.name, one.trouble?)));
     troubled.map(|(name, trouble)| format!("thread {name} {trouble}")).collect()
 }
 
-/// How many restarts there were, and those of them that came after the first `seen`, as far as they are
-/// still known.
+/// The number of restarts so far, and the restarts after the first `seen`, as far as they are kept.
 pub fn restarts(seen: u64) -> (u64, Vec<Restart>) {
     let registry = lock();
     let new = usize::try_from(registry.restarts.saturating_sub(seen)).unwrap_or(usize::MAX);
@@ -101,7 +98,7 @@ pub fn restarts(seen: u64) -> (u64, Vec<Restart>) {
     (registry.restarts, registry.newest.iter().skip(skipped).cloned().collect())
 }
 
-/// The current service has survived a panic by itself, without being started again.
+/// Counts a panic that the current service has caught itself, without a restart.
 pub fn note_restart(reason: &str) {
     with_current(|service| service.restarted(reason));
 }
@@ -111,7 +108,7 @@ pub(super) fn set_current(service: &ServiceGuard) {
 }
 
 pub(super) fn with_current(act: impl FnOnce(&Arc<Service>)) {
-    // Not found while the thread's own storage is being given up.
+    // Fails while the thread's local storage is being destroyed.
     let _ = CURRENT.try_with(|current| current.borrow().as_ref().map(act));
 }
 
@@ -131,7 +128,7 @@ impl ServiceGuard {
             name: name.to_owned(),
             is_off: AtomicBool::new(false),
             restarts: AtomicU64::new(0),
-            beat: AtomicU64::new(now()),
+            last_beat: AtomicU64::new(millis_since_start()),
             stale_after,
         });
         lock().services.push(service.clone());
@@ -157,10 +154,10 @@ impl Deref for ServiceGuard {
 
 impl Service {
     pub(super) fn beat(&self) {
-        self.beat.store(now(), Ordering::Relaxed);
+        self.last_beat.store(millis_since_start(), Ordering::Relaxed);
     }
 
-    /// Stays in the registry for ever, as one that is missed.
+    /// Marks the service as failed; it stays in the registry.
     pub(super) fn stay_off(&self) {
         self.is_off.store(true, Ordering::Relaxed);
     }
@@ -171,7 +168,7 @@ impl Service {
         let mut registry = lock();
         registry.restarts += 1;
         registry.newest.push_back(Restart { thread: self.name.clone(), reason: reason.to_owned() });
-        if registry.newest.len() > MAX_KEPT {
+        if registry.newest.len() > MAX_KEPT_RESTARTS {
             registry.newest.pop_front();
         }
     }
@@ -181,7 +178,9 @@ impl Service {
     }
 
     fn health(&self) -> ServiceHealth {
-        let quiet = Duration::from_millis(now().saturating_sub(self.beat.load(Ordering::Relaxed)));
+        let quiet = Duration::from_millis(
+            millis_since_start().saturating_sub(self.last_beat.load(Ordering::Relaxed)),
+        );
         let trouble = if self.is_off() {
             Some("has panicked and does not run".to_owned())
         } else {
@@ -192,11 +191,11 @@ impl Service {
     }
 }
 
-fn now() -> u64 {
-    u64::try_from(BEGAN.elapsed().as_millis()).unwrap_or(u64::MAX)
+fn millis_since_start() -> u64 {
+    u64::try_from(STARTED_AT.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn lock() -> MutexGuard<'static, ServiceRegistry> {
-    // Each change of the registry is whole in itself.
+    // A panic can't leave the registry inconsistent: each change is complete in itself.
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
 }

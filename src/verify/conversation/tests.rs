@@ -4,7 +4,7 @@ use crate::config::Network;
 
 const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
 
-/// When ckpool's job below was made.
+/// The time of ckpool's job below.
 const JOB_TIME: i64 = 1_720_534_678;
 
 fn at(milliseconds: u64) -> Timestamp {
@@ -18,7 +18,7 @@ fn conversation(is_brief: bool) -> VerifyClient {
     VerifyClient::new(&VerifySettings { is_brief, ..settings }, "pool.example", at(0))
 }
 
-/// A conversation as far as a difficulty being suggested at 300 ms.
+/// A conversation up to the suggested difficulty at 300 ms.
 fn opened(is_brief: bool) -> VerifyClient {
     let mut conversation = conversation(is_brief);
     conversation.take_line(br#"{"id":2,"result":[[],"d1e54072",8],"error":null}"#, at(50));
@@ -48,7 +48,7 @@ fn mine() -> String {
 }
 
 #[test]
-fn it_speaks_in_order_and_never_submits() {
+fn it_sends_requests_in_order_and_never_submits() {
     let mut conversation = conversation(true);
     let said = conversation.take_outgoing();
     let lines: Vec<&str> = said.lines().collect();
@@ -75,37 +75,37 @@ fn it_speaks_in_order_and_never_submits() {
 
 #[test]
 fn a_brief_watch_ends_with_the_second_job_and_a_long_one_does_not() {
-    for (is_brief, is_enough) in [(true, true), (false, false)] {
+    for (is_brief, is_complete) in [(true, true), (false, false)] {
         let mut conversation = opened(is_brief);
         line(&mut conversation, 300, &mine());
         line(&mut conversation, 301, &mine());
-        assert!(!conversation.is_enough(at(5000)), "it came with a change of difficulty");
+        assert!(!conversation.is_complete(at(5000)), "it came with a change of difficulty");
         line(&mut conversation, 5000, &mine());
-        assert_eq!(conversation.is_enough(at(5000)), is_enough);
+        assert_eq!(conversation.is_complete(at(5000)), is_complete);
     }
-    // What is bad for certain ends any.
+    // A bad job ends any watch.
     let mut conversation = opened(false);
     line(&mut conversation, 400, &job("51"));
-    assert!(!conversation.is_enough(at(1299)), "the suggestion may still be followed");
-    assert!(conversation.is_enough(at(1300)));
+    assert!(!conversation.is_complete(at(1299)), "the suggestion may still be followed");
+    assert!(conversation.is_complete(at(1300)));
 }
 
 #[test]
-fn a_job_from_before_authorize_says_nothing_unless_it_pays() {
+fn a_job_before_authorize_counts_only_if_it_pays() {
     let mut conversation = conversation(true);
     // Even before the answer to subscribe.
     line(&mut conversation, 10, &job("51"));
     line(&mut conversation, 50, r#"{"id":2,"result":[[],"d1e54072",8],"error":null}"#);
     line(&mut conversation, 60, &job("51"));
     let found = conversation.found();
-    assert_eq!((found.jobs.count, found.jobs.telling, found.jobs.is_damned), (2, 0, false));
-    assert!(found.is_first_line_foreign);
+    assert_eq!((found.jobs.count, found.jobs.telling, found.jobs.is_ruled_out), (2, 0, false));
+    assert!(found.is_first_line_other);
     line(&mut conversation, 70, &mine());
     assert_eq!(conversation.found().jobs.telling, 1);
 }
 
 #[test]
-fn what_becomes_of_the_suggestion() {
+fn reactions_to_the_suggested_difficulty() {
     let difficulty =
         |value: &str| format!("{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{value}]}}");
     for (before, after, expected) in [
@@ -145,7 +145,7 @@ fn the_pools_own_requests_are_answered() {
 }
 
 #[test]
-fn a_redirect_is_foreign_by_its_host() {
+fn a_redirect_to_another_host_is_foreign() {
     for (params, is_foreign) in [
         ("[]", false),
         (r#"["",3333]"#, false),
@@ -175,17 +175,17 @@ fn everything_that_is_kept_is_bounded() {
         line(&mut conversation, 400, &format!(r#"{{"method":"client.show_message","params":["{long}"]}}"#));
         line(&mut conversation, 400, &long);
     }
-    let found = conversation.into_found();
+    let found = conversation.into_observations();
     assert_eq!((found.jobs.count, found.jobs.kept.len(), found.messages.len()), (2000, 128, 8));
     assert_eq!((found.messages[0].len(), found.unreadable), (200, 2000));
     assert_eq!(found.unreadable_sample.map(|sample| sample.len()), Some(200));
 }
 
 #[test]
-fn a_refusal_ends_it_at_once() {
+fn a_rejected_subscribe_ends_the_watch() {
     let mut conversation = conversation(false);
     line(&mut conversation, 50, r#"{"id":2,"result":null,"error":[20,"go away",null]}"#);
-    assert!(conversation.is_enough(at(50)));
+    assert!(conversation.is_complete(at(50)));
     assert_eq!(conversation.found().subscribe_refused.as_ref().and_then(|why| why.code), Some(20));
 }
 
@@ -199,7 +199,7 @@ fn the_worst_reading_of_a_line_counts() {
         let mut conversation = opened(false);
         line(&mut conversation, 400, &text);
         let jobs = &conversation.found().jobs;
-        assert_eq!((jobs.count, jobs.is_damned, jobs.unreadable), (1, true, 0), "{text}");
+        assert_eq!((jobs.count, jobs.is_ruled_out, jobs.unreadable), (1, true, 0), "{text}");
     }
     let mut conversation = opened(false);
     line(&mut conversation, 400, &twice(&mine(), &mine()));
@@ -208,7 +208,7 @@ fn the_worst_reading_of_a_line_counts() {
 }
 
 #[test]
-fn what_may_be_a_job_and_cannot_be_read_is_counted() {
+fn unreadable_lines_that_may_be_jobs_are_counted() {
     for text in [
         mine().replace("[],", "[null],"),
         mine().replace("\"0100", "\"0x0100"),
@@ -224,7 +224,7 @@ fn what_may_be_a_job_and_cannot_be_read_is_counted() {
 }
 
 #[test]
-fn every_job_before_the_extranonces_is_judged_and_few_are_kept() {
+fn every_job_before_subscribe_is_judged_and_few_are_kept() {
     let mut conversation = conversation(false);
     line(&mut conversation, 10, &mine());
     for _ in 0..30 {
@@ -236,10 +236,10 @@ fn every_job_before_the_extranonces_is_judged_and_few_are_kept() {
 }
 
 #[test]
-fn an_answer_to_subscribe_that_cannot_be_read_is_no_refusal() {
+fn an_unreadable_answer_to_subscribe_is_no_rejection() {
     let mut conversation = conversation(false);
     line(&mut conversation, 50, r#"{"id":2,"result":[[],null,8],"error":null}"#);
-    assert!(!conversation.is_enough(at(50)));
+    assert!(!conversation.is_complete(at(50)));
     conversation.tick(at(250));
     assert!(conversation.take_outgoing().contains("mining.authorize"));
     line(&mut conversation, 300, &mine());
@@ -263,13 +263,13 @@ fn a_line_without_an_end_may_be_a_job() {
 }
 
 #[test]
-fn a_job_grows_old() {
+fn a_job_becomes_outdated() {
     let mut conversation = opened(false);
     line(&mut conversation, 400, &mine());
     let lasted = |seconds| Duration::from_secs(seconds);
     assert_eq!(conversation.found().jobs.outdated_for(lasted(300)), None);
     assert!(conversation.found().jobs.outdated_for(lasted(302)).is_some());
-    // A pool whose jobs come with blocks only.
+    // A pool that sends jobs with new blocks only.
     line(&mut conversation, 600_400, &mine());
     assert_eq!(conversation.found().jobs.outdated_for(lasted(3600)), None);
 }

@@ -1,9 +1,9 @@
-//! The jobs of a report.
+//! The jobs in the JSON report.
 
 use serde::Serialize;
 
-use crate::verify::job::SeenJob;
-use crate::verify::jobs::JobsSeen;
+use crate::verify::job::ObservedJob;
+use crate::verify::jobs::ObservedJobs;
 
 #[derive(Serialize)]
 pub(super) struct JobsView {
@@ -37,7 +37,7 @@ struct VerifyJobJson {
 }
 
 impl JobsView {
-    pub(super) fn of(jobs: &JobsSeen) -> JobsView {
+    pub(super) fn of(jobs: &ObservedJobs) -> JobsView {
         JobsView {
             count: jobs.count,
             telling: jobs.telling,
@@ -50,7 +50,7 @@ impl JobsView {
 }
 
 impl VerifyJobJson {
-    fn of(job: &SeenJob) -> VerifyJobJson {
+    fn of(job: &ObservedJob) -> VerifyJobJson {
         VerifyJobJson {
             number: job.number,
             at: job.at.clock.to_string(),

@@ -1,4 +1,4 @@
-//! Jobs of real pools, as a watch would have met them.
+//! Judges jobs of real pools.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::config::Network;
 use crate::net::dial::DialTimes;
 use crate::verify::{PoolReport, Timestamp, VerifyClient};
 
-/// Nobody's in any of the jobs.
+/// An address that no job pays.
 const STRANGER: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
 
 struct Real {
@@ -24,7 +24,7 @@ struct Real {
     decoded: Value,
 }
 
-/// Those whose extranonces are known.
+/// The recorded jobs whose extranonces are known.
 fn real_jobs() -> Vec<Real> {
     let lines = include_str!("../../../tests/data/real_notifies.jsonl").lines();
     let jobs = lines.map(|line| serde_json::from_str::<Value>(line).unwrap()).filter_map(|job| {
@@ -42,7 +42,7 @@ fn real_jobs() -> Vec<Real> {
     jobs.collect()
 }
 
-/// As if a pool had sent it to a miner with this address, at the job's own time plus `late`.
+/// Plays a job to a miner with this address, at the job's own time plus `late`.
 fn watched(real: &Real, settings: &VerifySettings, late: i64) -> WatchReport {
     let notify: Value = serde_json::from_str(&real.line).unwrap();
     let ntime = i64::from_str_radix(notify["params"][7].as_str().unwrap(), 16).unwrap();
@@ -60,7 +60,7 @@ fn watched(real: &Real, settings: &VerifySettings, late: i64) -> WatchReport {
         dial: Some(DialTimes::default()),
         lasted: Duration::from_secs(1),
         end: WatchEnd::Time,
-        found: conversation.into_found(),
+        found: conversation.into_observations(),
     }
 }
 
@@ -69,13 +69,13 @@ fn ids(findings: &[VerifyFinding]) -> Vec<&'static str> {
 }
 
 #[test]
-fn real_jobs_pay_those_they_pay_and_nobody_else() {
+fn real_jobs_pay_their_addresses_only() {
     let mut judged = 0;
     for real in real_jobs() {
         let outputs = real.decoded["outputs"].as_array().unwrap();
         let largest = outputs.iter().max_by_key(|output| output["sats"].as_u64()).unwrap();
         let address = largest["address"].as_str().unwrap();
-        // Those of the test networks have an address of theirs.
+        // Jobs of the test networks pay addresses of those networks.
         let settings =
             VerifySettings { min_percent: 50.0, ..VerifySettings::new(address, Network::Auto).unwrap() };
         let watch = watched(&real, &settings, 0);
@@ -96,7 +96,7 @@ fn real_jobs_pay_those_they_pay_and_nobody_else() {
         if is_recent {
             assert_eq!((outcome, ids(&findings)), (VerifyOutcome::Good, vec![]), "{}", real.pool);
         } else if real.network == "mainnet" {
-            // As difficult as it was in 2015 and 2019, and so another coin today.
+            // The difficulty of 2015 and 2019 is that of another coin today.
             assert_eq!(ids(&findings), ["chain.wrong"], "{}", real.pool);
         } else {
             assert_eq!(ids(&findings), Vec::<&str>::new(), "{}", real.pool);
@@ -115,7 +115,7 @@ fn real_jobs_pay_those_they_pay_and_nobody_else() {
 }
 
 #[test]
-fn real_tags_are_told() {
+fn real_tags_are_read() {
     let jobs = real_jobs();
     let tag = |pool: &str| {
         let real = jobs.iter().find(|real| real.pool.starts_with(pool)).unwrap();
@@ -133,10 +133,10 @@ fn a_nerdminer_fits_where_the_wire_reference_says_so() {
     for real in real_jobs() {
         let settings = VerifySettings::new(STRANGER, Network::Auto).unwrap();
         let watch = watched(&real, &settings, 0);
-        let fitness = crate::verify::NerdMinerCheck::of(&watch.found).unwrap();
+        let nerdminer = crate::verify::NerdMinerCheck::of(&watch.found).unwrap();
         let is_small = real.decoded["coinbase_bytes"].as_u64().unwrap() <= 255;
         let can_count = matches!(real.extranonce2_size, 2 | 4 | 8) && !real.extranonce1.is_empty();
-        assert_eq!(fitness.is_fit(), is_small && can_count, "{}: {:?}", real.pool, fitness.obstacles);
+        assert_eq!(nerdminer.is_fit(), is_small && can_count, "{}: {:?}", real.pool, nerdminer.obstacles);
     }
 }
 
@@ -161,7 +161,7 @@ fn a_time_too_far_off_is_bad_in_either_direction() {
 }
 
 #[test]
-fn a_block_that_nobody_worked_for_is_bad() {
+fn a_parent_whose_hash_misses_the_target_is_bad() {
     let mut real = real_jobs().into_iter().find(|real| real.pool == "public-pool.io").unwrap();
     let address = real.decoded["outputs"][0]["address"].as_str().unwrap().to_owned();
     let mut notify: Value = serde_json::from_str(&real.line).unwrap();

@@ -151,7 +151,7 @@ impl MinerRequests {
         if message.is_answer() {
             return self.unanswered();
         }
-        if !self.requests.take_if_any(Instant::now()) {
+        if !self.requests.try_take(Instant::now()) {
             self.refuse(message.id(), RefusalCode::Other, "Too many requests", at);
             return self.fault();
         }
@@ -372,7 +372,7 @@ impl MinerRequests {
 
     /// A line that needs no answer. Very many are a fault all the same.
     fn unanswered(&mut self) -> Flow {
-        if self.requests.take_if_any(Instant::now()) { Flow::GoOn } else { self.fault() }
+        if self.requests.try_take(Instant::now()) { Flow::GoOn } else { self.fault() }
     }
 
     fn fault(&mut self) -> Flow {

@@ -1,4 +1,4 @@
-//! Where a node is, and how one logs in there.
+//! A node's address and login.
 
 use std::fmt;
 use std::fs::File;
@@ -11,24 +11,24 @@ use base64::engine::general_purpose::STANDARD;
 use crate::config::{Secret, url_credentials};
 use crate::util::os_error::describe;
 
-/// A cookie has 75 bytes: `__cookie__:` and 64 hex digits.
-const MOST_COOKIE: u64 = 4096;
+/// A cookie file has 75 bytes: `__cookie__:` and 64 hex digits.
+const MAX_COOKIE_BYTES: u64 = 4096;
 
-/// A node's address, taken apart.
+/// The parts of a node's URL.
 #[derive(Debug, Clone)]
 pub(super) struct NodeAddress {
     /// Host and port.
     pub(super) name: String,
-    /// Without user and password. A query may be secret, too.
+    /// The URL without user and password. It stays a secret: its query may hold a key.
     pub(super) url: Secret,
     pub(super) login: NodeLogin,
 }
 
-/// How one logs in.
+/// The login at the node.
 #[derive(Debug, Clone)]
 pub(super) struct NodeLogin {
     kind: LoginKind,
-    /// The value of the header `Authorization`; `None` when there is none, or none is known yet.
+    /// The value of the `Authorization` header. `None` without a login, and until a cookie has been read.
     header: Option<Secret>,
 }
 
@@ -36,15 +36,15 @@ pub(super) struct NodeLogin {
 enum LoginKind {
     None,
     Password,
-    /// The node writes a new one at each start.
+    /// A cookie file. The node writes a new one at each start.
     Cookie(PathBuf),
 }
 
 impl NodeAddress {
-    /// Takes a URL apart, which the configuration has judged.
+    /// Splits a URL that the configuration has already validated.
     ///
     /// # Errors
-    /// What would be right.
+    /// The expected form, in words.
     pub(super) fn new(url: &Secret, cookie: Option<&Path>) -> Result<NodeAddress, String> {
         let wanted = || String::from("a URL such as \"http://127.0.0.1:8332\"");
         let (scheme, rest) = url.expose().split_once("://").ok_or_else(wanted)?;
@@ -71,31 +71,31 @@ impl NodeLogin {
                 let (user, password) = url_credentials(info)?;
                 let password = password.as_ref().map_or("", Secret::expose);
                 let text = format!("{}:{password}", user.unwrap_or_default());
-                Ok(NodeLogin { kind: LoginKind::Password, header: Some(basic(&text)) })
+                Ok(NodeLogin { kind: LoginKind::Password, header: Some(basic_auth(&text)) })
             }
             (None, None) => Ok(NodeLogin { kind: LoginKind::None, header: None }),
         }
     }
 
-    /// The value of the header `Authorization`. A cookie is read when none is known.
+    /// The value of the `Authorization` header. Reads the cookie if that has not been done yet.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// The cookie can't be read.
     pub(super) fn header(&mut self) -> Result<Option<Secret>, String> {
         if let (LoginKind::Cookie(file), None) = (&self.kind, &self.header) {
-            let cookie = read(file).map_err(|why| {
+            let cookie = read_cookie(file).map_err(|why| {
                 format!(
                     "can't read its cookie {}: {}; does the node run, and may this user read it?",
                     file.display(),
                     describe(&why)
                 )
             })?;
-            self.header = Some(basic(&cookie));
+            self.header = Some(basic_auth(&cookie));
         }
         Ok(self.header.clone())
     }
 
-    /// The node refused: whether there is another login by now.
+    /// Reads the cookie again after the node refused it. `true` if it has changed.
     ///
     /// # Errors
     /// As [`NodeLogin::header`].
@@ -108,12 +108,12 @@ impl NodeLogin {
     }
 }
 
-/// What can be done when the node refuses; reads on after "it refuses".
+/// The refused login and what to do about it, to follow "it refuses (401)".
 impl fmt::Display for NodeLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             LoginKind::None => f.write_str(
-                "whoever has no login: put user:password@ into reference.node, or name reference.cookie",
+                "requests without a login: put user:password@ into reference.node, or set reference.cookie",
             ),
             LoginKind::Password => {
                 f.write_str("the user and password in reference.node: compare them with its rpcauth")
@@ -125,17 +125,17 @@ impl fmt::Display for NodeLogin {
     }
 }
 
-fn basic(text: &str) -> Secret {
+fn basic_auth(text: &str) -> Secret {
     Secret::new(format!("Basic {}", STANDARD.encode(text)))
 }
 
-fn read(file: &Path) -> io::Result<String> {
-    // A pipe would wait for somebody to write.
+fn read_cookie(file: &Path) -> io::Result<String> {
+    // Opening a named pipe would block until somebody writes to it.
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
+        return Err(io::Error::other("it is not a regular file"));
     }
     let mut text = String::new();
-    File::open(file)?.take(MOST_COOKIE).read_to_string(&mut text)?;
+    File::open(file)?.take(MAX_COOKIE_BYTES).read_to_string(&mut text)?;
     let cookie = text.trim();
     if cookie.contains(':') && !cookie.contains(char::is_control) {
         Ok(cookie.to_owned())
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn user_and_password_leave_the_url() {
+    fn user_and_password_are_removed_from_the_url() {
         let mut node = address("http://me:p%40ss@127.0.0.1:8332/wallet");
         assert_eq!(
             (node.name.as_str(), node.url.expose()),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_always_named() {
+    fn the_name_always_has_a_port() {
         for (url, name) in [
             ("http://node/", "node:80"),
             ("https://node", "node:443"),

@@ -1,25 +1,24 @@
-//! What there is to see of a reference.
+//! The state of a reference, for the page, JSON and metrics.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::tip::Tip;
 
-/// How one reference fares.
+/// The state of one reference at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReferenceView {
-    /// Host and port; also the [`Tip::source`] of what it tells.
+    /// Host and port; also the [`Tip::source`] of its tips.
     pub name: Arc<str>,
     pub kind: ReferenceKind,
-    /// A pool: it has sent a job since it was connected to. A node: it answered the newest question.
+    /// For a pool: it has sent a job on the current connection. For a node: it answered the last request.
     pub is_connected: bool,
-    /// What is wrong, and what can be done; without secrets. Holds words of strangers.
+    /// The fault, and what to do about it; without secrets. May quote the reference's own words.
     pub error: Option<String>,
-    /// The newest, and when it was heard first. `None` also while the newest job can't be read.
+    /// The newest tip, with the time when it was first seen. `None` also while the newest job is unreadable.
     pub tip: Option<Tip>,
 }
 
-/// What a reference is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReferenceKind {
     Pool,
@@ -27,7 +26,7 @@ pub enum ReferenceKind {
 }
 
 impl ReferenceKind {
-    /// A stable word for machines.
+    /// The stable name for JSON and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             ReferenceKind::Pool => "pool",
@@ -42,7 +41,7 @@ impl fmt::Display for ReferenceKind {
     }
 }
 
-/// What a reference's thread writes down, for whoever wants to see it. Locked for a moment only.
+/// The state that a reference's thread updates and others read. The lock is held for a moment only.
 #[derive(Debug)]
 pub(super) struct ReferenceStatus(Mutex<ReferenceView>);
 
@@ -60,14 +59,14 @@ impl ReferenceStatus {
         self.lock().clone()
     }
 
-    /// It works, with something to remark or not.
-    pub(super) fn works(&self, remark: Option<String>) {
+    /// Records that the reference works, with a remark if something limits its use.
+    pub(super) fn set_connected(&self, remark: Option<String>) {
         let mut view = self.lock();
         let is_new = !view.is_connected || view.error != remark;
-        // A pool can send an odd job and a usual one in turns, as often as it likes.
-        let is_pools_turn = view.is_connected && view.kind == ReferenceKind::Pool;
+        // A pool can alternate between readable and unreadable jobs as often as it likes: not a log line each.
+        let is_alternating_pool = view.is_connected && view.kind == ReferenceKind::Pool;
         (view.is_connected, view.error) = (true, remark);
-        if is_new && !is_pools_turn {
+        if is_new && !is_alternating_pool {
             match &view.error {
                 None => log::info!("reference {} ({}) is connected", view.name, view.kind),
                 Some(remark) => log::warn!("reference {} ({}): {remark}", view.name, view.kind),
@@ -75,29 +74,29 @@ impl ReferenceStatus {
         }
     }
 
-    /// It does not. Only the first of several failures in a row is worth a warning.
-    pub(super) fn failed(&self, why: String) {
+    /// Records a failure. Only the first of several in a row is logged as a warning.
+    pub(super) fn set_failed(&self, why: String) {
         let mut view = self.lock();
         let is_known = !view.is_connected && view.error.is_some();
         let level = if is_known { log::Level::Debug } else { log::Level::Warn };
-        log::log!(level, "reference {} ({}): {why}; it is tried again", view.name, view.kind);
+        log::log!(level, "reference {} ({}): {why}; Sluice retries", view.name, view.kind);
         (view.is_connected, view.error) = (false, Some(why));
     }
 
-    /// Nobody can tell any more what it works on. The first time on a connection is worth a warning.
-    pub(super) fn lost_tip(&self, why: String, is_first: bool) {
+    /// Records that the tip is unknown. Only the first time on a connection is logged as a warning.
+    pub(super) fn clear_tip(&self, why: String, is_first: bool) {
         let mut view = self.lock();
         let level = if is_first { log::Level::Warn } else { log::Level::Debug };
         log::log!(level, "reference {} ({}): {why}", view.name, view.kind);
         (view.tip, view.error) = (None, Some(why));
     }
 
-    pub(super) fn tip(&self, tip: &Tip) {
+    pub(super) fn set_tip(&self, tip: &Tip) {
         self.lock().tip = Some(tip.clone());
     }
 
     fn lock(&self) -> MutexGuard<'_, ReferenceView> {
-        // Whole values are put in place of whole values.
+        // A panic can't leave a field half-written: each change assigns whole values.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,0 +1,148 @@
+//! Aggregate mode compared with passthrough mode: connecting miners, broadcasting jobs, checking and forwarding
+//! shares, and the memory of a miner.
+//!
+//! There are three processes: this one is the pool and measures, one is Sluice, and one is all miners. So each has at
+//! most two sockets a miner. To have all shares forwarded, the pool sets a difficulty that every hash reaches. To have
+//! them all checked by Sluice alone, it sets one that no hash reaches: that costs the same as a share that is good
+//! enough for its miner and not for the pool, which would take thousands of hashes to find.
+//!
+//! Settings: `BENCH_MINERS` (one number instead of 100, 1,000 and 5,000), `BENCH_SHARES` (of each kind, 40,000),
+//! `BENCH_JOBS` (for the spread, 9), `BENCH_BURST` (jobs at once, 30).
+
+#[path = "../common/mod.rs"]
+mod common;
+mod miners;
+mod pool;
+
+use std::time::{Duration, Instant};
+
+use common::proc::{self, Memory};
+use common::proxies::Proxy;
+use common::{median, print_table, setting};
+use miners::{MinersProcess, PIPELINED};
+use pool::Pool;
+
+/// A difficulty that no hash reaches.
+const NO_HASH: f64 = 1e12;
+/// The time until all threads wait again.
+const SETTLE: Duration = Duration::from_millis(800);
+/// Keeps the rejected shares of a miner below the hundred after which Sluice disconnects it.
+const MAX_REJECTED_ROUNDS: usize = 88 / PIPELINED;
+
+fn main() {
+    sluice::net::process::raise_fd_limit().unwrap();
+    if miners::is_this_process() {
+        return miners::serve();
+    }
+    let counts = match setting("BENCH_MINERS", 0) {
+        0 => vec![100, 1000, 5000],
+        count => vec![count],
+    };
+    let head = [
+        "",
+        "connections/s",
+        "shares/s judged",
+        "shares/s forwarded",
+        "jobs/s",
+        "lines/s",
+        "spread ms",
+        "worst ms",
+        "RSS KiB a miner",
+        "threads",
+    ];
+    for count in counts {
+        let figures = ["aggregate", "passthrough"].map(|mode| measure(mode, count));
+        println!("\n{count} miners\n");
+        let mut rows: Vec<_> = figures.iter().map(Figures::row).collect();
+        rows.push(Figures::ratios(&figures[0], &figures[1]));
+        print_table(&head, &rows);
+    }
+}
+
+/// The measurements of one mode with one number of miners.
+struct Figures {
+    mode: &'static str,
+    /// In the order of the table's columns; `None` for a column that does not apply.
+    values: Vec<Option<f64>>,
+}
+
+impl Figures {
+    fn row(&self) -> Vec<String> {
+        let mut row = vec![self.mode.to_owned()];
+        row.extend(self.values.iter().map(|value| match value {
+            Some(value) if *value >= 1000.0 => format!("{value:.0}"),
+            Some(value) => format!("{value:.1}"),
+            None => "-".to_owned(),
+        }));
+        row
+    }
+
+    fn ratios(one: &Figures, other: &Figures) -> Vec<String> {
+        let ratio = |(one, other): (&Option<f64>, &Option<f64>)| match (one, other) {
+            (Some(one), Some(other)) => format!("{:.2}", one / other),
+            _ => "-".to_owned(),
+        };
+        let mut row = vec![format!("{} / {}", one.mode, other.mode)];
+        row.extend(one.values.iter().zip(&other.values).map(ratio));
+        row
+    }
+}
+
+fn measure(mode: &'static str, count: usize) -> Figures {
+    let pool = Pool::start();
+    let upstream = format!("[[upstream]]\nurl = \"stratum+tcp://{}\"\nuser = \"bench\"\n", pool.address);
+    let vardiff = if mode == "aggregate" { "[vardiff]\nenabled = false\n" } else { "" };
+    let proxy = Proxy::sluice_in(mode, &format!("{vardiff}{upstream}"));
+    std::thread::sleep(SETTLE);
+    let before = Memory::of(proxy.pid());
+    let mut miners = MinersProcess::start();
+
+    let connecting = miners.ask(&format!("connect {count} {}", proxy.address));
+    std::thread::sleep(SETTLE);
+    let resident = (Memory::of(proxy.pid()).resident - before.resident) / count as f64;
+    let threads = proc::threads(proxy.pid());
+
+    let mut spreads = Vec::new();
+    for _ in 0..setting("BENCH_JOBS", 9) {
+        miners.order("jobs 1");
+        pool.send_jobs(1);
+        spreads.push(miners.read_answer()[0]);
+    }
+    let burst = setting("BENCH_BURST", 30);
+    let began = Instant::now();
+    miners.order(&format!("jobs {burst}"));
+    pool.send_jobs(burst);
+    miners.read_answer();
+    let jobs = burst as f64 / began.elapsed().as_secs_f64();
+
+    let rounds = setting("BENCH_SHARES", 40_000).div_ceil(count * PIPELINED).max(2);
+    let total = |rounds: usize| (rounds * PIPELINED * count) as f64;
+    let forwarded = miners.ask(&format!("shares {rounds}"));
+    assert_eq!(forwarded[1], 0.0, "{mode}, {count} miners: shares to be forwarded were refused");
+    let forwarded = total(rounds) / forwarded[0];
+    let judged = (mode == "aggregate").then(|| {
+        let seen = pool.shares();
+        pool.set_difficulty(NO_HASH);
+        miners.order("jobs 1");
+        pool.send_jobs(1);
+        miners.read_answer();
+        let rounds = rounds.min(MAX_REJECTED_ROUNDS);
+        let judged = miners.ask(&format!("shares {rounds}"));
+        assert_eq!((pool.shares(), judged[1]), (seen, total(rounds)), "shares no hash reaches were taken");
+        total(rounds) / judged[0]
+    });
+    Figures {
+        mode,
+        values: vec![
+            Some(count as f64 / connecting[0]),
+            judged,
+            Some(forwarded),
+            Some(jobs),
+            Some(jobs * count as f64),
+            Some(1000.0 * median(spreads.iter().copied())),
+            Some(1000.0 * spreads.iter().copied().fold(0.0, f64::max)),
+            Some(resident),
+            Some(threads as f64),
+        ],
+    }
+}

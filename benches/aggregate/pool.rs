@@ -1,0 +1,142 @@
+//! The pool of the aggregate benchmark.
+
+use std::fmt::Write as _;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+
+use super::common;
+
+/// A difficulty that every hash reaches.
+const EVERY_HASH: f64 = 1e-10;
+const POOL_STACK: usize = 64 * 1024;
+
+/// A pool that accepts every share. It runs as long as the benchmark.
+pub struct Pool {
+    pub address: SocketAddr,
+    state: Arc<PoolState>,
+}
+
+#[derive(Default)]
+struct PoolState {
+    /// The authorized connections, which get jobs.
+    authorized: Mutex<Vec<Arc<TcpStream>>>,
+    difficulty: Mutex<f64>,
+    jobs: AtomicU64,
+    shares: AtomicU64,
+}
+
+impl Pool {
+    pub fn start() -> Pool {
+        let (listener, address) = common::listen();
+        let state = Arc::new(PoolState { difficulty: Mutex::new(EVERY_HASH), ..PoolState::default() });
+        let shared = state.clone();
+        std::thread::spawn(move || accept(&listener, &shared));
+        Pool { address, state }
+    }
+
+    /// Sends `count` jobs to every connection, one directly after the other.
+    pub fn send_jobs(&self, count: usize) {
+        let authorized = self.state.authorized.lock().unwrap().clone();
+        for _ in 0..count {
+            self.state.jobs.fetch_add(1, Ordering::Relaxed);
+            let line = self.state.job();
+            for stream in &authorized {
+                (&mut &**stream).write_all(line.as_bytes()).unwrap();
+            }
+        }
+    }
+
+    pub fn set_difficulty(&self, difficulty: f64) {
+        *self.state.difficulty.lock().unwrap() = difficulty;
+        for stream in &self.state.authorized.lock().unwrap().clone() {
+            (&mut &**stream).write_all(difficulty_line(difficulty).as_bytes()).unwrap();
+        }
+    }
+
+    pub fn shares(&self) -> u64 {
+        self.state.shares.load(Ordering::Relaxed)
+    }
+}
+
+impl PoolState {
+    /// The newest job, with 12 branches.
+    fn job(&self) -> String {
+        let number = self.jobs.load(Ordering::Relaxed);
+        let branches: Vec<String> = (0..12).map(|place| format!("{place:02x}").repeat(32)).collect();
+        let coinb1 = format!(
+            "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff2003a4bc0e{number:08x}"
+        );
+        let coinb2 = "ffffffff0100f2052a01000000160014751e76e8199196d454941c45d1b3a323f1433bd600000000";
+        let params = json!([
+            format!("{number:x}"),
+            "00".repeat(32),
+            coinb1,
+            coinb2,
+            branches,
+            "20000000",
+            "17023a04",
+            "68596192",
+            true
+        ]);
+        format!("{{\"id\":null,\"method\":\"mining.notify\",\"params\":{params}}}\n")
+    }
+}
+
+fn difficulty_line(difficulty: f64) -> String {
+    format!("{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{difficulty}]}}\n")
+}
+
+fn accept(listener: &TcpListener, state: &Arc<PoolState>) {
+    while let Ok((stream, _)) = listener.accept() {
+        common::tune(&stream);
+        stream.set_read_timeout(None).unwrap();
+        let state = state.clone();
+        let serve = move || drop(serve(Arc::new(stream), &state));
+        std::thread::Builder::new().stack_size(POOL_STACK).spawn(serve).unwrap();
+    }
+}
+
+fn serve(stream: Arc<TcpStream>, state: &PoolState) -> io::Result<()> {
+    let (mut rest, mut buffer) = (Vec::new(), vec![0; 16 * 1024]);
+    loop {
+        let length = (&mut &*stream).read(&mut buffer)?;
+        if length == 0 {
+            return Ok(());
+        }
+        rest.extend_from_slice(&buffer[..length]);
+        let mut answers = String::new();
+        let mut has_authorized = false;
+        let end = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
+        for line in rest[..end].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let line = String::from_utf8_lossy(line);
+            let has = |method: &str| line.contains(&format!("\"{method}\""));
+            let id = line.split_once("\"id\":").and_then(|(_, rest)| rest.split([',', '}']).next());
+            let id = id.unwrap_or("null").trim();
+            let result = match () {
+                () if has("mining.subscribe") => "[[[\"mining.notify\",\"1\"]],\"0a1b2c3d\",8]",
+                () if has("mining.configure") => {
+                    "{\"version-rolling\":true,\"version-rolling.mask\":\"1fffe000\"}"
+                }
+                () => "true",
+            };
+            let _ = writeln!(answers, "{{\"id\":{id},\"result\":{result},\"error\":null}}");
+            if has("mining.submit") {
+                state.shares.fetch_add(1, Ordering::Relaxed);
+            }
+            if has("mining.authorize") {
+                has_authorized = true;
+                answers += &difficulty_line(*state.difficulty.lock().unwrap());
+                answers += &state.job();
+            }
+        }
+        rest.drain(..end);
+        (&mut &*stream).write_all(answers.as_bytes())?;
+        if has_authorized {
+            state.authorized.lock().unwrap().push(stream.clone());
+        }
+    }
+}
