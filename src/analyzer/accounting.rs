@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::alerts::AlertBook;
+use super::best_shares::BestShares;
 use super::block::{BlockCounter, BlockSeen};
 use super::external_update::ExternalUpdate;
 use super::pools::Pools;
 use super::pools::UpstreamNames;
 use super::recent::Recent;
+use super::rows;
 use super::rules::internal;
 use super::rules::{AlertContext, CreditView, RuleSet, SessionSample};
 use super::session_event::{JobSeen, SessionEvent};
@@ -21,13 +23,11 @@ use crate::config::{self, Severity};
 use crate::net::Stamp;
 use crate::notify::Notifier;
 use crate::record::{
-    AlertRow, BestShare, BlockRecord, GeekTopic, History, JobRow, Recorder, RecordingHealth, SavedState,
-    ShareOutcome, ShareRow,
+    AlertRow, BestShare, GeekTopic, History, JobRow, Recorder, RecordingHealth, SavedState, ShareOutcome,
 };
 use crate::stratum::Difficulty;
 use crate::tap::{Role, SessionId};
 use crate::util::escape::Printable;
-use crate::util::os_error;
 use crate::util::supervise::Restart;
 
 /// Caps the rows of one session between two ticks, half a second apart, while the recorder's queue is crowded.
@@ -56,23 +56,15 @@ pub(super) struct Accounting {
     /// The state has changed since it was last saved.
     unsaved: bool,
     clock: Clock,
-    recorder: Option<Recorder>,
+    pub(super) recorder: Option<Recorder>,
     /// The rows of each session since the last tick, counted while the recorder's queue is crowded.
     rows_while_crowded: HashMap<SessionId, u32>,
     notifier: Option<Notifier>,
-    upstreams: UpstreamNames,
+    pub(super) upstreams: UpstreamNames,
     near_miss: f64,
     began: Instant,
     /// The total duration of earlier runs.
     seconds_before: u64,
-}
-
-/// The best shares of this run and of this day. The best ever are in [`SavedState`].
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct BestShares {
-    pub run: Option<BestShare>,
-    /// Since midnight, UTC.
-    pub day: Option<BestShare>,
 }
 
 impl Accounting {
@@ -295,7 +287,7 @@ impl Accounting {
         let may_record = self.may_record(judged.session);
         if let Some(recorder) = self.recorder.as_ref().filter(|_| may_record) {
             let at = self.correct(judged.share.at);
-            recorder.geek(at, GeekTopic::Share, || describe(&judged));
+            recorder.geek(at, GeekTopic::Share, || rows::describe(&judged));
             if let Some(row) = &row {
                 recorder.record_share(row);
             }
@@ -432,91 +424,6 @@ impl Accounting {
             }
         }
     }
-
-    /// Makes the row of `shares.csv`. `None` if the submit could not be read.
-    fn share_row(&self, judged: &JudgedShare) -> Option<ShareRow> {
-        let share = &judged.share;
-        let submit = share.submit.as_ref()?;
-        let rebuilt = share.rebuilt.as_ref();
-        Some(ShareRow {
-            at: self.correct(share.at),
-            miner: judged.miner,
-            worker: share.worker.clone(),
-            job_id: submit.job_id.clone(),
-            nonce: submit.nonce,
-            share_difficulty: share.difficulty(),
-            job_age: share.job_age,
-            is_block: rebuilt.map(|rebuilt| rebuilt.is_block),
-            msg_id: share.id.to_string(),
-            assigned_difficulty: share.assigned,
-            outcome: judged.outcome.clone(),
-            response: judged.answered_after,
-            ntime: submit.ntime,
-            version: rebuilt.map(|rebuilt| rebuilt.version()),
-            extranonce1: judged.extranonce1.clone(),
-            extranonce2: submit.extranonce2.clone(),
-            hash: rebuilt.map(|rebuilt| rebuilt.hash),
-            height: share.height,
-            network_difficulty: share.network_difficulty,
-            upstream: self.upstreams.name(judged.upstream),
-            session: judged.session,
-            user_agent: judged.user_agent.clone(),
-        })
-    }
-
-    fn block_record(&self, block: &BlockSeen, outcome: Option<ShareOutcome>) -> BlockRecord {
-        BlockRecord {
-            at: self.correct(block.at),
-            header: block.header,
-            coinbase: block.coinbase.clone(),
-            height: block.height,
-            share_difficulty: block.share_difficulty,
-            network_difficulty: block.network_difficulty,
-            job: block.job.clone(),
-            share: block.share.clone(),
-            extranonce1: block.extranonce1.clone(),
-            miner: block.finder.miner,
-            session: block.finder.session,
-            upstream: self.upstreams.name(block.finder.upstream),
-            user_agent: block.finder.user_agent.clone(),
-            outcome,
-        }
-    }
-
-    fn record_block(&self, block: BlockRecord) {
-        if let Some(recorder) = &self.recorder {
-            if let Err(error) = recorder.record_block(block) {
-                log::error!(
-                    "could not write the record of a share that meets the network's target: {}",
-                    os_error::describe(&error)
-                );
-            }
-        }
-    }
-}
-
-impl BestShares {
-    /// The best shares after a restart: shares found earlier today still count for the day.
-    fn since_restart(state: &SavedState, now: NtpTime) -> BestShares {
-        BestShares { run: None, day: best_of_day(state, now) }
-    }
-
-    fn take(&mut self, share: &BestShare, state: &SavedState) {
-        if self.day.as_ref().is_none_or(|best| best.at.date() != share.at.date()) {
-            // A new day has begun, or the clock was corrected and the state already has this day's best.
-            self.day = best_of_day(state, share.at);
-        }
-        for best in [&mut self.run, &mut self.day] {
-            if best.as_ref().is_none_or(|best| share.difficulty > best.difficulty) {
-                *best = Some(share.clone());
-            }
-        }
-    }
-}
-
-/// The best share of this day, if it is among the best ever.
-fn best_of_day(state: &SavedState, day: NtpTime) -> Option<BestShare> {
-    state.best().iter().find(|best| best.at.date() == day.date()).cloned()
 }
 
 /// The host of a pool's URL. Two ports of one host count as one source of time.
@@ -528,19 +435,4 @@ fn host_of(upstream: &str) -> &str {
 /// Seconds since 1970.
 fn unix_seconds(time: NtpTime) -> u64 {
     u64::try_from(time.unix_seconds()).unwrap_or(0)
-}
-
-fn describe(judged: &JudgedShare) -> String {
-    let share = &judged.share;
-    let hash = share.rebuilt.as_ref().map_or_else(String::new, |rebuilt| rebuilt.hash.to_string());
-    let fault = share.fault.as_deref().unwrap_or("none");
-    format!(
-        "session {} worker {:?}: {}, difficulty {:?} of {:?}, hash {hash}, stale {}, fault: {fault}",
-        judged.session,
-        share.worker,
-        judged.outcome.name(),
-        share.difficulty(),
-        share.assigned.map(Difficulty::value),
-        share.stale,
-    )
 }

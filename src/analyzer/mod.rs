@@ -4,6 +4,7 @@
 mod accounting;
 mod alerts;
 mod answer_form;
+mod best_shares;
 mod block;
 mod consumer;
 mod current_work;
@@ -24,6 +25,7 @@ mod reorder_buffer;
 mod replay;
 mod request_id;
 mod requests;
+mod rows;
 mod rules;
 mod same_id;
 mod session;
@@ -41,7 +43,7 @@ pub use alerts::{Alert, AlertsView};
 pub use handle::{Analyzer, AnalyzerEnded, Published};
 pub use setup::Setup;
 
-pub use accounting::BestShares;
+pub use best_shares::BestShares;
 pub use hashrate::{HashRates, WorkMeter};
 pub use job_verdict::{JudgedJob, OutputView};
 

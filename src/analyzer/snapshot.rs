@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::accounting::{Accounting, BestShares};
+use super::accounting::Accounting;
 use super::alerts::AlertsView;
+use super::best_shares::BestShares;
 use super::hashrate::HashRates;
 use super::pools::PoolView;
 use super::recent::RecentView;
