@@ -1,4 +1,4 @@
-//! The time series behind the page's charts, kept over restarts.
+//! The time series behind the page's charts, saved across restarts.
 
 mod bucket;
 
@@ -6,29 +6,28 @@ use serde::{Deserialize, Serialize};
 
 pub use bucket::{Bucket, HistoryShare};
 
-/// The version that is written.
+/// The version of the file format.
 const VERSION: u32 = 1;
-/// The most seconds that one tick stands for: after a longer pause the clock was set, or the
-/// machine slept.
-const LONGEST_STEP: u64 = 10;
-/// A share can be ahead of the last tick by so many seconds; by more only when the clock was set
-/// back in between.
-const AHEAD_OF_TICK: u64 = 60;
-/// No bucket is later: a block's time ends there, in 2106.
-const LATEST: u64 = u32::MAX as u64;
+/// Caps the seconds that one tick counts as. After a longer pause the clock was set, or the machine slept.
+const MAX_TICK_SECONDS: u64 = 10;
+/// Caps how far a share's time can be ahead of the last tick. It is further ahead only if the clock was set back in
+/// between.
+const MAX_SECONDS_AHEAD: u64 = 60;
+/// The latest start of a bucket. A block's time cannot be later; this is in 2106.
+const MAX_START: u64 = u32::MAX as u64;
 
-/// How much of the past a series covers, and how finely.
+/// The length of the past that a series covers, and the length of its buckets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Span {
-    /// 60 minutes.
+    /// 60 buckets of a minute.
     Hour,
-    /// 144 times 10 minutes.
+    /// 144 buckets of 10 minutes.
     Day,
-    /// 168 hours.
+    /// 168 buckets of an hour.
     Week,
 }
 
-/// What happened in the last hour, day and week. Always of a bounded size.
+/// The series of the last hour, day and week. Their size is bounded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct History {
     version: u32,
@@ -47,7 +46,7 @@ impl Span {
     /// From the finest to the longest.
     pub const ALL: [Span; 3] = [Span::Hour, Span::Day, Span::Week];
 
-    /// How long each bucket is.
+    /// The length of a bucket.
     pub fn bucket_seconds(self) -> u64 {
         match self {
             Span::Hour => 60,
@@ -56,7 +55,7 @@ impl Span {
         }
     }
 
-    /// How many there are.
+    /// The number of buckets.
     pub fn buckets(self) -> usize {
         match self {
             Span::Hour => 60,
@@ -74,17 +73,17 @@ impl Span {
         }
     }
 
-    /// Reads a name.
+    /// The span of this name.
     pub fn parse(name: &str) -> Option<Span> {
         Span::ALL.into_iter().find(|span| span.name() == name)
     }
 
-    /// Where the bucket begins that `at` belongs to.
+    /// The start of the bucket that `at` belongs to.
     fn start(self, at: u64) -> u64 {
         at - at % self.bucket_seconds()
     }
 
-    /// Where the oldest bucket begins that is shown at `now`.
+    /// The start of the oldest bucket that is shown at `now`.
     fn oldest(self, now: u64) -> u64 {
         self.start(now).saturating_sub((self.buckets() as u64 - 1) * self.bucket_seconds())
     }
@@ -98,11 +97,10 @@ impl Default for History {
 }
 
 impl History {
-    /// Counts a share that was sent at `at`, in seconds since 1970 by NTP; its verdict can be much
-    /// later.
+    /// Counts a share that was sent at `at`, in seconds since 1970 by NTP. Its verdict may have come much later.
     pub fn share(&mut self, at: u64, share: &HistoryShare) {
         let now = *self.now.get_or_insert(at);
-        let at = if at > now.saturating_add(AHEAD_OF_TICK) { now } else { at };
+        let at = if at > now.saturating_add(MAX_SECONDS_AHEAD) { now } else { at };
         for span in Span::ALL {
             if at >= span.oldest(now) {
                 self.series_mut(span).bucket(span, at).share(share);
@@ -111,11 +109,11 @@ impl History {
         self.forget(now);
     }
 
-    /// Sluice runs, and it is `now`, in seconds since 1970 by NTP. To be called at least every few
-    /// seconds.
+    /// Counts the time up to `now`, in seconds since 1970 by NTP, as time in which Sluice ran. To be called at
+    /// least every few seconds.
     pub fn tick(&mut self, now: u64) {
         let before = self.now.replace(now).unwrap_or(now);
-        let ran = now.saturating_sub(before).min(LONGEST_STEP);
+        let ran = now.saturating_sub(before).min(MAX_TICK_SECONDS);
         for span in Span::ALL {
             let series = self.series_mut(span);
             for second in now - ran..now {
@@ -125,8 +123,7 @@ impl History {
         self.forget(now);
     }
 
-    /// As many buckets as the span has, oldest first, the last one being that of `now`. What is not
-    /// known has watched nothing.
+    /// All buckets of the span, the oldest first and that of `now` last. Buckets without data are empty.
     pub fn series(&self, span: Span, now: u64) -> Vec<Bucket> {
         let (oldest, length) = (span.oldest(now), span.bucket_seconds());
         let series = match span {
@@ -137,14 +134,14 @@ impl History {
         (0..span.buckets() as u64).map(|place| series.get(oldest + place * length)).collect()
     }
 
-    /// Another one when a new minute has begun: charts need not be drawn more often.
+    /// A number that changes each minute. Charts need not be drawn more often.
     pub fn revision(&self) -> u64 {
         self.now.map_or(0, |now| now / Span::Hour.bucket_seconds())
     }
 
-    /// Holds a file that somebody else may have written to our bounds. Buckets that seem too old, or of
-    /// the future, stay while there is room: it may be `now` that is wrong, as on a Raspberry Pi that
-    /// has just been switched on. Nothing of them is shown meanwhile.
+    /// Enforces the bounds on a file that others may have written. Buckets that seem too old or in the future stay
+    /// while there is room, because `now` may be wrong, as on a Raspberry Pi that has just been switched on. They
+    /// are not shown meanwhile.
     pub(super) fn bounded(mut self, now: u64) -> History {
         for span in Span::ALL {
             self.series_mut(span).bound(span);
@@ -168,7 +165,7 @@ impl History {
     }
 }
 
-/// Buckets that know something, by their start.
+/// The buckets with data, sorted by their start.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 struct Series(Vec<Bucket>);
@@ -181,7 +178,7 @@ impl Series {
         }
     }
 
-    /// The bucket that `at` belongs to, a new one if need be.
+    /// The bucket that `at` belongs to, inserted if it is missing.
     fn bucket(&mut self, span: Span, at: u64) -> &mut Bucket {
         let start = span.start(at);
         let place = match self.place(start) {
@@ -194,8 +191,8 @@ impl Series {
         &mut self.0[place]
     }
 
-    /// The one that is furthest from now makes room, and only when it must: so a clock that is wrong
-    /// for a while, in whichever direction, takes no more buckets than it opens.
+    /// Drops the buckets that are furthest from `now`, and only when the series is full. So a clock that is wrong
+    /// for a while costs no more buckets than it has opened.
     fn forget(&mut self, span: Span, now: u64) {
         while self.0.len() > span.buckets() {
             let distance = |bucket: Option<&Bucket>| bucket.map_or(0, |bucket| bucket.start.abs_diff(now));
@@ -209,7 +206,7 @@ impl Series {
 
     fn bound(&mut self, span: Span) {
         let length = span.bucket_seconds();
-        self.0.retain(|bucket| bucket.start % length == 0 && bucket.start <= LATEST);
+        self.0.retain(|bucket| bucket.start % length == 0 && bucket.start <= MAX_START);
         self.0.sort_by_key(|bucket| bucket.start);
         self.0.dedup_by_key(|bucket| bucket.start);
         for bucket in &mut self.0 {

@@ -13,6 +13,7 @@ use crate::clock::NtpTime;
 use crate::config::{self, Severity};
 use crate::tap::SessionId;
 use crate::util::span::span;
+use crate::work::HASHES_PER_DIFFICULTY;
 
 const RAPID: (&str, Severity) = ("share.rapid", Severity::Low);
 const SILENT: (&str, Severity) = ("share.silent", Severity::Low);
@@ -31,7 +32,6 @@ const HALVED_SECONDS: f64 = 86_400.0;
 /// matter of chance: miners restart within this time.
 const LEAST_SILENCE: f64 = 600.0;
 const LEAST_ACCEPTED: u64 = 10;
-const HASHES: f64 = 4_294_967_296.0;
 
 #[derive(Debug)]
 pub(super) struct Tempo {
@@ -133,7 +133,7 @@ impl ShareTiming {
             length if span > WINDOW_SECONDS => (length as f64 - 1.0, span),
             length => (length as f64, WINDOW_SECONDS),
         };
-        let expected = self.usual * span / HASHES / self.difficulty;
+        let expected = self.usual * span / HASHES_PER_DIFFICULTY / self.difficulty;
         let worker = pulse.worker;
         if poisson_at_least(count, expected) >= CHANCE {
             // Between the two it would begin and end time and again.
@@ -162,7 +162,7 @@ impl ShareTiming {
         if silence < LEAST_SILENCE || pulse.accepted < LEAST_ACCEPTED {
             return None;
         }
-        let per_second = self.rate / HASHES / pulse.difficulty.max(f64::MIN_POSITIVE);
+        let per_second = self.rate / HASHES_PER_DIFFICULTY / pulse.difficulty.max(f64::MIN_POSITIVE);
         let watched = pulse.watched.min(3600.0);
         // The last one is why the rate was looked at.
         let known_from = per_second * watched - 1.0;

@@ -1,4 +1,4 @@
-//! What happened in one stretch of time.
+//! The counts of one bucket of the history.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,19 +6,19 @@ use crate::record::ShareOutcome;
 use crate::stratum::Difficulty;
 use crate::work::HASHES_PER_DIFFICULTY;
 
-/// No sum of work is larger. All of Bitcoin's in a week is below 10^18.
-const MOST_WORK: f64 = 1e24;
+/// Caps the sum of work in a bucket. All of Bitcoin's work in a week is below 10^18.
+const MAX_WORK: f64 = 1e24;
 
-/// The counts of one stretch; how long it is depends on the series. The default is one in which
-/// Sluice did not run.
+/// The counts of one bucket, whose length depends on the series. The default is a bucket in which Sluice did not
+/// run.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Bucket {
     /// Seconds since 1970, a multiple of the length.
     pub start: u64,
-    /// Seconds of it that Sluice ran.
+    /// The seconds of the bucket in which Sluice ran.
     #[serde(default)]
     pub watched: f64,
-    /// Difficulties of the shares whose hashes prove them, added up.
+    /// The sum of the difficulties that the shares' hashes prove.
     #[serde(default)]
     pub work: f64,
     #[serde(default)]
@@ -27,7 +27,7 @@ pub struct Bucket {
     pub rejected: u32,
     #[serde(default)]
     pub unanswered: u32,
-    /// Shares for a job that a clean one had ended.
+    /// The shares for a job that a clean job had replaced.
     #[serde(default)]
     pub stale: u32,
     /// The best accepted share's own difficulty.
@@ -35,21 +35,21 @@ pub struct Bucket {
     pub best: f64,
 }
 
-/// What a bucket takes of a judged share.
+/// The part of a judged share that a bucket counts.
 #[derive(Debug, Clone, Copy)]
 pub struct HistoryShare<'a> {
-    /// What its hash proves, whatever the pool says of it.
+    /// The work that the share's hash proves, whatever the pool's verdict.
     pub work: Option<Difficulty>,
-    /// Its own difficulty, by its hash.
+    /// The difficulty of the share's hash.
     pub difficulty: Option<f64>,
     pub outcome: &'a ShareOutcome,
-    /// A later clean job had come before it.
+    /// A later clean job came before the share.
     pub stale: bool,
 }
 
 impl Bucket {
-    /// Hashes per second, over the time that was watched. `None` when that is less than a second:
-    /// a gap in the chart, not a zero.
+    /// The hashes per second over the time in which Sluice ran. `None` if that is less than a second, so that
+    /// the chart shows a gap instead of a zero.
     pub fn hash_rate(&self) -> Option<f64> {
         let rate = self.work * HASHES_PER_DIFFICULTY / self.watched;
         (self.watched >= 1.0 && rate.is_finite()).then_some(rate)
@@ -61,7 +61,7 @@ impl Bucket {
 
     pub(super) fn share(&mut self, share: &HistoryShare) {
         let work = share.work.map_or(0.0, Difficulty::value);
-        self.work = (self.work + work).min(MOST_WORK);
+        self.work = (self.work + work).min(MAX_WORK);
         let count = match share.outcome {
             ShareOutcome::Accepted => {
                 let difficulty = share.difficulty.filter(|difficulty| difficulty.is_finite());
@@ -70,7 +70,7 @@ impl Bucket {
             }
             ShareOutcome::Rejected { .. } => Some(&mut self.rejected),
             ShareOutcome::Unanswered => Some(&mut self.unanswered),
-            // Nobody knows how it ended; its work was done all the same.
+            // The verdict is unknown, but the work was done.
             ShareOutcome::Unknown => None,
         };
         if let Some(count) = count {
@@ -79,25 +79,25 @@ impl Bucket {
         self.stale = self.stale.saturating_add(u32::from(share.stale));
     }
 
-    /// A second that was watched, of `length`.
+    /// Adds a second in which Sluice ran, in a bucket of `length` seconds.
     pub(super) fn watch(&mut self, length: u64) {
         self.watched = (self.watched + 1.0).min(length as f64);
     }
 
-    /// Holds what somebody else may have written to our bounds.
+    /// Clamps the values, which come from a file that others may have written.
     pub(super) fn bounded(self, length: u64) -> Bucket {
         Bucket {
             watched: within(self.watched, length as f64),
-            work: within(self.work, MOST_WORK),
-            best: within(self.best, MOST_WORK),
+            work: within(self.work, MAX_WORK),
+            best: within(self.best, MAX_WORK),
             ..self
         }
     }
 }
 
-/// Zero for what is no number.
-fn within(value: f64, most: f64) -> f64 {
-    if value.is_nan() { 0.0 } else { value.clamp(0.0, most) }
+/// Clamps a value; NaN becomes zero.
+fn within(value: f64, max: f64) -> f64 {
+    if value.is_nan() { 0.0 } else { value.clamp(0.0, max) }
 }
 
 #[cfg(test)]
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_grows_without_bounds() {
+    fn all_values_are_bounded() {
         let mut bucket = Bucket { accepted: u32::MAX, stale: u32::MAX, ..Bucket::default() };
         for _ in 0..2 {
             let work = Difficulty::new(f64::MAX).ok();
@@ -137,12 +137,12 @@ mod tests {
             bucket.share(&HistoryShare { work, difficulty, outcome: &ShareOutcome::Accepted, stale: true });
         }
         assert_eq!((bucket.accepted, bucket.stale), (u32::MAX, u32::MAX));
-        assert_eq!((bucket.work, bucket.best), (MOST_WORK, 0.0));
+        assert_eq!((bucket.work, bucket.best), (MAX_WORK, 0.0));
         for _ in 0..100 {
             bucket.watch(60);
         }
         assert!(bucket.hash_rate().is_some_and(f64::is_finite));
         let hostile = Bucket { watched: -1.0, work: f64::NAN, best: f64::INFINITY, ..bucket }.bounded(60);
-        assert_eq!((hostile.watched, hostile.work, hostile.best), (0.0, 0.0, MOST_WORK));
+        assert_eq!((hostile.watched, hostile.work, hostile.best), (0.0, 0.0, MAX_WORK));
     }
 }

@@ -10,7 +10,7 @@ fn share(history: &mut History, at: u64, work: f64, outcome: &ShareOutcome) {
     history.share(at, &HistoryShare { work, difficulty, outcome, stale: false });
 }
 
-/// Runs over `seconds`, with an accepted share of difficulty 2 each ten seconds.
+/// Ticks through `seconds`, with an accepted share of difficulty 2 each ten seconds.
 fn run(history: &mut History, seconds: std::ops::Range<u64>) {
     history.tick(seconds.start);
     for second in seconds {
@@ -50,14 +50,14 @@ fn a_steady_run_fills_every_series_and_rolls_over() {
 }
 
 #[test]
-fn where_nothing_ran_is_a_gap() {
+fn time_without_sluice_is_a_gap() {
     let mut history = History::default();
     run(&mut history, NOON..NOON + 120);
     run(&mut history, NOON + 600..NOON + 660);
     let series = history.series(Span::Hour, NOON + 659);
     let known: Vec<u64> =
         series.iter().filter(|bucket| bucket.watched > 0.0).map(|bucket| bucket.start - NOON).collect();
-    // A pause is worth ten seconds: the analyzer may just have been kept waiting.
+    // A pause counts as ten seconds at most: the analyzer may only have been delayed.
     assert_eq!(known, [0, 60, 540, 600]);
     assert_eq!(series[series.len() - 2].watched, 10.0);
     assert_eq!(series[series.len() - 3].hash_rate(), None);
@@ -68,7 +68,7 @@ fn a_late_verdict_counts_for_the_time_of_its_share() {
     let mut history = History::default();
     run(&mut history, NOON..NOON + 300);
     share(&mut history, NOON + 61, 2.0, &ShareOutcome::Unanswered);
-    // Too old for the hour, not for the day.
+    // This share is too old for the hour, but not for the day.
     share(&mut history, NOON - 4000, 2.0, &ShareOutcome::Unanswered);
     let series = history.series(Span::Hour, NOON + 300);
     let unanswered: Vec<u64> =
@@ -80,12 +80,12 @@ fn a_late_verdict_counts_for_the_time_of_its_share() {
 }
 
 #[test]
-fn a_clock_that_jumps_adds_seconds_at_most_and_takes_nothing() {
+fn a_clock_that_jumps_adds_a_few_seconds_and_loses_nothing() {
     for elsewhere in [NOON + 86_400 * 3650, NOON + 3600, NOON - 3600, 0, u64::MAX] {
         let mut history = History::default();
         run(&mut history, NOON..NOON + 1800);
         run(&mut history, elsewhere..elsewhere.saturating_add(30));
-        // Sent by the one clock, judged by the other.
+        // The share was sent by one clock and judged by the other.
         share(&mut history, elsewhere, 2.0, &ShareOutcome::Rejected { code: None, reason: None });
         run(&mut history, NOON + 1800..NOON + 2400);
         let found = watched(&history, Span::Hour, NOON + 2400);
@@ -98,7 +98,7 @@ fn a_clock_that_jumps_adds_seconds_at_most_and_takes_nothing() {
 }
 
 #[test]
-fn a_share_of_a_clock_that_was_ahead_opens_no_future() {
+fn a_share_of_a_clock_that_was_ahead_counts_as_of_now() {
     let mut history = History::default();
     run(&mut history, NOON..NOON + 60);
     share(&mut history, NOON + 100_000, 2.0, &ShareOutcome::Unanswered);
@@ -106,7 +106,7 @@ fn a_share_of_a_clock_that_was_ahead_opens_no_future() {
 }
 
 #[test]
-fn it_goes_on_after_a_restart() {
+fn a_restart_continues_the_history() {
     let mut history = History::default();
     run(&mut history, NOON..NOON + 90);
     let json = serde_json::to_string(&history).unwrap();
@@ -131,7 +131,7 @@ fn it_goes_on_after_a_restart() {
 }
 
 #[test]
-fn a_hostile_file_is_held_to_the_bounds() {
+fn a_hostile_file_is_bounded() {
     let bucket = |start: u64| format!(r#"{{"start":{start},"watched":1e300,"work":-5,"later":[1]}}"#);
     let mut buckets: Vec<String> = (0..10_000).map(|place| bucket(NOON - 60 * place)).collect();
     buckets.extend([NOON, NOON + 1, NOON + 86_400, 0, u64::MAX].map(bucket));
