@@ -79,7 +79,7 @@ fn copies(notify: &str) -> Vec<TapMessage> {
         let at = Stamp::from_nanos(time);
         let bytes = (text + "\n").into_bytes().into_boxed_slice();
         let chunk = TapBytes { direction, bytes, readable_at: at, sent_at: at, after_gap: false };
-        copies.push(TapMessage { conversation: session.clone(), what: TapEvent::Bytes(chunk) });
+        copies.push(TapMessage { conversation: session.clone(), event: TapEvent::Bytes(chunk) });
     };
     for session in &sessions {
         let subscribe = r#"{"id":1,"method":"mining.subscribe","params":["bitaxe/BM1370/v2.15.1"]}"#;
@@ -119,7 +119,7 @@ fn copies(notify: &str) -> Vec<TapMessage> {
 fn time_frames(copies: &[TapMessage]) -> Duration {
     let began = Instant::now();
     for copy in copies {
-        if let TapEvent::Bytes(chunk) = &copy.what {
+        if let TapEvent::Bytes(chunk) = &copy.event {
             let _ = black_box(Envelope::read(&chunk.bytes));
         }
     }

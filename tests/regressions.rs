@@ -423,7 +423,7 @@ fn ten_times(proxy: &Proxy, lines: &[&str]) {
             assert_eq!(ask(&miner, line), format!("pool {line}\n"));
         }
         let conversation = proxy.running().conversations()[0].clone();
-        wait_for("the analyzer", || conversation.garbage.load(Ordering::Relaxed) > 0);
+        wait_for("the analyzer", || conversation.unreadable_lines.load(Ordering::Relaxed) > 0);
         drop(miner);
         proxy.wait_sessions(0);
     }

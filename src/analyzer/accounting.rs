@@ -7,14 +7,14 @@ use std::time::Instant;
 use super::alerts::AlertBook;
 use super::block::{BlockCounter, BlockSeen};
 use super::external_update::ExternalUpdate;
-use super::names::UpstreamNames;
 use super::pools::Pools;
+use super::pools::UpstreamNames;
 use super::recent::Recent;
 use super::rules::internal;
 use super::rules::{AlertContext, CreditView, RuleSet, SessionSample};
 use super::session_event::{JobSeen, SessionEvent};
 use super::share::JudgedShare;
-use super::summary::AnalyzerCounts;
+use super::totals::AnalyzerCounts;
 use super::totals::Totals;
 use crate::clock::{Clock, ClockReading, ClockState, JobTime, NtpTime, Offset};
 use crate::config::{self, Severity};
@@ -259,8 +259,8 @@ impl Accounting {
 
     fn judged(&mut self, judged: JudgedShare, role: Role) {
         if role.is_with_pool() {
-            self.pools.judged(&judged);
-            self.totals.answered(&judged);
+            self.pools.count_share(&judged);
+            self.totals.add_answer(&judged);
         }
         let at = self.correct(judged.share.at);
         self.judge(|rules, tongue| rules.share(&judged, role, at, tongue));
@@ -273,7 +273,7 @@ impl Accounting {
     fn found(&mut self, judged: JudgedShare) {
         let at = self.correct(judged.share.at);
         let counts_as_block = self.blocks.counts(&judged.share, at);
-        let is_near = self.totals.judged(&judged, counts_as_block, self.near_miss);
+        let is_near = self.totals.add_share(&judged, counts_as_block, self.near_miss);
         self.count_for_life(&judged, counts_as_block);
         if counts_as_block {
             self.judge(|rules, tongue| rules.block(&judged, at, tongue));
@@ -283,7 +283,7 @@ impl Accounting {
         }
         let is_best = self.offer_best(&judged);
         Arc::make_mut(&mut self.history).share(unix(at), &judged.for_history());
-        if let Some(block) = BlockSeen::of(&judged.share, &judged.facts()) {
+        if let Some(block) = BlockSeen::of(&judged.share, &judged.block_finder()) {
             let record = self.block_record(&block, Some(judged.outcome.clone()));
             self.record_block(record);
         }
@@ -297,7 +297,7 @@ impl Accounting {
             }
         }
         if let Some(row) = row {
-            self.recent.share(row);
+            self.recent.add_share(row);
         }
         if is_best || counts_as_block {
             self.save_now();
@@ -352,10 +352,10 @@ impl Accounting {
     fn job(&mut self, job: &JobSeen, role: Role) {
         self.witness_time(job);
         let at = self.correct(job.at);
-        self.totals.job(job, at);
-        let view = self.recent.job(job, at);
-        self.pools.job(job.upstream, view);
-        let upstream = self.upstreams.of(job.upstream);
+        self.totals.add_job(job, at);
+        let view = self.recent.add_job(job, at);
+        self.pools.set_job(job.upstream, view);
+        let upstream = self.upstreams.name(job.upstream);
         self.judge(|rules, tongue| rules.job(job, role, at, tongue));
         let may_record = self.may_record(job.session);
         let Some(recorder) = self.recorder.as_ref().filter(|_| may_record) else { return };
@@ -393,7 +393,7 @@ impl Accounting {
             is_exact: job.chain.network != "testnet",
             is_first: job.gap.is_none(),
         };
-        self.clock.job_time(host_of(&self.upstreams.of(job.upstream)), time, &self.reading);
+        self.clock.job_time(host_of(&self.upstreams.name(job.upstream)), time, &self.reading);
         self.clock_state = self.clock.state();
     }
 
@@ -454,7 +454,7 @@ impl Accounting {
             hash: rebuilt.map(|rebuilt| rebuilt.hash),
             height: share.height,
             network_difficulty: share.network_difficulty,
-            upstream: self.upstreams.of(judged.upstream),
+            upstream: self.upstreams.name(judged.upstream),
             session: judged.session,
             user_agent: judged.user_agent.clone(),
         })
@@ -473,7 +473,7 @@ impl Accounting {
             extranonce1: block.extranonce1.clone(),
             miner: block.miner,
             session: block.session,
-            upstream: self.upstreams.of(block.upstream),
+            upstream: self.upstreams.name(block.upstream),
             user_agent: block.user_agent.clone(),
             outcome,
         }

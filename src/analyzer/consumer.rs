@@ -15,8 +15,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 
 use super::closing_order::in_turns;
 use super::external_update::ROOM;
-use super::names::UpstreamNames;
-use super::reorder_buffer::HOLD;
+use super::pools::UpstreamNames;
+use super::reorder_buffer::HOLD_TIME;
 use super::session_tracker::SessionTracker;
 use super::snapshot::Snapshot;
 use super::steady_clock::SteadyClock;
@@ -347,10 +347,10 @@ impl Consumer {
     fn take_or_give_up(&mut self, copy: TapMessage, now: Instant) {
         let conversation = copy.conversation.clone();
         if self.unfollowed.contains(&conversation.id) {
-            match copy.what {
+            match copy.event {
                 TapEvent::Closed => drop(self.unfollowed.remove(&conversation.id)),
-                TapEvent::MinerPaused => conversation.heard_out.store(true, Ordering::Release),
-                TapEvent::Bytes(chunk) => conversation.traffic(chunk.direction).taken_out(),
+                TapEvent::MinerPaused => conversation.fully_read.store(true, Ordering::Release),
+                TapEvent::Bytes(chunk) => conversation.traffic(chunk.direction).dequeued(),
                 TapEvent::Opened | TapEvent::Hashed(_) => {}
             }
             return;
@@ -376,7 +376,7 @@ impl Consumer {
         if let Ok(Some(conversation)) = forgotten {
             // What it owes is not known any more, as after copies that were lost.
             conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
-            conversation.heard_out.store(true, Ordering::Release);
+            conversation.fully_read.store(true, Ordering::Release);
         }
         self.held_bytes = self.follower.held_bytes();
         if self.unfollowed.len() >= MAX_UNFOLLOWED {
@@ -388,15 +388,15 @@ impl Consumer {
     /// A copy out of the queue is held for those that were forwarded before it.
     fn take(&mut self, copy: TapMessage, now: Instant) {
         self.look_at_the_clock(now);
-        let TapMessage { conversation, what } = copy;
+        let TapMessage { conversation, event } = copy;
         let id = conversation.id;
-        let held = match what {
+        let held = match event {
             TapEvent::Opened => return,
             // Not held: it is looked for when the copy of the share is read.
-            TapEvent::Hashed(hashed) => return self.follower.hashed_shares.add(*hashed),
+            TapEvent::Hashed(hashed) => return self.follower.shared.hashed_shares.add(*hashed),
             TapEvent::Bytes(mut chunk) => {
-                conversation.traffic(chunk.direction).taken_out();
-                let summary = &mut self.follower.ledger.summary;
+                conversation.traffic(chunk.direction).dequeued();
+                let summary = &mut self.follower.accounting.summary;
                 // What is read from one side is sent to the other by another conversation.
                 let is_forwarding = match conversation.role {
                     Role::Direct => true,
@@ -409,10 +409,10 @@ impl Consumer {
                 }
                 summary.gaps += u64::from(chunk.after_gap);
                 (chunk.readable_at, chunk.sent_at) =
-                    (self.steady.of(chunk.readable_at), self.steady.of(chunk.sent_at));
+                    (self.steady.steady_stamp(chunk.readable_at), self.steady.steady_stamp(chunk.sent_at));
                 self.held_bytes += chunk.bytes.len();
                 let order = &mut self.follower.session(&conversation).order;
-                order.hold(chunk);
+                order.push(chunk);
                 let is_crowded = self.held.len() > MOST_HELD / 2 || self.held_bytes > MOST_HELD_BYTES / 2;
                 if is_crowded && !self.is_last && order.len() > MAX_HELD_OF_ONE {
                     // Its earliest copy makes room for this one, instead of another session's.
@@ -427,7 +427,7 @@ impl Consumer {
             // Also of a session that has said nothing.
             self.follower.session(&conversation);
         }
-        self.held.push_back((now + HOLD, id, held));
+        self.held.push_back((now + HOLD_TIME, id, held));
     }
 
     fn release(&mut self, now: Instant) {
@@ -452,17 +452,17 @@ impl Consumer {
                 supervise::fault_point("analyzer-session");
                 self.held_bytes = self.held_bytes.saturating_sub(self.follower.read_held(id));
             }
-            SessionHold::Paused => self.follower.paused(id),
+            SessionHold::Paused => self.follower.miner_paused(id),
             SessionHold::Closed => {
                 self.follower.is_ending = self.is_ending.load(Ordering::Acquire);
-                self.follower.closed(id, self.steady.now());
+                self.follower.close(id, self.steady.now());
             }
         }
     }
 
     fn look_at_the_clock(&mut self, now: Instant) {
-        let reading = self.follower.ledger.read_clocks();
-        if let Some(skew) = self.steady.look(reading.system, now) {
+        let reading = self.follower.accounting.read_clocks();
+        if let Some(skew) = self.steady.update(reading.system, now) {
             log::info!("the system's clock was set; what is under way is reckoned on as before");
             self.follower.clock_was_set(skew);
         }
@@ -474,14 +474,14 @@ impl Consumer {
         // No more than there is room for: who floods must not keep the miners' copies waiting.
         for mut news in self.outside.iter().flat_map(Receiver::try_iter).take(ROOM) {
             if let ExternalUpdate::Tip(tip) = &mut news {
-                tip.at = self.steady.of(tip.at);
+                tip.at = self.steady.steady_stamp(tip.at);
             }
-            self.follower.heard(&news);
+            self.follower.update(&news);
         }
         if let Some(seen) = &mut self.reports_restarts {
             let (count, restarts) = supervise::restarts(*seen);
             *seen = count;
-            self.follower.ledger.restarted(&restarts);
+            self.follower.accounting.restarted(&restarts);
         }
         if self.held.capacity() > MOST_HELD && self.held.len() < MOST_HELD / 8 {
             self.held.shrink_to(MOST_HELD / 4);

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::job_interval::Cadence;
+use super::job_interval::JobIntervals;
 use super::job_verdict::{JudgedJob, OutputView};
 use super::session_event::JobSeen;
 use super::superseded_work::SupersededWork;
@@ -50,7 +50,7 @@ pub(super) struct CurrentWork {
     accepts_unseen: bool,
     /// When the newest job came that shows the pool's cadence.
     last: Option<Stamp>,
-    cadence: Cadence,
+    cadence: JobIntervals,
     was_late: bool,
 }
 
@@ -111,7 +111,7 @@ impl CurrentWork {
             has_ended |= self.unread.take().is_some();
         }
         let mut present = self.newest.iter().chain(self.odd.iter().map(|(_, job)| job));
-        has_ended && self.unread.is_none() && present.all(|job| job.unjudged().is_none())
+        has_ended && self.unread.is_none() && present.all(|job| job.unverifiable_reason().is_none())
     }
 
     /// The bad job that the miner may still work on, though others came after it.
@@ -126,7 +126,7 @@ impl CurrentWork {
 
     /// The miner has given a name: jobs that came before the pool knew it are judged with it. They stay excused.
     pub(super) fn name_given(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
-        self.jobs_mut().filter(|job| job.is_early()).for_each(|job| job.again(workers, expectations));
+        self.jobs_mut().filter(|job| job.is_early()).for_each(|job| job.rejudge(workers, expectations));
     }
 
     /// Whether jobs are excused because the pool could not know the miner's name.
@@ -183,7 +183,7 @@ impl CurrentWork {
 
     /// The jobs are judged by other expectations.
     pub(super) fn again(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
-        self.jobs_mut().for_each(|job| job.again(workers, expectations));
+        self.jobs_mut().for_each(|job| job.rejudge(workers, expectations));
     }
 
     /// How long no job has come; `None` before the first. Jobs are late when that is more than `stale_job`
@@ -259,7 +259,7 @@ impl CurrentWork {
     fn came(&mut self, at: Stamp) -> bool {
         let was_late = std::mem::take(&mut self.was_late);
         if let Some(last) = self.last {
-            self.cadence.job(at.since(last).unwrap_or_default().as_secs_f64(), was_late);
+            self.cadence.add(at.since(last).unwrap_or_default().as_secs_f64(), was_late);
         }
         self.last = Some(at);
         was_late

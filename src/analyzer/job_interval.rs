@@ -1,49 +1,49 @@
-//! How often jobs come, and when one is late.
+//! The interval between a pool's jobs, and the time after which a job is late.
 
 use super::rules::longest_gap;
 
-/// What is known fades by this part with each job: some hundred of them count.
-const FADES: f64 = 0.99;
-/// A clock's habit shows after so many gaps of which none was longer than so many means. Of jobs that
-/// come with blocks only, sixty gaps look like that once in a million times.
-const REGULAR_GAPS: u32 = 60;
-const REGULAR_SPREAD: f64 = 1.6;
-/// A regular pool is late after so many of its longest gaps.
-const REGULAR_LATE: f64 = 3.0;
+/// The weight of older gaps decays by this factor with each job, so that about a hundred of them count.
+const DECAY: f64 = 0.99;
+/// A pool sends jobs by a clock if none of this many gaps is longer than [`MAX_REGULAR_SPREAD`] means. Jobs that come
+/// only with blocks look like that once in a million times.
+const MIN_REGULAR_GAPS: u32 = 60;
+const MAX_REGULAR_SPREAD: f64 = 1.6;
+/// The job of a pool that sends them by a clock is late after this many of its longest gaps.
+const REGULAR_LATE_FACTOR: f64 = 3.0;
 
 /// The gaps between the jobs of one session.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Cadence {
+pub(super) struct JobIntervals {
     count: f64,
     seconds: f64,
     longest: f64,
     gaps: u32,
 }
 
-impl Cadence {
-    /// A further job, so many seconds after the one before. What was too long is no habit.
-    pub(super) fn job(&mut self, gap: f64, was_late: bool) {
+impl JobIntervals {
+    /// Adds the gap before a job, in seconds. The gap before a late job does not count as usual.
+    pub(super) fn add(&mut self, gap: f64, was_late: bool) {
         if was_late {
             return;
         }
         let gap = gap.max(0.0);
         self.gaps = self.gaps.saturating_add(1);
-        self.count = self.count * FADES + 1.0;
-        self.seconds = self.seconds * FADES + gap;
-        self.longest = gap.max(self.longest * FADES);
+        self.count = self.count * DECAY + 1.0;
+        self.seconds = self.seconds * DECAY + gap;
+        self.longest = gap.max(self.longest * DECAY);
     }
 
-    /// The longest gap of late, in seconds.
+    /// The longest recent gap, in seconds.
     pub(super) fn longest(&self) -> f64 {
         self.longest
     }
 
-    /// A job that did not come for so many seconds is late: by the pool's habit when it is regular, else
-    /// by chance, as of blocks.
+    /// The gap, in seconds, after which a job is late: by the pool's own clock if it has one, otherwise by the random
+    /// times of blocks.
     pub(super) fn late_after(&self) -> f64 {
         let mean = self.seconds / self.count.max(1.0);
-        if self.gaps >= REGULAR_GAPS && self.longest <= REGULAR_SPREAD * mean {
-            return self.longest * REGULAR_LATE;
+        if self.gaps >= MIN_REGULAR_GAPS && self.longest <= MAX_REGULAR_SPREAD * mean {
+            return self.longest * REGULAR_LATE_FACTOR;
         }
         longest_gap(self.count, self.seconds)
     }
@@ -55,18 +55,18 @@ mod tests {
 
     #[test]
     fn a_regular_pool_is_late_soon_and_one_that_waits_for_blocks_is_not() {
-        let mut regular = Cadence::default();
+        let mut regular = JobIntervals::default();
         let mut by_blocks = regular;
         for number in 1..200 {
-            regular.job(30.0, false);
-            by_blocks.job(if number % 3 == 0 { 1500.0 } else { 150.0 }, false);
+            regular.add(30.0, false);
+            by_blocks.add(if number % 3 == 0 { 1500.0 } else { 150.0 }, false);
         }
         assert!((89.0..91.0).contains(&regular.late_after()), "{}", regular.late_after());
         assert!(by_blocks.late_after() > 23.0 * 600.0, "{}", by_blocks.late_after());
-        // Five gaps say next to nothing.
-        let mut new = Cadence::default();
+        // Five gaps are too few to tell.
+        let mut new = JobIntervals::default();
         for _ in 1..=5 {
-            new.job(30.0, false);
+            new.add(30.0, false);
         }
         assert!(new.late_after() > 3600.0);
     }

@@ -1,5 +1,5 @@
-//! The jobs of all sessions, each kept once. A pool gives hundreds of miners the same work; what differs
-//! is the id it gives it, and the extranonce1, which each session keeps for itself.
+//! The contents of all sessions' jobs, each kept once. A pool gives hundreds of miners the same work. Only the job id
+//! and the extranonce1 differ, and each session keeps its own.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,29 +8,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use crate::stratum::Notify;
 
-/// When the jobs of all sessions together take more, sessions keep only their newest few. An honest pool's
-/// are far below: 64 of 17 KB, whoever has them, and 1,000 miners that each have jobs of their own of 1 KB
-/// reach half of it.
-const MAX_BYTES: usize = 128 << 20;
+/// If the jobs of all sessions take more bytes, sessions keep only their newest few. Honest pools stay far below: 64
+/// jobs of 17 KB that all miners share, or half of this for 1,000 miners with their own jobs of 1 KB.
+const SOFT_MAX_BYTES: usize = 128 << 20;
 
-/// When they take this much nevertheless, because a pool gives each miner large jobs of its own, sessions
-/// forget everything but a small newest one.
-const MAX_BYTES_AT_ALL: usize = 192 << 20;
+/// If the jobs still take more bytes than this, because a pool gives each miner large jobs of its own, sessions
+/// forget all but a small newest one.
+const HARD_MAX_BYTES: usize = 192 << 20;
 
-/// A job of more bytes is forgotten when there is no room. The largest coinbase in use makes one of 17 KB.
+/// A job of more bytes is forgotten when there is no room. The largest coinbase in use makes a job of 17 KB.
 pub(super) const LARGE_JOB: usize = 32 << 10;
 
-/// Fewer entries are not worth looking through.
-const FEW_ENTRIES: usize = 64;
+/// With fewer entries than this, dead ones are not worth a search.
+const MIN_ENTRIES_TO_SWEEP: usize = 64;
 
 /// Keeps jobs by their content. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct JobStore(Arc<JobStoreInner>);
 
-/// A job that is kept as long as somebody has it.
+/// A job, kept as long as a session holds it.
 #[derive(Debug)]
 pub(super) struct StoredJob {
-    /// As it came first; its id and `clean_jobs` may be another session's.
+    /// The job as it first came. Its id and `clean_jobs` may be those of another session.
     pub(super) notify: Arc<Notify>,
     pub(super) bytes: usize,
     store: Arc<JobStoreInner>,
@@ -38,16 +37,16 @@ pub(super) struct StoredJob {
 
 #[derive(Debug, Default)]
 struct JobStoreInner {
-    /// By the hash of their content.
+    /// The jobs by the hash of their content.
     jobs: Mutex<HashMap<u64, Vec<Weak<StoredJob>>>>,
-    /// Of all that somebody has.
+    /// The bytes of all live jobs.
     bytes: AtomicUsize,
     count: AtomicUsize,
 }
 
 impl JobStore {
-    /// The job of this content: the one that is there already, or this one.
-    pub(super) fn keep(&self, notify: Notify) -> Arc<StoredJob> {
+    /// Returns the stored job with this content. It is stored if it is new.
+    pub(super) fn intern(&self, notify: Notify) -> Arc<StoredJob> {
         let mut jobs = self.0.lock();
         let same = jobs.entry(content_hash(&notify)).or_default();
         same.retain(|job| job.strong_count() > 0);
@@ -67,25 +66,25 @@ impl JobStore {
         stored
     }
 
-    /// Whether sessions must keep only their newest few.
+    /// Returns whether sessions must keep only their newest few jobs.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes() > MAX_BYTES
+        self.bytes() > SOFT_MAX_BYTES
     }
 
-    /// Whether sessions must forget what they have.
+    /// Returns whether sessions must forget their jobs.
     pub(super) fn is_overflowing(&self) -> bool {
-        self.bytes() > MAX_BYTES_AT_ALL
+        self.bytes() > HARD_MAX_BYTES
     }
 
-    /// The bytes of all jobs that somebody has.
+    /// The bytes of all live jobs.
     pub(super) fn bytes(&self) -> usize {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
-    /// Forgets the entries of jobs that nobody has any more.
-    pub(super) fn tidy(&self) {
+    /// Removes the entries of jobs that no session holds.
+    pub(super) fn remove_dead_entries(&self) {
         let mut jobs = self.0.lock();
-        if jobs.len() > FEW_ENTRIES + 2 * self.0.count.load(Ordering::Relaxed) {
+        if jobs.len() > MIN_ENTRIES_TO_SWEEP + 2 * self.0.count.load(Ordering::Relaxed) {
             jobs.retain(|_, same| same.iter().any(|job| job.strong_count() > 0));
             jobs.shrink_to_fit();
         }
@@ -125,12 +124,12 @@ mod tests {
     #[test]
     fn the_same_work_is_kept_once_whatever_its_id() {
         let store = JobStore::default();
-        let first = store.keep(notify("1", 7, 28_000));
+        let first = store.intern(notify("1", 7, 28_000));
         let bytes = store.bytes();
-        let others: Vec<_> = (0..100).map(|id| store.keep(notify(&id.to_string(), 7, 28_000))).collect();
+        let others: Vec<_> = (0..100).map(|id| store.intern(notify(&id.to_string(), 7, 28_000))).collect();
         assert!(others.iter().all(|job| Arc::ptr_eq(job, &first)));
         assert!(store.bytes() == bytes && bytes < 30_000);
-        let other = store.keep(notify("1", 8, 28_000));
+        let other = store.intern(notify("1", 8, 28_000));
         assert!(!Arc::ptr_eq(&other, &first));
         assert_eq!(store.bytes(), 2 * bytes);
         drop((first, others));
@@ -143,9 +142,9 @@ mod tests {
     fn entries_of_jobs_that_are_gone_go_too() {
         let store = JobStore::default();
         for ntime in 0..1000 {
-            store.keep(notify("1", ntime, 10));
+            store.intern(notify("1", ntime, 10));
         }
-        store.tidy();
+        store.remove_dead_entries();
         assert_eq!(store.0.lock().len(), 0);
     }
 }

@@ -1,4 +1,4 @@
-//! A session's newest job with its verdicts, kept to be shown.
+//! A job with its verdicts, kept while a miner may work on it.
 
 use super::session_event::JobSeen;
 use super::verdicts::{
@@ -7,54 +7,54 @@ use super::verdicts::{
 use crate::stratum::{Nbits, Ntime, encode_hex};
 use crate::work::{AddressChain, Coinbase, Sats};
 
-/// A larger coinbase, in bytes, is not kept: the largest in use has 16,000. A session has a few.
+/// The largest coinbase that is kept, in bytes. A session keeps a few; the largest in use has 16,000 bytes.
 const MAX_KEPT_COINBASE: usize = 32 * 1024;
 
-/// Of more outputs than this the smallest are left out; OCEAN has about twenty.
-const MOST_OUTPUTS: usize = 64;
+/// The most outputs that are shown, the largest ones. OCEAN has about twenty.
+const MAX_OUTPUTS: usize = 64;
 
-/// A solo pool takes its fee to one address or two.
-const MOST_PAYEES: usize = 6;
+/// The most other payees that still tell a pool's fee addresses: a solo pool has one or two.
+const MAX_PAYEES: usize = 6;
 
 /// A job with its verdicts.
 #[derive(Debug)]
 pub struct JudgedJob {
-    /// `None` when it can't be decoded.
+    /// `None` if it cannot be decoded, or is too large to be kept.
     pub coinbase: Option<Coinbase>,
     pub payout: PayoutVerdict,
     pub chain: ChainVerdict,
     pub clean: bool,
     nbits: Nbits,
     ntime: Ntime,
-    /// The job as it was seen, while it is excused: the pool could not know yet whom to pay.
+    /// The job as it was seen, while it is excused because the pool could not know whom to pay.
     early: Option<Box<JobSeen>>,
     /// The bad verdict that the excuse hides.
     hidden: Option<PayoutVerdict>,
-    /// Miners may not work on this job as it was read.
+    /// The reason why miners may work on something else than this job as it was read.
     doubt: Option<WorkDoubt>,
-    /// Of a coinbase that is not kept.
+    /// The outputs of a coinbase that is not kept.
     kept_outputs: Vec<OutputView>,
-    /// The form addresses are shown in.
+    /// The chain whose address form is shown.
     form: AddressChain,
 }
 
-/// An output of the coinbase, for people.
+/// An output of the coinbase as it is shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OutputView {
-    /// `None` for scripts that have none.
+    /// `None` for scripts without an address.
     pub address: Option<String>,
     /// Such as `p2wpkh` or `op_return`.
     pub kind: &'static str,
     pub value: Sats,
-    /// Of everything that the block pays, or of the subsidy if that is more.
+    /// The share of everything the block pays, or of the subsidy if that is more.
     pub percent: f64,
     /// It pays the expected address.
     pub is_expected: bool,
 }
 
 impl JudgedJob {
-    /// `workers` are the addresses that may be paid, `None` before the miner gave any; those of the
-    /// expectations stand above them.
+    /// Judges a job. `workers` are the addresses in the worker names, `None` before the miner gave a name. The payout
+    /// addresses of the configuration take precedence.
     pub fn new(
         (nbits, ntime): (Nbits, Ntime),
         clean: bool,
@@ -77,24 +77,24 @@ impl JudgedJob {
         }
     }
 
-    /// Miners may not work on this job as it was read.
+    /// Marks the verdicts as uncertain: miners may work on something else than this job as it was read.
     pub(super) fn doubt(&mut self, why: WorkDoubt) {
         self.doubt = Some(why);
         self.payout.doubt(why);
         self.chain.doubt(why);
     }
 
-    /// Whether it pays somebody else, or is of another chain.
+    /// Returns whether the job pays somebody else or belongs to another chain.
     pub(super) fn is_bad(&self) -> bool {
         self.payout.state >= PayoutState::Short || self.chain.state == ChainState::Wrong
     }
 
-    /// How bad it is: money first, then the chain.
+    /// The severity of the verdicts, to be compared: payout first, then the chain.
     pub(super) fn badness(&self) -> impl Ord + Copy + use<> {
         (self.payout.state, self.chain.state)
     }
 
-    /// Lets a coinbase go that is too large to be kept. Its verdicts and what is shown of its outputs stay.
+    /// Drops a coinbase that is too large to be kept. The verdicts and the outputs that are shown stay.
     pub(super) fn without_large_coinbase(mut self) -> JudgedJob {
         if self.coinbase.as_ref().is_some_and(|coinbase| coinbase.as_bytes().len() > MAX_KEPT_COINBASE) {
             self.kept_outputs = self.outputs();
@@ -103,8 +103,8 @@ impl JudgedJob {
         self
     }
 
-    /// Why nobody can tell whom it pays, if its pool is to blame.
-    pub(super) fn unjudged(&self) -> Option<WorkDoubt> {
+    /// The reason why the payout cannot be verified, if the pool is to blame.
+    pub(super) fn unverifiable_reason(&self) -> Option<WorkDoubt> {
         match self.payout.state {
             PayoutState::Unverifiable(Unverifiable::Doubt(why)) => Some(why),
             PayoutState::Unverifiable(Unverifiable::Unreadable) => Some(WorkDoubt::Unread),
@@ -112,26 +112,26 @@ impl JudgedJob {
         }
     }
 
-    /// Excuses a job, seen like this, that came when the pool could not know whom to pay.
+    /// Excuses a job that came before the pool could know whom to pay.
     pub(super) fn excuse(&mut self, seen: JobSeen) {
         self.hidden = self.payout.excuse();
         self.early = Some(Box::new(seen));
     }
 
-    /// Whether it is excused.
+    /// Returns whether the job is excused.
     pub(super) fn is_early(&self) -> bool {
         self.early.is_some()
     }
 
-    /// Judges an excused job without the excuse, and gives it as it was seen with its new verdict. It stays
-    /// excused while nobody knows whom it should pay.
+    /// Judges an excused job without the excuse, and returns it with its new verdict. It stays excused while the
+    /// miner has given no address.
     pub(super) fn end_excuse(
         &mut self,
         workers: Option<&[Expected]>,
         expectations: &Expectations,
     ) -> Option<JobSeen> {
         let seen = self.early.take()?;
-        self.again(workers, expectations);
+        self.rejudge(workers, expectations);
         if self.payout.state == PayoutState::Unverifiable(Unverifiable::NoWorker) {
             self.early = Some(seen);
             return None;
@@ -140,10 +140,10 @@ impl JudgedJob {
         Some(JobSeen { payout, outputs: self.outputs(), payees: self.payees(), early: false, ..*seen })
     }
 
-    /// The same job under other expectations.
-    pub(super) fn again(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
+    /// Judges the same job by other expectations.
+    pub(super) fn rejudge(&mut self, workers: Option<&[Expected]>, expectations: &Expectations) {
         let (coinbase, early, doubt) = (self.coinbase.take(), self.early.take(), self.doubt);
-        // Without the coinbase the verdict can only stay.
+        // Without the coinbase the verdict cannot change.
         let kept_outputs = std::mem::take(&mut self.kept_outputs);
         let kept_payout = self.hidden.take().unwrap_or_else(|| self.payout.clone());
         *self = JudgedJob::new((self.nbits, self.ntime), self.clean, coinbase, workers, expectations);
@@ -158,8 +158,8 @@ impl JudgedJob {
         }
     }
 
-    /// Whom it pays besides the expected address: scripts in hexadecimal, sorted. `None` for so many
-    /// that they are no habit of a pool's but its members.
+    /// The payees besides the expected address, as sorted scripts in hexadecimal. `None` for more than a pool's fee
+    /// addresses: they are its members.
     pub(super) fn payees(&self) -> Option<String> {
         let coinbase = self.coinbase.as_ref()?;
         let expected = self.payout.expected.as_ref();
@@ -169,7 +169,7 @@ impl JudgedJob {
             .filter(|output| !is_expected(output.script))
             .map(|output| encode_hex(output.script))
             .collect();
-        if others.len() > MOST_PAYEES {
+        if others.len() > MAX_PAYEES {
             return None;
         }
         others.sort();
@@ -180,8 +180,7 @@ impl JudgedJob {
         Some(others.join(" "))
     }
 
-    /// Everything that the block would pay, the largest first. Outputs without value are left out:
-    /// they carry data.
+    /// The outputs that the block would pay, the largest first. Outputs without value carry data and are left out.
     pub fn outputs(&self) -> Vec<OutputView> {
         let is_doubtful = matches!(self.payout.state, PayoutState::Unverifiable(Unverifiable::Doubt(_)));
         if is_doubtful {
@@ -198,6 +197,6 @@ impl JudgedJob {
         };
         let mut paying: Vec<_> = coinbase.outputs().filter(|output| output.value.0 > 0).collect();
         paying.sort_by_key(|output| std::cmp::Reverse(output.value));
-        paying.into_iter().take(MOST_OUTPUTS).map(view).collect()
+        paying.into_iter().take(MAX_OUTPUTS).map(view).collect()
     }
 }

@@ -1,59 +1,57 @@
-//! The jobs of one session. All since the last clean one can still get shares, and late shares of
-//! the one before are to be told from unknown ones (wire reference, section 3.7).
+//! The jobs of one session. All jobs since the last clean one can still get shares. Older ones are kept for a while,
+//! to tell a late share from one for an unknown job (wire reference, section 3.7).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::job_store::{JobStore, LARGE_JOB, StoredJob};
-
 use crate::net::Stamp;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, JobId, Notify, PrevHash};
 use crate::work::{Coinbase, Height, PreparedJob, network_difficulty};
 
-/// The most jobs that are kept: at one in 15 s, ten minutes' worth and more.
-const MOST_JOBS: usize = 64;
-/// The most bytes that the jobs of one session may have, the newest apart: twice as much as 64 of the largest
-/// in use take.
+/// The most jobs that are kept: at a job every 15 s, more than ten minutes' worth.
+const MAX_JOBS: usize = 64;
+/// The most bytes of one session's jobs, without the newest: twice as much as 64 of the largest in use take.
 const MAX_BYTES: usize = 4 << 20;
-/// So many stay when the jobs of all sessions take too much: most shares are for one of these.
-const FEW_JOBS: usize = 4;
+/// The most jobs of a session while those of all sessions take too much. Most shares are for one of these.
+const MAX_JOBS_WHEN_FULL: usize = 4;
 /// ckpool takes shares of a job for ten minutes.
-const LONGEST_LIFE: Duration = Duration::from_secs(600);
-/// For so long after a clean job shares of the older ones may still be under way.
-const LATE: Duration = Duration::from_secs(120);
+const MAX_JOB_AGE: Duration = Duration::from_secs(600);
+/// Shares for older jobs may be on their way for this long after a clean job.
+const MAX_STALE_AGE: Duration = Duration::from_secs(120);
 
-/// One job as it came.
+/// One job.
 #[derive(Debug)]
 pub(super) struct SessionJob {
     pub(super) prepared: PreparedJob,
-    /// As this session has it.
+    /// The id in this session.
     id: JobId,
     clean_jobs: Option<bool>,
-    /// Its content, which other sessions may share.
+    /// The content, which other sessions may share.
     stored: Arc<StoredJob>,
     pub(super) received_at: Stamp,
-    /// A later clean job has made shares of this one stale.
-    pub(super) dead_since: Option<Stamp>,
-    /// When another one came after it.
+    /// The time of the clean job that made shares for this one stale.
+    pub(super) stale_since: Option<Stamp>,
+    /// The time of the next job.
     pub(super) followed_at: Option<Stamp>,
-    /// By BIP34, when the coinbase can be decoded.
+    /// The height in the coinbase (BIP34); `None` if the coinbase cannot be decoded.
     pub(super) height: Option<Height>,
-    /// Of its nbits, when they are a target.
+    /// The difficulty of the nbits; `None` if they are no target.
     pub(super) network_difficulty: Option<f64>,
-    /// What the pool asked for when the job came.
+    /// The difficulty in force when the job came.
     pub(super) assigned: Difficulty,
-    /// As agreed when the job came; its extranonce1 is in `prepared`.
+    /// The size in force when the job came. The extranonce1 is in `prepared`.
     pub(super) extranonce2_size: Extranonce2Size,
 }
 
 /// A job that was just added.
 #[derive(Debug)]
-pub(super) struct Added<'a> {
+pub(super) struct AddedJob<'a> {
     pub(super) job: &'a SessionJob,
-    /// `None` when it can't be decoded.
+    /// `None` if it cannot be decoded.
     pub(super) coinbase: Option<Coinbase>,
-    /// It has ended those before it.
+    /// It ends the jobs before it.
     pub(super) clean: bool,
 }
 
@@ -62,21 +60,20 @@ pub(super) struct Added<'a> {
 pub(super) struct SessionJobs {
     store: JobStore,
     jobs: VecDeque<SessionJob>,
-    /// Of these jobs together.
+    /// The bytes of all these jobs.
     bytes: usize,
     prevhash: Option<PrevHash>,
-    /// When the block of the newest job was first seen.
+    /// The time when the newest job's block was first seen.
     block_since: Option<Stamp>,
 }
 
 impl SessionJobs {
-    /// None yet; their contents will be in `store`.
+    /// No jobs yet. Their contents will be kept in `store`.
     pub(super) fn new(store: JobStore) -> SessionJobs {
         SessionJobs { store, ..SessionJobs::default() }
     }
 
-    /// A job has come. One of the same id takes the older one's place: pools that restart count
-    /// from one again.
+    /// Adds a job. It replaces an older job with the same id: pools that restart count from one again.
     pub(super) fn add(
         &mut self,
         notify: Notify,
@@ -84,17 +81,17 @@ impl SessionJobs {
         extranonce2_size: Extranonce2Size,
         assigned: Difficulty,
         at: Stamp,
-    ) -> Added<'_> {
+    ) -> AddedJob<'_> {
         let clean = notify.is_clean_after(self.prevhash.as_ref());
         if clean {
-            self.kill_all(at);
+            self.mark_all_stale(at);
         }
         if self.prevhash.as_ref() != Some(&notify.prevhash) {
             self.prevhash = Some(notify.prevhash);
             self.block_since = Some(at);
         }
-        self.jobs.retain(|job| *job.id() != notify.job_id && !job.is_over(at));
-        if self.jobs.len() >= MOST_JOBS {
+        self.jobs.retain(|job| *job.id() != notify.job_id && !job.is_expired(at));
+        if self.jobs.len() >= MAX_JOBS {
             self.jobs.pop_front();
         }
         self.shrink();
@@ -105,14 +102,14 @@ impl SessionJobs {
         let height = coinbase.as_ref().and_then(|coinbase| coinbase.height().ok());
         let network_difficulty = network_difficulty(notify.nbits).ok();
         let (id, clean_jobs) = (notify.job_id.clone(), notify.clean_jobs);
-        let stored = self.store.keep(notify);
+        let stored = self.store.intern(notify);
         self.jobs.push_back(SessionJob {
             prepared: PreparedJob::new(stored.notify.clone(), extranonce1.clone()),
             id,
             clean_jobs,
             stored,
             received_at: at,
-            dead_since: None,
+            stale_since: None,
             followed_at: None,
             height,
             network_difficulty,
@@ -122,29 +119,29 @@ impl SessionJobs {
         self.bytes = self.jobs.iter().map(|job| job.stored.bytes).sum();
         let is_too_much = |jobs: &SessionJobs| {
             (jobs.bytes > MAX_BYTES && jobs.jobs.len() > 1)
-                || (jobs.store.is_full() && jobs.jobs.len() > FEW_JOBS)
+                || (jobs.store.is_full() && jobs.jobs.len() > MAX_JOBS_WHEN_FULL)
         };
         while is_too_much(self) {
             self.bytes -= self.jobs.pop_front().map_or(0, |job| job.stored.bytes);
         }
-        Added { job: &self.jobs[self.jobs.len() - 1], coinbase, clean }
+        AddedJob { job: &self.jobs[self.jobs.len() - 1], coinbase, clean }
     }
 
-    /// All sessions' jobs take too much: this one's go, but for the newest unless that is large.
-    pub(super) fn make_room(&mut self) {
+    /// Forgets all jobs but the newest, and that one too if it is large.
+    pub(super) fn keep_newest_if_small(&mut self) {
         let newest = self.jobs.pop_back().filter(|job| job.stored.bytes <= LARGE_JOB);
         self.jobs = newest.into_iter().collect();
         self.bytes = self.jobs.iter().map(|job| job.stored.bytes).sum();
     }
 
-    /// Gives memory back when a burst of jobs is over.
+    /// Gives memory back after a burst of jobs.
     fn shrink(&mut self) {
         if self.jobs.capacity() > 8 && self.jobs.capacity() > 4 * self.jobs.len() {
             self.jobs.shrink_to(2 * self.jobs.len() + 1);
         }
     }
 
-    /// The job of this id, dead ones included.
+    /// The job with this id, stale or not.
     pub(super) fn get(&self, id: &JobId) -> Option<&SessionJob> {
         self.jobs.iter().rev().find(|job| job.id() == id)
     }
@@ -154,16 +151,16 @@ impl SessionJobs {
         self.jobs.back()
     }
 
-    /// For how long the newest job's block has been known.
+    /// The time since the newest job's block was first seen.
     pub(super) fn block_age(&self, now: Stamp) -> Option<Duration> {
         self.block_since.and_then(|since| now.since(since))
     }
 
-    /// The extranonce1 has changed: jobs that are out are worth nothing with the new one, shares of
-    /// the old one may still be under way.
-    pub(super) fn kill_all(&mut self, at: Stamp) {
+    /// Marks all jobs as stale, as a clean job or another extranonce1 does. Shares for them may still be on their
+    /// way.
+    pub(super) fn mark_all_stale(&mut self, at: Stamp) {
         for job in &mut self.jobs {
-            job.dead_since.get_or_insert(at);
+            job.stale_since.get_or_insert(at);
         }
     }
 }
@@ -173,14 +170,15 @@ impl SessionJob {
         &self.id
     }
 
-    /// The whole job as this session has it.
+    /// The whole job with this session's id and `clean_jobs`.
     pub(super) fn notify(&self) -> Notify {
         Notify { job_id: self.id.clone(), clean_jobs: self.clean_jobs, ..(*self.stored.notify).clone() }
     }
 
-    fn is_over(&self, now: Stamp) -> bool {
+    fn is_expired(&self, now: Stamp) -> bool {
         let older = |since: Stamp, limit| now.since(since).is_some_and(|age| age > limit);
-        older(self.received_at, LONGEST_LIFE) || self.dead_since.is_some_and(|dead| older(dead, LATE))
+        older(self.received_at, MAX_JOB_AGE)
+            || self.stale_since.is_some_and(|dead| older(dead, MAX_STALE_AGE))
     }
 }
 
@@ -189,7 +187,7 @@ pub(super) mod tests {
     use super::*;
     use crate::stratum::{Nbits, Ntime, PrevHash, Version};
 
-    /// A job whose coinbase has so many bytes.
+    /// A job whose coinbase has about this many bytes.
     pub(in super::super) fn notify(id: &str, ntime: u32, coinbase: usize) -> Notify {
         Notify {
             job_id: JobId::from_text(id).unwrap(),
@@ -233,22 +231,21 @@ pub(super) mod tests {
         let mut sessions: Vec<SessionJobs> = (0..80).map(|_| SessionJobs::new(store.clone())).collect();
         for number in 0..10 {
             for (place, session) in sessions.iter_mut().enumerate() {
-                // Each its own.
                 add(session, notify(&number.to_string(), number * 1000 + place as u32, 1 << 20));
                 assert!(session.bytes <= MAX_BYTES && session.newest().is_some());
             }
         }
-        // Whatever their number, each session has no more than its few.
+        // Each session keeps only a few.
         assert!(
-            store.is_full() && store.bytes() < 80 * (FEW_JOBS + 1) * ((1 << 20) + 1000),
+            store.is_full() && store.bytes() < 80 * (MAX_JOBS_WHEN_FULL + 1) * ((1 << 20) + 1000),
             "{}",
             store.bytes()
         );
-        sessions.iter_mut().for_each(SessionJobs::make_room);
+        sessions.iter_mut().for_each(SessionJobs::keep_newest_if_small);
         assert_eq!(store.bytes(), 0, "large ones are forgotten");
         add(&mut sessions[0], notify("a", 1, 10_000));
         add(&mut sessions[0], notify("b", 2, 10_000));
-        sessions[0].make_room();
+        sessions[0].keep_newest_if_small();
         assert_eq!(sessions[0].newest().unwrap().id().as_str(), "b");
     }
 }

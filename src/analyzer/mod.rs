@@ -1,5 +1,5 @@
-//! The consumer of the tap: one thread that reads copies of what was forwarded, joins them to lines
-//! and follows each conversation. It can be slow, or stopped: forwarding does not notice.
+//! The consumer of the tap: one thread that reads copies of forwarded bytes, joins them to lines and follows each
+//! conversation. It may be slow or stopped without any effect on forwarding.
 
 mod accounting;
 mod alerts;
@@ -12,13 +12,12 @@ mod enforcement;
 mod external_update;
 mod hashed_shares;
 mod hashrate;
+mod job_ids;
 mod job_interval;
 mod job_store;
 mod job_verdict;
 mod jobs;
-mod known_jobs;
-mod local_refusals;
-mod names;
+mod latency;
 mod pools;
 mod recent;
 mod reorder_buffer;
@@ -33,7 +32,6 @@ mod session_tracker;
 mod share;
 mod snapshot;
 mod steady_clock;
-mod summary;
 mod superseded_work;
 mod totals;
 mod verdicts;
@@ -47,17 +45,17 @@ pub use job_verdict::{JudgedJob, OutputView};
 
 pub use enforcement::{Enforcement, EnforcementRequest};
 pub use external_update::{ExternalUpdate, ReloadedPolicy, outside};
-pub use names::UpstreamNames;
-pub use pools::PoolView;
+pub use pools::{PoolView, UpstreamNames};
 pub use recent::{JobView, RecentJob, RecentView};
 pub use replay::Replay;
 pub use rules::CreditView;
 
-pub use local_refusals::{DISMISSED, LOST, SILENT, TOO_MANY};
-pub use share::{JudgedShare, PendingShare, UnseenJob};
+pub use latency::Latency;
+pub use share::{
+    JudgedShare, MINER_CLOSED, POOL_LOST, POOL_SILENT, PendingShare, TOO_MANY_PENDING, UnseenJob,
+};
 pub use snapshot::{MinerView, Snapshot};
-pub use summary::{AnalyzerCounts, Latency};
-pub use totals::{Totals, WorkerTotals};
+pub use totals::{AnalyzerCounts, Totals, WorkerTotals};
 pub use verdicts::{
     ChainState, ChainVerdict, Expectations, Expected, MAINNET_FLOOR, PayoutState, PayoutVerdict,
     Unverifiable, WorkDoubt,

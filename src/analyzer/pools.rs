@@ -1,25 +1,26 @@
-//! Each upstream as its jobs and answers show it.
+//! The pools behind the upstreams: their names, share counts, answer times, newest jobs and verdicts.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 use super::current_work::CurrentVerdicts;
 use super::job_verdict::OutputView;
-use super::names::UpstreamNames;
+use super::latency::Latency;
 use super::recent::JobView;
 use super::session::AnalyzedSession;
 use super::share::JudgedShare;
-use super::summary::Latency;
 use super::verdicts::{ChainState, ChainVerdict, PayoutState, PayoutVerdict, WorkDoubt};
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
 
-/// As many show how fast it answers lately.
-const NEWEST_ANSWERS: usize = 20;
+/// The number of newest answer times that are kept of each pool.
+const MAX_NEWEST_ANSWERS: usize = 20;
 
 /// An upstream, to be shown.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PoolView {
     /// The upstream's number, from 0.
     pub place: usize,
@@ -33,22 +34,50 @@ pub struct PoolView {
     pub unknown: u64,
     /// From a submit to its answer.
     pub answers: Latency,
-    /// The newest of them, the newest last.
+    /// The newest answer times, the newest last.
     pub newest_answers: VecDeque<Duration>,
     /// The newest job.
     pub job: Option<Arc<JobView>>,
-    /// The worst verdicts on what a connected miner works on, and that job's outputs. After the last miner
-    /// has left: those of the last one, for as long as a job is good for.
+    /// The worst payout verdict on the work of a connected miner. After the last miner has left, its verdict stays
+    /// as long as its job can be valid. The same holds for `outputs` and `chain`.
     pub payout: Option<PayoutVerdict>,
     pub outputs: Arc<[OutputView]>,
     pub chain: Option<ChainVerdict>,
 }
 
-/// What is counted of each upstream. There are as many as were ever listed.
+/// The upstreams' URLs, by their numbers. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct UpstreamNames(Arc<ArcSwap<Vec<String>>>);
+
+impl UpstreamNames {
+    /// Replaces the names. An upstream keeps its number.
+    pub fn set(&self, names: Vec<String>) {
+        self.0.store(Arc::new(names));
+    }
+
+    /// All names.
+    pub(super) fn all(&self) -> Arc<Vec<String>> {
+        self.0.load_full()
+    }
+
+    /// The name of an upstream; empty for none, or for an unknown number.
+    pub(super) fn name(&self, place: Option<usize>) -> String {
+        place.and_then(|place| self.0.load().get(place).cloned()).unwrap_or_default()
+    }
+}
+
+impl<T: ToString> FromIterator<T> for UpstreamNames {
+    fn from_iter<I: IntoIterator<Item = T>>(names: I) -> UpstreamNames {
+        let names: Vec<String> = names.into_iter().map(|name| name.to_string()).collect();
+        UpstreamNames(Arc::new(ArcSwap::from_pointee(names)))
+    }
+}
+
+/// The views of all upstreams that were ever listed.
 #[derive(Debug, Default)]
 pub(super) struct Pools {
     pools: BTreeMap<usize, PoolView>,
-    /// Until when the verdicts of each are good, unless it sends more.
+    /// The time until which each pool's verdicts are valid if it sends no further job.
     good_until: BTreeMap<usize, Stamp>,
     names: UpstreamNames,
 }
@@ -58,14 +87,16 @@ impl Pools {
         Pools { pools: BTreeMap::new(), good_until: BTreeMap::new(), names }
     }
 
-    pub(super) fn job(&mut self, place: Option<usize>, job: Arc<JobView>) {
-        if let Some(pool) = self.of(place) {
+    /// Sets an upstream's newest job.
+    pub(super) fn set_job(&mut self, place: Option<usize>, job: Arc<JobView>) {
+        if let Some(pool) = self.pool_mut(place) {
             pool.job = Some(job);
         }
     }
 
-    pub(super) fn judged(&mut self, judged: &JudgedShare) {
-        let Some(pool) = self.of(judged.upstream) else { return };
+    /// Counts a share with its outcome.
+    pub(super) fn count_share(&mut self, judged: &JudgedShare) {
+        let Some(pool) = self.pool_mut(judged.upstream) else { return };
         match judged.outcome {
             ShareOutcome::Accepted => pool.accepted += 1,
             ShareOutcome::Rejected { .. } => pool.rejected += 1,
@@ -74,24 +105,24 @@ impl Pools {
         }
         if let Some(time) = judged.answered_after {
             pool.answers.record(time);
-            if pool.newest_answers.len() >= NEWEST_ANSWERS {
+            if pool.newest_answers.len() >= MAX_NEWEST_ANSWERS {
                 pool.newest_answers.pop_front();
             }
             pool.newest_answers.push_back(time);
         }
     }
 
-    /// What there is to see, with the verdicts of these sessions. The one place that decides which verdicts
-    /// are shown, and until when.
+    /// The views of all pools, with the verdicts of these sessions. Only this function decides which verdicts are
+    /// shown, and until when.
     pub(super) fn view<'a>(
         &mut self,
         sessions: impl Iterator<Item = &'a AnalyzedSession>,
         now: Stamp,
         stale_job: Duration,
     ) -> Vec<PoolView> {
-        // Also those that nothing has come from yet.
+        // Pools that have sent nothing yet are shown too.
         for place in 0..self.names.all().len() {
-            self.of(Some(place));
+            self.pool_mut(Some(place));
         }
         let mut found: BTreeMap<usize, PoolWork<'_>> = BTreeMap::new();
         for session in sessions {
@@ -99,7 +130,7 @@ impl Pools {
             let found = found.entry(place).or_default();
             let role = session.conversation.role;
             found.miners += usize::from(role.is_with_miner());
-            let badness = session.badness(now, stale_job).filter(|_| role.is_with_pool());
+            let badness = session.work.badness(now, stale_job).filter(|_| role.is_with_pool());
             if badness.is_some() && badness > found.badness {
                 (found.badness, found.worst) = (badness, Some(session));
             }
@@ -107,28 +138,28 @@ impl Pools {
         for (place, pool) in &mut self.pools {
             let PoolWork { miners, worst, .. } = found.get(place).copied().unwrap_or_default();
             pool.miners = miners;
-            if let Some(verdicts) = worst.and_then(|session| session.verdicts(now, stale_job)) {
-                pool.take(verdicts);
-                if let Some(until) = worst.and_then(|session| session.verdicts_until(stale_job)) {
+            if let Some(verdicts) = worst.and_then(|session| session.work.verdicts(now, stale_job)) {
+                pool.set_verdicts(verdicts);
+                if let Some(until) = worst.and_then(|session| session.work.good_until(stale_job)) {
                     self.good_until.insert(*place, until);
                 }
             } else if self.good_until.get(place).is_some_and(|until| *until < now) {
                 // The last miner left long ago.
                 self.good_until.remove(place);
-                pool.verdicts_are_old();
+                pool.doubt_old_verdicts();
             }
         }
         self.pools.values().cloned().collect()
     }
 
-    fn of(&mut self, place: Option<usize>) -> Option<&mut PoolView> {
+    fn pool_mut(&mut self, place: Option<usize>) -> Option<&mut PoolView> {
         let place = place?;
-        let new = || PoolView::new(place, self.names.of(Some(place)));
+        let new = || PoolView { place, name: self.names.name(Some(place)), ..PoolView::default() };
         Some(self.pools.entry(place).or_insert_with(new))
     }
 }
 
-/// What the sessions with a pool show.
+/// The sessions with one pool: their miners and the worst of them.
 #[derive(Clone, Copy, Default)]
 struct PoolWork<'a> {
     miners: usize,
@@ -137,33 +168,15 @@ struct PoolWork<'a> {
 }
 
 impl PoolView {
-    fn take(&mut self, verdicts: CurrentVerdicts) {
+    fn set_verdicts(&mut self, verdicts: CurrentVerdicts) {
         let CurrentVerdicts { payout, chain, outputs } = verdicts;
         (self.payout, self.chain, self.outputs) = (Some(payout), Some(chain), outputs.into());
     }
 
-    fn verdicts_are_old(&mut self) {
+    fn doubt_old_verdicts(&mut self) {
         let (Some(payout), Some(chain)) = (self.payout.take(), self.chain.take()) else { return };
         let mut verdicts = CurrentVerdicts { payout, chain, outputs: self.outputs.to_vec() };
         verdicts.doubt(WorkDoubt::Old);
-        self.take(verdicts);
-    }
-
-    fn new(place: usize, name: String) -> PoolView {
-        PoolView {
-            place,
-            name,
-            miners: 0,
-            accepted: 0,
-            rejected: 0,
-            unanswered: 0,
-            unknown: 0,
-            answers: Latency::default(),
-            newest_answers: VecDeque::new(),
-            job: None,
-            payout: None,
-            outputs: Arc::default(),
-            chain: None,
-        }
+        self.set_verdicts(verdicts);
     }
 }

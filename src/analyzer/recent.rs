@@ -1,4 +1,4 @@
-//! The newest shares and jobs, to be shown. Bounded.
+//! The newest shares and jobs, as they are shown.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,20 +11,21 @@ use crate::record::ShareRow;
 use crate::stratum::{JobId, Nbits, Ntime};
 use crate::work::{BlockHash, Height, parent_hash};
 
-/// How many of each are kept.
-const MOST_SHARES: usize = 200;
-const MOST_JOBS: usize = 100;
+/// The most shares that are kept.
+const MAX_SHARES: usize = 200;
+/// The most jobs that are kept.
+const MAX_JOBS: usize = 100;
 /// A pool sends the same job to all its miners within moments, so it is among the newest.
 const SAME_JOB_SEARCH: usize = 16;
 
-/// A job as it came to the first of its miners.
+/// A job as the first of its miners got it.
 #[derive(Debug, Clone)]
 pub struct JobView {
-    /// The upstream's place in the order of preference.
+    /// The upstream's number, from 0.
     pub upstream: Option<usize>,
     pub job_id: JobId,
     pub height: Option<Height>,
-    /// The hash of the block before.
+    /// The hash of the previous block.
     pub parent: BlockHash,
     pub nbits: Nbits,
     pub network_difficulty: Option<f64>,
@@ -32,35 +33,36 @@ pub struct JobView {
     /// The ntime less NTP time, in seconds.
     pub time_difference: f64,
     pub at: NtpTime,
-    /// Since the job before.
+    /// The time since the job before.
     pub gap: Option<Duration>,
-    /// Since the first job of its block.
+    /// The time since the first job of its block.
     pub block_age: Option<Duration>,
     pub branches: usize,
-    /// The jobs before it are dead.
+    /// It ends the jobs before it.
     pub clean: bool,
-    /// Bytes; zero when the coinbase can't be decoded.
+    /// In bytes; zero if the coinbase cannot be decoded.
     pub coinbase_length: usize,
-    /// What the pool wrote into the coinbase about itself.
+    /// The pool's own text in the coinbase.
     pub tag: Option<String>,
     pub payout: PayoutVerdict,
     pub chain: ChainVerdict,
 }
 
-/// A job and how many miners have it.
+/// A job and the number of miners that got it.
 #[derive(Debug, Clone)]
 pub struct RecentJob {
     pub job: Arc<JobView>,
     pub miners: u32,
 }
 
-/// The newest, newest first.
+/// The newest shares and jobs, newest first.
 #[derive(Debug, Clone, Default)]
 pub struct RecentView {
     pub shares: Arc<[Arc<ShareRow>]>,
     pub jobs: Arc<[RecentJob]>,
 }
 
+/// The newest shares and jobs, bounded in number.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     shares: VecDeque<Arc<ShareRow>>,
@@ -70,15 +72,16 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    pub(super) fn share(&mut self, row: Arc<ShareRow>) {
+    /// Adds a share.
+    pub(super) fn add_share(&mut self, row: Arc<ShareRow>) {
         self.changed = true;
-        self.shares.truncate(MOST_SHARES - 1);
+        self.shares.truncate(MAX_SHARES - 1);
         self.shares.push_front(row);
     }
 
-    /// Another miner's copy of a job counts as the same one. Which miner gets the job first is
-    /// chance; what is shown is its copy.
-    pub(super) fn job(&mut self, seen: &JobSeen, at: NtpTime) -> Arc<JobView> {
+    /// Adds a job. The same job of another miner counts as the same one; the copy of the miner that got it first is
+    /// shown.
+    pub(super) fn add_job(&mut self, seen: &JobSeen, at: NtpTime) -> Arc<JobView> {
         self.changed = true;
         let parent = parent_hash(&seen.prevhash);
         let is_same = |recent: &&mut RecentJob| {
@@ -90,12 +93,12 @@ impl Recent {
             return known.job.clone();
         }
         let job = Arc::new(JobView::new(seen, parent, at));
-        self.jobs.truncate(MOST_JOBS - 1);
+        self.jobs.truncate(MAX_JOBS - 1);
         self.jobs.push_front(RecentJob { job: job.clone(), miners: 1 });
         job
     }
 
-    /// What there is to see, built anew only after a change.
+    /// The view, rebuilt only after a change.
     pub(super) fn view(&mut self) -> RecentView {
         if std::mem::take(&mut self.changed) {
             self.view = RecentView {

@@ -1,8 +1,7 @@
-//! Puts the copies of a session's two directions in order. Each is put into the channel by the
-//! thread that forwarded it; a thread can be held up between its send and its `try_send`, so that
-//! a pool's answer arrives here before the share it answers.
+//! Puts the copies of a session's two directions in order. Each forwarding thread puts its own copies into the
+//! channel. If it is delayed between its send and its `try_send`, a pool's answer arrives here before the share.
 //!
-//! The order is that of becoming readable: whatever caused a message was readable before it.
+//! Copies are ordered by the time when they became readable: the cause of a message was readable before it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,22 +9,22 @@ use std::time::Duration;
 use crate::net::Stamp;
 use crate::tap::{Direction, TapBytes};
 
-/// How long a copy is held for those that were forwarded before it.
-pub(super) const HOLD: Duration = Duration::from_millis(20);
+/// The time that a copy waits for earlier ones.
+pub(super) const HOLD_TIME: Duration = Duration::from_millis(20);
 
 /// The held copies of one session.
 #[derive(Debug, Default)]
 pub(super) struct ReorderBuffer {
     held: BTreeMap<(Stamp, u64), TapBytes>,
     arrivals: u64,
-    /// A direction's own copies never change places, whatever the clock does.
+    /// The newest stamp of each direction. Copies of one direction keep their order even if the clock is set back.
     last_up: Stamp,
     last_down: Stamp,
 }
 
 impl ReorderBuffer {
-    /// A copy as it comes out of the channel.
-    pub(super) fn hold(&mut self, chunk: TapBytes) {
+    /// Adds a copy as it comes out of the channel.
+    pub(super) fn push(&mut self, chunk: TapBytes) {
         let last = match chunk.direction {
             Direction::Up => &mut self.last_up,
             Direction::Down => &mut self.last_down,
@@ -36,23 +35,23 @@ impl ReorderBuffer {
         self.held.insert((place, self.arrivals), chunk);
     }
 
-    /// How many copies are held.
+    /// The number of copies in the buffer.
     pub(super) fn len(&self) -> usize {
         self.held.len()
     }
 
-    /// How many bytes the held copies have.
+    /// The bytes of all copies in the buffer.
     pub(super) fn bytes(&self) -> usize {
         self.held.values().map(|chunk| chunk.bytes.len()).sum()
     }
 
-    /// Whether no copy is held.
+    /// Returns whether the buffer is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
-    /// The earliest of the held copies.
-    pub(super) fn release(&mut self) -> Option<TapBytes> {
+    /// Takes out the earliest copy.
+    pub(super) fn pop(&mut self) -> Option<TapBytes> {
         self.held.pop_first().map(|(_, chunk)| chunk)
     }
 }
@@ -67,7 +66,7 @@ mod tests {
     }
 
     fn released(order: &mut ReorderBuffer) -> Vec<String> {
-        std::iter::from_fn(|| order.release())
+        std::iter::from_fn(|| order.pop())
             .map(|chunk| String::from_utf8(chunk.bytes.into_vec()).unwrap())
             .collect()
     }
@@ -75,18 +74,18 @@ mod tests {
     #[test]
     fn an_answer_that_overtook_its_share_comes_after_it() {
         let mut order = ReorderBuffer::default();
-        order.hold(chunk(Direction::Down, 30, "answer"));
-        order.hold(chunk(Direction::Up, 20, "share"));
-        order.hold(chunk(Direction::Down, 40, "job"));
+        order.push(chunk(Direction::Down, 30, "answer"));
+        order.push(chunk(Direction::Up, 20, "share"));
+        order.push(chunk(Direction::Down, 40, "job"));
         assert_eq!(released(&mut order), ["share", "answer", "job"]);
     }
 
     #[test]
     fn a_clock_set_back_does_not_turn_one_direction_around() {
         let mut order = ReorderBuffer::default();
-        order.hold(chunk(Direction::Up, 90, "first half"));
-        order.hold(chunk(Direction::Up, 10, "second half"));
-        order.hold(chunk(Direction::Up, 10, "third"));
+        order.push(chunk(Direction::Up, 90, "first half"));
+        order.push(chunk(Direction::Up, 10, "second half"));
+        order.push(chunk(Direction::Up, 10, "third"));
         assert_eq!(released(&mut order), ["first half", "second half", "third"]);
     }
 }

@@ -1,4 +1,4 @@
-//! The analyzer without its thread and without the machine's clock, for simulated days.
+//! The analyzer without its thread and without the system's clock, for simulated days.
 
 use std::sync::Arc;
 
@@ -10,46 +10,52 @@ use crate::net::Stamp;
 use crate::record::SavedState;
 use crate::tap::{Conversation, Direction, TapBytes};
 
-/// Follows what it is told, when it is told that it was.
+/// An analyzer that takes bytes and times from its caller.
 pub struct Replay {
-    follower: SessionTracker,
+    tracker: SessionTracker,
 }
 
 impl Replay {
-    /// Begins at this time.
+    /// A replay that begins at `now`.
     pub fn new(setup: Setup, now: Stamp) -> Replay {
-        Replay { follower: SessionTracker::new(setup, now) }
+        Replay { tracker: SessionTracker::new(setup, now) }
     }
 
-    /// Bytes were forwarded.
-    pub fn said(&mut self, conversation: &Arc<Conversation>, direction: Direction, bytes: &[u8], at: Stamp) {
+    /// Follows bytes that were forwarded.
+    pub fn forwarded(
+        &mut self,
+        conversation: &Arc<Conversation>,
+        direction: Direction,
+        bytes: &[u8],
+        at: Stamp,
+    ) {
         let chunk =
             TapBytes { direction, bytes: bytes.into(), readable_at: at, sent_at: at, after_gap: false };
-        self.follower.read(conversation, &chunk);
+        self.tracker.read(conversation, &chunk);
     }
 
-    /// There are news from outside.
-    pub fn heard(&mut self, news: &ExternalUpdate) {
-        self.follower.heard(news);
+    /// Takes an update from outside the conversations.
+    pub fn update(&mut self, update: &ExternalUpdate) {
+        self.tracker.update(update);
     }
 
-    /// The session is over.
+    /// Ends a session.
     pub fn closed(&mut self, conversation: &Conversation) {
-        self.follower.closed(conversation.id, conversation.opened);
+        self.tracker.close(conversation.id, conversation.opened);
     }
 
-    /// Time has passed. The thread says so twice a second.
+    /// Lets time pass. The analyzer's thread does so twice a second.
     pub fn tick(&mut self, now: Stamp) {
-        self.follower.tick(now);
+        self.tracker.tick(now);
     }
 
-    /// What outlives a restart.
+    /// The state that outlives a restart.
     pub fn state(&self) -> &SavedState {
-        &self.follower.ledger.state
+        &self.tracker.accounting.state
     }
 
-    /// What there is to see.
+    /// Everything that is shown, as of `now`.
     pub fn snapshot(&mut self, now: Stamp) -> Snapshot {
-        self.follower.snapshot(now)
+        self.tracker.snapshot(now)
     }
 }

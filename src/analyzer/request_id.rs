@@ -1,20 +1,20 @@
-//! Request ids, compared the way the two ends of a conversation mean them: some pools send back the number
-//! 42 as `"42"` or `42.0`, or a text with other escapes (wire reference, section 1.3).
+//! Request ids, compared by meaning: some pools send back the number 42 as `"42"` or `42.0`, or a text with other
+//! escapes (wire reference, section 1.3).
 
 use std::borrow::Cow;
 
-/// The bytes that are kept of an id. An honest id has 20.
+/// The most bytes that are kept of an id. An honest id has 20.
 const MAX_ID_LENGTH: usize = 128;
-/// Floats above this don't name every whole number any more.
+/// The largest float below which every whole number is exact.
 const MAX_WHOLE_FLOAT: f64 = 9_007_199_254_740_992.0;
 
-/// The id as written, cut to the length that is kept.
-pub(super) fn kept(id: &str) -> &str {
+/// The id as written, cut to [`MAX_ID_LENGTH`].
+pub(super) fn truncated(id: &str) -> &str {
     let end = (0..=MAX_ID_LENGTH.min(id.len())).rev().find(|end| id.is_char_boundary(*end));
     &id[..end.unwrap_or(0)]
 }
 
-/// The form that all spellings of one id have in common. `id` is JSON, as [`kept`] returns it.
+/// The canonical form of all spellings of an id. `id` is JSON, as [`truncated`] returns it.
 pub(super) fn canonical(id: &str) -> Cow<'_, str> {
     if is_plain_number(id) || id == "null" {
         return Cow::Borrowed(id);
@@ -23,14 +23,14 @@ pub(super) fn canonical(id: &str) -> Cow<'_, str> {
         let number = text.trim();
         return Cow::Owned(match whole_number(number) {
             Some(number) => number,
-            // Still a text: it can't be taken for a number or for null.
+            // The quotes keep it apart from a number and from null.
             None => format!("\"{text}\""),
         });
     }
     whole_number(id).map_or(Cow::Borrowed(id), Cow::Owned)
 }
 
-/// The number in its shortest form, when `text` is a whole one.
+/// The shortest form of `text` if it is a whole number.
 fn whole_number(text: &str) -> Option<String> {
     if is_plain_number(text) {
         return Some(text.to_owned());
@@ -40,7 +40,7 @@ fn whole_number(text: &str) -> Option<String> {
     (value.fract() == 0.0 && value.abs() <= MAX_WHOLE_FLOAT).then(|| format!("{value:.0}"))
 }
 
-/// Digits without a leading zero, the form that nearly all ids have.
+/// Returns whether `text` is digits without a leading zero, as nearly all ids are.
 fn is_plain_number(text: &str) -> bool {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     digits && !text.is_empty() && (text == "0" || !text.starts_with('0'))
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn long_ids_are_cut_between_characters() {
-        assert_eq!(kept(&"é".repeat(30_000)).len(), MAX_ID_LENGTH);
-        assert_eq!(canonical(kept(&"9".repeat(1000))).len(), MAX_ID_LENGTH);
+        assert_eq!(truncated(&"é".repeat(30_000)).len(), MAX_ID_LENGTH);
+        assert_eq!(canonical(truncated(&"9".repeat(1000))).len(), MAX_ID_LENGTH);
     }
 }

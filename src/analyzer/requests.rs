@@ -1,48 +1,48 @@
-//! The miner's requests that wait for their answers, and which answer belongs to which of them.
+//! The miner's open requests, and the matching of answers to them.
 //!
-//! Ids are the miner's own business: cpuminer sends 4 for every share, others repeat ids or send `null` (wire
-//! reference, section 1.3). Requests with the same id are answered first in, first out, as pools do. Two things
-//! break that order: an answer whose form can't belong to the first request, and a request that the pool never
-//! answers (`mining.suggest_difficulty` at most pools; section 2.8). Where such a request may have been
-//! answered or not, the answers are kept until their number tells, or until the pool has had its time.
+//! Ids need not be unique: cpuminer sends 4 for every share, others repeat ids or send `null` (wire reference,
+//! section 1.3). Pools answer requests with the same id first in, first out. There are two exceptions: an answer
+//! whose form does not fit the first request, and a request that the pool never answers (`mining.suggest_difficulty`
+//! at most pools; section 2.8). While it is not clear whether such a request was answered, answers are kept until
+//! their number tells or [`MAX_UNCLEAR_AGE`] has passed.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::answer_form::AnswerForm;
-use super::request_id::{canonical, kept};
-use super::same_id::{KeptAnswer, OpenRequest, SameId, Settled};
+use super::request_id::{canonical, truncated};
+use super::same_id::{KeptAnswer, OpenRequest, SameId, SettledRequest};
 use super::share::PendingShare;
 use crate::net::Stamp;
 use crate::stratum::{Login, VersionMask};
 use crate::tap::Role;
 
-/// The most shares of a miner that are followed; a NerdMiner itself keeps 32.
+/// The most open shares of a miner. A NerdMiner itself keeps 32.
 const MAX_OPEN_SHARES: usize = 512;
-/// In aggregate mode as many wait for the pool, those of one read behind them, and their answers.
+/// The most open shares of a miner in aggregate mode: those that wait for the pool, and those of the next read.
 const MAX_OPEN_SHARES_OF_MINER: usize = 2048;
-/// For all miners together a pool may owe 16,384 answers, and some are on their way.
+/// The most open shares on a connection to a pool: all miners may wait for 16,384 answers, and some are on their way.
 const MAX_OPEN_SHARES_AT_POOL: usize = 20_480;
-/// Other requests: a farm proxy authorizes 1,000 workers at once. They are counted apart, so that requests
-/// nobody answers leave the room of shares alone.
+/// The most other open requests: a farm proxy authorizes 1,000 workers at once. They are counted apart from shares,
+/// so that unanswered requests do not take the place of shares.
 const MAX_OPEN_OTHERS: usize = 1024;
-/// In aggregate mode all miners' names are asked about on one connection.
+/// The most other open requests on a connection to a pool, which authorizes the names of all miners.
 const MAX_OPEN_OTHERS_AT_POOL: usize = 10_240;
 /// The most answers that wait for their requests.
 const MAX_EARLY_ANSWERS: usize = 32;
-/// The time an answer waits for its request.
-const EARLY: Duration = Duration::from_secs(1);
-/// The longest answer that is kept, in bytes: a mere verdict is much shorter.
+/// The time that an answer waits for its request.
+const MAX_EARLY_AGE: Duration = Duration::from_secs(1);
+/// The longest answer that is kept, in bytes. A verdict on a share is much shorter.
 const MAX_KEPT_LINE: usize = 1024;
 /// The most answers that are kept because they can belong to more than one request.
 const MAX_UNCLEAR_ANSWERS: usize = 64;
-/// The time after which a kept answer is taken for the share's. Pools answer in order: what was asked together
-/// is answered together, however long the way is.
-const SETTLE: Duration = Duration::from_secs(1);
-/// A request that has no answer for so long when a share with its id is sent gets none any more.
-const NEVER_ANSWERED: Duration = Duration::from_secs(10);
+/// The time after which a kept answer counts as the share's. Pools answer in order, so requests that were sent
+/// together are answered together, however slow the connection is.
+const MAX_UNCLEAR_AGE: Duration = Duration::from_secs(1);
+/// A request without an answer for this long will get none once a share with its id is sent.
+const UNANSWERED_AFTER: Duration = Duration::from_secs(10);
 
-/// What was asked.
+/// A request of the miner, with the parts that matter for its answer.
 #[derive(Debug)]
 pub(super) enum RequestKind {
     Subscribe,
@@ -54,18 +54,18 @@ pub(super) enum RequestKind {
         mask: Option<VersionMask>,
     },
     Submit(Box<PendingShare>),
-    /// Anything else; its answer changes nothing here.
+    /// Any other request. Its answer changes nothing here.
     Other,
 }
 
-/// Whose an answer is.
+/// The request that an answer belongs to.
 #[derive(Debug)]
 pub(super) enum Match {
-    /// This request's, which was sent then.
+    /// The answer belongs to this request, sent at this time.
     Request(RequestKind, Stamp),
-    /// One of several requests' with its id; [`OpenRequests::settled`] has it later.
-    Unclear,
-    Nobody,
+    /// The answer fits several requests. [`OpenRequests::take_settled`] returns it once that is settled.
+    Ambiguous,
+    NoRequest,
 }
 
 /// The open requests of one session.
@@ -80,7 +80,7 @@ pub(super) struct OpenRequests {
     shares: u32,
     early: VecDeque<KeptAnswer>,
     unclear: usize,
-    settled: Vec<Settled>,
+    settled: Vec<SettledRequest>,
 }
 
 impl OpenRequests {
@@ -103,56 +103,55 @@ impl OpenRequests {
         }
     }
 
-    /// A request. An answer can only be its own when it came after the request was `readable`; the
-    /// time to the answer is counted from when the request was `sent`, which is stamped later.
+    /// Adds a request. Only an answer that came after the request was `readable` can be its own. The time to the
+    /// answer counts from when the request was `sent`, which is stamped later.
     ///
     /// # Errors
-    /// Gives the request back with its answer, when that had come before it; without one when there
-    /// is no room, because nobody answers this miner.
-    pub(super) fn ask(
+    /// Returns the request with its answer if that came first, or without one if too many requests are open.
+    pub(super) fn add(
         &mut self,
         id: &str,
-        asked: RequestKind,
+        kind: RequestKind,
         readable: Stamp,
         sent: Stamp,
     ) -> Result<(), (RequestKind, Option<KeptAnswer>)> {
-        let id = kept(id);
+        let id = truncated(id);
         let key = canonical(id);
         let is_answered = |early: &KeptAnswer| {
-            canonical(&early.id) == key && early.at >= readable && early.form.fits(&asked)
+            canonical(&early.id) == key && early.at >= readable && early.form.fits(&kind)
         };
         if let Some(place) = self.early.iter().position(is_answered) {
-            return Err((asked, self.early.remove(place)));
+            return Err((kind, self.early.remove(place)));
         }
-        let is_share = matches!(asked, RequestKind::Submit(_));
+        let is_share = matches!(kind, RequestKind::Submit(_));
         let shares = self.shares as usize;
         let is_full =
             if is_share { shares >= self.max_shares } else { self.count - shares >= self.max_others };
         if is_full {
-            return Err((asked, None));
+            return Err((kind, None));
         }
         self.count += 1;
         self.shares += u32::from(is_share);
-        let request = OpenRequest { id: id.into(), asked, at: sent, doubtful: false };
+        let request = OpenRequest { id: id.into(), kind, at: sent, doubtful: false };
         let same = match self.open.get_mut(&*key) {
             Some(same) => same,
             None => self.open.entry(key.into()).or_default(),
         };
         if is_share && !self.answers_all && same.unclear.is_empty() {
-            self.count -=
-                same.pass_over(|request| readable.since(request.at).is_some_and(|age| age >= NEVER_ANSWERED));
+            self.count -= same
+                .pass_over(|request| readable.since(request.at).is_some_and(|age| age >= UNANSWERED_AFTER));
         }
         same.requests.push_back(request);
         Ok(())
     }
 
-    /// Some of what the pool said is lost. Where several requests have one id, nobody can know any
-    /// more which of them the next answer belongs to: they are given up.
-    pub(super) fn lost_answers(&mut self) -> Vec<RequestKind> {
+    /// Handles the loss of some of the pool's answers. Requests that share an id are given up and returned: the next
+    /// answer may belong to any of them.
+    pub(super) fn answers_lost(&mut self) -> Vec<RequestKind> {
         let (mut lost, mut unclear) = (Vec::new(), 0);
         self.open.retain(|_, same| {
             if same.requests.len() > 1 {
-                lost.extend(same.requests.drain(..).map(|request| request.asked));
+                lost.extend(same.requests.drain(..).map(|request| request.kind));
                 unclear += same.unclear.drain(..).count();
             }
             same.requests.iter_mut().for_each(|request| request.doubtful = true);
@@ -163,24 +162,23 @@ impl OpenRequests {
         lost
     }
 
-    /// The id is about to be used again: a request of this id whose answer may be lost must not take
-    /// the next one's.
-    pub(super) fn make_way(&mut self, id: &str) -> Option<RequestKind> {
-        let key = canonical(kept(id));
+    /// Drops a request whose answer may be lost, because the miner uses its id again. Otherwise it would take the
+    /// answer of the next request.
+    pub(super) fn drop_doubtful(&mut self, id: &str) -> Option<RequestKind> {
+        let key = canonical(truncated(id));
         let same = self.open.get_mut(&*key)?;
         if !same.requests.front()?.doubtful {
             return None;
         }
-        let OpenRequest { asked, .. } = same.requests.pop_front()?;
+        let OpenRequest { kind, .. } = same.requests.pop_front()?;
         self.drop_if_empty(&key);
-        self.forget(std::slice::from_ref(&asked));
-        Some(asked)
+        self.forget(std::slice::from_ref(&kind));
+        Some(kind)
     }
 
     fn forget(&mut self, gone: &[RequestKind]) {
         self.count -= gone.len();
-        self.shares -=
-            gone.iter().map(|asked| u32::from(matches!(asked, RequestKind::Submit(_)))).sum::<u32>();
+        self.shares -= gone.iter().map(|kind| u32::from(matches!(kind, RequestKind::Submit(_)))).sum::<u32>();
     }
 
     fn drop_if_empty(&mut self, key: &str) {
@@ -190,69 +188,68 @@ impl OpenRequests {
         }
     }
 
-    /// An answer: to the oldest request with this id that it can belong to.
+    /// Matches an answer to the oldest request with this id that it fits.
     pub(super) fn answer(&mut self, id: &str, form: AnswerForm, at: Stamp, line: &[u8]) -> Match {
-        let id = kept(id);
+        let id = truncated(id);
         let key = canonical(id);
-        let Some(same) = self.open.get_mut(&*key) else { return Match::Nobody };
-        let Some(place) = same.first_fit(id, form) else { return Match::Nobody };
-        // Only a verdict can be the wrong request's: other forms say what they answer.
+        let Some(same) = self.open.get_mut(&*key) else { return Match::NoRequest };
+        let Some(place) = same.first_fit(id, form) else { return Match::NoRequest };
+        // Only a verdict can belong to the wrong request: the other forms tell what they answer.
         let is_verdict = matches!(form, AnswerForm::Yes | AnswerForm::Refusal);
         let is_behind = !same.unclear.is_empty() && is_verdict;
         if !is_behind && (self.answers_all || !same.is_unclear(id, form, place)) {
-            let Some(OpenRequest { asked, at, .. }) = same.requests.remove(place) else {
-                return Match::Nobody;
+            let Some(OpenRequest { kind, at, .. }) = same.requests.remove(place) else {
+                return Match::NoRequest;
             };
-            self.forget(std::slice::from_ref(&asked));
+            self.forget(std::slice::from_ref(&kind));
             self.settle(&key, false);
             self.drop_if_empty(&key);
-            return Match::Request(asked, at);
+            return Match::Request(kind, at);
         }
         if line.len() > MAX_KEPT_LINE {
-            return Match::Nobody;
+            return Match::NoRequest;
         }
         same.unclear.push_back(KeptAnswer { id: id.into(), form, at, line: line.into() });
         self.unclear += 1;
         self.settle(&key, self.unclear > MAX_UNCLEAR_ANSWERS);
         self.drop_if_empty(&key);
-        Match::Unclear
+        Match::Ambiguous
     }
 
-    /// Gives kept answers to their requests as far as it is clear now whose they are. `is_due`: the pool has
-    /// had its time to answer the requests that stand before a share.
+    /// Matches kept answers to their requests as far as that is clear now. `is_due`: the pool has had its time to
+    /// answer the requests before a share.
     fn settle(&mut self, key: &str, is_due: bool) {
         let Some(same) = self.open.get_mut(key) else { return };
         let before = (same.requests.len(), same.unclear.len(), self.settled.len());
         same.settle(is_due, &mut self.settled);
         self.count -= before.0 - same.requests.len();
         self.unclear -= before.1 - same.unclear.len();
-        let shares =
-            self.settled[before.2..].iter().filter(|one| matches!(one.asked, RequestKind::Submit(_)));
+        let shares = self.settled[before.2..].iter().filter(|one| matches!(one.kind, RequestKind::Submit(_)));
         self.shares -= shares.count() as u32;
     }
 
-    /// Requests whose kept answers have found them.
-    pub(super) fn settled(&mut self) -> Vec<Settled> {
+    /// Takes out the requests that were matched with kept answers.
+    pub(super) fn take_settled(&mut self) -> Vec<SettledRequest> {
         std::mem::take(&mut self.settled)
     }
 
-    /// Keeps an answer that nobody has asked for yet.
-    pub(super) fn keep(&mut self, id: &str, form: AnswerForm, at: Stamp, line: &[u8]) {
+    /// Keeps an answer whose request has not come yet.
+    pub(super) fn keep_early_answer(&mut self, id: &str, form: AnswerForm, at: Stamp, line: &[u8]) {
         if line.len() > MAX_KEPT_LINE {
             return;
         }
         if self.early.len() >= MAX_EARLY_ANSWERS {
             self.early.pop_front();
         }
-        self.early.push_back(KeptAnswer { id: kept(id).into(), form, at, line: line.into() });
+        self.early.push_back(KeptAnswer { id: truncated(id).into(), form, at, line: line.into() });
     }
 
-    /// Settles what is unclear for too long, and takes out what has waited for longer than `timeout`.
+    /// Settles answers that were unclear for too long, and takes out requests older than `timeout`.
     pub(super) fn expire(&mut self, timeout: Duration, now: Stamp) -> Vec<RequestKind> {
         let is_over = |at: Stamp, limit: Duration| now.since(at).is_some_and(|age| age >= limit);
-        self.early.retain(|early| !is_over(early.at, EARLY));
+        self.early.retain(|early| !is_over(early.at, MAX_EARLY_AGE));
         if self.unclear > 0 {
-            let limit = SETTLE.min(timeout / 2);
+            let limit = MAX_UNCLEAR_AGE.min(timeout / 2);
             let is_due = |same: &SameId| same.unclear.front().is_some_and(|answer| is_over(answer.at, limit));
             let due: Vec<Box<str>> =
                 self.open.iter().filter(|(_, same)| is_due(same)).map(|(key, _)| key.clone()).collect();
@@ -264,7 +261,7 @@ impl OpenRequests {
         let (mut expired, mut unclear) = (Vec::new(), 0);
         self.open.retain(|_, same| {
             while same.requests.front().is_some_and(|request| is_over(request.at, timeout)) {
-                expired.extend(same.requests.pop_front().map(|request| request.asked));
+                expired.extend(same.requests.pop_front().map(|request| request.kind));
             }
             if same.requests.is_empty() {
                 unclear += same.unclear.len();
@@ -276,28 +273,28 @@ impl OpenRequests {
         expired
     }
 
-    /// The session is over: settles what can be settled, and takes out everything else.
+    /// Settles everything that can be settled, and takes out all other requests.
     pub(super) fn take_all(&mut self) -> Vec<RequestKind> {
         if self.unclear > 0 {
             let keys: Vec<Box<str>> = self.open.keys().cloned().collect();
             keys.iter().for_each(|key| self.settle(key, true));
         }
         (self.count, self.shares, self.unclear) = (0, 0, 0);
-        self.open.drain().flat_map(|(_, same)| same.requests).map(|request| request.asked).collect()
+        self.open.drain().flat_map(|(_, same)| same.requests).map(|request| request.kind).collect()
     }
 
-    /// When the oldest share was sent that waits for its answer.
+    /// The time when the oldest open share was sent.
     pub(super) fn oldest_share(&self) -> Option<Stamp> {
         if self.shares == 0 {
             return None;
         }
         let requests = self.open.values().flat_map(|same| &same.requests);
-        let shares = requests.filter(|request| matches!(request.asked, RequestKind::Submit(_)));
+        let shares = requests.filter(|request| matches!(request.kind, RequestKind::Submit(_)));
         shares.map(|request| request.at).min()
     }
 
-    /// How many shares wait for their answers.
-    pub(super) fn shares(&self) -> u32 {
+    /// The number of open shares.
+    pub(super) fn open_shares(&self) -> u32 {
         self.shares
     }
 }

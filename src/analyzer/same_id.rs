@@ -1,4 +1,4 @@
-//! The requests of a session that have one id, and which of them an answer belongs to.
+//! The open requests of a session that share one id, and the matching of answers to them.
 
 use std::collections::VecDeque;
 
@@ -10,22 +10,22 @@ use crate::net::Stamp;
 #[derive(Debug, Default)]
 pub(super) struct SameId {
     pub(super) requests: VecDeque<OpenRequest>,
-    /// Answers that can belong to more than one of them, in the order in which they came.
+    /// Answers that fit more than one of the requests, in the order in which they came.
     pub(super) unclear: VecDeque<KeptAnswer>,
 }
 
 /// A request that waits for its answer.
 #[derive(Debug)]
 pub(super) struct OpenRequest {
-    /// As it was written.
+    /// The id as the miner wrote it.
     pub(super) id: Box<str>,
-    pub(super) asked: RequestKind,
+    pub(super) kind: RequestKind,
     pub(super) at: Stamp,
-    /// Copies were lost since; its answer may have been among them.
+    /// Copies were lost since, maybe its answer among them.
     pub(super) doubtful: bool,
 }
 
-/// An answer that could not be given to its request when it came.
+/// An answer that could not be matched when it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeptAnswer {
     pub(super) id: Box<str>,
@@ -36,42 +36,42 @@ pub(super) struct KeptAnswer {
 
 /// A request with the answer that was kept for it.
 #[derive(Debug)]
-pub(super) struct Settled {
-    pub(super) asked: RequestKind,
-    pub(super) asked_at: Stamp,
+pub(super) struct SettledRequest {
+    pub(super) kind: RequestKind,
+    pub(super) sent_at: Stamp,
     pub(super) answer: KeptAnswer,
 }
 
 impl SameId {
-    /// The oldest request that the answer can belong to: one whose id is written like the answer's before one
+    /// The oldest request that the answer fits. A request whose id is written like the answer's comes before one
     /// whose id only means the same.
     pub(super) fn first_fit(&self, id: &str, form: AnswerForm) -> Option<usize> {
-        let fits = |request: &OpenRequest| form.fits(&request.asked);
+        let fits = |request: &OpenRequest| form.fits(&request.kind);
         let exact = self.requests.iter().position(|request| *request.id == *id && fits(request));
         exact.or_else(|| self.requests.iter().position(fits))
     }
 
-    /// Whether an answer that the request at `place` can take may be a later share's.
+    /// Returns whether an answer that fits the request at `place` may belong to a later share.
     pub(super) fn is_unclear(&self, id: &str, form: AnswerForm, place: usize) -> bool {
-        let is_share = |request: &OpenRequest| matches!(request.asked, RequestKind::Submit(_));
+        let is_share = |request: &OpenRequest| matches!(request.kind, RequestKind::Submit(_));
         let first = &self.requests[place];
         let is_exact = *first.id == *id;
         !is_share(first)
             && self.requests.iter().skip(place + 1).any(|request| {
-                is_share(request) && form.fits(&request.asked) && (*request.id == *id || !is_exact)
+                is_share(request) && form.fits(&request.kind) && (*request.id == *id || !is_exact)
             })
     }
 
-    /// Gives the kept answers to their requests as far as it is clear whose they are. `is_due`: the pool has had
-    /// its time to answer the requests that stand before a share.
-    pub(super) fn settle(&mut self, is_due: bool, settled: &mut Vec<Settled>) {
+    /// Matches kept answers to their requests as far as that is clear. `is_due`: the pool has had its time to answer
+    /// the requests before a share.
+    pub(super) fn settle(&mut self, is_due: bool, settled: &mut Vec<SettledRequest>) {
         while let Some(answer) = self.unclear.front() {
             let (id, form) = (&*answer.id, answer.form);
             let Some(place) = self.first_fit(id, form) else {
                 self.unclear.pop_front();
                 continue;
             };
-            let takers = self.requests.iter().filter(|request| form.fits(&request.asked)).count();
+            let takers = self.requests.iter().filter(|request| form.fits(&request.kind)).count();
             if self.unclear.len() < takers && self.is_unclear(id, form, place) {
                 if !is_due {
                     return;
@@ -84,15 +84,15 @@ impl SameId {
             else {
                 return;
             };
-            settled.push(Settled { asked: request.asked, asked_at: request.at, answer });
+            settled.push(SettledRequest { kind: request.kind, sent_at: request.at, answer });
         }
     }
 
-    /// Takes out the requests before the first share that `are_over`; how many those were.
+    /// Removes the requests before the first share that `are_over`. Returns their number.
     pub(super) fn pass_over(&mut self, are_over: impl Fn(&OpenRequest) -> bool) -> usize {
         let before = self.requests.len();
         let first_share =
-            self.requests.iter().position(|request| matches!(request.asked, RequestKind::Submit(_)));
+            self.requests.iter().position(|request| matches!(request.kind, RequestKind::Submit(_)));
         let mut left = first_share.unwrap_or(before);
         self.requests.retain(|request| {
             let is_candidate = left > 0;

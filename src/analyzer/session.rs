@@ -1,52 +1,42 @@
-//! One miner's conversation, followed line by line.
+//! One conversation, followed line by line.
 
-mod early;
+mod jobs;
 mod miner;
 mod pool;
-mod seen_jobs;
+mod search_space;
+mod timers;
+mod waiting_jobs;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::block::BlockFinder;
-use super::current_work::{CurrentVerdicts, CurrentWork, JobGap};
+use super::current_work::{CurrentWork, JobGap};
 use super::hashed_shares::HashedShares;
 use super::hashrate::WorkMeter;
+use super::job_ids::{RecentJobIds, UpstreamJobIds};
 use super::job_store::JobStore;
 use super::jobs::SessionJobs;
-use super::known_jobs::KnownJobs;
 use super::reorder_buffer::ReorderBuffer;
 use super::requests::{OpenRequests, RequestKind};
 use super::rules::SessionSample;
-use super::session_event::{Event, SessionEvent};
+use super::session_event::SessionEvent;
 use super::share::{JudgedShare, PendingShare, UnseenJob};
-use super::verdicts::{ChainState, Expectations, Expected, PayoutState, WorkDoubt};
+use super::verdicts::{Expectations, Expected, WorkDoubt};
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
 use crate::stratum::line_reader::{Line, LineReader, LongLines};
 use crate::stratum::{Difficulty, DifficultyTimeline, Extranonce1, Extranonce2Size, Readings, VersionMask};
 use crate::tap::{Conversation, Direction, TapBytes};
 use crate::work::RecentHashes;
-use early::EarlyJobs;
-pub(super) use early::EarlyMemory;
-use seen_jobs::SeenJobs;
+use waiting_jobs::{WaitingJobs, WaitingMemory};
 
-/// The most workers of one connection; farm proxies authorize many.
-const MOST_WORKERS: usize = 1024;
-/// The most addresses among their names that a block is searched for.
-const MOST_ADDRESSES: usize = 16;
-/// How long the request to an answer may be late.
-const UNASKED: Duration = Duration::from_secs(2);
-/// A line that is unfinished for so long is none that is still on its way: packets that are lost come again
-/// within seconds.
-const UNFINISHED: Duration = Duration::from_secs(10);
-/// An opening that takes longer is none.
-const OPENING: Duration = Duration::from_secs(60);
-/// A job for others, from before the pool knew the miner, is excused for so long after the miner has begun to mine.
-/// Pools follow such a job with another one at once.
-const EXCUSED: Duration = Duration::from_secs(10);
-/// Why a line was not read.
+/// The most worker names that are kept of one connection. Farm proxies authorize many.
+const MAX_WORKERS: usize = 1024;
+/// A connection that takes longer to begin mining is judged as if it had begun.
+const MAX_OPENING: Duration = Duration::from_secs(60);
+/// The reason for a line that was not read.
 const TOO_LONG: &str = "its line is longer than 1 MiB, or too many pools send long lines";
 
 /// The state of one session. All of it is bounded.
@@ -59,79 +49,85 @@ pub(super) struct AnalyzedSession {
     requests: OpenRequests,
     pub(super) user_agent: String,
     workers: Vec<SessionWorker>,
-    /// The addresses in the names that were given so far; `None` before the first name.
+    /// The addresses in the worker names that the miner gave so far; `None` before the first name.
     expected: Option<Vec<Expected>>,
     expectations: Expectations,
     extranonce1: Option<Extranonce1>,
     extranonce2_size: Option<Extranonce2Size>,
     /// A `mining.set_extranonce` that holds from the next job on.
     next_extranonce: Option<(Extranonce1, Extranonce2Size)>,
-    /// From an answer before the one that the miner waits for.
-    foreign_extranonce1: Option<Extranonce1>,
-    /// From an answer that nobody waits for.
+    /// The extranonce1 of an unasked answer that came before the answer to the miner's subscribe.
+    first_unasked_extranonce1: Option<Extranonce1>,
+    /// Another extranonce1, from an answer to no known request.
     unasked_extranonce1: Option<(Extranonce1, Stamp)>,
-    /// When the pool last said anything.
-    heard: Option<Stamp>,
-    /// When the pool's newest lines came, and how many came then.
+    last_pool_bytes_at: Option<Stamp>,
+    /// The time of the pool's newest lines, and how many lines came at that time.
     newest_lines: (Stamp, i64),
     /// The pool has accepted an authorize.
-    is_accepted: bool,
-    /// When the pool first accepted an authorize or a share.
+    is_authorized: bool,
+    /// The time when the pool first accepted an authorize or a share.
     mining_since: Option<Stamp>,
-    /// When the newest job came, readable or not.
-    job_came: Option<Stamp>,
+    /// The time of the newest job, readable or not.
+    last_job_at: Option<Stamp>,
     version_mask: Option<VersionMask>,
     difficulties: DifficultyTimeline,
-    /// When the pool set it last.
+    /// The time when the pool last set the difficulty.
     pub(super) difficulty_set: Option<Stamp>,
     jobs: SessionJobs,
-    /// Those that came before the search space was known.
-    early_jobs: EarlyJobs,
+    /// Jobs that came before the search space was known.
+    waiting_jobs: WaitingJobs,
     /// The message id of the newest subscribe.
     subscribe_id: Option<Box<str>>,
-    /// The pool has answered the subscribe, so that jobs could be judged by now.
+    /// The pool has answered the subscribe, so jobs can be judged.
     is_subscribe_answered: bool,
-    /// Why the search space is not sure: then no verdict on a job is.
+    /// The reason why the search space is uncertain. It makes every verdict on a job uncertain too.
     space_doubt: Option<WorkDoubt>,
-    /// The miner has asked to be told of another extranonce1.
+    /// The miner has asked for `mining.set_extranonce`.
     takes_extranonce: bool,
-    /// When the line began that has no end yet; `None` also when it was looked at.
+    /// The time when the pool's unfinished line began; `None` also after it was examined.
     unfinished_since: Option<Stamp>,
-    /// As many copies of what the pool sent were lost, as far as is known here.
+    /// Lost copies of the pool's bytes that this session has taken into account.
     lost_copies: u64,
-    seen_jobs: SeenJobs,
-    /// Those of all sessions.
-    known_jobs: KnownJobs,
-    hashed_shares: HashedShares,
-    /// When copies of what the pool sent were lost last.
+    job_ids: RecentJobIds,
+    shared: SharedState,
+    /// The time when copies of the pool's bytes were last lost.
     gap_at: Option<Stamp>,
-    work: CurrentWork,
+    pub(super) work: CurrentWork,
     hashes: RecentHashes,
     pub(super) meter: WorkMeter,
-    pub(super) tally: Tally,
+    pub(super) counts: SessionCounts,
 }
 
-/// What all sessions share.
-type SharedBySessions = (LongLines, EarlyMemory, (KnownJobs, HashedShares), JobStore);
+/// The memory that all sessions share. Clones share it too.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SharedState {
+    long_lines: LongLines,
+    waiting_memory: WaitingMemory,
+    upstream_job_ids: UpstreamJobIds,
+    /// Hashes of shares that aggregate mode has already computed.
+    pub(super) hashed_shares: HashedShares,
+    /// The contents of all sessions' jobs.
+    pub(super) job_store: JobStore,
+}
 
-/// A name that was authorized, or was to be.
+/// A worker name that the miner authorized or tried to authorize.
 #[derive(Debug)]
 struct SessionWorker {
     name: String,
     refused: bool,
 }
 
-/// A session's figures.
+/// The share counts of one session.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Tally {
+pub(super) struct SessionCounts {
     pub(super) accepted: u64,
     pub(super) rejected: u64,
-    /// The pool had its time.
+    /// Shares that the pool did not answer in time.
     pub(super) unanswered: u64,
-    /// What the pool said is not known: the session ended first, or copies were not analysed.
+    /// Shares whose answer is not known: the session ended first, or copies were lost.
     pub(super) unknown: u64,
     pub(super) stale: u64,
-    /// Sum of what was asked for, over accepted shares.
+    /// The sum of the assigned difficulties of accepted shares.
     pub(super) accepted_difficulty: f64,
     pub(super) best: f64,
     pub(super) last_share: Option<Stamp>,
@@ -142,7 +138,7 @@ impl AnalyzedSession {
         conversation: Arc<Conversation>,
         opened: Stamp,
         expectations: Expectations,
-        (long_lines, early_memory, (known_jobs, hashed_shares), store): SharedBySessions,
+        shared: SharedState,
     ) -> AnalyzedSession {
         AnalyzedSession {
             requests: OpenRequests::new(conversation.role),
@@ -150,7 +146,7 @@ impl AnalyzedSession {
             opened,
             order: ReorderBuffer::default(),
             up: LineReader::default(),
-            down: LineReader::of_pool(long_lines),
+            down: LineReader::of_pool(shared.long_lines.clone()),
             user_agent: String::new(),
             workers: Vec::new(),
             expected: None,
@@ -158,58 +154,57 @@ impl AnalyzedSession {
             extranonce1: None,
             extranonce2_size: None,
             next_extranonce: None,
-            foreign_extranonce1: None,
+            first_unasked_extranonce1: None,
             unasked_extranonce1: None,
-            heard: None,
+            last_pool_bytes_at: None,
             newest_lines: (opened, 0),
-            is_accepted: false,
+            is_authorized: false,
             mining_since: None,
-            job_came: None,
+            last_job_at: None,
             version_mask: None,
             difficulties: DifficultyTimeline::new(),
             difficulty_set: None,
-            jobs: SessionJobs::new(store),
-            early_jobs: EarlyJobs::new(early_memory),
+            jobs: SessionJobs::new(shared.job_store.clone()),
+            waiting_jobs: WaitingJobs::new(shared.waiting_memory.clone()),
             subscribe_id: None,
             is_subscribe_answered: false,
             space_doubt: None,
             takes_extranonce: false,
             unfinished_since: None,
             lost_copies: 0,
-            seen_jobs: SeenJobs::default(),
-            known_jobs,
-            hashed_shares,
+            job_ids: RecentJobIds::default(),
+            shared,
             gap_at: None,
             work: CurrentWork::default(),
             hashes: RecentHashes::default(),
             meter: WorkMeter::new(opened),
-            tally: Tally::default(),
+            counts: SessionCounts::default(),
         }
     }
 
-    /// It was followed before, and everything that was known of it is lost: the next bytes may begin in the
+    /// Prepares to follow a session again after everything known of it was lost. Its next bytes may begin in the
     /// middle of a line.
     pub(super) fn resume(&mut self, at: Stamp) {
         self.up.gap();
         self.down.gap();
-        self.missed(at);
+        self.copies_lost(at);
     }
 
-    /// The jobs of all sessions take too much.
+    /// Forgets jobs because those of all sessions take too much memory.
     pub(super) fn forget_jobs(&mut self) {
-        self.jobs.make_room();
+        self.jobs.keep_newest_if_small();
     }
 
-    /// Jobs are judged by these from now on, and the present one once more.
-    pub(super) fn expect_by(&mut self, expectations: Expectations) {
+    /// Judges future jobs by these expectations, and the present jobs again.
+    pub(super) fn set_expectations(&mut self, expectations: Expectations) {
         self.work.again(self.expected.as_deref(), &expectations);
         self.expectations = expectations;
     }
 
-    /// Follows what was forwarded together.
+    /// Follows bytes that were forwarded together.
     pub(super) fn read(&mut self, chunk: &TapBytes, each: &mut impl FnMut(SessionEvent)) {
         if chunk.direction == Direction::Down {
-            self.heard = Some(chunk.readable_at);
+            self.last_pool_bytes_at = Some(chunk.readable_at);
         }
         let mut reader = std::mem::take(match chunk.direction {
             Direction::Up => &mut self.up,
@@ -219,9 +214,9 @@ impl AnalyzedSession {
             reader.gap();
             if chunk.direction == Direction::Down {
                 self.lost_copies = self.conversation.down.dropped.load(Ordering::Relaxed);
-                self.missed(chunk.readable_at);
-                for asked in self.requests.lost_answers() {
-                    self.give_up(asked, ShareOutcome::Unknown, each);
+                self.copies_lost(chunk.readable_at);
+                for kind in self.requests.answers_lost() {
+                    self.give_up(kind, ShareOutcome::Unknown, each);
                 }
             }
         }
@@ -257,28 +252,23 @@ impl AnalyzedSession {
     fn miner_line(&mut self, line: &[u8], chunk: &TapBytes, each: &mut impl FnMut(SessionEvent)) {
         let readings = Readings::of(line);
         match readings.first() {
-            Some(message) => self.miner_said(&message, chunk, each),
+            Some(message) => self.miner_message(&message, chunk, each),
             None => {
-                self.conversation.garbage.fetch_add(1, Ordering::Relaxed);
+                self.conversation.unreadable_lines.fetch_add(1, Ordering::Relaxed);
                 each(SessionEvent::Unreadable);
             }
         }
     }
 
-    /// A time of its own for each of the pool's lines, in their order: many can come at once.
-    fn line_came(&mut self, at: Stamp) -> Stamp {
+    /// Returns a distinct time for each line of the pool, in their order: many can come at once.
+    fn stamp_of_line(&mut self, at: Stamp) -> Stamp {
         let (known, count) = &mut self.newest_lines;
         *count = if *known == at { *count + 1 } else { 0 };
         *known = at;
         at.shifted(*count)
     }
 
-    /// Lines that were too long, since the session began.
-    pub(super) fn too_long(&self) -> u64 {
-        self.up.too_long + self.down.too_long
-    }
-
-    fn facts(&self) -> BlockFinder {
+    fn block_finder(&self) -> BlockFinder {
         BlockFinder {
             session: self.conversation.id,
             miner: self.conversation.miner(),
@@ -287,96 +277,28 @@ impl AnalyzedSession {
         }
     }
 
-    /// Gives up shares that were not answered in time.
-    pub(super) fn expire(&mut self, timeout: Duration, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
-        // After lost copies the answer may have been among them. Those who lose them count them at
-        // once; the gap itself shows only with the next copy.
-        let is_whole = self.conversation.dropped_copies.load(Ordering::Relaxed) == 0;
-        let outcome = if is_whole { ShareOutcome::Unanswered } else { ShareOutcome::Unknown };
-        let expired = self.requests.expire(timeout, now);
-        self.take_settled(each);
-        for asked in expired {
-            self.give_up(asked, outcome.clone(), each);
-        }
-        self.publish();
-        self.look_at_unfinished_line(now, each);
-        // The last copies may be among them, and no further one come to show the gap.
-        let lost_copies = self.conversation.down.dropped.load(Ordering::Relaxed);
-        if lost_copies > self.lost_copies {
-            self.lost_copies = lost_copies;
-            self.missed(now);
-        }
-        let oldest = self.requests.oldest_share();
-        let age = oldest.map(|at| now.since(at).unwrap_or_default());
-        self.conversation.clock.set_oldest_unanswered(age);
-        self.conversation.clock.looked();
-        self.change_extranonce1(now, each);
-        self.end_excuse(now, each);
-    }
-
-    /// Judges jobs anew that came before the pool knew the miner, if the miner seems to stay with them.
-    fn end_excuse(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
-        let (since, excused) = self.mining_since.map_or((self.opened, OPENING), |since| (since, EXCUSED));
-        if now.since(since).is_none_or(|age| age < excused) || !self.work.has_early() {
-            return;
-        }
-        for job in self.work.end_excuse(self.expected.as_deref(), &self.expectations) {
-            each(SessionEvent::Rejudged(Box::new(job), now));
-        }
-    }
-
-    /// A NerdMiner takes what has come within a second for a line, also without an end (wire reference,
-    /// section 1.4).
-    fn look_at_unfinished_line(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
-        let is_due = |since: Stamp| now.since(since).is_some_and(|age| age >= UNFINISHED);
-        if !self.unfinished_since.is_some_and(is_due) {
-            return;
-        }
-        self.unfinished_since = None;
-        let rest = self.down.unfinished().to_vec();
-        let readings = Readings::of(&rest);
-        if readings.may_hide_job() || !readings.jobs().is_empty() {
-            self.unread("its line has no end", &rest, now, each);
-        }
-    }
-
-    /// The session is over: what is open stays so.
+    /// Ends the session. Shares without an answer have an unknown outcome.
     pub(super) fn close(&mut self, each: &mut impl FnMut(SessionEvent)) {
         let open = self.requests.take_all();
         self.take_settled(each);
-        for asked in open {
-            self.give_up(asked, ShareOutcome::Unknown, each);
+        for kind in open {
+            self.give_up(kind, ShareOutcome::Unknown, each);
         }
         each(SessionEvent::Closed(self.conversation.id));
     }
 
-    /// How long no job has come, looked at twice a second.
-    pub(super) fn job_gap(&mut self, now: Stamp, stale_job: Duration) -> Option<JobGap> {
-        self.work.gap(now, stale_job)
+    /// Records the pool's verdict on a worker name. A refused name counts once the pool accepts it. A refusal does
+    /// not undo an acceptance: some pools refuse a second authorize of a name that they know.
+    fn set_worker_verdict(&mut self, name: &str, refused: bool) {
+        if let Some(known) = self.workers.iter_mut().find(|known| known.name == name) {
+            known.refused &= refused;
+        } else if self.workers.len() < MAX_WORKERS {
+            self.workers.push(SessionWorker { name: name.to_owned(), refused });
+        }
     }
 
-    /// How bad it is what its miner works on; `None` before the pool has sent any.
-    pub(super) fn badness(&self, now: Stamp, stale_job: Duration) -> Option<(PayoutState, ChainState)> {
-        self.work.badness(now, stale_job)
-    }
-
-    /// The verdicts on what its miner works on, as they can still be relied on.
-    pub(super) fn verdicts(&self, now: Stamp, stale_job: Duration) -> Option<CurrentVerdicts> {
-        self.work.verdicts(now, stale_job)
-    }
-
-    /// Whether the pool accepts shares for jobs that nobody could read, looked at twice a second.
-    pub(super) fn accepts_unseen(&mut self, accepts: bool) {
-        self.work.accepts_unseen(accepts);
-    }
-
-    /// Until when those are good, unless the pool sends more.
-    pub(super) fn verdicts_until(&self, stale_job: Duration) -> Option<Stamp> {
-        self.work.good_until(stale_job)
-    }
-
-    /// How it stands, for rules that watch time pass.
-    pub(super) fn pulse(&self, now: Stamp, jobs: Option<JobGap>) -> SessionSample<'_> {
+    /// Samples the session for rules that depend on the passage of time.
+    pub(super) fn sample(&self, now: Stamp, jobs: Option<JobGap>) -> SessionSample<'_> {
         let seconds = |since: Stamp| now.since(since).unwrap_or_default().as_secs_f64();
         SessionSample {
             session: self.conversation.id,
@@ -386,13 +308,13 @@ impl AnalyzedSession {
             miner: self.conversation.miner().ip(),
             hash_rate: self.meter.one_hour(now),
             difficulty: self.difficulty().value(),
-            accepted: self.tally.accepted,
+            accepted: self.counts.accepted,
             watched: seconds(self.opened),
-            pool_silent: self.heard.map(seconds),
-            waits_for_work: self.is_accepted && self.job_came.is_none(),
-            job_silent: self.job_came.map(seconds),
-            unanswered: self.requests.shares(),
-            share_silent: self.tally.last_share.map(seconds),
+            pool_silent: self.last_pool_bytes_at.map(seconds),
+            waits_for_work: self.is_authorized && self.last_job_at.is_none(),
+            job_silent: self.last_job_at.map(seconds),
+            unanswered: self.requests.open_shares(),
+            share_silent: self.counts.last_share.map(seconds),
             jobs,
             unread: self.work.in_doubt_since(now).map(|(doubt, since)| (doubt, seconds(since))),
             extranonce2_size: self.extranonce2_size,
@@ -401,32 +323,7 @@ impl AnalyzedSession {
         }
     }
 
-    fn change_extranonce1(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
-        let is_due = |(_, at): &(Extranonce1, Stamp)| now.since(*at).is_some_and(|age| age > UNASKED);
-        if !self.unasked_extranonce1.as_ref().is_some_and(is_due) {
-            return;
-        }
-        let (Some((to, at)), Some(from)) = (self.unasked_extranonce1.take(), self.extranonce1.clone()) else {
-            return;
-        };
-        // Some miners take it, others don't.
-        self.space_doubt = Some(WorkDoubt::Ambiguous);
-        self.work.unread(WorkDoubt::Ambiguous, at);
-        let (session, upstream) = (self.conversation.id, self.conversation.upstream());
-        each(SessionEvent::Event(Event::ExtranonceChanged { session, upstream, from, to }, at));
-    }
-
-    /// Notes the pool's verdict on a name. One that was refused and is accepted later counts from then on. A
-    /// refusal takes nothing back: some pools refuse to be asked twice about a name that they know.
-    fn note_worker(&mut self, name: &str, refused: bool) {
-        if let Some(known) = self.workers.iter_mut().find(|known| known.name == name) {
-            known.refused &= refused;
-        } else if self.workers.len() < MOST_WORKERS {
-            self.workers.push(SessionWorker { name: name.to_owned(), refused });
-        }
-    }
-
-    /// The worker's name: the first that the pool has accepted, by its answer or by accepting a share of it.
+    /// The first worker name that the pool has accepted, by its answer or by accepting a share; empty for none.
     pub(super) fn worker(&self) -> &str {
         self.workers.iter().find(|worker| !worker.refused).map_or("", |worker| &worker.name)
     }
@@ -436,61 +333,67 @@ impl AnalyzedSession {
         (self.extranonce1.as_ref(), self.extranonce2_size)
     }
 
-    /// What the pool asks for now.
+    /// The difficulty that the pool asks for now.
     pub(super) fn difficulty(&self) -> Difficulty {
         self.difficulties.current()
     }
 
+    /// Lines that were too long, since the session began.
+    pub(super) fn too_long(&self) -> u64 {
+        self.up.too_long + self.down.too_long
+    }
+
     fn publish(&self) {
-        self.conversation.unanswered.store(self.requests.shares(), Ordering::Release);
-        if self.requests.shares() == 0 {
+        self.conversation.unanswered.store(self.requests.open_shares(), Ordering::Release);
+        if self.requests.open_shares() == 0 {
             self.conversation.clock.set_oldest_unanswered(None);
         }
     }
 
-    /// The copy of a share's job can come after the share's own, on a busy machine: by its stamp it was there.
-    fn look_for_job_again(&self, share: &mut PendingShare) {
+    /// Looks for a share's job again. On a busy machine the copy of the job can come after that of the share; the
+    /// stamps tell that the job was first.
+    fn find_late_job(&self, share: &mut PendingShare) {
         let id = share.submit.as_ref().map(|submit| &submit.job_id).filter(|_| share.unseen_job.is_some());
         if id.and_then(|id| self.jobs.get(id)).is_some_and(|job| job.received_at <= share.at) {
             share.unseen_job = None;
         }
     }
 
-    fn give_up(&mut self, asked: RequestKind, outcome: ShareOutcome, each: &mut impl FnMut(SessionEvent)) {
-        if let RequestKind::Submit(share) = asked {
-            self.judged(*share, outcome, None, each);
+    fn give_up(&mut self, kind: RequestKind, outcome: ShareOutcome, each: &mut impl FnMut(SessionEvent)) {
+        if let RequestKind::Submit(share) = kind {
+            self.count_share(*share, outcome, None, each);
         }
     }
 
-    fn judged(
+    fn count_share(
         &mut self,
         mut share: PendingShare,
         outcome: ShareOutcome,
         answered_after: Option<Duration>,
         each: &mut impl FnMut(SessionEvent),
     ) {
-        self.look_for_job_again(&mut share);
+        self.find_late_job(&mut share);
         if outcome == ShareOutcome::Accepted && share.unseen_job == Some(UnseenJob::Unread) {
             self.work.unread(WorkDoubt::Unread, share.at);
         }
         match outcome {
             ShareOutcome::Accepted => {
-                self.tally.accepted += 1;
-                self.tally.accepted_difficulty += share.assigned.map_or(0.0, Difficulty::value);
+                self.counts.accepted += 1;
+                self.counts.accepted_difficulty += share.assigned.map_or(0.0, Difficulty::value);
                 self.mining_since.get_or_insert(share.at);
                 if self.worker().is_empty() {
-                    self.note_worker(&share.worker, false);
+                    self.set_worker_verdict(&share.worker, false);
                 }
                 if self.expected.is_none() {
-                    self.expect(&share.worker);
+                    self.expect_payee(&share.worker);
                 }
             }
-            ShareOutcome::Rejected { .. } => self.tally.rejected += 1,
-            ShareOutcome::Unanswered => self.tally.unanswered += 1,
-            ShareOutcome::Unknown => self.tally.unknown += 1,
+            ShareOutcome::Rejected { .. } => self.counts.rejected += 1,
+            ShareOutcome::Unanswered => self.counts.unanswered += 1,
+            ShareOutcome::Unknown => self.counts.unknown += 1,
         }
-        self.tally.stale += u64::from(share.stale);
-        let BlockFinder { session, miner, user_agent, upstream } = self.facts();
+        self.counts.stale += u64::from(share.stale);
+        let BlockFinder { session, miner, user_agent, upstream } = self.block_finder();
         each(SessionEvent::Judged(Box::new(JudgedShare {
             session,
             miner,

@@ -1,4 +1,4 @@
-//! What following a conversation brings up, for the ledger.
+//! The events that following a conversation yields, for the accounting and the rules.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
@@ -15,28 +15,28 @@ use crate::tap::{Conversation, Direction, SessionId};
 use crate::util::plural::count_of;
 use crate::work::{Coinbase, Height, PoolTag};
 
-/// What following a line has brought up.
+/// An event of a session.
 #[derive(Debug)]
 pub(super) enum SessionEvent {
-    /// A share was sent. Its verdict follows.
+    /// A share was sent. Its outcome follows.
     Submitted,
-    /// The same, of a share that is worth a block: nothing waits for its verdict.
+    /// A share that is a block was sent. It is reported before the pool answers.
     Block(Box<BlockSeen>),
     Judged(Box<JudgedShare>),
     Job(Box<JobSeen>),
-    /// A job that was excused is excused no longer since then; with its new verdict.
+    /// An excused job with its verdict without the excuse, and the time when the excuse ended.
     Rejudged(Box<JobSeen>, Stamp),
     Unreadable,
-    /// A message, whatever it was.
+    /// Any message.
     Message(Direction),
-    /// Something that only rules care for, and when.
-    Event(Event, Stamp),
+    /// An event that only rules use, and its time.
+    Event(ProtocolEvent, Stamp),
     Closed(SessionId),
 }
 
-/// What a conversation shows besides jobs and shares.
+/// An event of the protocol besides jobs and shares.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(super) enum ProtocolEvent {
     Authorized {
         upstream: Option<usize>,
         worker: String,
@@ -61,13 +61,13 @@ pub(super) enum Event {
         upstream: Option<usize>,
         difficulty: Difficulty,
     },
-    /// `client.reconnect`; no host is the same one.
+    /// The pool sent `client.reconnect`. Without a host it leads to the same one.
     Redirected {
         session: SessionId,
         upstream: Option<usize>,
         host: String,
     },
-    /// The pool sent what may be a job, and it could not be read.
+    /// The pool sent a possible job that could not be read.
     JobUnread {
         session: SessionId,
         upstream: Option<usize>,
@@ -75,12 +75,12 @@ pub(super) enum Event {
         /// The beginning of the line, escaped.
         line: String,
     },
-    /// A share proves that the miner works on a job after everything that could not be judged.
+    /// A share proves that the miner works on a job after every one that could not be judged.
     DoubtEnded {
         session: SessionId,
         upstream: Option<usize>,
     },
-    /// An answer to a subscribe that nobody had sent, with another extranonce1.
+    /// The pool answered a subscribe that was never sent, with another extranonce1.
     ExtranonceChanged {
         session: SessionId,
         upstream: Option<usize>,
@@ -89,45 +89,45 @@ pub(super) enum Event {
     },
 }
 
-/// A job as it came, for the record.
+/// A job with its verdicts, as it came.
 #[derive(Debug, Clone)]
 pub(super) struct JobSeen {
     pub(super) session: SessionId,
-    /// The session's worker; empty before the pool has accepted one.
+    /// The session's worker name; empty before the pool has accepted one.
     pub(super) worker: String,
     pub(super) upstream: Option<usize>,
     pub(super) job_id: JobId,
     pub(super) height: Option<Height>,
     pub(super) ntime: Ntime,
     pub(super) at: Stamp,
-    /// Since the job before.
+    /// The time since the job before.
     pub(super) gap: Option<Duration>,
-    /// Since the first job of its block.
+    /// The time since the first job of its block.
     pub(super) block_age: Option<Duration>,
     pub(super) branches: usize,
     pub(super) network_difficulty: Option<f64>,
     pub(super) nbits: Nbits,
     pub(super) prevhash: PrevHash,
-    /// The jobs before it are dead.
+    /// It ends the jobs before it.
     pub(super) clean: bool,
-    /// Bytes of the whole coinbase; zero when it can't be decoded.
+    /// The bytes of the whole coinbase; zero if it cannot be decoded.
     pub(super) coinbase_length: usize,
     pub(super) tag: Option<PoolTag>,
     pub(super) payout: PayoutVerdict,
     pub(super) chain: ChainVerdict,
-    /// Who is paid, when it is not whom it should be: the evidence.
+    /// The outputs, as evidence, if the job does not pay as expected.
     pub(super) outputs: Vec<OutputView>,
-    /// Whom it pays besides the expected address, as text to compare; `None` for very many.
+    /// The payees besides the expected address, as text to compare; `None` for very many.
     pub(super) payees: Option<String>,
-    /// It came before the pool had answered who the miner is.
+    /// It came before the pool had answered the authorize.
     pub(super) early: bool,
-    /// Why the miner may still work on something before it that could not be judged.
+    /// The reason why the miner may still work on an earlier job that could not be judged.
     pub(super) superseded_doubt: Option<WorkDoubt>,
-    /// How far miners agree that it is a job, and which.
+    /// The agreement of miners in reading the job.
     pub(super) agreement: ReadingAgreement,
-    /// The one before it came longer ago than the pool's cadence allows.
+    /// It came later after the job before than the pool's interval allows.
     pub(super) was_late: bool,
-    /// Stands for the search space: two sessions with the same find the same shares.
+    /// A hash of the search space. Two sessions with the same one find the same shares.
     pub(super) space: u64,
 }
 
@@ -137,7 +137,7 @@ impl JobSeen {
         f64::from(self.ntime.0) - at.timestamp().as_millisecond() as f64 / 1e3
     }
 
-    /// For `geek.log`.
+    /// The job as `geek.log` shows it.
     pub(super) fn describe(&self) -> String {
         format!(
             "session {} job {}: height {}, {}, network difficulty {}",

@@ -1,5 +1,5 @@
-//! Follows conversations whose copies come in their right order, and keeps the books. It knows no
-//! time but what it is told, so that a day can pass in a second.
+//! Follows conversations whose copies come in order, and feeds the accounting. It takes the time from its caller,
+//! so that tests can let a day pass in a second.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,47 +10,37 @@ use super::accounting::Accounting;
 use super::alerts::AlertBook;
 use super::consumer::Setup;
 use super::current_work::JobGap;
-use super::hashed_shares::HashedShares;
-use super::job_store::JobStore;
-use super::known_jobs::KnownJobs;
 use super::rules::{RuleSet, RuleSettings, SessionSample};
-use super::session::{AnalyzedSession, EarlyMemory};
+use super::session::{AnalyzedSession, SharedState};
 use super::session_event::SessionEvent;
 use super::snapshot::{MinerView, Snapshot};
 use super::verdicts::Expectations;
 use super::{Enforcement, ExternalUpdate, ReloadedPolicy};
 use crate::config;
 use crate::net::Stamp;
-use crate::stratum::line_reader::LongLines;
 use crate::tap::{Conversation, Role, SessionId, TapBytes};
 
-/// Room for so many sessions is not worth giving back.
-const SPARE_SESSIONS: usize = 64;
+/// Capacity for this many more sessions is not worth giving back.
+const MAX_SPARE_SESSIONS: usize = 64;
 
-/// All sessions, and what outlives them.
+/// All sessions, and the accounting that outlives them.
 pub(super) struct SessionTracker {
-    pub(super) ledger: Accounting,
+    pub(super) accounting: Accounting,
     expectations: Expectations,
     enforcement: Option<Enforcement>,
     sessions: HashMap<SessionId, AnalyzedSession>,
-    long_lines: LongLines,
-    early_memory: EarlyMemory,
-    known_jobs: KnownJobs,
-    /// Shares that were hashed where they were judged.
-    pub(super) hashed_shares: HashedShares,
-    /// Sessions that were followed before all was forgotten, until they say more or are over.
+    pub(super) shared: SharedState,
+    /// Sessions that were forgotten by [`SessionTracker::forget_sessions`] and have not spoken since.
     forgotten: HashSet<SessionId>,
-    /// The contents of all sessions' jobs.
-    job_store: JobStore,
     share_timeout: Duration,
-    /// What the rules were made of.
+    /// The settings that the present rules were made from.
     settings: RuleSettings,
-    began: Stamp,
-    /// The program is ending: [`SessionTracker::left`] is kept.
+    started: Stamp,
+    /// The program is ending: [`SessionTracker::ended_miners`] is kept.
     pub(super) is_ending: bool,
-    /// The miners whose sessions have ended since, as they were then. No more than were connected: nobody is
-    /// accepted any more.
-    left: Vec<MinerView>,
+    /// The last state of miners whose sessions have ended since. Bounded by the number of connections: no more are
+    /// accepted.
+    ended_miners: Vec<MinerView>,
 }
 
 impl SessionTracker {
@@ -77,7 +67,7 @@ impl SessionTracker {
         let settings = RuleSettings { rules, silence, first_job, account };
         let judges = (off, RuleSet::new(&settings));
         SessionTracker {
-            ledger: Accounting::new(
+            accounting: Accounting::new(
                 clock,
                 (recorder, notifier),
                 (state, history),
@@ -89,32 +79,24 @@ impl SessionTracker {
             expectations,
             enforcement,
             sessions: HashMap::new(),
-            long_lines: LongLines::default(),
-            early_memory: EarlyMemory::default(),
-            known_jobs: KnownJobs::default(),
-            hashed_shares: HashedShares::default(),
+            shared: SharedState::default(),
             forgotten: HashSet::new(),
-            job_store: JobStore::default(),
             share_timeout: analysis.share_timeout,
             settings,
-            began: now,
+            started: now,
             is_ending: false,
-            left: Vec::new(),
+            ended_miners: Vec::new(),
         }
     }
 
-    /// The session of this conversation, begun if it is new.
+    /// The session of this conversation. It is created if it is new.
     pub(super) fn session(&mut self, conversation: &Arc<Conversation>) -> &mut AnalyzedSession {
-        let (expectations, long_lines, known_jobs) = (&self.expectations, &self.long_lines, &self.known_jobs);
-        let (early_memory, store) = (&self.early_memory, &self.job_store);
-        let hashed_shares = &self.hashed_shares;
-        let opened = conversation.opened.shifted(self.ledger.skew.saturating_neg());
-        let known = || (known_jobs.clone(), hashed_shares.clone());
-        let shared = || (long_lines.clone(), early_memory.clone(), known(), store.clone());
+        let (expectations, shared) = (&self.expectations, &self.shared);
+        let opened = conversation.opened.shifted(self.accounting.skew.saturating_neg());
         let was_forgotten = self.forgotten.remove(&conversation.id);
         let new = || {
             let mut session =
-                AnalyzedSession::new(conversation.clone(), opened, expectations.clone(), shared());
+                AnalyzedSession::new(conversation.clone(), opened, expectations.clone(), shared.clone());
             if was_forgotten {
                 session.resume(opened);
             }
@@ -123,159 +105,161 @@ impl SessionTracker {
         self.sessions.entry(conversation.id).or_insert_with(new)
     }
 
-    /// Reads the oldest chunk that the session's order holds, and gives its length in bytes.
+    /// Reads the oldest chunk in the session's reorder buffer, and returns its length in bytes.
     pub(super) fn read_held(&mut self, id: SessionId) -> usize {
         let Some(session) = self.sessions.get_mut(&id) else { return 0 };
-        let Some(chunk) = session.order.release() else { return 0 };
-        read(session, &chunk, &mut self.ledger, self.enforcement.as_ref());
+        let Some(chunk) = session.order.pop() else { return 0 };
+        read(session, &chunk, &mut self.accounting, self.enforcement.as_ref());
         chunk.bytes.len()
     }
 
-    /// Whom a session connects, as long as it is followed.
+    /// The role of a session that is followed.
     pub(super) fn role(&self, id: SessionId) -> Option<Role> {
         self.sessions.get(&id).map(|session| session.conversation.role)
     }
 
-    /// A chunk that need not be put in order.
+    /// Reads a chunk that need not be put in order.
     pub(super) fn read(&mut self, conversation: &Arc<Conversation>, chunk: &TapBytes) {
         self.session(conversation);
         if let Some(session) = self.sessions.get_mut(&conversation.id) {
-            read(session, chunk, &mut self.ledger, self.enforcement.as_ref());
+            read(session, chunk, &mut self.accounting, self.enforcement.as_ref());
         }
     }
 
-    /// News from outside the conversations.
-    pub(super) fn heard(&mut self, news: &ExternalUpdate) {
-        match news {
-            ExternalUpdate::Judgement(judgement) => self.judge_by(judgement),
+    /// Takes an update from outside the conversations.
+    pub(super) fn update(&mut self, update: &ExternalUpdate) {
+        match update {
+            ExternalUpdate::Judgement(policy) => self.set_policy(policy),
             ExternalUpdate::Tip(_) | ExternalUpdate::Figures(_) | ExternalUpdate::PoolsUsable(_) => {
-                self.ledger.heard(news)
+                self.accounting.heard(update)
             }
         }
     }
 
-    fn judge_by(&mut self, judgement: &ReloadedPolicy) {
-        self.expectations = judgement.expectations.clone();
+    fn set_policy(&mut self, policy: &ReloadedPolicy) {
+        self.expectations = policy.expectations.clone();
         for session in self.sessions.values_mut() {
-            session.expect_by(judgement.expectations.clone());
+            session.set_expectations(policy.expectations.clone());
         }
         if let Some(enforcement) = &mut self.enforcement {
-            (enforcement.on_mismatch, enforcement.on_wrong) = (judgement.on_mismatch, judgement.on_wrong);
+            (enforcement.on_mismatch, enforcement.on_wrong) = (policy.on_mismatch, policy.on_wrong);
         }
-        self.ledger.alerts.turn_off(&judgement.rules.off);
-        // Rules that go on as they were keep what they have seen.
+        self.accounting.alerts.turn_off(&policy.rules.off);
+        // Rules whose settings stay the same keep their history.
         let with_old_silence =
-            config::RulesConfig { off: self.settings.rules.off.clone(), ..judgement.rules.clone() };
+            config::RulesConfig { off: self.settings.rules.off.clone(), ..policy.rules.clone() };
         if self.settings.rules != with_old_silence {
-            self.ledger.judge_by(&judgement.rules);
+            self.accounting.judge_by(&policy.rules);
         }
-        self.settings.rules = judgement.rules.clone();
+        self.settings.rules = policy.rules.clone();
     }
 
-    /// The system's clock was set, by so many nanoseconds since the start. Rules that compare times
-    /// begin anew.
+    /// Follows a change of the system's clock. `skew` is the sum of all changes since the start, in nanoseconds.
+    /// Rules that compare times start over.
     pub(super) fn clock_was_set(&mut self, skew: i64) {
-        self.ledger.clock_was_set(skew, RuleSet::new(&self.settings));
+        self.accounting.clock_was_set(skew, RuleSet::new(&self.settings));
     }
 
-    /// The miner is not read any more, and all that it said was followed.
-    pub(super) fn paused(&mut self, id: SessionId) {
+    /// Marks the miner's bytes as fully read: the proxy has stopped reading them, and all copies are followed.
+    pub(super) fn miner_paused(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get(&id) {
-            session.conversation.heard_out.store(true, Ordering::Release);
+            session.conversation.fully_read.store(true, Ordering::Release);
         }
     }
 
-    pub(super) fn closed(&mut self, id: SessionId, now: Stamp) {
+    /// Ends a session.
+    pub(super) fn close(&mut self, id: SessionId, now: Stamp) {
         self.forgotten.remove(&id);
         let Some(mut session) = self.sessions.remove(&id) else { return };
         let role = session.conversation.role;
-        session.close(&mut |finding| self.ledger.take(finding, role));
+        session.close(&mut |event| self.accounting.take(event, role));
         if self.is_ending && role.is_with_miner() {
-            self.left.push(MinerView::of(
+            self.ended_miners.push(MinerView::of(
                 &session,
-                &self.ledger,
+                &self.accounting,
                 &self.sessions,
                 (now, self.settings.rules.stale_job),
             ));
         }
     }
 
-    /// How many bytes of copies all sessions hold.
+    /// The bytes of all copies that wait in reorder buffers.
     pub(super) fn held_bytes(&self) -> usize {
         self.sessions.values().map(|session| session.order.bytes()).sum()
     }
 
-    /// A session that can't be followed any more; nothing more is learnt from it.
+    /// Stops following a session for good.
     pub(super) fn forget(&mut self, id: SessionId) -> Option<Arc<Conversation>> {
         let session = self.sessions.remove(&id)?;
-        self.ledger.take(SessionEvent::Closed(id), session.conversation.role);
+        self.accounting.take(SessionEvent::Closed(id), session.conversation.role);
         Some(session.conversation.clone())
     }
 
-    /// All of them. They are followed from their next bytes on.
+    /// Forgets all sessions. Each is followed again from its next bytes on.
     pub(super) fn forget_sessions(&mut self) {
         let forgotten = std::mem::take(&mut self.sessions);
         self.forgotten = forgotten.keys().copied().collect();
         for (id, session) in forgotten {
             session.conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
-            self.ledger.take(SessionEvent::Closed(id), session.conversation.role);
+            self.accounting.take(SessionEvent::Closed(id), session.conversation.role);
         }
     }
 
     pub(super) fn close_all(&mut self, now: Stamp) {
         let open: Vec<SessionId> = self.sessions.keys().copied().collect();
-        open.into_iter().for_each(|id| self.closed(id, now));
+        open.into_iter().for_each(|id| self.close(id, now));
     }
 
-    /// What is due twice a second. The news of a session's end may have been dropped; then nobody else
-    /// holds the conversation any more.
+    /// Does what is due twice a second. If the message of a session's end was dropped, the session ends here: the
+    /// analyzer is then the last to hold the conversation.
     pub(super) fn tick(&mut self, now: Stamp) {
-        let (timeout, ledger, enforcement) =
-            (self.share_timeout, &mut self.ledger, self.enforcement.as_ref());
+        let (timeout, accounting, enforcement) =
+            (self.share_timeout, &mut self.accounting, self.enforcement.as_ref());
         let mut over = Vec::new();
         for (id, session) in &mut self.sessions {
             let role = session.conversation.role;
-            session.expire(timeout, now, &mut |finding| take(finding, role, ledger, enforcement));
+            session.expire(timeout, now, &mut |event| take(event, role, accounting, enforcement));
             if Arc::strong_count(&session.conversation) == 1 && session.order.is_empty() {
                 over.push(*id);
             }
         }
-        over.into_iter().for_each(|id| self.closed(id, now));
+        over.into_iter().for_each(|id| self.close(id, now));
         self.bound_memory();
-        self.hashed_shares.forget_older();
+        self.shared.hashed_shares.forget_older();
         let stale_job = self.settings.rules.stale_job;
         let gaps: Vec<Option<JobGap>> =
-            self.sessions.values_mut().map(|session| session.job_gap(now, stale_job)).collect();
+            self.sessions.values_mut().map(|session| session.work.gap(now, stale_job)).collect();
         let sessions = self.sessions.values().zip(gaps);
-        let pulses: Vec<SessionSample<'_>> = sessions.map(|(session, gap)| session.pulse(now, gap)).collect();
-        self.ledger.round(&pulses, now);
+        let samples: Vec<SessionSample<'_>> =
+            sessions.map(|(session, gap)| session.sample(now, gap)).collect();
+        self.accounting.round(&samples, now);
         for (id, session) in &mut self.sessions {
-            session.accepts_unseen(self.ledger.accepts_unseen(*id));
+            session.work.accepts_unseen(self.accounting.accepts_unseen(*id));
         }
     }
 
-    /// Holds the jobs of all sessions to their bound, and gives back the room of sessions that are gone.
+    /// Bounds the memory for the jobs of all sessions, and gives back the room of ended sessions.
     fn bound_memory(&mut self) {
-        if self.job_store.is_overflowing() {
+        if self.shared.job_store.is_overflowing() {
             log::warn!(
-                "the pool's jobs take {} MiB of memory, which honest ones never do; all but small new ones are \
-                 forgotten, so shares for them can't be judged",
-                self.job_store.bytes() >> 20
+                "the pool's jobs take {} MiB of memory, far more than honest pools' do; Sluice forgets all of them but \
+                 each session's newest small one, so it cannot judge late shares for the others",
+                self.shared.job_store.bytes() >> 20
             );
             self.sessions.values_mut().for_each(AnalyzedSession::forget_jobs);
         }
-        self.job_store.tidy();
-        if self.sessions.capacity() > SPARE_SESSIONS + 4 * self.sessions.len() {
+        self.shared.job_store.remove_dead_entries();
+        if self.sessions.capacity() > MAX_SPARE_SESSIONS + 4 * self.sessions.len() {
             self.sessions.shrink_to(2 * self.sessions.len());
         }
     }
 
-    /// What there is to see.
+    /// Everything that is shown, as of `now`.
     pub(super) fn snapshot(&mut self, now: Stamp) -> Snapshot {
-        let up_for = now.since(self.began).unwrap_or_default();
+        let up_for = now.since(self.started).unwrap_or_default();
         let stale_job = self.settings.rules.stale_job;
-        let mut snapshot = Snapshot::of(&mut self.ledger, &self.sessions, (up_for, stale_job), now);
-        snapshot.miners.extend(self.left.iter().cloned());
+        let mut snapshot = Snapshot::of(&mut self.accounting, &self.sessions, (up_for, stale_job), now);
+        snapshot.miners.extend(self.ended_miners.iter().cloned());
         snapshot
     }
 }
@@ -283,20 +267,20 @@ impl SessionTracker {
 fn read(
     session: &mut AnalyzedSession,
     chunk: &TapBytes,
-    ledger: &mut Accounting,
+    accounting: &mut Accounting,
     enforcement: Option<&Enforcement>,
 ) {
     let (too_long, role) = (session.too_long(), session.conversation.role);
-    session.read(chunk, &mut |finding| take(finding, role, ledger, enforcement));
-    ledger.summary.too_long += session.too_long() - too_long;
+    session.read(chunk, &mut |event| take(event, role, accounting, enforcement));
+    accounting.summary.too_long += session.too_long() - too_long;
 }
 
-fn take(finding: SessionEvent, role: Role, ledger: &mut Accounting, enforcement: Option<&Enforcement>) {
+fn take(event: SessionEvent, role: Role, accounting: &mut Accounting, enforcement: Option<&Enforcement>) {
     let enforcement = enforcement.filter(|_| role.is_with_pool());
     if let (Some(enforcement), SessionEvent::Job(job) | SessionEvent::Rejudged(job, _)) =
-        (enforcement, &finding)
+        (enforcement, &event)
     {
         enforcement.job(job);
     }
-    ledger.take(finding, role);
+    accounting.take(event, role);
 }

@@ -1,4 +1,4 @@
-//! A share from its submit to its verdict.
+//! A share from its submit to its outcome.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,54 +13,64 @@ use crate::stratum::{
 use crate::tap::SessionId;
 use crate::work::{HashedShare, Height, RebuiltShare, ShareTerms};
 
-/// A share that was sent, as far as it is known without the pool's word.
+/// Sluice's reply to a share when the pool is connected but has not answered in time. Such a share counts as
+/// unanswered, not as rejected (wire reference, section 5.4, 37).
+pub const POOL_SILENT: &str = "The pool does not answer";
+/// Sluice's reply to a share whose pool connection has ended.
+pub const POOL_LOST: &str = "The connection to the pool was lost";
+/// Sluice's reply to a share when the pool owes too many answers.
+pub const TOO_MANY_PENDING: &str = "Too many shares wait for the pool";
+/// Sluice's reply to a share of a miner that it disconnects before the pool has answered.
+pub const MINER_CLOSED: &str = "Closed before the pool has answered";
+
+/// A share that was sent, before its answer.
 #[derive(Debug)]
 pub struct PendingShare {
     pub worker: String,
     pub submit: Option<Submit>,
-    /// When it became readable.
+    /// The time when its bytes became readable.
     pub at: Stamp,
-    /// The submit's message id, as it is written; of a very long one the beginning.
+    /// The submit's message id as the miner wrote it, shortened.
     pub id: Box<str>,
-    /// That of its job: the connection's can have changed since.
+    /// The extranonce1 of its job. The connection's may have changed since.
     pub extranonce1: Option<Extranonce1>,
-    /// How old its job was; `None` for an unknown job.
+    /// The age of its job; `None` for an unknown job.
     pub job_age: Option<Duration>,
     /// A later clean job had come before it.
     pub stale: bool,
-    /// For how long a newer job had been there.
-    pub followed: Option<Duration>,
-    /// What the pool had asked for with its job.
+    /// The time since the next job came.
+    pub superseded_for: Option<Duration>,
+    /// The difficulty in force when its job came.
     pub assigned: Option<Difficulty>,
-    /// The least that the pool may ask for it: the lower of then and now.
+    /// The lowest difficulty that the pool may ask for it.
     pub lowest: Option<Difficulty>,
-    /// What the pool may ask for it without being wrong.
+    /// The difficulties that the pool may ask for it without being wrong.
     pub range: Option<DifficultyRange>,
-    /// Its job is none that was read; `None` for a job that was.
+    /// The reason why its job was not read; `None` if it was.
     pub unseen_job: Option<UnseenJob>,
-    /// Its job's time.
+    /// The ntime of its job.
     pub job_ntime: Option<Ntime>,
     pub rebuilt: Option<RebuiltShare>,
-    /// The same hash was sent before: no work was done for it.
+    /// The same hash was sent before, so it proves no work.
     pub is_repeated: bool,
-    /// The whole job, of a share that meets the network's target.
+    /// The whole job, if the share meets the network's target.
     pub block_job: Option<Box<Notify>>,
-    /// Why it is not as agreed, or could not be rebuilt.
+    /// The reason why it breaks its terms or could not be rebuilt.
     pub fault: Option<String>,
     pub height: Option<Height>,
     pub network_difficulty: Option<f64>,
 }
 
-/// Why a share's job is none that was read.
+/// The reason why a share's job was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnseenJob {
-    /// Nothing was lost: the pool sent it in a form that could not be read.
+    /// No copies were lost: the pool sent the job in a form that could not be read.
     Unread,
-    /// Copies of what the pool sent were lost not long before.
-    PerhapsMissed,
+    /// Copies of the pool's bytes were lost shortly before.
+    MaybeMissed,
 }
 
-/// A share with everything that will ever be known of it.
+/// A share with its outcome.
 #[derive(Debug)]
 pub struct JudgedShare {
     pub session: SessionId,
@@ -70,7 +80,7 @@ pub struct JudgedShare {
     pub upstream: Option<usize>,
     pub share: PendingShare,
     pub outcome: ShareOutcome,
-    /// From the submit's sending to the answer.
+    /// The time from the submit to its answer.
     pub answered_after: Option<Duration>,
 }
 
@@ -85,7 +95,7 @@ impl JudgedShare {
         }
     }
 
-    pub(super) fn facts(&self) -> BlockFinder {
+    pub(super) fn block_finder(&self) -> BlockFinder {
         BlockFinder {
             session: self.session,
             miner: self.miner,
@@ -96,8 +106,8 @@ impl JudgedShare {
 }
 
 impl PendingShare {
-    /// Rebuilds what the miner hashed, as far as its job is known. `hashed`: where it was hashed already; its hash is
-    /// taken only if it was made of what the conversation shows.
+    /// Rebuilds the header that the miner hashed, if its job is known. `hashed` is the share as aggregate mode hashed
+    /// it; its hash is used only if it matches the conversation.
     pub(super) fn new(
         mut submit: Submit,
         id: &str,
@@ -106,32 +116,21 @@ impl PendingShare {
         (range, version_mask): (Option<DifficultyRange>, Option<VersionMask>),
         hashed: Option<&HashedShare>,
     ) -> PendingShare {
-        let lowest = range.map(|range| range.lowest);
         submit.worker = shortened(&submit.worker);
-        let mut share = PendingShare {
-            worker: submit.worker.clone(),
-            at,
-            id: shortened(id).into(),
-            extranonce1: job.map(|job| job.prepared.extranonce1().clone()),
-            job_age: job.and_then(|job| at.since(job.received_at)),
-            stale: job.is_some_and(|job| job.dead_since.is_some_and(|dead| dead < at)),
-            followed: job.and_then(|job| at.since(job.followed_at?)),
-            assigned: job.map(|job| job.assigned),
-            lowest,
-            range,
-            unseen_job: None,
-            job_ntime: job.map(|job| job.prepared.job().ntime),
-            rebuilt: None,
-            is_repeated: false,
-            block_job: None,
-            fault: None,
-            height: job.and_then(|job| job.height),
-            network_difficulty: job.and_then(|job| job.network_difficulty),
-            submit: None,
-        };
+        let mut share = PendingShare::unreadable(submit.worker.clone(), id, at, String::new());
+        (share.fault, share.range, share.lowest) = (None, range, range.map(|range| range.lowest));
+        if let Some(job) = job {
+            share.extranonce1 = Some(job.prepared.extranonce1().clone());
+            share.job_age = at.since(job.received_at);
+            share.stale = job.stale_since.is_some_and(|stale| stale < at);
+            share.superseded_for = job.followed_at.and_then(|followed| at.since(followed));
+            share.assigned = Some(job.assigned);
+            share.job_ntime = Some(job.prepared.job().ntime);
+            (share.height, share.network_difficulty) = (job.height, job.network_difficulty);
+        }
         match job {
             Some(job) => {
-                let difficulty = lowest.unwrap_or(job.assigned);
+                let difficulty = share.lowest.unwrap_or(job.assigned);
                 let terms = ShareTerms { extranonce2_size: job.extranonce2_size, version_mask, difficulty };
                 match job.prepared.rebuild_knowing(hashed, &submit, &terms) {
                     Ok(rebuilt) => share.rebuilt = Some(rebuilt),
@@ -150,7 +149,7 @@ impl PendingShare {
         share
     }
 
-    /// A submit whose params can't be read.
+    /// A submit whose params cannot be read.
     pub(super) fn unreadable(worker: String, id: &str, at: Stamp, fault: String) -> PendingShare {
         PendingShare {
             worker,
@@ -160,7 +159,7 @@ impl PendingShare {
             extranonce1: None,
             job_age: None,
             stale: false,
-            followed: None,
+            superseded_for: None,
             assigned: None,
             lowest: None,
             range: None,
@@ -175,23 +174,23 @@ impl PendingShare {
         }
     }
 
-    /// The share's own difficulty, by its hash.
+    /// The difficulty of the share's hash.
     pub fn difficulty(&self) -> Option<f64> {
         self.rebuilt.as_ref().map(|rebuilt| rebuilt.difficulty)
     }
 
-    /// Work that the hash proves whatever the pool says of it: what was asked for, when it was met.
+    /// The work that the hash proves, whatever the pool answers: the assigned difficulty if the hash meets it.
     pub fn proven(&self) -> Option<Difficulty> {
         let (rebuilt, assigned) = (self.rebuilt.as_ref()?, self.assigned?);
         (rebuilt.meets(assigned) && !self.is_repeated).then_some(assigned)
     }
 
-    /// Whether its hash meets the network's target.
+    /// Returns whether its hash meets the network's target.
     pub fn is_block(&self) -> bool {
         self.rebuilt.as_ref().is_some_and(|rebuilt| rebuilt.is_block)
     }
 
-    /// Whether every share that was asked for is worth `part` of a block, as on regtest.
+    /// Returns whether every share at the assigned difficulty is worth `part` of a block, as on regtest.
     pub(super) fn is_every_share_worth(&self, part: f64) -> bool {
         let asked = self.lowest.or(self.assigned);
         asked.zip(self.network_difficulty).is_some_and(|(asked, network)| network * part <= asked.value())
@@ -203,7 +202,7 @@ impl PendingShare {
     }
 }
 
-/// What a verdict makes of a share.
+/// The outcome of a share by the pool's verdict.
 pub(super) fn outcome_of(verdict: ResponseVerdict) -> ShareOutcome {
     match verdict {
         ResponseVerdict::Accepted => ShareOutcome::Accepted,
@@ -211,4 +210,10 @@ pub(super) fn outcome_of(verdict: ResponseVerdict) -> ShareOutcome {
             ShareOutcome::Rejected { code, reason: reason.as_deref().map(shortened) }
         }
     }
+}
+
+/// Returns whether Sluice rejected the share in place of the pool.
+pub(super) fn is_local_refusal(outcome: &ShareOutcome) -> bool {
+    let ShareOutcome::Rejected { reason: Some(reason), .. } = outcome else { return false };
+    [POOL_SILENT, POOL_LOST, TOO_MANY_PENDING, MINER_CLOSED].contains(&reason.as_str())
 }

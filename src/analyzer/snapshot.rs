@@ -1,4 +1,4 @@
-//! What there is to see, published by the analyzer for whoever shows it.
+//! The analyzer's snapshot for the page, the JSON and the metrics.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,31 +20,31 @@ use crate::record::{BestShare, History, LifetimeCounts, RecordingHealth};
 use crate::stratum::{Extranonce1, Extranonce2Size};
 use crate::tap::{Role, SessionId};
 
-/// One moment.
+/// Everything that the analyzer shows, as of one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
-    /// When it was made; `None` before the first moment was published.
+    /// The time of the snapshot; `None` before the first one.
     pub at: Option<NtpTime>,
     pub up_for: Duration,
     pub summary: AnalyzerCounts,
-    /// `None` before the first moment was published.
+    /// `None` before the first snapshot.
     pub totals: Option<Totals>,
     pub hash_rates: HashRates,
     pub bests: BestShares,
     pub best_ever: Option<BestShare>,
     pub lifetime: LifetimeCounts,
-    /// The charts' time series.
+    /// The time series of the charts.
     pub history: Arc<History>,
     pub miners: Vec<MinerView>,
-    /// Connections to pools that carry the work of many miners, as if each were one.
+    /// The pool connections of aggregate mode, each shown like a miner.
     pub shared: Vec<MinerView>,
     pub pools: Vec<PoolView>,
     pub recent: RecentView,
     pub alerts: AlertsView,
-    /// What the pool publishes, judged; `None` when it is not asked, or has not answered.
+    /// The verdict on the pool's published figures; `None` if the pool is not asked or has not answered.
     pub credit: Option<CreditView>,
     pub clock: Option<ClockState>,
-    /// How the recording goes; `None` when nothing is recorded.
+    /// The health of the recording; `None` if nothing is recorded.
     pub recording: Option<RecordingHealth>,
 }
 
@@ -56,17 +56,17 @@ pub struct MinerView {
     pub worker: String,
     pub user_agent: String,
     pub upstream: Option<usize>,
-    /// What the pool asks for now.
+    /// The difficulty that the pool asks for now.
     pub difficulty: f64,
-    /// When the pool set it; `None` while it has set none, and 1 holds.
+    /// The time when the pool set it; `None` if it has set none, so that 1 is in force.
     pub difficulty_since: Option<NtpTime>,
-    /// The best share's own difficulty, in this session.
+    /// The highest difficulty of a share's hash in this session.
     pub best: f64,
     pub accepted: u64,
     pub rejected: u64,
-    /// Shares that the pool has not answered in `analysis.share_timeout`.
+    /// Shares that the pool has not answered within `analysis.share_timeout`.
     pub unanswered: u64,
-    /// Shares of which nobody knows what the pool said.
+    /// Shares whose answer is not known.
     pub unknown: u64,
     pub hash_rates: HashRates,
     pub connected_for: Duration,
@@ -74,50 +74,50 @@ pub struct MinerView {
     pub last_share_ago: Option<Duration>,
     pub last_share: Option<NtpTime>,
     pub stale: u64,
-    /// Sum of what was asked for, over accepted shares.
+    /// The sum of the assigned difficulties of accepted shares.
     pub accepted_difficulty: f64,
-    /// The best share that its worker ever found.
+    /// The best share that this worker ever found.
     pub best_ever: Option<BestShare>,
     pub extranonce1: Option<Extranonce1>,
     pub extranonce2_size: Option<Extranonce2Size>,
-    /// Of what it works on.
+    /// The payout verdict on the miner's present work.
     pub payout: Option<PayoutState>,
 }
 
 impl Snapshot {
     pub(super) fn of(
-        ledger: &mut Accounting,
+        accounting: &mut Accounting,
         sessions: &HashMap<SessionId, AnalyzedSession>,
         (up_for, stale_job): (Duration, Duration),
         now: Stamp,
     ) -> Snapshot {
-        let pools = ledger.pools.view(sessions.values(), now, stale_job);
+        let pools = accounting.pools.view(sessions.values(), now, stale_job);
         let views = |is_such: fn(Role) -> bool| {
             let such = sessions.values().filter(|session| is_such(session.conversation.role));
             let mut views: Vec<_> =
-                such.map(|session| MinerView::of(session, ledger, sessions, (now, stale_job))).collect();
+                such.map(|session| MinerView::of(session, accounting, sessions, (now, stale_job))).collect();
             views.sort_by_key(|view| view.session);
             views
         };
         let (miners, shared) = (views(Role::is_with_miner), views(|role| role == Role::Pool));
         Snapshot {
-            at: Some(ledger.correct(now)),
+            at: Some(accounting.correct(now)),
             up_for,
-            summary: ledger.summary.clone(),
-            hash_rates: ledger.totals.hash_rates(now),
-            totals: Some(ledger.totals.clone()),
-            bests: ledger.bests.clone(),
-            best_ever: ledger.state.best().first().cloned(),
-            lifetime: ledger.state.lifetime.clone(),
-            history: ledger.history.clone(),
+            summary: accounting.summary.clone(),
+            hash_rates: accounting.totals.hash_rates(now),
+            totals: Some(accounting.totals.clone()),
+            bests: accounting.bests.clone(),
+            best_ever: accounting.state.best().first().cloned(),
+            lifetime: accounting.state.lifetime.clone(),
+            history: accounting.history.clone(),
             miners,
             shared,
             pools,
-            recent: ledger.recent.view(),
-            alerts: ledger.alerts.view(),
-            credit: ledger.credit().cloned(),
-            clock: Some(ledger.clock_state()),
-            recording: ledger.recording(),
+            recent: accounting.recent.view(),
+            alerts: accounting.alerts.view(),
+            credit: accounting.credit().cloned(),
+            clock: Some(accounting.clock_state()),
+            recording: accounting.recording(),
         }
     }
 }
@@ -125,11 +125,11 @@ impl Snapshot {
 impl MinerView {
     pub(super) fn of(
         session: &AnalyzedSession,
-        ledger: &Accounting,
+        accounting: &Accounting,
         sessions: &HashMap<SessionId, AnalyzedSession>,
         (now, stale_job): (Stamp, Duration),
     ) -> MinerView {
-        let (conversation, tally) = (&session.conversation, &session.tally);
+        let (conversation, counts) = (&session.conversation, &session.counts);
         let (extranonce1, extranonce2_size) = session.extranonce();
         MinerView {
             session: conversation.id,
@@ -138,28 +138,28 @@ impl MinerView {
             user_agent: session.user_agent.clone(),
             upstream: conversation.upstream(),
             difficulty: session.difficulty().value(),
-            difficulty_since: session.difficulty_set.map(|set| ledger.correct(set)),
-            best: tally.best,
-            accepted: tally.accepted,
-            rejected: tally.rejected,
-            unanswered: tally.unanswered,
-            unknown: tally.unknown,
+            difficulty_since: session.difficulty_set.map(|set| accounting.correct(set)),
+            best: counts.best,
+            accepted: counts.accepted,
+            rejected: counts.rejected,
+            unanswered: counts.unanswered,
+            unknown: counts.unknown,
             hash_rates: session.meter.rates(now),
             connected_for: now.since(session.opened).unwrap_or_default(),
-            connected_since: ledger.correct(session.opened),
-            last_share_ago: tally.last_share.and_then(|last| now.since(last)),
-            last_share: tally.last_share.map(|last| ledger.correct(last)),
-            stale: tally.stale,
-            accepted_difficulty: tally.accepted_difficulty,
-            best_ever: ledger.state.best_of(session.worker()).cloned(),
+            connected_since: accounting.correct(session.opened),
+            last_share_ago: counts.last_share.and_then(|last| now.since(last)),
+            last_share: counts.last_share.map(|last| accounting.correct(last)),
+            stale: counts.stale,
+            accepted_difficulty: counts.accepted_difficulty,
+            best_ever: accounting.state.best_of(session.worker()).cloned(),
             extranonce1: extranonce1.cloned(),
             extranonce2_size,
             payout: match conversation.role {
-                // Who is paid is settled between this program and the pool.
+                // Jobs come from the pool connection that carries this miner's work.
                 Role::Miner => conversation.carrier().and_then(|carrier| sessions.get(&carrier)),
                 Role::Direct | Role::Pool => Some(session),
             }
-            .and_then(|session| session.badness(now, stale_job))
+            .and_then(|session| session.work.badness(now, stale_job))
             .map(|(payout, _)| payout),
         }
     }

@@ -1,22 +1,22 @@
-//! A clock that nobody sets. Stamps come from the system's clock, which is set now and then: a
-//! Raspberry Pi's by days after a start. All that is reckoned here is reckoned in stamps as they would
-//! be had the clock never been set; only what is shown and recorded is put back to the clock's time.
+//! A clock that is never set. Stamps come from the system's clock, which may be set: a Raspberry Pi sets its own by
+//! days after a start. The analyzer calculates with stamps as they would be if the clock had never been set. Only
+//! shown and recorded times are converted back.
 
 use std::time::{Duration, Instant};
 
 use crate::net::Stamp;
 
-/// A smaller step is the clock's own adjustment.
-const STEP: i64 = 1_000_000_000;
-/// A stamp that is further off than this was taken on the other side of a step.
-const STRAY: Duration = Duration::from_secs(60);
+/// A smaller step, in nanoseconds, is an ordinary adjustment of the clock.
+const MIN_STEP_NANOS: i64 = 1_000_000_000;
+/// A stamp further away than this was taken before a step of the clock.
+const MAX_STAMP_DISTANCE: Duration = Duration::from_secs(60);
 
 /// Compares the system's clock with the monotonic one.
 #[derive(Debug)]
 pub(super) struct SteadyClock {
     wall: Stamp,
     steady: Instant,
-    /// Nanoseconds by which the clock was set since the start, all together.
+    /// The sum of all steps since the start, in nanoseconds.
     skew: i64,
 }
 
@@ -25,28 +25,29 @@ impl SteadyClock {
         SteadyClock { wall, steady, skew: 0 }
     }
 
-    /// Looks at both clocks. The whole skew when the clock was set since the last look.
-    pub(super) fn look(&mut self, wall: Stamp, steady: Instant) -> Option<i64> {
+    /// Compares both clocks. Returns the whole skew if the clock was set since the last update.
+    pub(super) fn update(&mut self, wall: Stamp, steady: Instant) -> Option<i64> {
         let passed =
             i128::try_from(steady.saturating_duration_since(self.steady).as_nanos()).unwrap_or(i128::MAX);
         let moved = i128::from(wall.as_nanos()) - i128::from(self.wall.as_nanos());
         let step = i64::try_from(moved - passed).unwrap_or(0);
         (self.wall, self.steady) = (wall, steady);
-        if step.saturating_abs() < STEP {
+        if step.saturating_abs() < MIN_STEP_NANOS {
             return None;
         }
         self.skew = self.skew.saturating_add(step);
         Some(self.skew)
     }
 
-    /// A stamp of the system's clock, as it would be had that never been set.
-    pub(super) fn of(&self, stamp: Stamp) -> Stamp {
+    /// Converts a stamp of the system's clock to what it would be if the clock had never been set.
+    pub(super) fn steady_stamp(&self, stamp: Stamp) -> Stamp {
         let (shifted, now) = (stamp.shifted(self.skew.saturating_neg()), self.now());
-        let is_near = |earlier: Stamp, later: Stamp| later.since(earlier).is_some_and(|time| time < STRAY);
+        let is_near =
+            |earlier: Stamp, later: Stamp| later.since(earlier).is_some_and(|time| time < MAX_STAMP_DISTANCE);
         if is_near(shifted, now) || is_near(now, shifted) { shifted } else { now }
     }
 
-    /// As of the last look.
+    /// The time of the last update.
     pub(super) fn now(&self) -> Stamp {
         self.wall.shifted(self.skew.saturating_neg())
     }
@@ -65,16 +66,16 @@ mod tests {
         let began = Instant::now();
         let after = |seconds| began + Duration::from_secs(seconds);
         let mut steady = SteadyClock::new(at(0), began);
-        assert_eq!(steady.look(at(10), after(10)), None);
-        assert_eq!(steady.of(at(10)), at(10));
+        assert_eq!(steady.update(at(10), after(10)), None);
+        assert_eq!(steady.steady_stamp(at(10)), at(10));
         // Two hours forward, then back again, ten seconds apart.
-        assert_eq!(steady.look(at(7220), after(20)), Some(7_200_000_000_000));
-        assert_eq!((steady.now(), steady.of(at(7221))), (at(20), at(21)));
+        assert_eq!(steady.update(at(7220), after(20)), Some(7_200_000_000_000));
+        assert_eq!((steady.now(), steady.steady_stamp(at(7221))), (at(20), at(21)));
         // A stamp from before the step.
-        assert_eq!(steady.of(at(19)), at(20));
-        assert_eq!(steady.look(at(30), after(30)), Some(0));
-        assert_eq!((steady.now(), steady.of(at(30))), (at(30), at(30)));
+        assert_eq!(steady.steady_stamp(at(19)), at(20));
+        assert_eq!(steady.update(at(30), after(30)), Some(0));
+        assert_eq!((steady.now(), steady.steady_stamp(at(30))), (at(30), at(30)));
         // A small adjustment is none.
-        assert_eq!(steady.look(at(41).shifted(-500_000_000), after(40)), None);
+        assert_eq!(steady.update(at(41).shifted(-500_000_000), after(40)), None);
     }
 }

@@ -1,8 +1,8 @@
-//! Work that a session's miner may still do although newer jobs came.
+//! Older jobs that a miner may still work on although newer ones came.
 //!
-//! Not every miner takes everything that calls itself a job: some drop a message with an odd id, or the second
-//! of two messages in one packet. So a newer job does not prove that the miner has left an older one that is bad
-//! or could not be judged. A share for the newer job does.
+//! Not every miner takes every job: some drop a message with an odd id, or the second of two messages in one packet.
+//! A newer job therefore does not prove that the miner has left an older one that is bad or could not be judged. A
+//! share for the newer job does.
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use super::job_verdict::JudgedJob;
 use super::verdicts::WorkDoubt;
 use crate::net::Stamp;
 
-/// Lost copies leave verdicts in doubt for so long after the next job if no share comes. Copies are lost when
-/// this machine is overloaded, and a slow miner may not send a share for days.
-const MISSED_COUNTS: Duration = Duration::from_secs(3600);
+/// Lost copies leave verdicts in doubt for at most this long after the next job if no share comes. Copies are lost
+/// when the machine is overloaded, and a slow miner may not send a share for days.
+const MAX_MISSED_AGE: Duration = Duration::from_secs(3600);
 
-/// The worst of what came before the newest job, until a share proves that the miner has moved on.
+/// The worst job before the newest one, until a share proves that the miner has moved on.
 #[derive(Debug, Default)]
 pub(super) struct SupersededWork {
     bad: Option<JudgedJob>,
-    /// The gravest doubt, and since when.
+    /// The gravest doubt, and the time when it began.
     doubt: Option<(WorkDoubt, Stamp)>,
-    /// When the first job after all of these came that every miner should read.
+    /// The time of the first later job that every miner reads.
     followed_at: Option<Stamp>,
 }
 
 impl SupersededWork {
-    /// A job that every miner should read came `at` this time, after these jobs and this doubt.
+    /// Adds these jobs and this doubt, which a job that every miner reads has followed at `at`.
     pub(super) fn add(
         &mut self,
         jobs: impl IntoIterator<Item = JudgedJob>,
@@ -36,7 +36,7 @@ impl SupersededWork {
             self.add_doubt(doubt, at);
         }
         for job in jobs {
-            if let Some(why) = job.unjudged() {
+            if let Some(why) = job.unverifiable_reason() {
                 self.add_doubt(Some((why, at)), at);
             } else if job.is_bad() {
                 self.followed_at = Some(at);
@@ -47,7 +47,7 @@ impl SupersededWork {
         }
     }
 
-    /// A share proves that the miner works on the job that came then. Returns whether that ends a doubt.
+    /// Handles a share for the job that came at `job_came`. Returns whether it ends a doubt.
     pub(super) fn worked_on(&mut self, job_came: Stamp) -> bool {
         if self.followed_at.is_none_or(|followed_at| job_came < followed_at) {
             return false;
@@ -60,14 +60,14 @@ impl SupersededWork {
         self.bad.as_ref()
     }
 
-    /// The same, to be judged anew.
+    /// The same job, to be judged again.
     pub(super) fn bad_mut(&mut self) -> Option<&mut JudgedJob> {
         self.bad.as_mut()
     }
 
-    /// Why nobody can tell what the miner works on, and since when.
+    /// The reason why it is unknown what the miner works on, and the time when the doubt began.
     pub(super) fn doubt(&self, now: Stamp) -> Option<(WorkDoubt, Stamp)> {
-        let is_over = |since: Stamp| now.since(since).is_some_and(|age| age > MISSED_COUNTS);
+        let is_over = |since: Stamp| now.since(since).is_some_and(|age| age > MAX_MISSED_AGE);
         self.doubt.filter(|(why, since)| *why != WorkDoubt::Missed || !is_over(*since))
     }
 
@@ -76,7 +76,7 @@ impl SupersededWork {
         let Some((why, since)) = new else { return };
         self.doubt = match self.doubt {
             Some((known, _)) if known < why => Some((why, since)),
-            // Copies that were lost once more count anew.
+            // Copies that are lost again start a new period.
             Some((WorkDoubt::Missed, _)) => Some((WorkDoubt::Missed, since)),
             known => known.or(Some((why, since))),
         };

@@ -1,20 +1,56 @@
-//! What is counted over all sessions, and stays when they end.
+//! Counts over all sessions, which stay when sessions end.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::hashrate::{HashRates, WorkMeter};
+use super::latency::Latency;
 use super::session_event::JobSeen;
 use super::share::JudgedShare;
-use super::summary::Latency;
 use crate::clock::NtpTime;
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
+use crate::tap::Direction;
 
-/// The most reasons of refusals, and workers, that are told apart; the rest is "other".
-const MOST_KINDS: usize = 64;
-const MOST_WORKERS: usize = 8192;
+/// The most reject reasons that are counted separately. The rest count as [`OTHER`].
+const MAX_REASONS: usize = 64;
+/// The most workers that are counted separately.
+const MAX_WORKERS: usize = 8192;
 const OTHER: &str = "(other)";
+
+/// Counts of messages since the start. A message is a line.
+#[derive(Debug, Clone, Default)]
+pub struct AnalyzerCounts {
+    pub messages_up: u64,
+    pub messages_down: u64,
+    /// Lines that are not Stratum messages.
+    pub unreadable: u64,
+    /// Lines that were skipped because they are too long.
+    pub too_long: u64,
+    /// The number of gaps that lost copies have left.
+    pub gaps: u64,
+    pub shares: u64,
+    pub latency_up: Latency,
+    pub latency_down: Latency,
+}
+
+impl AnalyzerCounts {
+    /// Counts a message.
+    pub(super) fn message(&mut self, direction: Direction) {
+        match direction {
+            Direction::Up => self.messages_up += 1,
+            Direction::Down => self.messages_down += 1,
+        }
+    }
+
+    /// The delay that forwarding added in one direction.
+    pub fn latency(&mut self, direction: Direction) -> &mut Latency {
+        match direction {
+            Direction::Up => &mut self.latency_up,
+            Direction::Down => &mut self.latency_down,
+        }
+    }
+}
 
 /// Counts of shares and jobs since the start.
 #[derive(Debug, Clone)]
@@ -24,28 +60,28 @@ pub struct Totals {
     pub rejected: u64,
     pub unanswered: u64,
     pub unknown: u64,
-    /// Shares for a job that a clean one had ended.
+    /// Shares for a job that a later clean job had ended.
     pub stale: u64,
-    /// Shares that met the network's target, where that is news.
+    /// Shares that met the network's target on a chain where not every share does.
     pub blocks: u64,
     pub near_misses: u64,
     /// Submits whose params could not be read.
     pub unreadable_submits: u64,
-    /// By the pool's words.
+    /// Rejected shares by the pool's reason.
     pub reasons: BTreeMap<String, u64>,
-    /// Sum of what was asked for, over accepted shares.
+    /// The sum of the assigned difficulties of accepted shares.
     pub accepted_difficulty: f64,
-    /// The same over all shares whose hash proves it.
+    /// The same sum over all shares whose hash proves the work.
     pub proven_difficulty: f64,
     pub jobs: u64,
     /// From a submit to its answer.
     pub answers: Latency,
-    /// How old its job was when a share came.
+    /// The age of a share's job when the share came.
     pub job_ages: Latency,
     /// The newest job's height and network difficulty.
     pub height: Option<u32>,
     pub network_difficulty: Option<f64>,
-    /// When the newest job came.
+    /// The time of the newest job.
     pub last_job: Option<NtpTime>,
     /// The newest job's ntime less NTP time, in seconds.
     pub job_time_difference: Option<f64>,
@@ -53,24 +89,27 @@ pub struct Totals {
     pub(super) meter: WorkMeter,
 }
 
-/// A worker's counts, whatever connections it had.
+/// The counts of one worker over all its connections.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WorkerTotals {
     pub accepted: u64,
     pub rejected: u64,
     pub unanswered: u64,
     pub unknown: u64,
-    /// Sum of what was asked for, over accepted shares.
+    /// The sum of the assigned difficulties of accepted shares.
     pub accepted_difficulty: f64,
-    /// By the hash.
+    /// The highest difficulty of a hash.
     pub best_difficulty: f64,
     pub proven_difficulty: f64,
-    /// Its shares' answers, and the time that all of them took.
+    /// The number of answered shares.
     pub answered: u64,
+    /// The sum of the times to the answers.
     pub answers_took: Duration,
-    /// When its first and its newest share were sent, and how many there were.
+    /// The time of the first share.
     pub first: Option<Stamp>,
+    /// The time of the newest share.
     pub newest: Option<Stamp>,
+    /// The number of shares.
     pub sent: u64,
 }
 
@@ -82,12 +121,13 @@ impl WorkerTotals {
     }
 
     /// The mean time between two of its shares, over all of its sessions.
-    pub fn cadence(&self) -> Option<Duration> {
+    pub fn mean_share_interval(&self) -> Option<Duration> {
         let gaps = u32::try_from(self.sent).ok()?.checked_sub(1).filter(|gaps| *gaps > 0)?;
         Some(self.newest?.since(self.first?)? / gaps)
     }
 
-    fn tempo(&mut self, judged: &JudgedShare) {
+    /// Counts the times of a share and of its answer.
+    fn count_timing(&mut self, judged: &JudgedShare) {
         let at = judged.share.at;
         self.sent += 1;
         self.first.get_or_insert(at);
@@ -126,7 +166,7 @@ impl Totals {
         }
     }
 
-    /// Hashes per second that shares prove.
+    /// The hash rates that shares prove, in hashes per second.
     pub fn hash_rates(&self, now: Stamp) -> HashRates {
         self.meter.rates(now)
     }
@@ -137,7 +177,8 @@ impl Totals {
         Some(self.answers.total() / count)
     }
 
-    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime) {
+    /// Counts a job.
+    pub(super) fn add_job(&mut self, job: &JobSeen, at: NtpTime) {
         self.jobs += 1;
         self.height = job.height.map(|height| height.0).or(self.height);
         self.network_difficulty = job.network_difficulty.or(self.network_difficulty);
@@ -145,18 +186,19 @@ impl Totals {
         self.last_job = Some(at);
     }
 
-    /// The pool has answered a share, or has not.
-    pub(super) fn answered(&mut self, judged: &JudgedShare) {
+    /// Counts the time to a share's answer, if it has one.
+    pub(super) fn add_answer(&mut self, judged: &JudgedShare) {
         if let Some(time) = judged.answered_after {
             self.answers.record(time);
         }
     }
 
-    /// True for a near miss: a share that is no block, but worth so much of one, where not every share is.
-    pub(super) fn judged(&mut self, judged: &JudgedShare, counts_as_block: bool, near_miss: f64) -> bool {
+    /// Counts a share. Returns whether it is a near miss: not a block, but worth `near_miss` of one, on a chain where
+    /// not every share is.
+    pub(super) fn add_share(&mut self, judged: &JudgedShare, counts_as_block: bool, near_miss: f64) -> bool {
         let share = &judged.share;
         let proven = share.proven().map_or(0.0, |difficulty| difficulty.value());
-        let worker = entry(&mut self.workers, &share.worker, MOST_WORKERS);
+        let worker = entry(&mut self.workers, &share.worker, MAX_WORKERS);
         match &judged.outcome {
             ShareOutcome::Accepted => {
                 self.accepted += 1;
@@ -169,7 +211,7 @@ impl Totals {
                 self.rejected += 1;
                 worker.rejected += 1;
                 let reason = reason.as_deref().unwrap_or("(no reason)");
-                *entry(&mut self.reasons, reason, MOST_KINDS) += 1;
+                *entry(&mut self.reasons, reason, MAX_REASONS) += 1;
             }
             ShareOutcome::Unanswered => {
                 self.unanswered += 1;
@@ -193,7 +235,7 @@ impl Totals {
         if let Some(proven) = share.proven() {
             self.meter.add(proven, share.at);
         }
-        worker.tempo(judged);
+        worker.count_timing(judged);
         if let Some(age) = share.job_age {
             self.job_ages.record(age);
         }
@@ -201,8 +243,8 @@ impl Totals {
     }
 }
 
-/// The entry of this name, or the common one when there are too many.
-fn entry<'a, T: Default>(map: &'a mut BTreeMap<String, T>, name: &str, most: usize) -> &'a mut T {
-    let name = if map.len() < most || map.contains_key(name) { name } else { OTHER };
+/// The entry of this name, or [`OTHER`] if there are too many.
+fn entry<'a, T: Default>(map: &'a mut BTreeMap<String, T>, name: &str, max: usize) -> &'a mut T {
+    let name = if map.len() < max || map.contains_key(name) { name } else { OTHER };
     map.entry(name.to_owned()).or_default()
 }

@@ -3,7 +3,7 @@
 
 use crate::stratum::{
     Client, ClientEvent, JobLine, Login, Nbits, Notify, PoolMethod, PrevHash, ReadingAgreement,
-    ResponseVerdict, Spaces, SubscribeAnswer,
+    ResponseVerdict, SearchSpaces, SubscribeAnswer,
 };
 use crate::util::escape::line_text;
 use crate::work::{Coinbase, Height};
@@ -141,9 +141,9 @@ impl ReferenceClient {
 }
 
 /// The extranonces on which all readings of a line agree.
-fn agreed_answer(spaces: Spaces) -> Result<SubscribeAnswer, String> {
+fn agreed_answer(spaces: SearchSpaces) -> Result<SubscribeAnswer, String> {
     let is_doubtful = spaces.is_doubtful();
-    let Spaces { mut readable, unreadable } = spaces;
+    let SearchSpaces { mut readable, unreadable } = spaces;
     match (readable.pop(), unreadable) {
         (Some((space, _)), None) if readable.is_empty() && !is_doubtful => Ok(space),
         (None, Some(why)) => Err(why.to_string()),

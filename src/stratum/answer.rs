@@ -1,10 +1,10 @@
-//! Writing answers. Each function returns one line with its end.
+//! Writing answers. Each function returns one line with its newline.
 
 use std::fmt;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// Why something is refused: a code of the protocol and words for people.
+/// The reason for a refusal: a code of the protocol and a text for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StratumError {
     pub code: RefusalCode,
@@ -27,13 +27,13 @@ impl fmt::Display for StratumError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RefusalCode {
     Other,
-    /// Also for stale jobs.
+    /// The job is unknown or stale.
     JobNotFound,
     Duplicate,
     LowDifficulty,
     Unauthorized,
     NotSubscribed,
-    /// -3, of OCEAN and MiningCore.
+    /// Code -3, as OCEAN and MiningCore send it.
     MethodNotFound,
 }
 
@@ -52,10 +52,10 @@ impl RefusalCode {
     }
 }
 
-/// The forms a refusal has on the wire (wire reference, section 2, where they are numbered).
+/// The forms of a refusal on the wire (numbered as in the wire reference, section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ErrorForm {
-    /// Form 1, `[21,"Job not found",null]`: the only one every miner understands.
+    /// Form 1, `[21,"Job not found",null]`. The only form that every miner understands.
     #[default]
     ArrayWithNull,
     /// Form 2, `[21,"Job not found",""]`, of public-pool.
@@ -70,12 +70,12 @@ pub enum ErrorForm {
     Object,
     /// Form 6, `"result":false,"error":null` and nothing else.
     BareFalse,
-    /// Form 7, words instead of JSON; whoever sends them closes the connection.
+    /// Form 7, text instead of JSON. The pool that sends it closes the connection.
     PlainText,
 }
 
 impl ErrorForm {
-    /// All of them.
+    /// All forms.
     pub const ALL: [ErrorForm; 8] = [
         ErrorForm::ArrayWithNull,
         ErrorForm::ArrayWithText,
@@ -88,40 +88,32 @@ impl ErrorForm {
     ];
 }
 
-/// The answer `true` to the request `id`, which is JSON text to be echoed.
-pub fn accepted(id: &str) -> String {
-    result(id, "true")
+/// Accepts the request `id`, which is JSON text and is echoed, with the result `true`.
+pub fn accept_line(id: &str) -> String {
+    result_line(id, "true")
 }
 
-/// The answer `result`, which is JSON text, to the request `id`.
-pub fn result(id: &str, result: &str) -> String {
+/// Answers the request `id` with `result`, which is JSON text.
+pub fn result_line(id: &str, result: &str) -> String {
     format!("{{\"id\":{id},\"result\":{result},\"error\":null}}\n")
 }
 
-/// A refusal of the request `id`, in the given form.
-pub fn refused(id: &str, refusal: &StratumError, form: ErrorForm) -> String {
-    let code = refusal.code.number();
-    let reason = &refusal.reason;
+/// Refuses the request `id` in the given form.
+pub fn refuse_line(id: &str, refusal: &StratumError, form: ErrorForm) -> String {
+    let (code, reason) = (refusal.code.number(), &refusal.reason);
+    let line =
+        |result: &str, error: Value| format!("{{\"id\":{id},\"result\":{result},\"error\":{error}}}\n");
     match form {
-        ErrorForm::ArrayWithNull => {
-            format!("{{\"id\":{id},\"result\":null,\"error\":{}}}\n", json!([code, reason, null]))
-        }
-        ErrorForm::ArrayWithText => {
-            format!("{{\"id\":{id},\"result\":null,\"error\":{}}}\n", json!([code, reason, ""]))
-        }
-        ErrorForm::ArrayOfTwo => {
-            format!("{{\"id\":{id},\"result\":null,\"error\":{}}}\n", json!([code, reason]))
-        }
+        ErrorForm::ArrayWithNull => line("null", json!([code, reason, null])),
+        ErrorForm::ArrayWithText => line("null", json!([code, reason, ""])),
+        ErrorForm::ArrayOfTwo => line("null", json!([code, reason])),
         ErrorForm::RejectReason => {
             let reason = json!(reason);
             format!("{{\"reject-reason\":{reason},\"result\":false,\"error\":null,\"id\":{id}}}\n")
         }
-        ErrorForm::Text => format!("{{\"id\":{id},\"result\":false,\"error\":{}}}\n", json!(reason)),
-        ErrorForm::Object => {
-            let error = json!({ "code": code, "message": reason, "traceback": null });
-            format!("{{\"id\":{id},\"result\":null,\"error\":{error}}}\n")
-        }
-        ErrorForm::BareFalse => format!("{{\"id\":{id},\"result\":false,\"error\":null}}\n"),
+        ErrorForm::Text => line("false", json!(reason)),
+        ErrorForm::Object => line("null", json!({ "code": code, "message": reason, "traceback": null })),
+        ErrorForm::BareFalse => line("false", Value::Null),
         ErrorForm::PlainText => format!("{reason}, disconnecting\n"),
     }
 }
@@ -134,12 +126,12 @@ mod tests {
     fn the_forms_are_those_of_the_reference() {
         let refusal = StratumError::new(RefusalCode::JobNotFound, "Job not found");
         assert_eq!(
-            refused("\"x\"", &refusal, ErrorForm::ArrayWithNull),
+            refuse_line("\"x\"", &refusal, ErrorForm::ArrayWithNull),
             "{\"id\":\"x\",\"result\":null,\"error\":[21,\"Job not found\",null]}\n"
         );
         let refusal = StratumError::new(RefusalCode::LowDifficulty, "Above target");
         assert_eq!(
-            refused("7", &refusal, ErrorForm::RejectReason),
+            refuse_line("7", &refusal, ErrorForm::RejectReason),
             "{\"reject-reason\":\"Above target\",\"result\":false,\"error\":null,\"id\":7}\n"
         );
     }
@@ -148,7 +140,7 @@ mod tests {
     fn a_reason_is_escaped() {
         let refusal = StratumError::new(RefusalCode::Other, "\"quoted\"\n");
         for form in ErrorForm::ALL {
-            let line = refused("1", &refusal, form);
+            let line = refuse_line("1", &refusal, form);
             if form != ErrorForm::PlainText {
                 assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), "{line}");
             }

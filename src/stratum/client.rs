@@ -1,8 +1,8 @@
-//! The miner's side of a connection to a pool, without I/O: requests are made, lines go in, lines to be sent and
-//! what they say come out. Whoever holds the socket decides when to ask what.
+//! The miner's side of a connection to a pool, without I/O. The caller makes requests and passes in the pool's lines.
+//! It gets events, and the lines that it must send.
 //!
-//! Every line is read in all the ways in which miners read it. Jobs that come before the search space is known
-//! wait for it.
+//! Every line is read in every way in which miners read it. Jobs that come before the search space is known wait for
+//! it.
 
 mod early;
 mod event;
@@ -10,7 +10,7 @@ mod event;
 use serde_json::value::RawValue;
 
 use self::early::EarlyJobs;
-pub use self::event::{ClientEvent, JobLine, Spaces};
+pub use self::event::{ClientEvent, JobLine, SearchSpaces};
 use super::answer::{self, RefusalCode, StratumError};
 use super::configure::ConfigureAnswer;
 use super::difficulty::Difficulty;
@@ -27,16 +27,16 @@ use super::subscribe::{SubscribeAnswer, SubscribeError};
 use super::verdict::ResponseVerdict;
 use super::version::VersionMask;
 
-/// One connection. `T` is a moment of the caller's clock, which is kept with the jobs that wait.
+/// One connection. `T` is a time of the caller's clock, which is kept with waiting jobs.
 #[derive(Debug)]
 pub struct Client<T> {
     agent: String,
     outgoing: String,
-    /// All requests in their order. The first one has the id 1.
+    /// All requests in order. The first one has the id 1.
     requests: Vec<Request>,
-    /// Whether there was an answer to the subscribe that is no refusal.
+    /// The pool has accepted the subscribe.
     is_subscribed: bool,
-    /// The size in force, for a `mining.set_extranonce` that names none.
+    /// The extranonce2 size in force, for a `mining.set_extranonce` without one.
     size: Option<Extranonce2Size>,
     early: EarlyJobs<T>,
 }
@@ -50,7 +50,7 @@ enum Request {
 }
 
 impl<T: Copy> Client<T> {
-    /// A connection on which nothing was said. `agent` is the program's name as pools are told it.
+    /// A new connection. `agent` is the program's name as pools see it.
     pub fn new(agent: &str) -> Client<T> {
         Client {
             agent: agent.to_owned(),
@@ -68,19 +68,19 @@ impl<T: Copy> Client<T> {
         self.outgoing.push_str(&request::configure_line(id, None));
     }
 
-    /// Asks for a search space.
+    /// Subscribes, which asks for a search space.
     pub fn subscribe(&mut self) {
         let id = self.request(Request::Subscribe);
         self.outgoing.push_str(&request::subscribe_line(id, &self.agent));
     }
 
-    /// Says who mines.
+    /// Authorizes the miner.
     pub fn authorize(&mut self, login: &Login) {
         let id = self.request(Request::Authorize);
         self.outgoing.push_str(&login.authorize_line(id));
     }
 
-    /// Says which difficulty would suit.
+    /// Suggests a difficulty.
     pub fn suggest_difficulty(&mut self, difficulty: f64) {
         let id = self.request(Request::SuggestDifficulty);
         self.outgoing.push_str(&request::suggest_difficulty_line(id, difficulty));
@@ -91,21 +91,20 @@ impl<T: Copy> Client<T> {
         self.outgoing.push_str(line);
     }
 
-    /// The lines that are to be sent now; empty for none.
+    /// Takes out the lines that must be sent now; empty for none.
     pub fn take_outgoing(&mut self) -> String {
         std::mem::take(&mut self.outgoing)
     }
 
-    /// Takes one line of the pool, without its end, that came `at` this moment. Returns what it says: first calls
-    /// and answers in the order of its readings, then what all its readings together say of the search space,
-    /// then the jobs.
+    /// Takes one line of the pool without its newline, which came at `at`. Returns its events: first calls and
+    /// answers in the order of the readings, then the search spaces of all readings, then the jobs.
     pub fn take_line(&mut self, line: &[u8], at: T) -> Vec<ClientEvent<T>> {
         let readings = Readings::of(line);
         let mut events = Vec::new();
         if readings.first().is_none() {
             events.push(ClientEvent::Unreadable);
         }
-        let mut said = LineSpaces::default();
+        let mut said = LineSearchSpaces::default();
         for (place, message) in readings.messages().enumerate() {
             let method = message.pool_method();
             if !message.is_answer() || method == Some(PoolMethod::Notify) {
@@ -116,7 +115,7 @@ impl<T: Copy> Client<T> {
                 self.answered(&message, &mut said, &mut events);
             }
         }
-        self.take_spaces(said, &mut events);
+        self.take_search_spaces(said, &mut events);
         match JobLine::of(&readings) {
             Some(job) if self.is_subscribed => events.push(ClientEvent::Job(job, at)),
             Some(job) => {
@@ -139,14 +138,14 @@ impl<T: Copy> Client<T> {
         self.requests.get(usize::try_from(place).ok()?).copied()
     }
 
-    /// A message with a method. Values are taken from the reading of most miners, search spaces and redirections
-    /// from all of them; so are jobs, by the caller.
+    /// Handles a message with a method. Values are taken from the reading of most miners, but search spaces and
+    /// redirections from every reading. The caller takes jobs from every reading, too.
     fn called(
         &self,
         message: &Envelope<'_>,
         method: Option<PoolMethod>,
         is_first: bool,
-        said: &mut LineSpaces,
+        said: &mut LineSearchSpaces,
         events: &mut Vec<ClientEvent<T>>,
     ) {
         let reply = if is_first && message.has_id() { Some(self.usual_reply(message, method)) } else { None };
@@ -177,17 +176,17 @@ impl<T: Copy> Client<T> {
     fn usual_reply(&self, message: &Envelope<'_>, method: Option<PoolMethod>) -> String {
         match method {
             Some(PoolMethod::GetVersion) => {
-                answer::result(message.id(), &serde_json::Value::from(self.agent.as_str()).to_string())
+                answer::result_line(message.id(), &serde_json::Value::from(self.agent.as_str()).to_string())
             }
-            Some(PoolMethod::Ping) => answer::result(message.id(), "\"pong\""),
+            Some(PoolMethod::Ping) => answer::result_line(message.id(), "\"pong\""),
             _ => {
                 let refusal = StratumError::new(RefusalCode::Other, "Not supported.");
-                answer::refused(message.id(), &refusal, Default::default())
+                answer::refuse_line(message.id(), &refusal, Default::default())
             }
         }
     }
 
-    fn answered(&self, answer: &Envelope<'_>, said: &mut LineSpaces, events: &mut Vec<ClientEvent<T>>) {
+    fn answered(&self, answer: &Envelope<'_>, said: &mut LineSearchSpaces, events: &mut Vec<ClientEvent<T>>) {
         let request = self.request_of(answer);
         match request {
             Some(Request::Configure) => {
@@ -223,8 +222,8 @@ impl<T: Copy> Client<T> {
         }
     }
 
-    fn take_spaces(&mut self, said: LineSpaces, events: &mut Vec<ClientEvent<T>>) {
-        let LineSpaces { subscribed, refusal, unasked, set } = said;
+    fn take_search_spaces(&mut self, said: LineSearchSpaces, events: &mut Vec<ClientEvent<T>>) {
+        let LineSearchSpaces { subscribed, refusal, unasked, set } = said;
         let (first, again) = if self.is_subscribed { (None, subscribed) } else { (subscribed, None) };
         events.extend(unasked.into_iter().chain(again).map(ClientEvent::UnaskedSpaces));
         match (first, refusal) {
@@ -249,13 +248,13 @@ impl<T: Copy> Client<T> {
     }
 }
 
-/// What the readings of one line say of search spaces.
+/// The search spaces in the readings of one line.
 #[derive(Default)]
-struct LineSpaces {
-    subscribed: Option<Spaces>,
+struct LineSearchSpaces {
+    subscribed: Option<SearchSpaces>,
     refusal: Option<ResponseVerdict>,
-    unasked: Option<Spaces>,
-    set: Option<Spaces>,
+    unasked: Option<SearchSpaces>,
+    set: Option<SearchSpaces>,
 }
 
 #[cfg(test)]

@@ -1,28 +1,27 @@
-//! `mining.configure` and its answer (BIP310; wire reference, section 2.4), as far as version
-//! rolling goes.
+//! The version-rolling part of `mining.configure` and its answer (BIP310; wire reference, section 2.4).
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::version::VersionMask;
 
-/// What a miner asks for.
+/// A miner's request for version rolling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConfigureRequest {
-    /// The version bits it can roll; `None` when it did not ask for version rolling.
+    /// The version bits that it can roll; `None` if it does not ask for version rolling.
     pub version_rolling: Option<VersionMask>,
 }
 
-/// What a pool grants.
+/// A pool's answer about version rolling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConfigureAnswer {
-    /// The version bits that may be rolled; `None` when refused.
+    /// The version bits that may be rolled; `None` if the pool refuses.
     pub version_rolling: Option<VersionMask>,
 }
 
 impl ConfigureRequest {
-    /// Reads the params. Anything that cannot be understood counts as not asked for. A request
-    /// without a mask asks for all bits.
+    /// Reads the params. Params that cannot be read do not ask for anything. A request without a mask asks for all
+    /// bits.
     pub fn from_params(params: Option<&RawValue>) -> ConfigureRequest {
         let params = params.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
         let asked = params.as_ref().and_then(|params| params.get(0)).and_then(Value::as_array);

@@ -6,17 +6,17 @@ use serde_json::value::RawValue;
 
 use super::json_field::{FieldError, at, elements, string_or_number};
 
-/// How hard a share is to find, as a multiple of 4 295 032 833 expected hashes (wire reference,
-/// section 3.2). Fractions are ordinary: NerdMiners work at 0.00015. Finite and above zero.
+/// The difficulty of a share, as a multiple of 4 295 032 833 expected hashes (wire reference, section 3.2). Finite
+/// and above zero. Fractions are common: NerdMiners work at 0.00015.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Difficulty(f64);
 
 impl Difficulty {
-    /// What holds before a pool has said anything (wire reference, section 3.6).
+    /// The difficulty in force before the pool sets one (wire reference, section 3.6).
     pub const ONE: Difficulty = Difficulty(1.0);
 
     /// # Errors
-    /// When `value` is not finite and above zero.
+    /// If `value` is not finite and above zero.
     pub fn new(value: f64) -> Result<Difficulty, FieldError> {
         if value.is_finite() && value > 0.0 {
             Ok(Difficulty(value))
@@ -33,30 +33,30 @@ impl Difficulty {
     /// Reads a number in any notation, or the same as text, as a few pools send it.
     ///
     /// # Errors
-    /// When it is neither, or not finite and above zero.
+    /// If it is neither, or not finite and above zero.
     pub fn from_json(raw: &RawValue) -> Result<Difficulty, FieldError> {
         let text = string_or_number("difficulty", raw)?;
         let value: f64 =
-            text.trim().parse().map_err(|_| FieldError::kind("difficulty", raw.get(), "a number"))?;
+            text.trim().parse().map_err(|_| FieldError::wrong_type("difficulty", raw.get(), "a number"))?;
         Difficulty::new(value)
     }
 
     /// Reads the params of `mining.set_difficulty`.
     ///
     /// # Errors
-    /// As [`Difficulty::from_json`], and when the difficulty is missing.
+    /// The errors of [`Difficulty::from_json`], and if the difficulty is missing.
     pub fn from_params(params: Option<&RawValue>) -> Result<Difficulty, FieldError> {
         let params = elements("params", params.ok_or(FieldError::Missing { field: "params" })?)?;
         Difficulty::from_json(at("difficulty", &params, 0)?)
     }
 
-    /// The lower of two, which is what a share is held to while a change is under way.
+    /// The lower one. A share must meet the lower difficulty while a change is on its way.
     pub fn min(self, other: Difficulty) -> Difficulty {
         Difficulty(self.0.min(other.0))
     }
 }
 
-/// A JSON number: whole ones without a decimal point, because some miners read an integer.
+/// A JSON number. Whole numbers have no decimal point, because some miners read an integer.
 impl fmt::Display for Difficulty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if (1e-10..1e15).contains(&self.0) { write!(f, "{}", self.0) } else { write!(f, "{:e}", self.0) }

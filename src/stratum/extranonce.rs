@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 use super::hex;
 use super::json_field::{FieldError, string, string_or_number};
 
-/// The pool's part of the coinbase, one for each connection: 0 to 100 bytes, hashed as written.
-/// Empty at Braiins in 2025.
+/// The pool's part of the coinbase, one for each connection: 0 to 100 bytes, hashed as written. Braiins sends an
+/// empty one (2025).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Extranonce1(Vec<u8>);
 
@@ -16,18 +16,18 @@ pub struct Extranonce1(Vec<u8>);
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Extranonce2(Vec<u8>);
 
-/// How many bytes an [`Extranonce2`] has on a connection: 0 to 32.
+/// The number of bytes of an [`Extranonce2`] on a connection: 0 to 32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Extranonce2Size(u8);
 
 impl Extranonce1 {
-    /// The longest that is given to miners, in bytes.
+    /// The longest one that Sluice gives to miners, in bytes.
     pub const MAX: usize = 32;
-    /// The longest that is read, in bytes: a coinbase's script, where it stands, has no more.
+    /// The longest one that is read, in bytes: the coinbase's script, where it stands, has no more.
     pub const MAX_READ: usize = 100;
 
     /// # Errors
-    /// When there are more than [`Extranonce1::MAX_READ`] bytes.
+    /// If there are more than [`Extranonce1::MAX_READ`] bytes.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Extranonce1, FieldError> {
         if bytes.len() > Extranonce1::MAX_READ {
             return Err(FieldError::length("extranonce1", &hex::encode(&bytes), "at most 100 bytes"));
@@ -38,7 +38,7 @@ impl Extranonce1 {
     /// Reads hex digits.
     ///
     /// # Errors
-    /// When there is half a byte, another character, or too much of it.
+    /// If there is half a byte, another character, or too much of it.
     pub fn from_text(text: &str) -> Result<Extranonce1, FieldError> {
         Extranonce1::from_bytes(hex::decode("extranonce1", text)?)
     }
@@ -46,16 +46,16 @@ impl Extranonce1 {
     /// Reads a JSON text.
     ///
     /// # Errors
-    /// As [`Extranonce1::from_text`], and when it is no text.
+    /// The errors of [`Extranonce1::from_text`], and if it is no text.
     pub fn from_json(raw: &RawValue) -> Result<Extranonce1, FieldError> {
         Extranonce1::from_text(&string("extranonce1", raw)?)
     }
 
-    /// Reads a text as lenient miners do: hex digits in pairs, any other character counts as zero. With it,
-    /// whether all were digits, in pairs.
+    /// Reads a text as lenient miners do: hex digits in pairs, where any other character counts as zero. Returns also
+    /// whether the text was pairs of digits throughout.
     ///
     /// # Errors
-    /// When it is no text, or too long.
+    /// If it is no text, or too long.
     pub(super) fn as_miners_read(raw: &RawValue) -> Result<(Extranonce1, bool), FieldError> {
         let (bytes, is_exact) = hex::pairs(&string("extranonce1", raw)?);
         Ok((Extranonce1::from_bytes(bytes)?, is_exact))
@@ -73,11 +73,10 @@ impl Extranonce2 {
         Extranonce2(bytes)
     }
 
-    /// Reads hex digits. Whether there are as many as the connection wants is a separate question:
-    /// [`Extranonce2::has_size`].
+    /// Reads hex digits. [`Extranonce2::has_size`] checks their number against the connection's size.
     ///
     /// # Errors
-    /// When there is half a byte, another character, or more than 32 bytes.
+    /// If there is half a byte, another character, or more than 32 bytes.
     pub fn from_text(text: &str) -> Result<Extranonce2, FieldError> {
         if text.len() > 2 * usize::from(Extranonce2Size::MAX.0) {
             return Err(FieldError::length("extranonce2", text, "at most 32 bytes"));
@@ -88,20 +87,20 @@ impl Extranonce2 {
     /// Reads a JSON text.
     ///
     /// # Errors
-    /// As [`Extranonce2::from_text`], and when it is no text.
+    /// The errors of [`Extranonce2::from_text`], and if it is no text.
     pub fn from_json(raw: &RawValue) -> Result<Extranonce2, FieldError> {
         Extranonce2::from_text(&string("extranonce2", raw)?)
     }
 
-    /// The `counter` little-endian in `size` bytes, as ESP-Miner and cgminer count. Wraps where
-    /// the size has no room for it.
+    /// The `counter` as `size` little-endian bytes, as ESP-Miner and cgminer count. It wraps if the size is too
+    /// small.
     pub fn from_counter(counter: u64, size: Extranonce2Size) -> Extranonce2 {
         let mut bytes = counter.to_le_bytes().to_vec();
         bytes.resize(size.bytes(), 0);
         Extranonce2(bytes)
     }
 
-    /// Whether it has exactly `size` bytes.
+    /// Returns whether it has exactly `size` bytes.
     pub fn has_size(&self, size: Extranonce2Size) -> bool {
         self.0.len() == size.bytes()
     }
@@ -113,14 +112,14 @@ impl Extranonce2 {
 }
 
 impl Extranonce2Size {
-    /// The largest that is taken: ESP-Miner's limit.
+    /// The largest size that is read: ESP-Miner's limit.
     pub const MAX: Extranonce2Size = Extranonce2Size(32);
-    /// The most bytes that all miners with a counter of any size send: cgminer sends no more, and no pool in
-    /// use asks for more (wire reference, section 2.1).
+    /// The largest size that every miner can send: cgminer sends no more, and no pool in use asks for more (wire
+    /// reference, section 2.1).
     pub const MAX_OF_MINERS: usize = 8;
 
     /// # Errors
-    /// When `bytes` is above 32.
+    /// If `bytes` is above 32.
     pub fn new(bytes: u8) -> Result<Extranonce2Size, FieldError> {
         if bytes > Extranonce2Size::MAX.0 {
             return Err(FieldError::value("extranonce2 size", &bytes.to_string(), "at most 32"));
@@ -131,7 +130,7 @@ impl Extranonce2Size {
     /// Reads a number, or the same as text.
     ///
     /// # Errors
-    /// When it is neither, or above 32.
+    /// If it is neither, or above 32.
     pub fn from_json(raw: &RawValue) -> Result<Extranonce2Size, FieldError> {
         let text = string_or_number("extranonce2 size", raw)?;
         let bytes = text

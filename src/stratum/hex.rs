@@ -1,4 +1,4 @@
-//! Hex text and bytes, in the order they are written.
+//! Hex text and bytes in the order in which they are written.
 
 use super::json_field::FieldError;
 
@@ -27,20 +27,20 @@ pub(super) fn decode_32(field: &'static str, text: &str) -> Result<[u8; 32], Fie
     Ok(bytes)
 }
 
-/// The bytes as lenient miners take them: two characters a byte, another character than a digit counts as
-/// zero, and half a byte at the end is left out. With it, whether all were digits, in pairs.
+/// The bytes as lenient miners read them: two characters a byte, where any character but a digit counts as zero, and
+/// half a byte at the end is dropped. Returns also whether the text was pairs of digits throughout.
 pub(super) fn pairs(text: &str) -> (Vec<u8>, bool) {
     if let Ok(bytes) = decode("", text) {
         return (bytes, true);
     }
     let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
-    // As a C text: it ends at a NUL.
+    // C strings end at a NUL.
     let text = text.split('\0').next().unwrap_or_default().as_bytes();
     (text.chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect(), false)
 }
 
-/// The number at the beginning of `text` as C's `strtoul` reads it: behind white space and `0x`, up to the
-/// first character that is no digit; zero for none. What does not fit 32 bits is the largest number.
+/// The number at the beginning of `text` as C's `strtoul` reads it: after white space and `0x`, up to the first
+/// character that is no digit; zero without digits. A number of more than 32 bits becomes the largest one.
 pub(super) fn leading_number(text: &str) -> u32 {
     let text = text.trim_start_matches(|letter: char| letter.is_ascii_whitespace() || letter == '\x0b');
     let (is_negative, text) = match text.strip_prefix('-') {

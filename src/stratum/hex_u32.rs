@@ -1,34 +1,33 @@
-//! What the six 32-bit quantities share. On the wire each is a number written big-endian in hex,
-//! normally of 8 digits (wire reference, section 3.1).
+//! The text forms of the 32-bit quantities. On the wire each is a big-endian number in hex, normally of 8 digits
+//! (wire reference, section 3.1).
 
 use serde_json::value::RawValue;
 
 use super::json_field::{FieldError, string_or_number};
 
-/// Reads 1 to 8 hex digits in either case: NerdMiners do not pad their nonces, public-pool did
-/// not pad what it sent, cgminer prints masks without leading zeros.
+/// Reads 1 to 8 hex digits in either case: NerdMiners do not pad their nonces, public-pool did not pad any number,
+/// and cgminer writes masks without leading zeros.
 pub(super) fn from_text(field: &'static str, text: &str) -> Result<u32, FieldError> {
     if text.is_empty() || text.len() > 8 {
         return Err(FieldError::length(field, text, "8 hex digits"));
     }
-    // from_str_radix alone would also take a sign.
+    // from_str_radix alone would accept a sign, too.
     if !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return Err(FieldError::hex(field, text));
     }
     u32::from_str_radix(text, 16).map_err(|_| FieldError::hex(field, text))
 }
 
-/// Reads the text, or a JSON number, which is taken for its value.
+/// Reads a text of hex digits, or a JSON number for its value.
 pub(super) fn from_json(field: &'static str, raw: &RawValue) -> Result<u32, FieldError> {
     if raw.get().starts_with('"') {
         return from_text(field, &string_or_number(field, raw)?);
     }
-    raw.get().parse().map_err(|_| FieldError::kind(field, raw.get(), "8 hex digits"))
+    raw.get().parse().map_err(|_| FieldError::wrong_type(field, raw.get(), "8 hex digits"))
 }
 
-/// Declares a 32-bit quantity of its own type: its text forms, and nothing that would let it be
-/// taken for another.
-macro_rules! word {
+/// Declares a 32-bit quantity with its text forms, and without conversions to the other quantities.
+macro_rules! hex_u32 {
     ($(#[$doc:meta])* $name:ident, $field:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -38,15 +37,15 @@ macro_rules! word {
             /// Reads 1 to 8 hex digits of either case, as a big-endian number.
             ///
             /// # Errors
-            /// When the text is empty, longer, or something else than hex digits.
+            /// If the text is empty, longer, or something else than hex digits.
             pub fn from_text(text: &str) -> Result<$name, crate::stratum::FieldError> {
                 super::hex_u32::from_text($field, text).map($name)
             }
 
-            /// Reads the text, or a JSON number, which is taken for its value.
+            /// Reads a text of hex digits, or a JSON number for its value.
             ///
             /// # Errors
-            /// When it is neither, or the number does not fit 32 bits.
+            /// If it is neither, or the number does not fit 32 bits.
             pub fn from_json(
                 raw: &serde_json::value::RawValue,
             ) -> Result<$name, crate::stratum::FieldError> {
@@ -63,7 +62,7 @@ macro_rules! word {
     };
 }
 
-pub(super) use word;
+pub(super) use hex_u32;
 
 #[cfg(test)]
 mod tests {

@@ -1,39 +1,35 @@
-//! A job as miners read it that are more lenient than [`Notify::from_params`].
+//! Jobs as miners read them that are more lenient than [`Notify::from_params`].
 //!
-//! ESP-Miner checks next to nothing: it takes the elements of an object for those of an array, what is no
-//! array for an empty one, hex digits in pairs where any other character counts as zero, and numbers as C's
-//! `strtoul` does.
+//! ESP-Miner checks next to nothing. It reads the values of an object as an array, anything else as an empty array,
+//! hex digits in pairs where any other character counts as zero, and numbers as C's `strtoul` does.
 
 use serde_json::value::RawValue;
 
-use super::branch::MerkleBranch;
+use super::header_fields::{MerkleBranch, Nbits, Ntime, PrevHash};
 use super::hex;
 use super::hex_u32;
 use super::job_id::JobId;
 use super::json_field::{FieldError, at, string, values};
-use super::nbits::Nbits;
 use super::notify::{Notify, clean_in};
-use super::ntime::Ntime;
-use super::prevhash::PrevHash;
 use super::version::Version;
 
-/// The most merkle branches that are read: so many cost a share 0.3 ms to rebuild. ESP-Miner and NerdMiner take
-/// 32, cgminer any number.
+/// The most merkle branches that are read. With this many, rebuilding a share takes 0.3 ms. ESP-Miner and NerdMiner
+/// take 32, cgminer any number.
 const MAX_BRANCHES: usize = 1024;
 
-/// A job, and how far miners agree in it.
+/// A job, and the agreement of miners in reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobReading {
     pub job: Notify,
     pub agreement: ReadingAgreement,
 }
 
-/// How far miners agree in reading the params of a job.
+/// The agreement of miners in reading a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReadingAgreement {
-    /// Every miner reads this.
+    /// Every miner reads the same.
     All,
-    /// Miners read this, or ignore the job.
+    /// Some miners read this, the others ignore the message.
     OrIgnored,
     /// Some miners read this, others may read something else.
     Doubtful,
@@ -53,7 +49,7 @@ impl Notify {
     /// Reads the params as the most lenient miners do.
     ///
     /// # Errors
-    /// As [`Notify::from_params`], when no miner is known to make a job of it.
+    /// The errors of [`Notify::from_params`], if no miner is known to make a job of it.
     pub fn as_miners_read(params: Option<&RawValue>) -> Result<JobReading, FieldError> {
         match Notify::from_params(params) {
             Ok(job) => Ok(JobReading { job, agreement: ReadingAgreement::All }),

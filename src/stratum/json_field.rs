@@ -1,30 +1,29 @@
-//! Reading one field out of a message: the JSON forms that are let through, and the error that
-//! says which field was wrong.
+//! Reading one field of a message: the accepted JSON forms, and the error that names the field.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::value::RawValue;
 
-/// The longest piece of a peer's text that an error carries, in characters.
-const EXCERPT: usize = 80;
+/// The most characters of a peer's text in an error.
+const MAX_EXCERPT_CHARS: usize = 80;
 
-/// What is kept of a stranger's text, in characters. One more than a record shows, so that it shows that
+/// The most characters that are kept of a peer's text. One more than a record shows, so that the record can tell that
 /// something is missing.
-const MOST_TEXT: usize = 129;
+const MAX_KEPT_CHARS: usize = 129;
 
-/// A field of a message that cannot be understood. Carries the text as it came, shortened.
+/// A field of a message that cannot be read, with the shortened text as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldError {
     /// The message has no such field.
     Missing { field: &'static str },
-    /// Another JSON type than the field can have.
+    /// The field has the wrong JSON type.
     Type { field: &'static str, found: String, want: &'static str },
-    /// Something else than hex digits, or half a byte.
+    /// The text is not hex digits, or ends in half a byte.
     Hex { field: &'static str, found: String },
-    /// Too short or too long.
+    /// The text is too short or too long.
     Length { field: &'static str, found: String, want: &'static str },
-    /// Of the right form, but a value that cannot be.
+    /// The field has the right form but an impossible value.
     Value { field: &'static str, found: String, want: &'static str },
 }
 
@@ -40,7 +39,7 @@ impl FieldError {
         }
     }
 
-    pub(super) fn kind(field: &'static str, found: &str, want: &'static str) -> FieldError {
+    pub(super) fn wrong_type(field: &'static str, found: &str, want: &'static str) -> FieldError {
         FieldError::Type { field, found: excerpt(found), want }
     }
 
@@ -61,16 +60,12 @@ impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             FieldError::Missing { field } => write!(f, "{field} is missing: it must be sent"),
-            FieldError::Type { field, found, want } => {
-                write!(f, "{field} is {found:?}: it must be {want}")
-            }
             FieldError::Hex { field, found } => {
                 write!(f, "{field} is {found:?}: it must be hex digits, two for each byte")
             }
-            FieldError::Length { field, found, want } => {
-                write!(f, "{field} is {found:?}, of {} characters: it must be {want}", found.len())
-            }
-            FieldError::Value { field, found, want } => {
+            FieldError::Type { field, found, want }
+            | FieldError::Length { field, found, want }
+            | FieldError::Value { field, found, want } => {
                 write!(f, "{field} is {found:?}: it must be {want}")
             }
         }
@@ -84,11 +79,11 @@ impl std::error::Error for FieldError {}
 /// # Errors
 /// [`FieldError::Type`] when it is anything else.
 pub fn elements<'a>(field: &'static str, raw: &'a RawValue) -> Result<Vec<&'a RawValue>, FieldError> {
-    serde_json::from_str(raw.get()).map_err(|_| FieldError::kind(field, raw.get(), "an array"))
+    serde_json::from_str(raw.get()).map_err(|_| FieldError::wrong_type(field, raw.get(), "an array"))
 }
 
-/// The elements of an array, or the values of an object in their order: ESP-Miner does not tell the two
-/// apart. `None` for anything else.
+/// The elements of an array, or the values of an object in order: ESP-Miner does not tell the two apart. `None` for
+/// anything else.
 pub(super) fn values(raw: &RawValue) -> Option<Vec<&RawValue>> {
     struct Values;
 
@@ -115,21 +110,20 @@ pub(super) fn values(raw: &RawValue) -> Option<Vec<&RawValue>> {
     elements("", raw).ok()
 }
 
-/// The first element of `params` as text, as in authorize, subscribe and show_message; `None` when
-/// there is no such element or it is not a text.
+/// The first of the params if it is a text, as in subscribe and show_message.
 pub fn first_text(params: Option<&RawValue>) -> Option<String> {
     let elements = elements("params", params?).ok()?;
     string("params[0]", elements.first()?).ok().map(Cow::into_owned)
 }
 
-/// Whose name the first of `params` is, as in authorize and submit: a text, or a number as it is written.
-/// Empty when it is anything else, or missing.
-pub fn first_name(params: Option<&RawValue>) -> String {
+/// The worker name in the params of an authorize or submit: a text, or a number as it is written. Empty if it is
+/// anything else, or missing.
+pub fn worker_name(params: Option<&RawValue>) -> String {
     let first = params.and_then(|params| elements("params", params).ok()?.first().copied());
     first.map(name).unwrap_or_default()
 }
 
-/// The name that an element is; see [`first_name`].
+/// The worker name in one element; see [`worker_name`].
 pub(super) fn name(raw: &RawValue) -> String {
     string_or_number("name", raw).map_or_else(|_| String::new(), Cow::into_owned)
 }
@@ -151,10 +145,10 @@ pub(super) fn string<'a>(field: &'static str, raw: &'a RawValue) -> Result<Cow<'
 
     serde_json::from_str::<Text>(raw.get())
         .map(|text| text.0)
-        .map_err(|_| FieldError::kind(field, raw.get(), "a text"))
+        .map_err(|_| FieldError::wrong_type(field, raw.get(), "a text"))
 }
 
-/// A JSON string, or a number as it is written: some pools send numbers where others send texts.
+/// A JSON string, or a number as it is written: some peers send numbers where others send texts.
 pub(super) fn string_or_number<'a>(
     field: &'static str,
     raw: &'a RawValue,
@@ -162,18 +156,18 @@ pub(super) fn string_or_number<'a>(
     match raw.get().as_bytes().first() {
         Some(b'"') => string(field, raw),
         Some(b'0'..=b'9' | b'-') => Ok(Cow::Borrowed(raw.get())),
-        _ => Err(FieldError::kind(field, raw.get(), "a text")),
+        _ => Err(FieldError::wrong_type(field, raw.get(), "a text")),
     }
 }
 
-/// As much of a stranger's text as is kept anywhere: of a name, an id, a reason.
+/// The part of a peer's text (a name, an id, a reason) that is kept.
 pub fn shortened(text: &str) -> String {
-    text.chars().take(MOST_TEXT).collect()
+    text.chars().take(MAX_KEPT_CHARS).collect()
 }
 
-/// What an error may carry of a peer's text.
+/// The part of a peer's text that an error shows.
 fn excerpt(text: &str) -> String {
-    match text.char_indices().nth(EXCERPT) {
+    match text.char_indices().nth(MAX_EXCERPT_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

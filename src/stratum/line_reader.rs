@@ -1,91 +1,87 @@
-//! Chunks of bytes to lines. Bounded: a line that is too long is skipped to its end and counted.
+//! Joins chunks of bytes to lines. A line that is too long is skipped to its end and counted.
 
 use crate::util::memory_budget::{MemoryBudget, MemoryReservation};
 
-/// The longest line of a miner that is looked at, in bytes, and of a pool without regard to how many others
-/// send long ones: the largest coinbase in use makes a notify of 34,000 (wire reference, section 1.2).
-pub const MOST_LINE: usize = 64 * 1024;
-/// The longest line of a pool that is looked at, in bytes: miners read longer ones than any honest pool sends.
+/// The longest line of a miner that is read, in bytes. Lines of a pool up to this length need no shared memory: the
+/// largest coinbase in use makes a notify of 34,000 bytes (wire reference, section 1.2).
+pub const MAX_MINER_LINE: usize = 64 * 1024;
+/// The longest line of a pool that is read, in bytes: miners read longer lines than any honest pool sends.
 pub const MAX_POOL_LINE: usize = 1024 * 1024;
-/// The most that unfinished lines longer than [`MOST_LINE`] take in all sessions together, in bytes: 64 pools
-/// can be in the middle of the longest one. Without this bound 5,000 sessions could take 5 GB.
-const MAX_LONG_LINES: usize = 64 * MAX_POOL_LINE;
+/// The most bytes of unfinished lines longer than [`MAX_MINER_LINE`] in all sessions: enough for 64 of the longest
+/// lines. Without this bound 5,000 sessions could take 5 GB.
+const MAX_LONG_LINE_BYTES: usize = 64 * MAX_POOL_LINE;
 
 /// The memory for long unfinished lines, which all sessions share.
 #[derive(Debug, Clone)]
 pub struct LongLines(MemoryBudget);
 
-/// Joins one direction of one conversation to lines.
+/// Joins the bytes of one direction to lines.
 #[derive(Debug)]
 pub struct LineReader {
-    most: usize,
+    max: usize,
     partial: Vec<u8>,
-    /// For what is longer than [`MOST_LINE`]; `None`: the reader has a bound of its own only.
+    /// The memory for lines longer than [`MAX_MINER_LINE`]; `None` for a reader with only its own bound.
     long_lines: Option<LongLines>,
     reserved: Option<MemoryReservation>,
-    /// Everything up to the next newline is thrown away.
+    /// Everything up to the next newline is skipped.
     skipping: bool,
-    /// How many lines were too long.
+    /// The number of lines that were too long.
     pub too_long: u64,
-    /// How often bytes were missing.
-    pub gaps: u64,
 }
 
-/// What a reader finds.
+/// A line as the reader found it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line<'a> {
     /// A line without its newline.
     Whole(&'a [u8]),
-    /// A line is longer than can be looked at. Told when that shows.
+    /// A line that is too long. Reported as soon as that shows.
     TooLong,
 }
 
 impl Default for LineReader {
     fn default() -> LineReader {
-        LineReader::up_to(MOST_LINE)
+        LineReader::up_to(MAX_MINER_LINE)
     }
 }
 
 impl Default for LongLines {
     fn default() -> LongLines {
-        LongLines(MemoryBudget::new(MAX_LONG_LINES))
+        LongLines(MemoryBudget::new(MAX_LONG_LINE_BYTES))
     }
 }
 
 impl LineReader {
-    /// Lines longer than `most` bytes are skipped.
-    pub fn up_to(most: usize) -> LineReader {
+    /// A reader that skips lines longer than `max` bytes.
+    pub fn up_to(max: usize) -> LineReader {
         LineReader {
-            most,
+            max,
             partial: Vec::new(),
             long_lines: None,
             reserved: None,
             skipping: false,
             too_long: 0,
-            gaps: 0,
         }
     }
 
-    /// Lines of a pool. What is longer than [`MOST_LINE`] is read while there is room in `long_lines`.
+    /// A reader of a pool's lines. Those longer than [`MAX_MINER_LINE`] are read if there is room in `long_lines`.
     pub fn of_pool(long_lines: LongLines) -> LineReader {
         LineReader { long_lines: Some(long_lines), ..LineReader::up_to(MAX_POOL_LINE) }
     }
 
-    /// Copies were lost: what there is of a line is no use, and the next bytes may begin in the
-    /// middle of one.
+    /// Handles lost bytes: drops the unfinished line, and skips to the next newline because the next bytes may begin
+    /// in the middle of a line.
     pub fn gap(&mut self) {
         self.forget();
         self.skipping = true;
-        self.gaps += 1;
     }
 
-    /// The beginning of the line that is not complete yet.
+    /// The beginning of the unfinished line.
     pub fn unfinished(&self) -> &[u8] {
         &self.partial
     }
 
-    /// Takes bytes and gives each line that they complete to `each`, without its newline. Empty
-    /// lines are left out (wire reference, section 1.1). A line that lies within `bytes` is not copied.
+    /// Takes bytes and passes each line that they complete to `each`, without its newline. Empty lines are left out
+    /// (wire reference, section 1.1). A line that lies within `bytes` is not copied.
     pub fn read(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8])) {
         self.read_all(bytes, |line| {
             if let Line::Whole(line) = line {
@@ -94,17 +90,17 @@ impl LineReader {
         });
     }
 
-    /// As [`LineReader::read`], and tells of lines that are too long, too, in their order.
+    /// Reads like [`LineReader::read`], and reports lines that are too long as well, in order.
     pub fn read_all(&mut self, mut bytes: &[u8], mut each: impl FnMut(Line<'_>)) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             let (head, rest) = (&bytes[..end], &bytes[end + 1..]);
             bytes = rest;
             if self.skipping {
                 self.skipping = false;
-            } else if self.partial.is_empty() && head.len() <= self.most {
-                give(head, &mut each);
+            } else if self.partial.is_empty() && head.len() <= self.max {
+                emit(head, &mut each);
             } else if self.keep(head) {
-                give(&self.partial, &mut each);
+                emit(&self.partial, &mut each);
                 self.partial.clear();
                 self.reserved = None;
             } else {
@@ -116,16 +112,16 @@ impl LineReader {
         if !self.skipping && !bytes.is_empty() && !self.keep(bytes) {
             each(Line::TooLong);
         }
-        // One long line should not hold its memory for the rest of the session.
+        // A long line should not keep its memory for the rest of the session.
         if self.partial.is_empty() && self.partial.capacity() > 4096 {
             self.partial = Vec::new();
         }
     }
 
-    /// Adds to the unfinished line; `false` when it has become too long.
+    /// Appends to the unfinished line. Returns `false` if it has become too long.
     fn keep(&mut self, bytes: &[u8]) -> bool {
         let length = self.partial.len() + bytes.len();
-        if length > self.most || !self.has_room(length) {
+        if length > self.max || !self.has_room(length) {
             self.forget();
             self.skipping = true;
             self.too_long += 1;
@@ -135,11 +131,11 @@ impl LineReader {
         true
     }
 
-    /// Whether an unfinished line may be so long. A long one reserves all that it may become.
+    /// Returns whether an unfinished line may have this length. A long one reserves memory for the longest line.
     fn has_room(&mut self, length: usize) -> bool {
         match &self.long_lines {
-            Some(long_lines) if length > MOST_LINE && self.reserved.is_none() => {
-                self.reserved = long_lines.0.reserve(self.most);
+            Some(long_lines) if length > MAX_MINER_LINE && self.reserved.is_none() => {
+                self.reserved = long_lines.0.reserve(self.max);
                 self.reserved.is_some()
             }
             _ => true,
@@ -151,7 +147,7 @@ impl LineReader {
     }
 }
 
-fn give(line: &[u8], each: &mut impl FnMut(Line<'_>)) {
+fn emit(line: &[u8], each: &mut impl FnMut(Line<'_>)) {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if !line.is_empty() {
         each(Line::Whole(line));
@@ -184,7 +180,7 @@ mod tests {
         let mut reader = LineReader::default();
         for _ in 0..1000 {
             reader.read(&chunk, |_| panic!("no line is complete"));
-            assert!(reader.partial.len() <= MOST_LINE);
+            assert!(reader.partial.len() <= MAX_MINER_LINE);
         }
         let mut lines = Vec::new();
         reader.read(b"tail\nnext\n", |line| lines.push(line.to_vec()));
@@ -193,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_longest_line_is_read_and_one_byte_more_is_not() {
-        for (length, expected) in [(MOST_LINE, 1), (MOST_LINE + 1, 0)] {
+        for (length, expected) in [(MAX_MINER_LINE, 1), (MAX_MINER_LINE + 1, 0)] {
             let mut line = vec![b'x'; length];
             line.push(b'\n');
             for split in [0, 1, length, length + 1] {
@@ -232,21 +228,21 @@ mod tests {
     #[test]
     fn long_lines_of_all_sessions_share_their_memory() {
         let long_lines = LongLines::default();
-        let chunk = vec![b'x'; MOST_LINE + 1];
+        let chunk = vec![b'x'; MAX_MINER_LINE + 1];
         let mut readers: Vec<LineReader> = (0..65).map(|_| LineReader::of_pool(long_lines.clone())).collect();
         for reader in &mut readers {
             reader.read(&chunk, |_| {});
         }
         assert_eq!(readers.iter().filter(|reader| reader.too_long > 0).count(), 1);
         let used = || long_lines.0.used();
-        assert_eq!(used(), MAX_LONG_LINES);
+        assert_eq!(used(), MAX_LONG_LINE_BYTES);
         // The end of a line gives its part back, and so do a gap, a line that is too long, and the session's end.
         let mut lengths = Vec::new();
         readers[0].read(b"end\n", |line| lengths.push(line.len()));
         assert_eq!(lengths, [chunk.len() + 3]);
         readers[1].gap();
         readers[2].read(&vec![b'x'; MAX_POOL_LINE], |_| {});
-        assert_eq!(used(), MAX_LONG_LINES - 3 * MAX_POOL_LINE);
+        assert_eq!(used(), MAX_LONG_LINE_BYTES - 3 * MAX_POOL_LINE);
         drop(readers);
         assert_eq!(used(), 0);
     }
@@ -258,7 +254,7 @@ mod tests {
             (0..64).map(|_| long_lines.0.reserve(MAX_POOL_LINE).unwrap()).collect();
         let mut reader = LineReader::of_pool(long_lines);
         let mut lines = 0;
-        reader.read(&vec![b'x'; MOST_LINE], |_| {});
+        reader.read(&vec![b'x'; MAX_MINER_LINE], |_| {});
         reader.read(b"\n", |_| lines += 1);
         assert_eq!((lines, reader.too_long), (1, 0));
     }

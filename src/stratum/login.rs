@@ -24,8 +24,8 @@ impl Login {
         Login { user: user.into(), password: password.into() }
     }
 
-    /// The params of a `mining.authorize`. `None` if there is no user name, or if a text is longer than
-    /// any real miner's.
+    /// Reads the params of a `mining.authorize`. `None` if there is no user name, or if it is longer than any real
+    /// miner's.
     pub fn from_params(params: Option<&RawValue>) -> Option<Login> {
         let elements = elements("params", params?).ok()?;
         let text = |index: usize| {

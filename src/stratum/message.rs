@@ -1,4 +1,4 @@
-//! One line of the protocol, taken apart no further than the JSON-RPC frame.
+//! One line of the protocol, read as a JSON-RPC frame.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,27 +10,26 @@ use super::json_field;
 use super::method::PoolMethod;
 use super::tolerant::{KEYS, key_place};
 
-/// Floats name whole numbers up to here exactly.
+/// The largest id that is read from a float: below this every whole number is exact.
 const MAX_OWN_ID: f64 = 9_007_199_254_740_992.0;
 
-/// A message, borrowed from its line. Which kind it is, request, notification or answer, follows
-/// from what is present: [`Envelope::method`] is `None` in an answer, even in one of the libraries
-/// that write `"method":null`.
+/// A message, borrowed from its line. Its keys tell a request, a notification and an answer apart:
+/// [`Envelope::method`] is `None` in an answer, even if a library writes `"method":null`.
 ///
-/// Key order, spacing and unknown keys are free. A key that is there twice, or in another case, is an
-/// error: the two sides of a proxy must not read the same line differently. [`Readings`](super::Readings)
-/// has what miners make of such a line.
+/// Key order, spacing and unknown keys are free. A key that appears twice, or in another case, is an error: the two
+/// sides of a proxy must not read the same line differently. [`Readings`](super::Readings) gives the ways in which
+/// miners read such a line.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Envelope<'a> {
     id: Option<&'a RawValue>,
     method: Option<&'a RawValue>,
-    /// The params as they are written; `None` when missing or null.
+    /// The params as they are written; `None` if it is missing or null.
     pub params: Option<&'a RawValue>,
-    /// The result as it is written; `None` when missing or null.
+    /// The result as it is written; `None` if it is missing or null.
     pub result: Option<&'a RawValue>,
-    /// The error as it is written; `None` when missing or null.
+    /// The error as it is written; `None` if it is missing or null.
     pub error: Option<&'a RawValue>,
-    /// Old ckpool's way of giving a reason.
+    /// The reason for a refusal in old ckpool's form.
     pub reject_reason: Option<&'a RawValue>,
 }
 
@@ -38,7 +37,7 @@ impl<'a> Envelope<'a> {
     /// Reads one line; `\n`, `\r` and other white space around it do not matter.
     ///
     /// # Errors
-    /// When the line is no JSON object, or has a known key twice or in another case.
+    /// If the line is no JSON object, or has a known key twice or in another case.
     pub fn read(line: &'a [u8]) -> Result<Envelope<'a>, EnvelopeError> {
         if !line.trim_ascii_start().starts_with(b"{") {
             // serde would take an array for the fields in their order.
@@ -47,20 +46,20 @@ impl<'a> Envelope<'a> {
         serde_json::from_slice(line).map_err(|reason| EnvelopeError::new(line, reason))
     }
 
-    /// A message of these values, in the order of [`KEYS`].
+    /// A message with these values, in the order of [`KEYS`].
     pub(super) fn of_values(values: [Option<&'a RawValue>; KEYS.len()]) -> Envelope<'a> {
         let is_there = |value: &&RawValue| value.get() != "null";
         let [id, method, params, result, error, reject_reason] = values.map(|value| value.filter(is_there));
         Envelope { id, method, params, result, error, reject_reason }
     }
 
-    /// The id exactly as it is written, whatever its type, to be echoed. `null` when missing.
+    /// The id exactly as it is written, of any type, to be echoed. `null` if it is missing.
     pub fn id(&self) -> &'a str {
         self.id.map_or("null", RawValue::get)
     }
 
-    /// The id when it is an unsigned integer, as those of all our own requests are. Some pools send it back as
-    /// a text, or as a number with a fraction.
+    /// The id if it is an unsigned integer, like the ids of Sluice's own requests. Some pools send it back as a text,
+    /// or as a number with a fraction.
     pub fn numeric_id(&self) -> Option<u64> {
         let id = self.id?.get();
         id.parse().ok().or_else(|| {
@@ -71,13 +70,13 @@ impl<'a> Envelope<'a> {
         })
     }
 
-    /// Whether there is an id that is not null, and so somebody who waits for an answer.
+    /// Returns whether there is an id that is not null, so that the sender expects an answer.
     pub fn has_id(&self) -> bool {
         self.id.is_some()
     }
 
-    /// Whether it is an answer in the form of a request: ESP-Miner answers a `mining.ping` with the method
-    /// `pong` (wire reference, section 2.11), others repeat the method beside their result.
+    /// Returns whether it is an answer, even in the form of a request: ESP-Miner answers a `mining.ping` with the
+    /// method `pong` (wire reference, section 2.11), others repeat the method beside their result.
     pub fn is_answer(&self) -> bool {
         let Some(method) = self.method() else { return true };
         let is_pong = ["pong", "mining.pong"].iter().any(|pong| method.eq_ignore_ascii_case(pong));
@@ -89,7 +88,7 @@ impl<'a> Envelope<'a> {
         self.method.and_then(|method| json_field::string("method", method).ok())
     }
 
-    /// The method as pools send it, read as leniently as miners read its name; `None` for any other.
+    /// The pool's method, its name read as leniently as miners do; `None` for any other.
     pub fn pool_method(&self) -> Option<PoolMethod> {
         PoolMethod::of(&self.method()?)
     }
@@ -126,7 +125,7 @@ impl<'de> Visitor<'de> for MessageFields {
     }
 }
 
-/// The place of a known key; `None` for an unknown one.
+/// The index of a known key; `None` for an unknown one.
 struct Key(Option<usize>);
 
 impl<'de> Deserialize<'de> for Key {
@@ -152,7 +151,7 @@ impl<'de> Deserialize<'de> for Key {
     }
 }
 
-/// A line that is no message. Carries the beginning of the line.
+/// The error for a line that is no message, with the beginning of the line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvelopeError {
     line: String,

@@ -1,4 +1,4 @@
-//! The pool's methods that change what miners do, told apart as leniently as miners do.
+//! The methods of a pool, recognized as leniently as miners do.
 
 /// A method that pools send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +25,8 @@ const NAMES: [(&str, PoolMethod); 8] = [
 ];
 
 impl PoolMethod {
-    /// Reads a method's name as the most lenient miners do: cgminer and its descendants compare without
-    /// case, and the beginning only. `None` for a name that no miner takes for one of these.
+    /// Reads a method's name as the most lenient miners do: cgminer and its descendants compare only the beginning,
+    /// and without case. `None` for a name that no miner takes for one of these.
     pub fn of(name: &str) -> Option<PoolMethod> {
         let begins_with = |known: &str| {
             name.as_bytes().get(..known.len()).is_some_and(|head| head.eq_ignore_ascii_case(known.as_bytes()))

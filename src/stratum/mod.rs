@@ -1,33 +1,34 @@
-//! The wire: Stratum V1 lines and the protocol's quantities. Leniency in reading lives here and
-//! nowhere else; what is written is always in the form every known peer reads.
+//! The wire: Stratum V1 lines and the protocol's quantities. Only this module reads leniently; it always writes the
+//! form that every known peer reads.
 //!
-//! A line is first read as an [`Envelope`], which borrows from it and understands nothing but the
-//! JSON-RPC frame. The method's own file then reads the params or the result.
+//! A line is first read as an [`Envelope`], which borrows from it and understands only the JSON-RPC frame. The
+//! method's own file then reads the params or the result.
 //!
-//! | file | what it is |
+//! | file | content |
 //! |---|---|
-//! | `envelope` | one line: id, method, params, result, error |
-//! | `readings`, `tolerant` | all that miners may read in an odd line |
+//! | `message` | one line: id, method, params, result, error |
+//! | `readings`, `tolerant` | every way in which miners may read an odd line |
 //! | `job_reading` | a job that only lenient miners can read |
-//! | `method` | the pool's methods, told apart as miners do |
-//! | `verdict` | whether an answer accepts or refuses, in all the forms pools use |
-//! | `answer` | writing answers, in all the forms pools use |
+//! | `method` | the pool's methods, recognized as leniently as miners do |
+//! | `verdict` | the verdict of an answer, in every form that pools use |
+//! | `answer` | writing answers, in every form that pools use |
 //! | `request` | writing the requests that open a connection |
 //! | `client` | the miner's side of a connection, without I/O |
 //! | `subscribe`, `configure`, `notify`, `set_extranonce`, `submit`, `login`, `reconnect` | the methods with a structure of their own |
-//! | `extranonce`, `job_id`, `difficulty`, `nbits`, `ntime`, `nonce`, `version`, `prevhash`, `branch` | a quantity each |
-//! | `timeline` | which difficulty holds for which job |
-//! | `field`, `hex`, `word` | what the quantities share: reading a JSON field, hex text, 32-bit words |
+//! | `extranonce`, `job_id`, `difficulty`, `version`, `header_fields` | the quantities |
+//! | `timeline` | the difficulty in force for each job |
+//! | `line_reader` | chunks of bytes joined to lines |
+//! | `json_field`, `hex`, `hex_u32` | the shared parts: JSON fields, hex text, 32-bit numbers |
 //!
-//! The byte order of a quantity is that of its text on the wire; what becomes of it in a block
-//! header is [`work`](crate::work)'s concern.
+//! A quantity keeps the byte order of its text on the wire. [`work`](crate::work) knows the byte order in a block
+//! header.
 
 mod answer;
-mod branch;
 mod client;
 mod configure;
 mod difficulty;
 mod extranonce;
+mod header_fields;
 mod hex;
 mod hex_u32;
 mod job_id;
@@ -37,11 +38,7 @@ pub(crate) mod line_reader;
 mod login;
 mod message;
 mod method;
-mod nbits;
-mod nonce;
 mod notify;
-mod ntime;
-mod prevhash;
 mod readings;
 mod reconnect;
 mod request;
@@ -53,26 +50,22 @@ mod tolerant;
 mod verdict;
 mod version;
 
-pub use line_reader::{Line, LineReader, LongLines, MAX_POOL_LINE, MOST_LINE};
+pub use line_reader::{Line, LineReader, LongLines, MAX_MINER_LINE, MAX_POOL_LINE};
 
-pub use answer::{ErrorForm, RefusalCode, StratumError, accepted, refused, result};
-pub use branch::MerkleBranch;
-pub use client::{Client, ClientEvent, JobLine, Spaces};
+pub use answer::{ErrorForm, RefusalCode, StratumError, accept_line, refuse_line, result_line};
+pub use client::{Client, ClientEvent, JobLine, SearchSpaces};
 pub use configure::{ConfigureAnswer, ConfigureRequest};
 pub use difficulty::Difficulty;
 pub use extranonce::{Extranonce1, Extranonce2, Extranonce2Size};
+pub use header_fields::{MerkleBranch, Nbits, Nonce, Ntime, PrevHash};
 pub use hex::{decode as decode_hex, encode as encode_hex};
 pub use job_id::JobId;
 pub use job_reading::{JobReading, ReadingAgreement};
-pub use json_field::{FieldError, elements, first_name, first_text, shortened};
+pub use json_field::{FieldError, elements, first_text, shortened, worker_name};
 pub use login::Login;
 pub use message::{Envelope, EnvelopeError};
 pub use method::PoolMethod;
-pub use nbits::Nbits;
-pub use nonce::Nonce;
 pub use notify::Notify;
-pub use ntime::Ntime;
-pub use prevhash::PrevHash;
 pub use readings::{LineShape, Readings};
 pub use reconnect::Reconnect;
 pub use request::{configure_line, request_line, subscribe_line};
@@ -96,7 +89,7 @@ mod tests {
         r#"{"params":["bf","4d16b6f85af6e2198f44ae2a6de67f78487ae5611b77c6c0440b921e00000000","01","02",["4d16b6f85af6e2198f44ae2a6de67f78487ae5611b77c6c0440b921e00000000"],"00000002","1c2ac4af","504e86b9",false],"id":null,"method":"mining.notify"}"#,
     ];
 
-    /// What is put in the place of a part of them.
+    /// Replacements for a part of a line.
     const PIECES: [&[u8]; 8] = [b"null", b"[]", b"{}", b"-1", b"1e999", b"\"\\u00e9\"", b"\xff", b","];
 
     fn read_as_everything(line: &[u8]) {
@@ -114,7 +107,7 @@ mod tests {
         let _ = Notify::from_params(envelope.params).map(|job| job.line());
         let _ = Notify::as_miners_read(envelope.params).map(|reading| reading.job.line());
         let _ = Submit::from_params(envelope.params);
-        let _ = (first_text(envelope.params), first_name(envelope.params));
+        let _ = (first_text(envelope.params), worker_name(envelope.params));
         let _ = envelope.result.map(Difficulty::from_json);
     }
 

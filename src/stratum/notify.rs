@@ -3,16 +3,13 @@
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::branch::MerkleBranch;
+use super::header_fields::{MerkleBranch, Nbits, Ntime, PrevHash};
 use super::hex;
 use super::job_id::JobId;
 use super::json_field::{FieldError, at, elements, string};
-use super::nbits::Nbits;
-use super::ntime::Ntime;
-use super::prevhash::PrevHash;
 use super::version::Version;
 
-/// The most merkle branches that are taken; 14 are possible in practice.
+/// The most merkle branches that are read; 14 are possible in practice.
 const MAX_BRANCHES: usize = 32;
 
 /// A job as the pool sends it.
@@ -28,16 +25,15 @@ pub struct Notify {
     pub version: Version,
     pub nbits: Nbits,
     pub ntime: Ntime,
-    /// `None` when the pool did not say; see [`Notify::is_clean_after`].
+    /// `None` if the pool did not send it; see [`Notify::is_clean_after`].
     pub clean_jobs: Option<bool>,
 }
 
 impl Notify {
-    /// Reads the params: eight or more, `clean_jobs` being the last one when that is a truth value
-    /// in any of its forms.
+    /// Reads the params: eight or more. The last one is `clean_jobs` if it is a truth value in any form.
     ///
     /// # Errors
-    /// When one of the eight is missing or wrong.
+    /// If one of the eight is missing or wrong.
     pub fn from_params(params: Option<&RawValue>) -> Result<Notify, FieldError> {
         let params =
             elements("notify params", params.ok_or(FieldError::Missing { field: "notify params" })?)?;
@@ -55,18 +51,18 @@ impl Notify {
         })
     }
 
-    /// What params say about `clean_jobs`, also where nothing else of them can be read.
+    /// Reads `clean_jobs` from params that may be unreadable otherwise.
     pub fn clean_in(params: Option<&RawValue>) -> Option<bool> {
         clean_in(&elements("notify params", params?).ok()?)
     }
 
-    /// Whether the jobs before this one are dead: what the pool says, else whether the block has
-    /// changed since the job with the prevhash `before`.
+    /// Returns whether the job ends the jobs before it: `clean_jobs`, or else whether the prevhash differs from that
+    /// of the job `before`.
     pub fn is_clean_after(&self, before: Option<&PrevHash>) -> bool {
         self.clean_jobs.unwrap_or(before != Some(&self.prevhash))
     }
 
-    /// The notification as one line with its end. `clean_jobs` is written as `true` when unknown.
+    /// The notification as one line with its newline. An unknown `clean_jobs` is written as `true`.
     pub fn line(&self) -> String {
         let branches: Vec<String> = self.branches.iter().map(MerkleBranch::to_string).collect();
         let params = json!([

@@ -1,4 +1,4 @@
-//! All that miners may read in one line of a pool's.
+//! Every way in which miners may read one line of a pool.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -10,7 +10,7 @@ use super::method::PoolMethod;
 use super::notify::Notify;
 use super::tolerant::{ObjectReading, Scanned, scan};
 
-/// A line as it may be read. An ordinary line has one reading; an odd one has as many as miners differ, at
+/// The readings of a line. An ordinary line has one. An odd line has one for each way in which miners read it, at
 /// most sixteen, or none.
 #[derive(Debug)]
 pub struct Readings<'a> {
@@ -21,8 +21,7 @@ pub struct Readings<'a> {
     may_hide_job: OnceCell<bool>,
 }
 
-/// What makes a line odd: of two lines with the same shape every miner reads both, or neither. An ordinary
-/// line has none.
+/// The oddities of a line. A miner reads either all lines of one shape or none. An ordinary line has no shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LineShape(u16);
 
@@ -36,7 +35,7 @@ impl<'a> Readings<'a> {
         Readings { line, plain, odd, may_hide_job: OnceCell::new() }
     }
 
-    /// The message of an ordinary line: every miner reads it the same way.
+    /// The message of an ordinary line, which every miner reads the same way.
     pub fn plain(&self) -> Option<&Envelope<'a>> {
         self.plain.as_ref()
     }
@@ -46,13 +45,12 @@ impl<'a> Readings<'a> {
         self.plain.iter().copied().chain(self.odd.readings.iter().map(ObjectReading::message))
     }
 
-    /// The reading of most miners; `None` for a line that nobody can read.
+    /// The reading of most miners; `None` for a line that no miner can read.
     pub fn first(&self) -> Option<Envelope<'_>> {
         self.messages().next()
     }
 
-    /// The job in one of the messages; `None` for a message that is none. An error for one that no miner is
-    /// known to make anything of.
+    /// The job in one of the messages; `None` for a message that is no job. An error if no miner is known to read it.
     pub fn job(&self, message: &Envelope<'_>) -> Option<Result<JobReading, FieldError>> {
         let name = message.method()?;
         if PoolMethod::of(&name) != Some(PoolMethod::Notify) {
@@ -64,7 +62,7 @@ impl<'a> Readings<'a> {
         Some(Notify::as_miners_read(message.params).map(read))
     }
 
-    /// The jobs of all readings, none of them twice.
+    /// The distinct jobs of all readings.
     pub fn jobs(&self) -> Vec<Result<JobReading, FieldError>> {
         let mut jobs = Vec::new();
         for job in self.messages().filter_map(|message| self.job(&message)) {
@@ -75,13 +73,13 @@ impl<'a> Readings<'a> {
         jobs
     }
 
-    /// What makes the line odd; `None` for an ordinary one.
+    /// The oddities of the line; `None` for an ordinary one.
     pub fn shape(&self) -> Option<LineShape> {
         self.plain.is_none().then_some(LineShape(self.odd.shape))
     }
 
-    /// Whether a part of the line could not be read, or not understood, and looks like a job: a miner may read
-    /// it. So may miners do with a line of too many readings, or too large ones, whatever it looks like.
+    /// Returns whether a miner may read a job that was not read here: a part of the line looks like a job but could
+    /// not be read, or the readings of the line are too large.
     pub fn may_hide_job(&self) -> bool {
         *self.may_hide_job.get_or_init(|| self.odd.is_too_large || self.has_unread_job())
     }
@@ -93,37 +91,37 @@ impl<'a> Readings<'a> {
             || self.has_part_of_job()
     }
 
-    /// Whether the line holds a job, or a part of one, where no job belongs. Miners that read C strings take
-    /// the rest behind a NUL or a time-out for a line, and some take what they find in a text.
+    /// Returns whether the line holds a job, or a part of one, in the wrong place. Miners that read C strings take
+    /// the rest behind a NUL or after a timeout as a line, and some read inside of a text.
     fn has_part_of_job(&self) -> bool {
         let runs = self.line.split(|byte| !byte.is_ascii_hexdigit());
         let mut values = runs.filter(|run| run.len() >= 2 * PREVHASH_BYTES);
         match self.first() {
-            // What can't be read at all may be any part of a job.
+            // An unreadable line may be any part of a job.
             None => self.line.split(|byte| !byte.is_ascii_hexdigit()).any(|run| run.len() >= PREVHASH_BYTES),
-            // A hash may stand in a message for people. A job has its prevhash and a coinbase in two parts.
+            // A message for people may hold one hash. A job has its prevhash and a coinbase in two parts.
             Some(_) => self.jobs().is_empty() && values.nth(1).is_some() && names_params(self.line),
         }
     }
 }
 
-/// Whether a message is an answer, or has a method that is known.
+/// Returns whether a message is an answer or has a known method.
 fn is_understood(message: &Envelope<'_>) -> bool {
     message.result.is_some()
         || message.error.is_some()
         || message.method().is_some_and(|name| PoolMethod::of(&name).is_some())
 }
 
-/// The length of the hash of the last block, which each job has, in bytes.
+/// The length of the prevhash, which each job has, in bytes.
 const PREVHASH_BYTES: usize = 32;
 
-/// Whether `text` names params or a job's method in any case, or has escapes that may stand for them.
+/// Returns whether `text` names params or a job's method, in any case or in escapes.
 fn names_params(text: &[u8]) -> bool {
     let word = b"params";
     unescaped(text).windows(word.len()).any(|part| part.eq_ignore_ascii_case(word)) || looks_like_job(text)
 }
 
-/// Whether `text` holds the word of a job's method in any case, or escapes that may stand for it.
+/// Returns whether `text` holds the word of a job's method, in any case or in escapes.
 fn looks_like_job(text: &[u8]) -> bool {
     let word = PoolMethod::Notify.name().as_bytes();
     let word = word.strip_prefix(b"mining.").unwrap_or(word);
@@ -188,7 +186,7 @@ mod tests {
             assert!(Readings::of(line.as_bytes()).shape().is_some(), "{line}");
         }
         assert_eq!(methods(&format!("{{\"method\":\"x\",{NOTIFY}}}")), ["mining.notify", "x"]);
-        // A key in another case is a key of nobody's but ESP-Miner's.
+        // Only ESP-Miner reads a key in another case.
         assert_eq!(methods(r#"{"Method":"mining.notify"}"#), ["", "mining.notify"]);
         assert_eq!(methods(&format!("{{\"id\":1}} {{{NOTIFY}}}")), ["", "mining.notify"]);
     }
@@ -238,7 +236,7 @@ mod tests {
         }
         let hash = "ab".repeat(32);
         for line in [
-            // The rest of a job that was begun elsewhere.
+            // The end of a job whose beginning is missing.
             format!("tify\",\"params\":[\"x\",\"{hash}\""),
             format!(
                 "{{\"id\":77,\"result\":{{\"method\":\"mining.notify\",\"params\":[\"{hash}\",\"{hash}\"]}}}}"

@@ -1,5 +1,5 @@
-//! `client.reconnect`: where the pool wants miners to go. Hosts are written in many ways, and most of them
-//! are the pool's own.
+//! `client.reconnect`: the host that the pool sends miners to. Hosts are written in many ways, and most of them are
+//! the pool's own.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use super::json_field::{elements, shortened, string_or_number};
 /// The params of a `client.reconnect`, all of which may be missing (wire reference, section 2.10).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reconnect {
-    /// As the pool wrote it, shortened; empty for the same host.
+    /// The host as the pool wrote it, shortened; empty for the same host.
     pub host: String,
-    /// The second param as the pool wrote it, shortened, or the port behind the host.
+    /// The port as the pool wrote it in the second param, shortened, or behind the host.
     pub port: Option<String>,
-    /// How long to wait first.
+    /// The time to wait before reconnecting.
     pub wait: Duration,
 }
 
 impl Reconnect {
-    /// Reads the params. What can't be read counts as missing.
+    /// Reads the params. A param that cannot be read counts as missing.
     pub fn from_params(params: Option<&RawValue>) -> Reconnect {
         let elements = params.and_then(|params| elements("params", params).ok()).unwrap_or_default();
         let text = |index: usize| {
@@ -34,14 +34,14 @@ impl Reconnect {
         Reconnect { host, port, wait }
     }
 
-    /// Whether it leads to the same host as `own`, which is a host, `host:port` or a URL. Without a host it
+    /// Returns whether it leads to the same host as `own`, which is a host, `host:port` or a URL. Without a host it
     /// does.
     pub fn is_to(&self, own: &str) -> bool {
         let named = host_of(&self.host);
         named.is_empty() || named == host_of(own)
     }
 
-    /// The port, if it is one. 0 stands for the same port.
+    /// The port as a number; `None` for an invalid one, and for 0, which means the same port.
     pub fn port_number(&self) -> Option<u16> {
         self.port.as_ref()?.parse().ok().filter(|port| *port != 0)
     }
@@ -58,12 +58,12 @@ fn host_of(text: &str) -> String {
     }
 }
 
-/// The host and what is behind its colon.
+/// The host and the port behind its colon.
 fn split_host(text: &str) -> (&str, Option<&str>) {
     let text = text.trim();
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    // What is in front of an @ is a user name, whatever it looks like.
+    // Anything before an @ is a user name.
     let rest = rest.rsplit('@').next().unwrap_or_default();
     let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, behind)) => (host, behind.strip_prefix(':')),

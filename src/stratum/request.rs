@@ -1,22 +1,22 @@
-//! Writing the requests that a miner opens a connection with. Each function returns one line with its end.
+//! Writing the requests that open a miner's connection. Each function returns one line with its newline.
 
 use serde_json::{Value, json};
 
-/// Asks what may be rolled: all bits, and at least `least_bits` of them where that is given.
-pub fn configure_line(id: u64, least_bits: Option<u32>) -> String {
+/// Asks for version rolling with all bits, and for at least `min_bits` of them if that is given.
+pub fn configure_line(id: u64, min_bits: Option<u32>) -> String {
     let mut wanted = json!({ "version-rolling.mask": "ffffffff" });
-    if let Some(bits) = least_bits {
+    if let Some(bits) = min_bits {
         wanted["version-rolling.min-bit-count"] = json!(bits);
     }
     request_line(id, "mining.configure", &json!([["version-rolling"], wanted]))
 }
 
-/// Asks for a search space, as the program `agent`.
+/// Subscribes as the program `agent`.
 pub fn subscribe_line(id: u64, agent: &str) -> String {
     request_line(id, "mining.subscribe", &json!([agent]))
 }
 
-/// Says which difficulty would suit.
+/// Suggests a difficulty.
 pub fn suggest_difficulty_line(id: u64, difficulty: f64) -> String {
     request_line(id, "mining.suggest_difficulty", &json!([difficulty]))
 }

@@ -11,16 +11,16 @@ impl SubscribeAnswer {
     /// Reads the params of `mining.set_extranonce` as every miner reads them.
     ///
     /// # Errors
-    /// When the extranonce1 or the size is missing or wrong.
+    /// If the extranonce1 or the size is missing or wrong.
     pub fn from_set_extranonce(params: Option<&RawValue>) -> Result<SubscribeAnswer, FieldError> {
         search_space("params", present(params)?, 0, None, Leniency::None).map(|(space, _)| space)
     }
 
-    /// Reads the params of `mining.set_extranonce` as the most lenient miners do. If there is no size, `known`
-    /// takes its place. With it, how far miners agree.
+    /// Reads the params of `mining.set_extranonce` as the most lenient miners do. If there is no size, `known` takes
+    /// its place. Returns also the agreement of miners.
     ///
     /// # Errors
-    /// When no miner is known to make an extranonce1 and a size of it.
+    /// If no miner is known to make an extranonce1 and a size of it.
     pub fn of_set_extranonce(
         params: Option<&RawValue>,
         known: Option<Extranonce2Size>,

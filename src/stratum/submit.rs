@@ -3,17 +3,16 @@
 use serde_json::value::RawValue;
 
 use super::extranonce::Extranonce2;
+use super::header_fields::{Nonce, Ntime};
 use super::hex_u32;
 use super::job_id::JobId;
 use super::json_field::{FieldError, at, elements, name, string};
-use super::nonce::Nonce;
-use super::ntime::Ntime;
 use super::version::VersionBits;
 
-/// So many zeros may stand before a number of eight digits, as where somebody writes 64 bits.
-const MOST_ZEROS: usize = 8;
+/// The most zeros before a number of eight digits: some miners write 64 bits.
+const MAX_PADDING_ZEROS: usize = 8;
 
-/// A share as a miner sends it.
+/// A share as it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submit {
     pub worker: String,
@@ -25,35 +24,35 @@ pub struct Submit {
     pub version_bits: Option<VersionBits>,
 }
 
-type ReadWord = fn(&'static str, &RawValue) -> Result<u32, FieldError>;
+type ReadNumber = fn(&'static str, &RawValue) -> Result<u32, FieldError>;
 
 impl Submit {
-    /// Reads the params as pools do: five or six, the numbers in any of the forms that those take.
+    /// Reads the params as pools do: five or six, with numbers in any form that pools accept.
     ///
     /// # Errors
-    /// When one of the five is missing, or one is wrong.
+    /// If one of the five is missing, or one is wrong.
     pub fn from_params(params: Option<&RawValue>) -> Result<Submit, FieldError> {
         let params = elements_of(params)?;
         let worker = string("worker", at("worker", &params, 0)?)?.into_owned();
         Submit::read(worker, &params, params.get(5).copied(), hex_u32::from_json)
     }
 
-    /// Reads what a miner means, in forms too that pools refuse (wire reference, section 5.4, 31 and 32): with
-    /// `0x`, with zeros beyond eight digits, with a sixth param of nothing, without a worker's name.
+    /// Reads the params of a miner, also in forms that pools refuse (wire reference, section 5.4, 31 and 32): with
+    /// `0x`, with zeros beyond eight digits, with an empty sixth param, without a worker name.
     ///
     /// # Errors
-    /// When one of the five is missing, or one is wrong.
+    /// If one of the five is missing, or one is wrong.
     pub fn from_miner(params: Option<&RawValue>) -> Result<Submit, FieldError> {
         let params = elements_of(params)?;
         let worker = name(at("worker", &params, 0)?);
-        Submit::read(worker, &params, params.get(5).copied().filter(|raw| !is_nothing(raw)), number)
+        Submit::read(worker, &params, params.get(5).copied().filter(|raw| !is_empty_param(raw)), number)
     }
 
     fn read(
         worker: String,
         params: &[&RawValue],
         sixth: Option<&RawValue>,
-        word: ReadWord,
+        word: ReadNumber,
     ) -> Result<Submit, FieldError> {
         Ok(Submit {
             worker,
@@ -70,7 +69,7 @@ fn elements_of(params: Option<&RawValue>) -> Result<Vec<&RawValue>, FieldError> 
     elements("submit params", params.ok_or(FieldError::Missing { field: "submit params" })?)
 }
 
-/// A number with `0x`, or with zeros beyond eight digits.
+/// Reads a number, also with `0x` or with zeros beyond eight digits.
 fn number(field: &'static str, raw: &RawValue) -> Result<u32, FieldError> {
     if !raw.get().starts_with('"') {
         return hex_u32::from_json(field, raw);
@@ -79,12 +78,12 @@ fn number(field: &'static str, raw: &RawValue) -> Result<u32, FieldError> {
     let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(&text);
     let beyond = digits.len().saturating_sub(8);
     let is_padded =
-        beyond > 0 && beyond <= MOST_ZEROS && digits.bytes().take(beyond).all(|digit| digit == b'0');
+        beyond > 0 && beyond <= MAX_PADDING_ZEROS && digits.bytes().take(beyond).all(|digit| digit == b'0');
     hex_u32::from_text(field, if is_padded { &digits[beyond..] } else { digits })
 }
 
-/// Some write the sixth param whether they have one or not.
-fn is_nothing(raw: &RawValue) -> bool {
+/// Returns whether a param is null or empty: some miners always write the sixth param.
+fn is_empty_param(raw: &RawValue) -> bool {
     matches!(raw.get(), "null" | "\"\"")
 }
 

@@ -9,24 +9,24 @@ use super::json_field::{FieldError, at, elements, values};
 use super::message::Envelope;
 use super::verdict::ResponseVerdict;
 
-/// `[subscriptions, extranonce1, extranonce2_size]`. The list of subscriptions matters only for
-/// the resumption of a session and is not kept.
+/// The search space in `[subscriptions, extranonce1, extranonce2_size]`. The subscriptions matter only for resuming a
+/// session and are not kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscribeAnswer {
     pub extranonce1: Extranonce1,
     pub extranonce2_size: Extranonce2Size,
 }
 
-/// How an answer to `mining.subscribe` gives no search space.
+/// The reason why an answer to `mining.subscribe` gives no search space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SubscribeError {
     /// The pool refuses, with the code and the reason it gave, if any.
     Refused { code: Option<i64>, reason: Option<String> },
-    /// No miner is known to make a search space of the result.
+    /// No miner is known to read a search space in the result.
     Unreadable(FieldError),
 }
 
-/// How much a reader lets through.
+/// The leniency of a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leniency {
     /// Only what every miner reads alike.
@@ -36,18 +36,18 @@ pub(super) enum Leniency {
 }
 
 impl SubscribeAnswer {
-    /// Reads the result of an answer; whatever its first element is, and more elements than three.
+    /// Reads the result of an answer. The first element may be anything, and there may be more than three.
     ///
     /// # Errors
-    /// When an extranonce or a size is missing or wrong.
+    /// If an extranonce or a size is missing or wrong.
     pub fn from_result(result: &RawValue) -> Result<SubscribeAnswer, FieldError> {
         search_space("subscribe result", result, 1, None, Leniency::None).map(|(space, _)| space)
     }
 
-    /// Reads the result as the most lenient miners do. With it, how far miners agree.
+    /// Reads the result as the most lenient miners do. Returns also the agreement of miners.
     ///
     /// # Errors
-    /// When no miner is known to make an extranonce1 and a size of it.
+    /// If no miner is known to make an extranonce1 and a size of it.
     pub fn as_miners_read(result: &RawValue) -> Result<(SubscribeAnswer, ReadingAgreement), FieldError> {
         search_space("subscribe result", result, 1, None, Leniency::OfMiners)
     }
@@ -55,7 +55,7 @@ impl SubscribeAnswer {
     /// Reads an answer as the most lenient miners do: an error beside a good result does not matter.
     ///
     /// # Errors
-    /// When it refuses, or no miner is known to make a search space of it.
+    /// If it refuses, or no miner is known to make a search space of it.
     pub fn of_answer(answer: &Envelope<'_>) -> Result<(SubscribeAnswer, ReadingAgreement), SubscribeError> {
         match answer.result.map(SubscribeAnswer::as_miners_read) {
             Some(Ok(space)) => Ok(space),
@@ -67,16 +67,16 @@ impl SubscribeAnswer {
         }
     }
 
-    /// The result as JSON text, with `session` as the subscription's id. It contains the text
-    /// `mining.notify`, which a Bitaxe's probe of its primary pool searches for.
+    /// The result as JSON text, with `session` as the subscription's id. It contains the text `mining.notify`, which
+    /// a Bitaxe's probe of its primary pool looks for.
     pub fn result(&self, session: &str) -> String {
         let subscriptions = json!([["mining.notify", session]]);
         format!("[{subscriptions},\"{}\",{}]", self.extranonce1, self.extranonce2_size)
     }
 }
 
-/// Reads the extranonce1 at `index` and the size behind it; if there is no size, `known` takes its place.
-/// ESP-Miner takes the values of an object, too.
+/// Reads the extranonce1 at `index` and the size behind it. If there is no size, `known` takes its place. ESP-Miner
+/// reads the values of an object, too.
 pub(super) fn search_space(
     field: &'static str,
     raw: &RawValue,

@@ -1,21 +1,21 @@
-//! Which difficulty holds for which job (wire reference, section 3.6).
+//! The difficulty in force for each job (wire reference, section 3.6).
 
 use std::collections::VecDeque;
 
 use super::difficulty::Difficulty;
 use super::job_id::JobId;
 
-/// What a pool has said about difficulty on one connection, in the order of its messages.
+/// The difficulties that a pool has set on one connection, in the order of its messages.
 ///
-/// A share is held to the difficulty in force when its job came. Not every pool does it like that:
-/// some apply a change to shares of older jobs as well, some apply a rise one job later than they
-/// could. [`DifficultyTimeline::range`] says what a pool can ask for without being wrong.
+/// A share must meet the difficulty in force when its job came. Pools differ: some apply a change to shares of older
+/// jobs as well, some apply a rise one job later. [`DifficultyTimeline::range`] gives the difficulties that a pool
+/// can ask for without being wrong.
 #[derive(Debug, Clone)]
 pub struct DifficultyTimeline {
     current: Difficulty,
-    /// What was in force since the newest job came.
+    /// The difficulties in force since the newest job came.
     now: DifficultyRange,
-    /// What was in force since the job before it came, and until the newest one did.
+    /// The difficulties in force between the job before and the newest one.
     before: DifficultyRange,
     /// The newest last.
     jobs: VecDeque<DifficultyAt>,
@@ -35,11 +35,11 @@ struct DifficultyAt {
 }
 
 impl DifficultyTimeline {
-    /// How many jobs are remembered: at one every 3 seconds, the most frequent seen, for over 12
-    /// minutes. The longest that a pool takes shares of an old job is 10.
+    /// The most jobs that are remembered: at a job every 3 seconds, the most frequent seen, for over 12 minutes.
+    /// Pools take shares of an old job for 10 minutes at most.
     pub const MAX_JOBS: usize = 256;
 
-    /// Of a new connection, where difficulty 1 holds until the pool says something else.
+    /// The timeline of a new connection. Difficulty 1 is in force until the pool sets another one.
     pub fn new() -> DifficultyTimeline {
         let one = DifficultyRange::only(Difficulty::ONE);
         DifficultyTimeline { current: Difficulty::ONE, now: one, before: one, jobs: VecDeque::new() }
@@ -48,13 +48,13 @@ impl DifficultyTimeline {
     /// Records a `mining.set_difficulty`.
     pub fn set_difficulty(&mut self, difficulty: Difficulty) {
         self.current = difficulty;
-        // What no job has been held to yet leaves no trace.
+        // A difficulty that was never in force for a job does not count.
         let now = DifficultyRange::only(difficulty);
         self.now = if self.jobs.is_empty() { now } else { self.now.and(now) };
     }
 
-    /// Records a `mining.notify`. A job whose name was there before takes the place of the older
-    /// one; the oldest is forgotten when there are too many.
+    /// Records a `mining.notify`. It replaces an older job with the same id. The oldest job is forgotten if there are
+    /// too many.
     pub fn notify(&mut self, job: JobId) {
         self.before = self.now;
         self.now = DifficultyRange::only(self.current);
@@ -65,22 +65,21 @@ impl DifficultyTimeline {
         self.jobs.push_back(DifficultyAt { job, difficulty: self.current });
     }
 
-    /// What the pool said last; 1 when it has said nothing.
+    /// The difficulty that the pool set last; 1 if it has set none.
     pub fn current(&self) -> Difficulty {
         self.current
     }
 
-    /// The difficulty assigned to `job`: that in force when its notify came. `None` for a job that
-    /// is not known or not any more.
+    /// The difficulty assigned to `job`, in force when its notify came. `None` for an unknown or forgotten job.
     pub fn assigned(&self, job: &JobId) -> Option<Difficulty> {
         // Shares are for the newest jobs.
         self.jobs.iter().rev().find(|known| known.job == *job).map(|known| known.difficulty)
     }
 
-    /// The lowest and the highest difficulty that the pool can now ask of a share of `job`: the one
-    /// assigned, the current one, and whatever was in force during the newest job and the one
-    /// before it. So a change leaves the old value possible for one more job: shares are under way
-    /// while it happens, and ckpool's own rises take that long. `None` for an unknown job.
+    /// The lowest and highest difficulty that the pool can now ask of a share of `job`: of the assigned one, the
+    /// current one, and all in force during the newest job and the one before it. After a change the old value thus
+    /// stays possible for one more job: shares are on their way during the change, and ckpool's own rises take that
+    /// long. `None` for an unknown job.
     pub fn range(&self, job: &JobId) -> Option<DifficultyRange> {
         let assigned = DifficultyRange::only(self.assigned(job)?);
         Some(assigned.and(self.now).and(self.before))

@@ -1,54 +1,46 @@
-//! Reading a line as leniently as the most lenient miner does. Each value that is found is written anew as
-//! strict JSON, once; a reading chooses among the values as miners choose among equal keys.
+//! The readings of a line by lenient miners. Each value is written once as strict JSON. A reading chooses among the
+//! values as a miner chooses among equal keys.
 //!
-//! What is let through, and by whom: of two equal keys the first (cJSON: ESP-Miner) or the last (jansson:
-//! cgminer, cpuminer; ArduinoJson: NerdMiner); keys in another case or with a NUL (cJSON); anything behind the object
-//! (cJSON, ArduinoJson; cgminer behind a NUL); every byte up to 0x20 as white space, control characters in
-//! texts, bytes that are no UTF-8 (cJSON); texts in single quotes, keys without quotes (ArduinoJson).
+//! The leniencies, and the libraries and miners that have them:
+//! - the first of two equal keys (cJSON: ESP-Miner) or the last (jansson: cgminer, cpuminer; ArduinoJson: NerdMiner);
+//! - keys in another case or with a NUL (cJSON);
+//! - anything behind the object (cJSON, ArduinoJson; cgminer behind a NUL);
+//! - every byte up to 0x20 as white space, control characters in texts, invalid UTF-8 (cJSON);
+//! - texts in single quotes, keys without quotes (ArduinoJson).
+
+mod scanner;
 
 use std::rc::Rc;
 
 use serde_json::value::RawValue;
 
 use super::message::Envelope;
+use scanner::{BEHIND_OBJECT, ODD_WHITE_SPACE, Scanner};
 
-/// Deeper nesting is not read. No message has more than five levels.
-const MAX_DEPTH: usize = 128;
 /// The most objects of one line that are read. Miners read one.
 const MAX_OBJECTS: usize = 4;
-/// The most bytes of all readings of one line together: a line of a pool can have 1 MiB, and each of its bytes
-/// become six (`\u0001`) in each of sixteen readings. Lines of honest pools have one reading.
-const MAX_READINGS: usize = 2 * 1024 * 1024;
-/// The keys of a message, as [`Envelope`] knows them.
+/// The most bytes of all readings of one line. A pool's line can have 1 MiB, and each byte can become six (`\u0001`)
+/// in each of sixteen readings. Lines of honest pools have one reading.
+const MAX_READING_BYTES: usize = 2 * 1024 * 1024;
+/// The keys of a message that [`Envelope`] knows.
 pub(super) const KEYS: [&str; 6] = ["id", "method", "params", "result", "error", "reject-reason"];
 
-/// The place in [`KEYS`] of a key as cJSON compares it: without case, and up to a NUL.
+/// The index in [`KEYS`] of a key as cJSON compares it: without case, and up to a NUL.
 pub(super) fn key_place(key: &str) -> Option<usize> {
     let name = key.split('\0').next().unwrap_or_default();
     KEYS.iter().position(|known| known.eq_ignore_ascii_case(name))
 }
 
-const SPACE: u16 = 1;
-const BEHIND: u16 = 1 << 1;
-const TWICE: u16 = 1 << 2;
-const CASE: u16 = 1 << 3;
-const QUOTES: u16 = 1 << 4;
-const CONTROL: u16 = 1 << 5;
-const NOT_UTF8: u16 = 1 << 6;
-const ESCAPE: u16 = 1 << 7;
-const TOKEN: u16 = 1 << 8;
-const COMMA: u16 = 1 << 9;
-
-/// What a lenient reading of a line gives.
+/// All readings of a line.
 #[derive(Debug, Default)]
 pub(super) struct Scanned {
-    /// None of them twice. The first one is that of jansson.
+    /// The distinct readings. The first one is jansson's.
     pub(super) readings: Vec<ObjectReading>,
-    /// Which leniencies the line needed. Lines of the same shape are read by the same miners.
+    /// The leniencies that the line needs. Lines of the same shape are read by the same miners.
     pub(super) shape: u16,
-    /// Where the part begins that could not be read; `None` when there is none but white space.
+    /// The start of the part that could not be read; `None` if everything but white space was read.
     pub(super) unread: Option<usize>,
-    /// It has more readings, which would take too much memory.
+    /// The line has more readings, which would take too much memory.
     pub(super) is_too_large: bool,
 }
 
@@ -58,23 +50,23 @@ pub(super) struct ObjectReading([Option<Rc<RawValue>>; KEYS.len()]);
 
 /// Reads all objects of `line`.
 pub(super) fn scan(line: &[u8]) -> Scanned {
-    let mut scanner = Scanner { bytes: line, place: 0, shape: 0, is_too_large: false };
+    let mut scanner = Scanner::new(line);
     let (mut readings, mut bytes): (Vec<ObjectReading>, usize) = (Vec::new(), 0);
     if line.starts_with(b"\xef\xbb\xbf") {
-        (scanner.place, scanner.shape) = (3, SPACE);
+        (scanner.place, scanner.shape) = (3, ODD_WHITE_SPACE);
     }
     let mut unread = None;
     for number in 0.. {
-        scanner.space();
+        scanner.skip_white_space();
         let start = scanner.place;
         if start >= line.len() {
             break;
         }
         if number > 0 {
-            scanner.shape |= BEHIND;
+            scanner.shape |= BEHIND_OBJECT;
         }
         let mut fields = ObjectFields::default();
-        if number >= MAX_OBJECTS || scanner.peek() != Some(b'{') || scanner.message(&mut fields).is_none() {
+        if number >= MAX_OBJECTS || scanner.peek() != Some(b'{') || scanner.object(&mut fields).is_none() {
             unread = Some(start);
             break;
         }
@@ -83,7 +75,7 @@ pub(super) fn scan(line: &[u8]) -> Scanned {
                 continue;
             }
             bytes += reading.bytes();
-            if bytes > MAX_READINGS {
+            if bytes > MAX_READING_BYTES {
                 scanner.is_too_large = true;
                 break;
             }
@@ -97,7 +89,7 @@ pub(super) fn scan(line: &[u8]) -> Scanned {
 }
 
 impl ObjectReading {
-    /// The message.
+    /// The reading as a message.
     pub(super) fn message(&self) -> Envelope<'_> {
         Envelope::of_values(self.0.each_ref().map(Option::as_deref))
     }
@@ -115,7 +107,7 @@ impl ObjectReading {
     }
 }
 
-/// The values of one key: of all, and of those whose key is in the usual case.
+/// The values of one key: the first and last of all, and of those whose key is in the usual case.
 #[derive(Debug, Default, Clone)]
 struct Field {
     first: Option<Rc<RawValue>>,
@@ -129,7 +121,7 @@ struct Field {
 struct ObjectFields([Field; KEYS.len()]);
 
 impl ObjectFields {
-    /// Takes a value; returns whether the key was there before.
+    /// Adds a value. Returns whether the key was there before.
     fn take(&mut self, index: usize, is_exact: bool, value: Rc<RawValue>) -> bool {
         let Some(field) = self.0.get_mut(index) else { return false };
         let was_there = field.first.is_some();
@@ -142,7 +134,7 @@ impl ObjectFields {
         was_there
     }
 
-    /// The object once for each way to choose.
+    /// One reading for each way to choose among equal keys.
     fn readings(&self) -> [ObjectReading; 4] {
         [
             self.chosen(|field| &field.last_exact),
@@ -155,250 +147,6 @@ impl ObjectFields {
     fn chosen(&self, choose: impl Fn(&Field) -> &Option<Rc<RawValue>>) -> ObjectReading {
         ObjectReading(self.0.each_ref().map(|field| choose(field).clone()))
     }
-}
-
-struct Scanner<'a> {
-    bytes: &'a [u8],
-    place: usize,
-    shape: u16,
-    is_too_large: bool,
-}
-
-impl Scanner<'_> {
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.place).copied()
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.place += 1;
-        Some(byte)
-    }
-
-    fn space(&mut self) {
-        while let Some(byte @ 0..=b' ') = self.peek() {
-            if !matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
-                self.shape |= SPACE;
-            }
-            self.place += 1;
-        }
-    }
-
-    /// One object at the top. `None` when it can't be read.
-    fn message(&mut self, fields: &mut ObjectFields) -> Option<()> {
-        self.members(b'}', 0, &mut |scanner, _| {
-            let key = scanner.key()?;
-            let known = key_place(&key);
-            scanner.colon()?;
-            let Some(index) = known else { return scanner.value(1, &mut String::new()) };
-            let mut value = String::new();
-            scanner.value(1, &mut value)?;
-            let is_exact = KEYS[index] == key;
-            if !is_exact {
-                scanner.shape |= CASE;
-            }
-            let value = RawValue::from_string(value).ok()?;
-            if fields.take(index, is_exact, value.into()) {
-                scanner.shape |= TWICE;
-            }
-            Some(())
-        })
-    }
-
-    /// What stands between two brackets. `each` reads one member and is told whether it is the first.
-    fn members(
-        &mut self,
-        end: u8,
-        depth: usize,
-        each: &mut dyn FnMut(&mut Self, bool) -> Option<()>,
-    ) -> Option<()> {
-        if depth > MAX_DEPTH {
-            return None;
-        }
-        self.next()?;
-        let mut is_first = true;
-        loop {
-            self.space();
-            if self.peek()? == end {
-                self.place += 1;
-                return Some(());
-            }
-            each(self, is_first)?;
-            is_first = false;
-            self.space();
-            match self.peek()? {
-                b',' => {
-                    self.place += 1;
-                    self.space();
-                    if self.peek()? == end {
-                        self.shape |= COMMA;
-                    }
-                }
-                byte if byte == end => {}
-                _ => return None,
-            }
-        }
-    }
-
-    fn value(&mut self, depth: usize, out: &mut String) -> Option<()> {
-        self.space();
-        match self.peek()? {
-            b'{' => {
-                out.push('{');
-                self.members(b'}', depth, &mut |scanner, is_first| {
-                    if !is_first {
-                        out.push(',');
-                    }
-                    let key = scanner.key()?;
-                    quote(&key, out);
-                    scanner.colon()?;
-                    out.push(':');
-                    scanner.value(depth + 1, out)
-                })?;
-                out.push('}');
-            }
-            b'[' => {
-                out.push('[');
-                self.members(b']', depth, &mut |scanner, is_first| {
-                    if !is_first {
-                        out.push(',');
-                    }
-                    scanner.value(depth + 1, out)
-                })?;
-                out.push(']');
-            }
-            b'"' | b'\'' => {
-                let text = self.text()?;
-                quote(&text, out);
-            }
-            _ => {
-                let token = self.token()?;
-                self.literal(&token, out);
-            }
-        }
-        if out.len() > MAX_READINGS {
-            self.is_too_large = true;
-            return None;
-        }
-        Some(())
-    }
-
-    fn key(&mut self) -> Option<String> {
-        if matches!(self.peek()?, b'"' | b'\'') {
-            return self.text();
-        }
-        self.shape |= TOKEN;
-        self.token()
-    }
-
-    fn colon(&mut self) -> Option<()> {
-        self.space();
-        (self.next()? == b':').then_some(())
-    }
-
-    /// A run of letters, digits and what numbers are written with.
-    fn token(&mut self) -> Option<String> {
-        let start = self.place;
-        while self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte)) {
-            self.place += 1;
-        }
-        let token = &self.bytes[start..self.place];
-        (!token.is_empty()).then(|| String::from_utf8_lossy(token).into_owned())
-    }
-
-    fn literal(&mut self, token: &str, out: &mut String) {
-        if serde_json::from_str::<serde::de::IgnoredAny>(token).is_ok() {
-            out.push_str(token);
-            return;
-        }
-        self.shape |= TOKEN;
-        match token.parse::<f64>() {
-            Ok(number) if number.is_finite() => out.push_str(&serde_json::json!(number).to_string()),
-            _ => quote(token, out),
-        }
-    }
-
-    /// A text in either kind of quotes.
-    fn text(&mut self) -> Option<String> {
-        let end = self.next()?;
-        if end == b'\'' {
-            self.shape |= QUOTES;
-        }
-        let mut bytes = Vec::new();
-        loop {
-            match self.next()? {
-                byte if byte == end => break,
-                b'\\' => self.escape(&mut bytes)?,
-                byte => {
-                    if byte < b' ' {
-                        self.shape |= CONTROL;
-                    }
-                    bytes.push(byte);
-                }
-            }
-        }
-        Some(String::from_utf8(bytes).unwrap_or_else(|error| {
-            self.shape |= NOT_UTF8;
-            String::from_utf8_lossy(error.as_bytes()).into_owned()
-        }))
-    }
-
-    fn escape(&mut self, bytes: &mut Vec<u8>) -> Option<()> {
-        let byte = match self.next()? {
-            b'n' => b'\n',
-            b't' => b'\t',
-            b'r' => b'\r',
-            b'b' => 0x08,
-            b'f' => 0x0c,
-            b'u' => {
-                let letter = self.unicode();
-                bytes.extend(letter.encode_utf8(&mut [0; 4]).as_bytes());
-                return Some(());
-            }
-            byte @ (b'"' | b'\\' | b'/') => byte,
-            byte => {
-                self.shape |= ESCAPE;
-                byte
-            }
-        };
-        bytes.push(byte);
-        Some(())
-    }
-
-    /// What follows `\u`. Half a pair, or no digits at all, is U+FFFD.
-    fn unicode(&mut self) -> char {
-        let Some(high) = self.four_digits() else {
-            self.shape |= ESCAPE;
-            return char::REPLACEMENT_CHARACTER;
-        };
-        if let Some(letter) = char::from_u32(high) {
-            return letter;
-        }
-        let before = self.place;
-        if (0xd800..0xdc00).contains(&high) && self.bytes[self.place..].starts_with(b"\\u") {
-            self.place += 2;
-            if let Some(low @ 0xdc00..0xe000) = self.four_digits() {
-                let code = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
-                return char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
-            }
-        }
-        self.place = before;
-        self.shape |= ESCAPE;
-        char::REPLACEMENT_CHARACTER
-    }
-
-    fn four_digits(&mut self) -> Option<u32> {
-        let digits = std::str::from_utf8(self.bytes.get(self.place..self.place + 4)?).ok()?;
-        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return None;
-        }
-        self.place += 4;
-        u32::from_str_radix(digits, 16).ok()
-    }
-}
-
-fn quote(text: &str, out: &mut String) {
-    out.push_str(&serde_json::Value::from(text).to_string());
 }
 
 #[cfg(test)]
@@ -417,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_readings_of_one_line_are_bounded() {
-        let long = "1".repeat(MAX_READINGS / 4);
+        let long = "1".repeat(MAX_READING_BYTES / 4);
         let line = format!("{{\"id\":1,\"params\":[{long}]}}");
         let twice = scan(line.repeat(2).replacen(":1,", ":2,", 1).as_bytes());
         assert_eq!((twice.readings.len(), twice.is_too_large, twice.unread), (2, false, None));
@@ -426,7 +174,7 @@ mod tests {
         let many = scan(format!("{{\"ID\":0,\"id\":1,\"id\":2,\"ID\":3,\"params\":[{long}]}}").as_bytes());
         assert_eq!((many.readings.len(), many.is_too_large), (3, true));
         // A byte that becomes six.
-        let grown = format!("{{\"params\":[\"{}\"]}}", "\u{1}".repeat(MAX_READINGS / 4));
+        let grown = format!("{{\"params\":[\"{}\"]}}", "\u{1}".repeat(MAX_READING_BYTES / 4));
         let grown = scan(grown.as_bytes());
         assert_eq!((grown.readings.len(), grown.is_too_large, grown.unread), (0, true, Some(0)));
     }

@@ -1,7 +1,7 @@
-//! Whether an answer accepts or refuses, whatever form the pool's error has.
+//! The verdict of an answer, in any form of the pool's error.
 //!
-//! Some pools put an empty error (`false`, `[]`, `""`, `{}`) beside a good result. It is no error; the
-//! rule is the same for every method.
+//! Some pools put an empty error (`false`, `[]`, `""`, `{}`) beside a good result. It does not count as an error, for
+//! any method.
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -9,11 +9,11 @@ use serde_json::value::RawValue;
 use super::answer::RefusalCode;
 use super::message::Envelope;
 
-/// What an answer to `mining.submit` or `mining.authorize` says.
+/// The verdict of an answer to `mining.submit` or `mining.authorize`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ResponseVerdict {
     Accepted,
-    /// With the code and the reason the pool gave, as far as it gave any.
+    /// The pool refuses, with the code and reason that it gave, if any.
     Refused {
         code: Option<i64>,
         reason: Option<String>,
@@ -21,8 +21,8 @@ pub enum ResponseVerdict {
 }
 
 impl ResponseVerdict {
-    /// Reads the forms 1 to 6 of the wire reference, section 2 (form 7 is no message): refused when
-    /// there is an error, or when the result is not `true`.
+    /// Reads forms 1 to 6 of the wire reference, section 2 (form 7 is no message). The answer refuses if it has an
+    /// error or if its result is not `true`.
     pub fn of(answer: &Envelope<'_>) -> ResponseVerdict {
         let error = answer.error.map_or(Value::Null, value);
         let accepted = answer.result.is_some_and(|result| result.get() == "true");
@@ -40,7 +40,7 @@ impl ResponseVerdict {
         ResponseVerdict::Refused { code, reason }
     }
 
-    /// Whether it refuses a share because its difficulty is too low (wire reference, section 2.3).
+    /// Returns whether it refuses a share because its difficulty is too low (wire reference, section 2.3).
     pub fn is_low_difficulty(&self) -> bool {
         match self {
             ResponseVerdict::Accepted => false,
@@ -48,13 +48,13 @@ impl ResponseVerdict {
         }
     }
 
-    /// Whether it accepts.
+    /// Returns whether it accepts.
     pub fn is_accepted(&self) -> bool {
         *self == ResponseVerdict::Accepted
     }
 }
 
-/// Whether this code and reason of a refusal say that the share's difficulty is too low.
+/// Returns whether the code or reason of a refusal means that the share's difficulty is too low.
 pub fn says_low_difficulty(code: Option<i64>, reason: Option<&str>) -> bool {
     let reason = reason.unwrap_or_default().to_ascii_lowercase();
     let words = ["difficulty", "above target", "high-hash"];
@@ -62,19 +62,19 @@ pub fn says_low_difficulty(code: Option<i64>, reason: Option<&str>) -> bool {
 }
 
 impl<'a> Envelope<'a> {
-    /// Whether the answer has an error that says anything.
+    /// Returns whether the answer has an error that is not empty.
     pub fn has_error(&self) -> bool {
         self.error.is_some_and(|error| !is_empty(&value(error)))
     }
 
-    /// The result of an answer without an error. `None` also when there is no result.
+    /// The result of an answer without an error.
     pub fn good_result(&self) -> Option<&'a RawValue> {
         self.result.filter(|_| !self.has_error())
     }
 }
 
 fn value(raw: &RawValue) -> Value {
-    // Deeper nesting than serde_json allows is no error anybody means to read.
+    // Nesting deeper than serde_json reads counts as an error.
     serde_json::from_str(raw.get()).unwrap_or(Value::Bool(true))
 }
 
@@ -95,7 +95,7 @@ fn text(value: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stratum::{ErrorForm, StratumError, refused};
+    use crate::stratum::{ErrorForm, StratumError, refuse_line};
 
     fn of(line: &str) -> ResponseVerdict {
         ResponseVerdict::of(&Envelope::read(line.as_bytes()).unwrap())
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn every_form_we_write_is_read_as_a_refusal() {
         for form in ErrorForm::ALL.into_iter().filter(|form| *form != ErrorForm::PlainText) {
-            let line = refused("7", &StratumError::new(RefusalCode::JobNotFound, "Stale"), form);
+            let line = refuse_line("7", &StratumError::new(RefusalCode::JobNotFound, "Stale"), form);
             let ResponseVerdict::Refused { code, reason } = of(&line) else { panic!("{form:?}: {line}") };
             match form {
                 ErrorForm::ArrayWithNull

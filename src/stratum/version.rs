@@ -1,22 +1,22 @@
-//! The block version and the two quantities of version rolling (BIP310). How they combine is
-//! [`VersionConvention`](crate::work::VersionConvention)'s concern.
+//! The block version and the two quantities of version rolling (BIP310).
+//! [`VersionConvention`](crate::work::VersionConvention) combines them.
 
 use serde_json::value::RawValue;
 
-use super::hex_u32::word;
+use super::hex_u32::hex_u32;
 use super::json_field::first_text;
 
-word! {
-    /// A block version, unsigned: a mask of ffffffff lets miners set the top bit.
+hex_u32! {
+    /// A block version. It is unsigned because a mask of ffffffff lets miners set the top bit.
     Version, "version"
 }
 
-word! {
-    /// The sixth param of a submit: what the miner did to the job's version.
+hex_u32! {
+    /// The sixth param of a submit: the miner's changes to the job's version.
     VersionBits, "version bits"
 }
 
-word! {
+hex_u32! {
     /// The version bits a miner may change.
     VersionMask, "version mask"
 }
@@ -30,17 +30,17 @@ impl VersionMask {
         VersionMask::from_text(&first_text(params)?).ok()
     }
 
-    /// The bits both sides allow.
+    /// The bits in both masks.
     pub fn intersection(self, other: VersionMask) -> VersionMask {
         VersionMask(self.0 & other.0)
     }
 
-    /// Whether `bits` stay inside the mask.
+    /// Returns whether `bits` stay within the mask.
     pub fn allows(self, bits: VersionBits) -> bool {
         bits.0 & !self.0 == 0
     }
 
-    /// Whether no bit may be changed.
+    /// Returns whether no bit may be changed.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }

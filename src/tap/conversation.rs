@@ -1,11 +1,9 @@
-//! What the forwarding path and the analyzer share of one miner's session, and the copies that pass
-//! from the one to the other. Knows nothing of sockets.
+//! The state of one session that forwarding and the analyzer share, and the messages from one to the other.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-
 use std::time::{Duration, Instant};
 
 use super::session_clock::SessionClock;
@@ -13,10 +11,10 @@ use crate::net::Stamp;
 use crate::stratum::Login;
 use crate::work::HashedShare;
 
-/// No upstream yet.
+/// The upstream number of a session without an upstream.
 const NO_UPSTREAM: usize = usize::MAX;
 
-/// A session's number, from 1, never used again while the program runs.
+/// A session's number, from 1. It is not used again while the program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
@@ -26,7 +24,7 @@ impl fmt::Display for SessionId {
     }
 }
 
-/// Who speaks.
+/// The direction of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From the miner up to the pool.
@@ -35,20 +33,20 @@ pub enum Direction {
     Down,
 }
 
-/// What the forwarding threads count of one direction. Each field has one writer, but for the copies that
-/// wait: the analyzer takes those out.
+/// The counters of one direction. Each has one writer, the forwarding thread. Only the number of queued copies has
+/// two: the analyzer takes copies out.
 #[derive(Debug)]
 pub struct Traffic {
     pub bytes: AtomicU64,
-    /// Reads that brought something.
+    /// Reads that returned bytes.
     pub chunks: AtomicU64,
     /// Copies in the analyzer's queue.
     waiting: AtomicUsize,
-    /// Copies that found no place there.
+    /// Copies that were dropped because the queue was full.
     pub dropped: AtomicU64,
-    /// When the last bytes were sent on: nanoseconds since `since`, at least 1; 0 before the first.
+    /// The time when the last bytes were forwarded: nanoseconds since `since`, at least 1; 0 before the first.
     last: AtomicU64,
-    /// Silence is measured by the monotonic clock: a Raspberry Pi sets its own by days after a start.
+    /// Silence is measured by the monotonic clock: a Raspberry Pi sets its system clock by days after a start.
     since: Instant,
 }
 
@@ -64,7 +62,7 @@ impl Traffic {
         }
     }
 
-    /// Counts bytes that were sent on just now.
+    /// Counts bytes that were just forwarded.
     pub fn count(&self, length: usize) {
         self.bytes.fetch_add(length as u64, Ordering::Relaxed);
         self.chunks.fetch_add(1, Ordering::Relaxed);
@@ -72,24 +70,24 @@ impl Traffic {
         self.last.store(now.max(1), Ordering::Relaxed);
     }
 
-    /// Copies of this direction in the analyzer's queue.
+    /// The number of this direction's copies in the analyzer's queue.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// A copy is about to be put into the queue.
-    pub fn put_in(&self) {
+    /// Counts a copy that is about to be put into the queue.
+    pub fn enqueued(&self) {
         self.waiting.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A copy was taken out of the queue, or found no place in it.
-    pub fn taken_out(&self) {
-        // Copies that were not announced by `put_in` don't count.
+    /// Counts a copy that was taken out of the queue, or did not fit in.
+    pub fn dequeued(&self) {
+        // Copies without a call of `enqueued` do not count.
         let less_one = |waiting: usize| waiting.checked_sub(1);
         let _ = self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less_one);
     }
 
-    /// How long ago the last bytes were sent on; `None` when there were none.
+    /// The time since the last bytes were forwarded; `None` if there were none.
     pub fn silent_for(&self) -> Option<Duration> {
         match self.last.load(Ordering::Relaxed) {
             0 => None,
@@ -97,80 +95,80 @@ impl Traffic {
         }
     }
 
-    /// Whether anything was sent on yet.
+    /// Returns whether any bytes were forwarded.
     pub fn has_begun(&self) -> bool {
         self.last.load(Ordering::Relaxed) != 0
     }
 }
 
-/// Who talks with whom. What is mined on a shared connection is seen twice: with the miner, and with
-/// the pool. It counts once.
+/// The two ends of a conversation. In aggregate mode each share is seen twice, in the conversation with the miner and
+/// in the one with the pool. The roles make it count once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// A miner with its pool.
+    /// A miner and its pool.
     Direct,
-    /// A miner with this program.
+    /// A miner and Sluice.
     Miner,
-    /// This program with a pool.
+    /// Sluice and a pool.
     Pool,
 }
 
 impl Role {
-    /// What miners do shows here, once.
+    /// Returns whether the acts of miners count in this conversation.
     pub fn is_with_miner(self) -> bool {
         self != Role::Pool
     }
 
-    /// What pools do shows here, once.
+    /// Returns whether the acts of pools count in this conversation.
     pub fn is_with_pool(self) -> bool {
         self != Role::Miner
     }
 }
 
-/// One miner's session, as both sides of the tap see it.
+/// One session, as both sides of the tap see it.
 #[derive(Debug)]
 pub struct Conversation {
     pub id: SessionId,
     pub role: Role,
-    /// Who connected.
+    /// The address of the TCP peer.
     peer: SocketAddr,
-    /// Whom the peer's PROXY header announced.
+    /// The miner's address in the peer's PROXY header.
     announced: OnceLock<SocketAddr>,
     pub opened: Stamp,
-    /// The upstream's place in the order of preference; [`NO_UPSTREAM`] while there is none.
+    /// The upstream's number, or [`NO_UPSTREAM`].
     upstream: AtomicUsize,
     pub up: Traffic,
     pub down: Traffic,
-    /// Of a miner: the session with the pool that carries its work; 0 for none.
+    /// The pool session that carries this miner's work; 0 for none.
     carrier: AtomicU64,
-    /// Copies that found the analyzer's queue full.
+    /// Copies that were dropped because the analyzer's queue was full.
     pub dropped_copies: AtomicU64,
     /// The miner has sent its first `mining.authorize`. Set by the analyzer.
     pub authorized: AtomicBool,
-    /// Requests of the miner that the pool has not answered yet. Set by the analyzer.
+    /// Shares that the pool has not answered yet. Set by the analyzer.
     pub unanswered: AtomicU32,
-    /// The analyzer has seen everything that the miner said, and the miner is no longer read.
-    pub heard_out: AtomicBool,
-    /// Lines of the miner that are no Stratum message. Set by the analyzer.
-    pub garbage: AtomicU32,
-    /// Whether the pool gives work, and when.
+    /// The miner is no longer read, and the analyzer has followed all its bytes.
+    pub fully_read: AtomicBool,
+    /// Lines of the miner that are not Stratum messages. Set by the analyzer.
+    pub unreadable_lines: AtomicU32,
+    /// The times that show whether the pool gives work.
     pub clock: SessionClock,
-    /// The last login that the pool accepted here, or is thought to have; if none, the first that was offered.
+    /// The last login that the pool accepted; if none, the first that the miner offered.
     login: Mutex<Option<Login>>,
 }
 
 impl Conversation {
-    /// A session that has just been accepted, of a miner with its pool.
+    /// A new session of a miner with its pool.
     pub fn new(id: SessionId, peer: SocketAddr, opened: Stamp) -> Conversation {
         Conversation::in_role(Role::Direct, id, peer, opened)
     }
 
-    /// A miner's session with this program, which passes its work on.
+    /// A new session of a miner with Sluice in aggregate mode.
     pub fn with_miner(id: SessionId, peer: SocketAddr, opened: Stamp) -> Conversation {
         Conversation::in_role(Role::Miner, id, peer, opened)
     }
 
-    /// This program's session with a pool, for many miners.
+    /// A new session of Sluice with a pool, for many miners.
     pub fn with_pool(id: SessionId, pool: SocketAddr, opened: Stamp) -> Conversation {
         Conversation::in_role(Role::Pool, id, pool, opened)
     }
@@ -190,55 +188,55 @@ impl Conversation {
             dropped_copies: AtomicU64::new(0),
             authorized: AtomicBool::new(false),
             unanswered: AtomicU32::new(0),
-            heard_out: AtomicBool::new(false),
-            garbage: AtomicU32::new(0),
+            fully_read: AtomicBool::new(false),
+            unreadable_lines: AtomicU32::new(0),
             clock: SessionClock::new(now),
             login: Mutex::new(None),
         }
     }
 
-    /// The miner's own address, behind a PROXY header too.
+    /// The miner's own address, from a PROXY header if there was one.
     pub fn miner(&self) -> SocketAddr {
         *self.announced.get().unwrap_or(&self.peer)
     }
 
-    /// The peer speaks for somebody else. Only the first announcement counts.
-    pub fn announce(&self, miner: SocketAddr) {
+    /// Sets the miner's address from a PROXY header. Only the first call counts.
+    pub fn set_announced_miner(&self, miner: SocketAddr) {
         let _ = self.announced.set(miner);
     }
 
-    /// The upstream's place in the order of preference.
+    /// The upstream's number.
     pub fn upstream(&self) -> Option<usize> {
         Some(self.upstream.load(Ordering::Relaxed)).filter(|place| *place != NO_UPSTREAM)
     }
 
-    /// The session is with the upstream at this place now.
+    /// Sets the upstream that the session is with.
     pub fn set_upstream(&self, place: usize) {
         self.upstream.store(place, Ordering::Relaxed);
     }
 
-    /// This session with a pool carries the miner's work now.
+    /// Sets the pool session that carries this miner's work.
     pub fn set_carrier(&self, pool: &Conversation) {
         self.carrier.store(pool.id.0, Ordering::Relaxed);
         self.upstream.store(pool.upstream.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// The session with the pool that carries this miner's work.
+    /// The pool session that carries this miner's work.
     pub fn carrier(&self) -> Option<SessionId> {
         Some(SessionId(self.carrier.load(Ordering::Relaxed))).filter(|id| id.0 != 0)
     }
 
-    /// The miner asks to authorize with this login. A former one stays until the pool has accepted another.
+    /// Records a login of the miner. It does not replace another one before the pool accepts it.
     pub fn offer_login(&self, login: Login) {
         self.login.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(login);
     }
 
-    /// The pool knows the miner by this login.
+    /// Records a login that the pool has accepted.
     pub fn set_login(&self, login: Login) {
         *self.login.lock().unwrap_or_else(PoisonError::into_inner) = Some(login);
     }
 
-    /// The login that the pool knows the miner by; if there is none, the first that the miner offered.
+    /// The last login that the pool accepted; if none, the first that the miner offered.
     pub fn login(&self) -> Option<Login> {
         self.login.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -252,26 +250,25 @@ impl Conversation {
     }
 }
 
-/// What passes through the tap.
+/// A message through the tap.
 #[derive(Debug)]
 pub struct TapMessage {
     pub conversation: Arc<Conversation>,
-    pub what: TapEvent,
+    pub event: TapEvent,
 }
 
-/// One event of a session. Copies of its two directions can arrive out of order: each is put into
-/// the queue by the thread that forwarded it.
+/// One event of a session. Copies of its two directions can arrive out of order: each forwarding thread puts its own
+/// into the queue.
 #[derive(Debug)]
 pub enum TapEvent {
-    /// The session exists.
+    /// The session has begun.
     Opened,
     Bytes(TapBytes),
-    /// The hash of a share of this session. It comes after the bytes of the share; other sessions may have the same
-    /// share.
+    /// The hash of a share of this session. It comes after the share's bytes. Other sessions may have the same share.
     Hashed(Box<HashedShare>),
-    /// Nothing more is read from the miner; everything before this was.
+    /// The miner is no longer read. All its bytes came before this.
     MinerPaused,
-    /// The session is over.
+    /// The session has ended.
     Closed,
 }
 
@@ -280,10 +277,10 @@ pub enum TapEvent {
 pub struct TapBytes {
     pub direction: Direction,
     pub bytes: Box<[u8]>,
-    /// When they became readable.
+    /// The time when they became readable.
     pub readable_at: Stamp,
-    /// When the kernel had the last of them for sending.
+    /// The time when the kernel took the last of them for sending.
     pub sent_at: Stamp,
-    /// Copies were lost right before this one: whoever joins lines begins anew.
+    /// Copies were lost right before this one, so the bytes may begin in the middle of a line.
     pub after_gap: bool,
 }

@@ -1,28 +1,27 @@
-//! The part of the analyzer's queue that one direction of one session may fill. Without a limit one peer that
-//! floods takes the whole queue, and the copies of everybody else are lost.
+//! The part of the analyzer's queue that one direction of one session may fill. Without a limit one flooding peer
+//! could take the whole queue, and the copies of all others would be lost.
 //!
-//! While the queue is less than three quarters full, each direction may fill those alone, so that a busy miner is
-//! not limited by itself. Then the limit moves with the room that is left: a direction may have a sixteenth as many
-//! copies waiting as there are free places. A hundred that flood a queue of 16,384 have 141 each and leave
-//! 2,260 places free. So whoever has little waiting finds a place however many others flood, and also while the
-//! analyzer takes nothing out. Both directions of a session have a limit of their own: a pool that floods must
-//! not hide what its miner sends, nor the other way round.
+//! While the queue is less than three quarters full, a single direction may fill those three quarters. Above that, a
+//! direction may have one copy in the queue for each sixteen free places. A hundred floods in a queue of 16,384 have
+//! 141 copies each and leave 2,260 places free. A peer with few copies therefore always finds a place, even while the
+//! analyzer is stopped. Each direction has its own limit, so that a flooding pool cannot hide its miner's bytes, nor
+//! the other way round.
 //!
-//! An address has no limit beside those of its connections: `[ratelimit]` allows it 100 of them.
+//! An address has no further limit: `[ratelimit]` allows it 100 connections.
 
 use super::Role;
 
-/// The queue is quiet while no less than this part of it is free.
-const QUIET: usize = 4;
-/// In a queue that is not quiet a direction needs so many free places for each copy that it has waiting.
+/// The queue is quiet while at least one in this many places is free.
+const QUIET_FREE_PART: usize = 4;
+/// The free places that a direction needs for each of its copies in a queue that is not quiet.
 const FREE_PER_COPY: usize = 16;
-/// One connection to a pool carries the shares and answers of all miners in aggregate mode.
+/// The limit of a pool connection in aggregate mode, as a multiple: it carries the shares and answers of all miners.
 const POOL_WEIGHT: usize = 8;
 
-/// Whether a direction with so many copies in the queue may put in another. Asks for the number of free places
-/// only where it matters.
+/// Returns whether a direction with `waiting` copies in the queue may add another one. Counts the free places only if
+/// they matter.
 pub(crate) fn has_room(role: Role, waiting: usize, capacity: usize, free: impl FnOnce() -> usize) -> bool {
-    // A few are never too many: 16 with the default queue.
+    // A few copies are always allowed: 16 with the default queue.
     if waiting < (capacity / 1024).clamp(2, 16) {
         return true;
     }
@@ -31,7 +30,7 @@ pub(crate) fn has_room(role: Role, waiting: usize, capacity: usize, free: impl F
         Role::Pool => POOL_WEIGHT,
     };
     let free = free();
-    let kept_free = capacity / QUIET;
+    let kept_free = capacity / QUIET_FREE_PART;
     let limit = if free >= kept_free { capacity - kept_free } else { free / FREE_PER_COPY };
     waiting < limit.saturating_mul(weight)
 }
@@ -42,8 +41,7 @@ mod tests {
 
     const QUEUE: usize = 16_384;
 
-    /// The copies that each has waiting when all put in as many as they may and nobody takes any out: in turn,
-    /// or one after the other.
+    /// The copies of each direction after all have added as many as they may, in turn or one after the other.
     fn filled(roles: &[Role], in_turn: bool) -> Vec<usize> {
         let mut waiting = vec![0; roles.len()];
         loop {

@@ -1,6 +1,5 @@
-//! The words that forwarding and analysis share: whose session a message belongs to, which direction it
-//! went, and the sending end. The forwarding threads put a copy of what they have sent into a bounded queue;
-//! the analyzer takes it out. Neither waits for the other.
+//! The tap between forwarding and analysis. The forwarding threads put a copy of the bytes they have sent into a
+//! bounded queue, and the analyzer takes it out. Neither waits for the other.
 
 pub(crate) mod conversation;
 pub(crate) mod fair_share;
@@ -10,6 +9,6 @@ pub(crate) mod work_owed;
 
 pub use conversation::{Conversation, Direction, Role, SessionId, TapBytes, TapEvent, TapMessage, Traffic};
 pub use sender::ToAnalyzer;
-pub(crate) use sender::{Tap, announce, offer_hash};
+pub(crate) use sender::{Tap, offer_hash, send_event};
 pub use session_clock::SessionClock;
 pub use work_owed::WorkOwed;

@@ -1,5 +1,5 @@
-//! The tap: a copy of what was forwarded goes to the analyzer, after the send and only if there is
-//! room. What finds no room is counted, and the next copy says that something is missing.
+//! The sending end of the tap. A copy of forwarded bytes goes to the analyzer after the send, and only if there is
+//! room in the queue. A copy without room is dropped and counted, and the next one is marked as following a gap.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,15 +12,15 @@ use super::{Conversation, Direction, TapBytes, TapEvent, TapMessage};
 use crate::net::Stamp;
 use crate::work::HashedShare;
 
-/// The most bytes of a copy; a job has 1.4 to 4 KiB. More bytes are passed on in several copies, so that what
-/// waits in the queue is bounded in bytes as well: 64 MiB with the default settings.
-const MAX_COPY: usize = 4096;
+/// The most bytes of a copy. A job has 1.4 to 4 KiB; more bytes are split into several copies. This bounds the queue
+/// in bytes as well: 64 MiB with the default settings.
+const MAX_COPY_BYTES: usize = 4096;
 
-/// How long the end of a session waits for room in the queue. An analyzer that runs makes some within
-/// milliseconds; one that does not must not keep the sessions that have ended.
-const ROOM_LIMIT: Duration = Duration::from_millis(500);
+/// The time that the end of a session waits for room in the queue. A running analyzer makes room within milliseconds;
+/// a stopped one must not keep sessions from ending.
+const MAX_WAIT_FOR_ROOM: Duration = Duration::from_millis(500);
 
-/// The way to the analyzer; `None` when analysis is off.
+/// The queue to the analyzer; `None` if analysis is off.
 pub type ToAnalyzer = Option<Sender<TapMessage>>;
 
 /// One direction's end of the tap.
@@ -37,30 +37,30 @@ impl Tap {
         Tap { to_analyzer, conversation, direction, gap: false }
     }
 
-    /// Whether anybody wants copies.
+    /// Returns whether the analyzer takes copies.
     pub fn is_open(&self) -> bool {
         self.to_analyzer.is_some()
     }
 
-    /// Counts `bytes` that have left, and passes a copy on.
+    /// Counts bytes that were sent, and passes a copy on.
     pub fn forwarded(&mut self, bytes: &[u8], readable_at: Stamp, sent_at: Stamp) {
         self.conversation.traffic(self.direction).count(bytes.len());
         if self.is_open() {
-            for piece in bytes.chunks(MAX_COPY) {
+            for piece in bytes.chunks(MAX_COPY_BYTES) {
                 self.pass_on(piece.into(), readable_at, sent_at);
             }
         }
     }
 
-    /// As [`Tap::forwarded`], with a copy that exists already; `None` when it could not be made.
+    /// Counts spliced bytes and passes on their copy. `None` stands for a copy that could not be made.
     pub fn spliced(&mut self, length: usize, copy: Option<Box<[u8]>>, readable_at: Stamp, sent_at: Stamp) {
         self.conversation.traffic(self.direction).count(length);
         match copy {
-            Some(copy) if self.is_open() && copy.len() <= MAX_COPY => {
+            Some(copy) if self.is_open() && copy.len() <= MAX_COPY_BYTES => {
                 self.pass_on(copy, readable_at, sent_at);
             }
             Some(copy) if self.is_open() => {
-                for piece in copy.chunks(MAX_COPY) {
+                for piece in copy.chunks(MAX_COPY_BYTES) {
                     self.pass_on(piece.into(), readable_at, sent_at);
                 }
             }
@@ -70,13 +70,13 @@ impl Tap {
         }
     }
 
-    /// Tells the analyzer, waiting a little for room, that the miner is not read any more. Only for the
-    /// end of this direction, when no bytes wait behind this thread.
-    pub fn paused(&self) {
+    /// Tells the analyzer that the miner is no longer read. Waits a little for room, so it is only for the end of
+    /// this direction, when no bytes wait to be forwarded.
+    pub fn miner_paused(&self) {
         if let Some(to_analyzer) = &self.to_analyzer {
-            let copy = TapMessage { conversation: self.conversation.clone(), what: TapEvent::MinerPaused };
-            if to_analyzer.send_timeout(copy, ROOM_LIMIT).is_err() {
-                // As after any copy that was lost: what the pool owes the miner is not known.
+            let copy = TapMessage { conversation: self.conversation.clone(), event: TapEvent::MinerPaused };
+            if to_analyzer.send_timeout(copy, MAX_WAIT_FOR_ROOM).is_err() {
+                // As after any lost copy, the number of unanswered requests is not known.
                 self.conversation.dropped_copies.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -97,13 +97,13 @@ impl Tap {
     }
 }
 
-/// Tells the analyzer of a session's opening or end, if there is room; it can do without.
-pub fn announce(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, what: TapEvent) {
-    let _ = offer(to_analyzer, conversation, what);
+/// Tells the analyzer of a session's begin or end if there is room. The analyzer works without it, too.
+pub fn send_event(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, event: TapEvent) {
+    let _ = offer(to_analyzer, conversation, event);
 }
 
-/// Tells the analyzer what a share was hashed to, so that it need not hash it again, while its queue is mostly
-/// empty; it can do without.
+/// Gives the analyzer the hash of a share, so that it need not hash it again, if its queue is at most a quarter full.
+/// The analyzer works without it, too.
 pub fn offer_hash(
     to_analyzer: &ToAnalyzer,
     conversation: &Arc<Conversation>,
@@ -111,7 +111,7 @@ pub fn offer_hash(
 ) {
     let has_room = |queue: &&Sender<TapMessage>| queue.len() <= queue.capacity().unwrap_or(usize::MAX) / 4;
     if to_analyzer.as_ref().is_some_and(|queue| has_room(&queue)) {
-        announce(to_analyzer, conversation, TapEvent::Hashed(Box::new(hashed())));
+        send_event(to_analyzer, conversation, TapEvent::Hashed(Box::new(hashed())));
     }
 }
 
@@ -120,11 +120,11 @@ enum Offered {
     Full,
 }
 
-fn offer(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, what: TapEvent) -> Offered {
+fn offer(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, event: TapEvent) -> Offered {
     let Some(to_analyzer) = to_analyzer else {
         return Offered::Taken;
     };
-    let traffic = match &what {
+    let traffic = match &event {
         TapEvent::Bytes(chunk) => Some(conversation.traffic(chunk.direction)),
         TapEvent::Opened | TapEvent::Hashed(_) | TapEvent::MinerPaused | TapEvent::Closed => None,
     };
@@ -134,12 +134,12 @@ fn offer(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, what: TapEv
         if !has_room(conversation.role, traffic.waiting(), capacity, free) {
             return Offered::Full;
         }
-        traffic.put_in();
+        traffic.enqueued();
     }
-    match to_analyzer.try_send(TapMessage { conversation: conversation.clone(), what }) {
+    match to_analyzer.try_send(TapMessage { conversation: conversation.clone(), event }) {
         Ok(()) => Offered::Taken,
         Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-            traffic.iter().for_each(|traffic| traffic.taken_out());
+            traffic.iter().for_each(|traffic| traffic.dequeued());
             Offered::Full
         }
     }
@@ -154,11 +154,11 @@ mod tests {
         Arc::new(Conversation::new(SessionId(1), "127.0.0.1:1".parse().unwrap(), Stamp::now()))
     }
 
-    /// As the analyzer takes a copy out.
+    /// Takes a copy out as the analyzer does.
     fn bytes_of(copy: TapMessage) -> (Vec<u8>, bool) {
-        match copy.what {
+        match copy.event {
             TapEvent::Bytes(chunk) => {
-                copy.conversation.traffic(chunk.direction).taken_out();
+                copy.conversation.traffic(chunk.direction).dequeued();
                 (chunk.bytes.into_vec(), chunk.after_gap)
             }
             other => panic!("{other:?}"),
@@ -187,13 +187,13 @@ mod tests {
         let (sender, receiver) = crossbeam_channel::bounded(1024);
         let conversation = conversation();
         let mut tap = Tap::new(Some(sender), conversation.clone(), Direction::Down);
-        let bytes: Vec<u8> = (0..3 * MAX_COPY + 5).map(|place| place as u8).collect();
+        let bytes: Vec<u8> = (0..3 * MAX_COPY_BYTES + 5).map(|place| place as u8).collect();
         for _ in 0..4 {
             tap.forwarded(&bytes, Stamp::now(), Stamp::now());
             tap.spliced(bytes.len(), Some(bytes.as_slice().into()), Stamp::now(), Stamp::now());
         }
         let pieces: Vec<Vec<u8>> = receiver.try_iter().map(|copy| bytes_of(copy).0).collect();
-        assert!(pieces.iter().all(|piece| piece.len() <= MAX_COPY));
+        assert!(pieces.iter().all(|piece| piece.len() <= MAX_COPY_BYTES));
         assert_eq!(pieces.concat(), bytes.repeat(8));
         assert_eq!(conversation.down.chunks.load(Ordering::Relaxed), 8, "reads, not copies");
     }
@@ -215,9 +215,9 @@ mod tests {
         }
         assert_eq!(receiver.len(), 768 + 20);
         assert_eq!(quiet.dropped_copies.load(Ordering::Relaxed), 0);
-        // What the analyzer has taken out counts no more.
+        // Copies that the analyzer has taken out count no more.
         for copy in receiver.try_iter() {
-            copy.conversation.traffic(Direction::Up).taken_out();
+            copy.conversation.traffic(Direction::Up).dequeued();
         }
         assert_eq!(loud.up.waiting(), 0);
         flood.forwarded(b"z", Stamp::now(), Stamp::now());
@@ -227,11 +227,11 @@ mod tests {
     #[test]
     fn a_long_job_finds_room_in_a_queue_that_others_have_nearly_filled() {
         const QUEUE: usize = 16_384;
-        let bytes: Vec<u8> = (0..16 * MAX_COPY).map(|place| place as u8).collect();
+        let bytes: Vec<u8> = (0..16 * MAX_COPY_BYTES).map(|place| place as u8).collect();
         for is_spliced in [false, true] {
             let (sender, receiver) = crossbeam_channel::bounded(QUEUE);
             for _ in 0..QUEUE - 16 {
-                announce(&Some(sender.clone()), &conversation(), TapEvent::Opened);
+                send_event(&Some(sender.clone()), &conversation(), TapEvent::Opened);
             }
             let mut tap = Tap::new(Some(sender), conversation(), Direction::Down);
             match is_spliced {

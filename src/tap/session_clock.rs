@@ -1,14 +1,14 @@
-//! When the things happened that show whether a pool gives a session work and answers it. Measured by
-//! the monotonic clock: a Raspberry Pi sets its own by days after a start.
+//! The times of the events that show whether a pool gives a session work and answers it. Measured by the monotonic
+//! clock: a Raspberry Pi sets its system clock by days after a start.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The analyzer looks at every session twice a second; after so long without a look it has stopped, or can't
-/// keep up, and what it knows is old.
-const MAX_LOOK_AGE: Duration = Duration::from_secs(5);
+/// The analyzer updates every session twice a second. After this long without an update it has stopped or cannot keep
+/// up, and the times are out of date.
+const MAX_UPDATE_AGE: Duration = Duration::from_secs(5);
 
-/// One session's moments. Each is written by one thread and read by others without a lock.
+/// The event times of one session. Each is written by one thread and read by others without a lock.
 #[derive(Debug)]
 pub struct SessionClock {
     since: Instant,
@@ -16,10 +16,10 @@ pub struct SessionClock {
     refused: SessionTime,
     job: SessionTime,
     submit: SessionTime,
-    look: SessionTime,
+    updated: SessionTime,
 }
 
-/// Nanoseconds since the session began, at least 1; 0 if it has not happened.
+/// Nanoseconds from the session's begin to an event, at least 1; 0 if it has not happened.
 #[derive(Debug, Default)]
 struct SessionTime(AtomicU64);
 
@@ -32,30 +32,30 @@ impl SessionClock {
             refused: never(),
             job: never(),
             submit: never(),
-            look: never(),
+            updated: never(),
         }
     }
 
-    /// The pool accepted a `mining.authorize`. Only the first one counts.
+    /// Records that the pool accepted a `mining.authorize`. Only the first time counts.
     pub fn authorize_accepted(&self) {
         if !self.accepted.has_happened() {
             self.accepted.set(self.since.elapsed());
         }
     }
 
-    /// The pool refused a `mining.subscribe` or a `mining.authorize`. Only the first one counts.
+    /// Records that the pool refused a `mining.subscribe` or `mining.authorize`. Only the first time counts.
     pub fn miner_refused(&self) {
         if !self.refused.has_happened() {
             self.refused.set(self.since.elapsed());
         }
     }
 
-    /// The pool sent a job.
+    /// Records that the pool sent a job.
     pub fn job_came(&self) {
         self.job.set(self.since.elapsed());
     }
 
-    /// The oldest share without an answer was sent so long ago; `None` if every share has one.
+    /// Sets the age of the oldest share without an answer; `None` if there is none.
     pub fn set_oldest_unanswered(&self, age: Option<Duration>) {
         match age {
             Some(age) => self.submit.set(self.since.elapsed().saturating_sub(age)),
@@ -63,32 +63,32 @@ impl SessionClock {
         }
     }
 
-    /// The analyzer has just looked at the session.
-    pub(crate) fn looked(&self) {
-        self.look.set(self.since.elapsed());
+    /// Records that the analyzer has just updated the session.
+    pub(crate) fn mark_current(&self) {
+        self.updated.set(self.since.elapsed());
     }
 
-    /// Whether the analyzer keeps these moments up to date.
+    /// Returns whether the analyzer keeps these times up to date.
     pub fn is_current(&self) -> bool {
-        self.look.ago(self.since).is_some_and(|age| age < MAX_LOOK_AGE)
+        self.updated.ago(self.since).is_some_and(|age| age < MAX_UPDATE_AGE)
     }
 
-    /// How long ago the pool accepted the first `mining.authorize`.
+    /// The time since the pool accepted the first `mining.authorize`.
     pub fn accepted_ago(&self) -> Option<Duration> {
         self.accepted.ago(self.since)
     }
 
-    /// How long ago the pool first refused the miner.
+    /// The time since the pool first refused the miner.
     pub fn refused_ago(&self) -> Option<Duration> {
         self.refused.ago(self.since)
     }
 
-    /// How long ago the newest job came.
+    /// The time since the newest job.
     pub fn job_ago(&self) -> Option<Duration> {
         self.job.ago(self.since)
     }
 
-    /// How long the oldest share without an answer has waited.
+    /// The age of the oldest share without an answer.
     pub fn unanswered_for(&self) -> Option<Duration> {
         self.submit.ago(self.since)
     }
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_moment_is_known_once_it_has_happened() {
+    fn each_time_is_known_once_the_event_has_happened() {
         let clock = SessionClock::new(Instant::now());
         assert_eq!((clock.accepted_ago(), clock.job_ago(), clock.unanswered_for()), (None, None, None));
         assert_eq!(clock.refused_ago(), None);
@@ -129,7 +129,7 @@ mod tests {
         assert!(clock.refused_ago().is_some());
         assert!(clock.unanswered_for().is_some_and(|age| age < Duration::from_secs(5)));
         assert!(!clock.is_current());
-        clock.looked();
+        clock.mark_current();
         assert!(clock.is_current());
         clock.set_oldest_unanswered(None);
         assert_eq!(clock.unanswered_for(), None);

@@ -1,20 +1,20 @@
-//! How long a pool has owed its first job. Pure; time is passed in.
+//! The time that a pool has owed its first job.
 
 use std::time::Duration;
 
-/// One pool's debt, over all its sessions: a NerdMiner without work reconnects within a minute, and the
-/// time that its former session waited counts.
+/// The waiting time at one pool, over all its sessions. A NerdMiner without work reconnects within a minute, so the
+/// time that its former session waited must count.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WorkOwed {
     waited: Duration,
-    /// How long nobody has waited now.
+    /// The time since a session last waited.
     idle: Duration,
 }
 
 impl WorkOwed {
-    /// `elapsed` has passed, during which a session that the pool had accepted waited for its first job
-    /// (`is_waiting`), or any session got a job (`got_job`). After `limit` without anybody who waits, what
-    /// was waited before says nothing any more. Returns the time waited so far.
+    /// Adds a period of `elapsed` and returns the time waited so far. `is_waiting`: an accepted session waited for
+    /// its first job. `got_job`: a session got a job, which ends the debt. After `limit` without a waiting session,
+    /// earlier waiting does not count any more.
     pub fn pass(&mut self, elapsed: Duration, limit: Duration, is_waiting: bool, got_job: bool) -> Duration {
         if got_job {
             *self = WorkOwed::default();

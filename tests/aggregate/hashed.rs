@@ -16,7 +16,7 @@ fn the_analyzer_takes_the_hash_with_which_a_share_was_judged() {
     let scripted = Scripted::start();
     let text = format!("[vardiff]\nmax = 0.000001\n{}", upstream(scripted.address()));
     let (site, analyzer) = Site::tapped(&text, move |mut copy| {
-        if let TapEvent::Hashed(share) = &mut copy.what {
+        if let TapEvent::Hashed(share) = &mut copy.event {
             share.hash = marked;
         }
         copy

@@ -58,7 +58,7 @@ impl Session {
     }
 
     fn pass(&self, what: TapEvent) {
-        self.sender.send(TapMessage { conversation: self.conversation.clone(), what }).unwrap();
+        self.sender.send(TapMessage { conversation: self.conversation.clone(), event: what }).unwrap();
     }
 
     pub fn up(&self, text: &str) {

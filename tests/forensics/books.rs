@@ -63,7 +63,7 @@ fn next_minute(
         world.at(now + late, move |world| {
             let at = NtpTime::from_stamp(world.stamp(), Default::default());
             let figures = read(PoolStatsKind::Ckpool, &[document.into_bytes()], at).unwrap();
-            world.replay.heard(&ExternalUpdate::Figures(Arc::new(figures)));
+            world.replay.update(&ExternalUpdate::Figures(Arc::new(figures)));
         });
         next_minute(world, until, books, (accepted, credited, rate));
     });

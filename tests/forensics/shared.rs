@@ -97,7 +97,7 @@ fn the_pools_books_are_compared_with_what_was_passed_on() {
             let at = sluice::clock::NtpTime::from_stamp(world.stamp(), Default::default());
             let figures =
                 sluice::pool_stats::read(PoolStatsKind::Ckpool, &[document.into_bytes()], at).unwrap();
-            world.replay.heard(&sluice::analyzer::ExternalUpdate::Figures(figures.into()));
+            world.replay.update(&sluice::analyzer::ExternalUpdate::Figures(figures.into()));
         });
     }
     world.run_until(10.0 * HOUR);

@@ -120,7 +120,7 @@ impl World {
     pub(super) fn said(&mut self, session: usize, direction: Direction, bytes: &[u8]) {
         let stamp = self.stamp();
         if let Some(conversation) = self.sessions[session].conversation.clone() {
-            self.replay.said(&conversation, direction, bytes, stamp);
+            self.replay.forwarded(&conversation, direction, bytes, stamp);
         }
         self.said_to_miner(session, direction, bytes);
     }
@@ -129,7 +129,7 @@ impl World {
     pub(super) fn said_to_miner(&mut self, session: usize, direction: Direction, bytes: &[u8]) {
         let stamp = self.stamp();
         if let Some(conversation) = self.sessions[session].with_miner.clone() {
-            self.replay.said(&conversation, direction, bytes, stamp);
+            self.replay.forwarded(&conversation, direction, bytes, stamp);
         }
     }
 

@@ -40,7 +40,7 @@ impl World {
         let (height, at) = (Height(height + 1), self.stamp());
         let tip =
             Tip { source: name.into(), height, prevhash: prevhash_of(&parent), nbits: Nbits(nbits), at };
-        self.replay.heard(&ExternalUpdate::Tip(tip));
+        self.replay.update(&ExternalUpdate::Tip(tip));
     }
 
     pub(super) fn hears(&mut self, place: usize) {

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::super::share::{JudgedShare, UnseenJob};
 use super::super::verdicts::WorkDoubt;
 use super::{AlertContext, SessionSample, seconds_between};
-use crate::analyzer::session_event::{Event, JobSeen};
+use crate::analyzer::session_event::{JobSeen, ProtocolEvent};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::record::ShareOutcome;
@@ -58,13 +58,13 @@ impl Blind {
         self.may_end(job.upstream, at, tongue);
     }
 
-    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut AlertContext<'_>) {
-        if let Event::DoubtEnded { session, upstream } = event {
+    pub(super) fn event(&mut self, event: &ProtocolEvent, at: NtpTime, tongue: &mut AlertContext<'_>) {
+        if let ProtocolEvent::DoubtEnded { session, upstream } = event {
             let seen = self.seen(*session, *upstream);
             (seen.unread, seen.missed) = (0, 0);
             return self.may_end(*upstream, at, tongue);
         }
-        let Event::JobUnread { session, upstream, why, line } = event else { return };
+        let ProtocolEvent::JobUnread { session, upstream, why, line } = event else { return };
         let seen = self.seen(*session, *upstream);
         seen.unread += 1;
         let accepted = seen.accepted;
@@ -86,7 +86,7 @@ impl Blind {
         };
         let job_id = judged.share.submit.as_ref().map(|submit| &submit.job_id);
         let seen = self.seen(judged.session, judged.upstream);
-        if unseen == UnseenJob::PerhapsMissed {
+        if unseen == UnseenJob::MaybeMissed {
             seen.missed += 1;
             return;
         }

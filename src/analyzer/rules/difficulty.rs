@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::super::share::JudgedShare;
 use super::{AlertContext, seconds_between};
-use crate::analyzer::session_event::Event;
+use crate::analyzer::session_event::ProtocolEvent;
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::record::ShareOutcome;
@@ -84,8 +84,8 @@ impl DifficultyRules {
         });
     }
 
-    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut AlertContext<'_>) {
-        let Event::DifficultySet { session, upstream, difficulty } = event else { return };
+    pub(super) fn event(&mut self, event: &ProtocolEvent, at: NtpTime, tongue: &mut AlertContext<'_>) {
+        let ProtocolEvent::DifficultySet { session, upstream, difficulty } = event else { return };
         let seen = self.sessions.entry(*session).or_default();
         let value = difficulty.value();
         let Some(last) = seen.last.replace(value) else { return };

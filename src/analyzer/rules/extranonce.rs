@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::super::share::JudgedShare;
 use super::{AlertContext, SessionSample};
-use crate::analyzer::session_event::{Event, JobSeen};
+use crate::analyzer::session_event::{JobSeen, ProtocolEvent};
 use crate::clock::NtpTime;
 use crate::config::{self, Severity};
 use crate::tap::{Role, SessionId};
@@ -112,8 +112,8 @@ impl Extranonce {
         }
     }
 
-    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut AlertContext<'_>) {
-        let Event::ExtranonceChanged { session, upstream, from, to } = event else { return };
+    pub(super) fn event(&mut self, event: &ProtocolEvent, at: NtpTime, tongue: &mut AlertContext<'_>) {
+        let ProtocolEvent::ExtranonceChanged { session, upstream, from, to } = event else { return };
         let upstream = tongue.upstream(*upstream);
         tongue.happened(CHANGED, upstream, at, || {
             let description = format!(

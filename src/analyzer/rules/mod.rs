@@ -32,7 +32,7 @@ pub(super) use session_sample::SessionSample;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::session_event::{Event, JobSeen};
+use super::session_event::{JobSeen, ProtocolEvent};
 use super::share::JudgedShare;
 use crate::clock::NtpTime;
 use crate::config;
@@ -123,7 +123,7 @@ impl RuleSet {
     }
 
     /// A difficulty came to a miner, from this program.
-    pub(super) fn difficulty_passed_on(&mut self, event: &Event, at: NtpTime) {
+    pub(super) fn difficulty_passed_on(&mut self, event: &ProtocolEvent, at: NtpTime) {
         self.share.event(event, at);
     }
 
@@ -150,7 +150,7 @@ impl RuleSet {
     }
 
     /// Something else happened in a session.
-    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut AlertContext<'_>) {
+    pub(super) fn event(&mut self, event: &ProtocolEvent, at: NtpTime, tongue: &mut AlertContext<'_>) {
         self.blind.event(event, at, tongue);
         self.extranonce.event(event, at, tongue);
         self.difficulty.event(event, at, tongue);

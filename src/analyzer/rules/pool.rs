@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{AlertContext, SessionSample, seconds_between};
-use crate::analyzer::job_interval::Cadence;
-use crate::analyzer::session_event::{Event, JobSeen};
+use crate::analyzer::job_interval::JobIntervals;
+use crate::analyzer::session_event::{JobSeen, ProtocolEvent};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::stratum::Reconnect;
@@ -31,7 +31,7 @@ pub(super) struct Pool {
     silence: f64,
     silent: BTreeSet<Option<usize>>,
     /// When the newest job of each session came, and how often they come.
-    cadences: BTreeMap<SessionId, (NtpTime, Cadence)>,
+    cadences: BTreeMap<SessionId, (NtpTime, JobIntervals)>,
     /// How long a pool may take for its first job.
     first_job: Duration,
     owed: BTreeMap<Option<usize>, WorkOwed>,
@@ -52,10 +52,10 @@ impl Pool {
 
     pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime) {
         let Some((last, cadence)) = self.cadences.get_mut(&job.session) else {
-            self.cadences.insert(job.session, (at, Cadence::default()));
+            self.cadences.insert(job.session, (at, JobIntervals::default()));
             return;
         };
-        cadence.job(seconds_between(*last, at), false);
+        cadence.add(seconds_between(*last, at), false);
         *last = at;
     }
 
@@ -63,9 +63,9 @@ impl Pool {
         self.cadences.remove(&session);
     }
 
-    pub(super) fn event(&mut self, event: &Event, at: NtpTime, tongue: &mut AlertContext<'_>) {
+    pub(super) fn event(&mut self, event: &ProtocolEvent, at: NtpTime, tongue: &mut AlertContext<'_>) {
         match event {
-            Event::Redirected { session, upstream, host } => {
+            ProtocolEvent::Redirected { session, upstream, host } => {
                 let upstream = tongue.upstream(*upstream);
                 let reconnect = Reconnect { host: host.clone(), ..Reconnect::default() };
                 if reconnect.is_to(upstream) {
@@ -76,7 +76,7 @@ impl Pool {
                     (description, json!({ "host": host, "session": session.0 }))
                 });
             }
-            Event::AuthorizeRefused { session, upstream, worker, reason } => {
+            ProtocolEvent::AuthorizeRefused { session, upstream, worker, reason } => {
                 let upstream = tongue.upstream(*upstream);
                 let subject = format!("{upstream} {worker}");
                 tongue.lasts(REFUSED, &subject, at, || {
@@ -84,7 +84,7 @@ impl Pool {
                     (description, json!({ "worker": worker, "reason": reason, "session": session.0 }))
                 });
             }
-            Event::SubscribeRefused { session, upstream, reason } => {
+            ProtocolEvent::SubscribeRefused { session, upstream, reason } => {
                 let name = tongue.upstream(*upstream);
                 tongue.lasts(REFUSED, name, at, || {
                     let description = format!(
@@ -94,19 +94,19 @@ impl Pool {
                     (description, json!({ "worker": null, "reason": reason, "session": session.0 }))
                 });
             }
-            Event::Subscribed { upstream } if tongue.is_open(REFUSED.0) => {
+            ProtocolEvent::Subscribed { upstream } if tongue.is_open(REFUSED.0) => {
                 tongue.ends(REFUSED.0, tongue.upstream(*upstream), at);
             }
-            Event::Authorized { upstream, worker } if tongue.is_open(REFUSED.0) => {
+            ProtocolEvent::Authorized { upstream, worker } if tongue.is_open(REFUSED.0) => {
                 let subject = format!("{} {worker}", tongue.upstream(*upstream));
                 tongue.ends(REFUSED.0, &subject, at);
             }
-            Event::Subscribed { .. }
-            | Event::Authorized { .. }
-            | Event::DifficultySet { .. }
-            | Event::ExtranonceChanged { .. }
-            | Event::JobUnread { .. }
-            | Event::DoubtEnded { .. } => {}
+            ProtocolEvent::Subscribed { .. }
+            | ProtocolEvent::Authorized { .. }
+            | ProtocolEvent::DifficultySet { .. }
+            | ProtocolEvent::ExtranonceChanged { .. }
+            | ProtocolEvent::JobUnread { .. }
+            | ProtocolEvent::DoubtEnded { .. } => {}
         }
     }
 

@@ -8,7 +8,7 @@ use super::super::share::JudgedShare;
 use super::poisson::{CHANCE, Fading, poisson_at_least};
 use super::timing::is_ntime_good;
 use super::{AlertContext, seconds_between};
-use crate::analyzer::session_event::{Event, JobSeen};
+use crate::analyzer::session_event::{JobSeen, ProtocolEvent};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::record::ShareOutcome;
@@ -86,8 +86,8 @@ impl ShareRules {
         }
     }
 
-    pub(super) fn event(&mut self, event: &Event, at: NtpTime) {
-        if let Event::DifficultySet { session, .. } = event {
+    pub(super) fn event(&mut self, event: &ProtocolEvent, at: NtpTime) {
+        if let ProtocolEvent::DifficultySet { session, .. } = event {
             self.sessions.entry(*session).or_default().race = Some((at, false));
         }
     }
@@ -262,7 +262,7 @@ fn is_own_fault(judged: &JudgedShare, code: Option<i64>, reason: Option<&str>) -
     if share.stale || share.fault.is_some() || !is_ntime_good(share) {
         return true;
     }
-    let is_over = share.followed.is_some_and(|since| since.as_secs_f64() > FOLLOWED_SECONDS);
+    let is_over = share.superseded_for.is_some_and(|since| since.as_secs_f64() > FOLLOWED_SECONDS);
     let reason = reason.unwrap_or_default().to_ascii_lowercase();
     is_over && (code == Some(21) || reason.contains("stale") || reason.contains("job"))
 }

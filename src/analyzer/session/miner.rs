@@ -1,39 +1,42 @@
-//! What the miner says.
+//! The miner's requests and shares.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::super::block::BlockSeen;
-use super::super::requests::RequestKind;
-use super::super::share::{PendingShare, UnseenJob};
-use super::super::verdicts::Expected;
-use super::{AnalyzedSession, MOST_ADDRESSES};
-use crate::analyzer::session_event::{Event, SessionEvent};
+use super::AnalyzedSession;
+use crate::analyzer::block::BlockSeen;
+use crate::analyzer::requests::RequestKind;
+use crate::analyzer::session_event::{ProtocolEvent, SessionEvent};
+use crate::analyzer::share::{PendingShare, UnseenJob};
+use crate::analyzer::verdicts::Expected;
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
 use crate::stratum::{
-    ConfigureRequest, Envelope, JobId, Login, Submit, elements, first_name, first_text, shortened,
+    ConfigureRequest, Envelope, JobId, Login, Submit, elements, first_text, shortened, worker_name,
 };
 use crate::tap::{Role, TapBytes};
 
-/// For so long after lost copies a share may be for a job that was among them: pools take shares of a job for
-/// ten minutes.
-const AFTER_GAP: Duration = Duration::from_secs(600);
+/// The most payout addresses among a session's worker names that jobs are searched for.
+const MAX_ADDRESSES: usize = 16;
 
-/// In a session younger than this a miner may finish work of its last one: ckpool keeps a session's jobs for
+/// A share this soon after lost copies may be for a job among them: pools take shares of a job for ten minutes.
+const GAP_WINDOW: Duration = Duration::from_secs(600);
+
+/// In a session younger than this a miner may finish work of its last session: ckpool keeps a session's jobs for
 /// ten minutes.
-const RESUMED: Duration = Duration::from_secs(600);
+const RESUME_WINDOW: Duration = Duration::from_secs(600);
 
 impl AnalyzedSession {
-    pub(super) fn miner_said(
+    /// Follows one message of the miner.
+    pub(super) fn miner_message(
         &mut self,
         message: &Envelope<'_>,
         chunk: &TapBytes,
         each: &mut impl FnMut(SessionEvent),
     ) {
-        let asked = match message.method().as_deref() {
+        let kind = match message.method().as_deref() {
             None => return,
             Some(_) if message.is_answer() => return,
             Some("mining.subscribe") => {
@@ -43,8 +46,8 @@ impl AnalyzedSession {
             }
             Some("mining.authorize") => {
                 self.conversation.authorized.store(true, Ordering::Relaxed);
-                let worker = shortened(&first_name(message.params));
-                self.expect(&worker);
+                let worker = shortened(&worker_name(message.params));
+                self.expect_payee(&worker);
                 let login = Login::from_params(message.params);
                 login.iter().cloned().for_each(|login| self.conversation.offer_login(login));
                 RequestKind::Authorize { worker, login }
@@ -61,20 +64,20 @@ impl AnalyzedSession {
             Some("mining.submit") => {
                 each(SessionEvent::Submitted);
                 let share = self.share(message, chunk.readable_at, each);
-                if let Some(block) = BlockSeen::of(&share, &self.facts()) {
+                if let Some(block) = BlockSeen::of(&share, &self.block_finder()) {
                     each(SessionEvent::Block(Box::new(block)));
                 }
                 RequestKind::Submit(Box::new(share))
             }
             Some(_) => RequestKind::Other,
         };
-        if let Some(lost) = self.requests.make_way(message.id()) {
+        if let Some(lost) = self.requests.drop_doubtful(message.id()) {
             self.give_up(lost, ShareOutcome::Unknown, each);
         }
-        match self.requests.ask(message.id(), asked, chunk.readable_at, chunk.sent_at) {
+        match self.requests.add(message.id(), kind, chunk.readable_at, chunk.sent_at) {
             Ok(()) => {}
-            Err((asked, Some(answer))) => self.answered_by(asked, &answer, chunk.sent_at, each),
-            Err((asked, None)) => self.give_up(asked, ShareOutcome::Unknown, each),
+            Err((kind, Some(answer))) => self.apply_kept_answer(kind, &answer, chunk.sent_at, each),
+            Err((kind, None)) => self.give_up(kind, ShareOutcome::Unknown, each),
         }
     }
 
@@ -85,7 +88,7 @@ impl AnalyzedSession {
         each: &mut impl FnMut(SessionEvent),
     ) -> PendingShare {
         let read = match self.conversation.role {
-            // As it is read here; a pool may well refuse what it is sent in such a form.
+            // Aggregate mode reads lenient forms that a pool may refuse.
             Role::Miner => Submit::from_miner(message.params),
             Role::Direct | Role::Pool => Submit::from_params(message.params),
         };
@@ -99,7 +102,7 @@ impl AnalyzedSession {
         };
         let job = self.jobs.get(&submit.job_id);
         let range = self.difficulties.range(&submit.job_id);
-        let hashed = job.and_then(|job| self.hashed_shares.find(&job.prepared, &submit));
+        let hashed = job.and_then(|job| self.shared.hashed_shares.find(&job.prepared, &submit));
         let agreed = (range, self.version_mask);
         let mut share = PendingShare::new(submit, message.id(), at, job, agreed, hashed.as_deref());
         share.unseen_job = self.unseen_job(share.submit.as_ref().map(|submit| &submit.job_id), at);
@@ -108,41 +111,41 @@ impl AnalyzedSession {
             if let Some(received_at) = job.map(|job| job.received_at) {
                 if self.work.worked_on(received_at) {
                     let (session, upstream) = (self.conversation.id, self.conversation.upstream());
-                    each(SessionEvent::Event(Event::DoubtEnded { session, upstream }, at));
+                    each(SessionEvent::Event(ProtocolEvent::DoubtEnded { session, upstream }, at));
                 }
             }
             self.meter.add(proven, at);
         }
-        self.tally.best = self.tally.best.max(share.difficulty().filter(|d| d.is_finite()).unwrap_or(0.0));
-        self.tally.last_share = Some(at);
+        self.counts.best = self.counts.best.max(share.difficulty().filter(|d| d.is_finite()).unwrap_or(0.0));
+        self.counts.last_share = Some(at);
         share
     }
 
-    /// Why the job of a share is none that was read. `None` also for one that was, and is not kept any more.
+    /// The reason why a share's job was not read; `None` if it was, even if it is no longer kept.
     fn unseen_job(&self, id: Option<&JobId>, now: Stamp) -> Option<UnseenJob> {
-        let is_gap_near = self.gap_at.is_some_and(|gap| now.since(gap).is_none_or(|age| age <= AFTER_GAP));
-        let unseen = if is_gap_near { UnseenJob::PerhapsMissed } else { UnseenJob::Unread };
+        let is_gap_near = self.gap_at.is_some_and(|gap| now.since(gap).is_none_or(|age| age <= GAP_WINDOW));
+        let unseen = if is_gap_near { UnseenJob::MaybeMissed } else { UnseenJob::Unread };
         if self.extranonce1.is_none() {
-            // Without a search space no job was read. Its answer may be among lost copies.
+            // Without a search space no job was read. The answer to the subscribe may be among lost copies.
             return Some(unseen);
         }
-        let is_known = |id: &JobId| self.jobs.get(id).is_some() || self.seen_jobs.contains(id, now);
+        let is_known = |id: &JobId| self.jobs.get(id).is_some() || self.job_ids.contains(id, now);
         if id.is_some_and(is_known) {
             return None;
         }
-        let is_young = now.since(self.opened).is_none_or(|age| age < RESUMED);
+        let is_young = now.since(self.opened).is_none_or(|age| age < RESUME_WINDOW);
         let upstream = self.conversation.upstream();
-        if is_young && id.is_some_and(|id| self.known_jobs.contains(upstream, id)) {
+        if is_young && id.is_some_and(|id| self.shared.upstream_job_ids.contains(upstream, id)) {
             return None;
         }
         Some(unseen)
     }
 
-    /// The miner says who it is; pools answer with a job that pays that name.
-    pub(super) fn expect(&mut self, worker: &str) {
+    /// Expects jobs to pay the address in this worker name, if it holds one.
+    pub(super) fn expect_payee(&mut self, worker: &str) {
         let expected = self.expected.get_or_insert_with(Vec::new);
         if let Some(new) = Expected::of_worker(worker) {
-            if expected.len() < MOST_ADDRESSES && !expected.contains(&new) {
+            if expected.len() < MAX_ADDRESSES && !expected.contains(&new) {
                 expected.push(new);
             }
         }
@@ -150,7 +153,7 @@ impl AnalyzedSession {
     }
 }
 
-/// The job of a share that can't be read.
+/// The job id of a share that cannot be read.
 fn job_id(message: &Envelope<'_>) -> Option<JobId> {
     let params = elements("params", message.params?).ok()?;
     JobId::from_json(params.get(1)?).ok()

@@ -64,7 +64,7 @@ impl Upward {
         let mut forwarder = Forwarder::new(&presence, miner);
         let end = forwarder.forward();
         // However it ended: at the program's end nobody waits for more of this miner's shares.
-        forwarder.tap.paused();
+        forwarder.tap.miner_paused();
         let abort = || session.abort();
         if end == DirectionEnd::Finished && session.is_paused() {
             session.ending.wait(Direction::Up);
@@ -84,7 +84,7 @@ impl Upward {
         let Upward { presence, mut visitor } = self;
         let (session, reception) = (&presence.session, &presence.services.reception);
         let deadline = reception.arrival_deadline(session.accepted_at);
-        session.conversation.announce(visitor.introduce(reception, deadline)?);
+        session.conversation.set_announced_miner(visitor.introduce(reception, deadline)?);
         presence.admit(visitor.admit(reception)?);
         let stream = Arc::new(visitor.establish(reception, deadline)?);
         session.opening.miner_arrived(stream.clone());

@@ -13,7 +13,7 @@ use super::miner_to_pool::Upward;
 use crate::limits::{Abuse, Admission};
 use crate::net::Stamp;
 use crate::proxy::{IncomingConnection, LogTopic, say};
-use crate::tap::announce;
+use crate::tap::send_event;
 use crate::tap::{Conversation, Direction, SessionId, TapEvent};
 use crate::util::plural::count;
 use crate::util::thread::{SESSION_STACK, spawn};
@@ -69,7 +69,7 @@ pub(super) fn start(services: &Arc<PassthroughServices>, visitor: IncomingConnec
         paused: AtomicBool::new(false),
     });
     services.registry.add(session.clone());
-    announce(&services.to_analyzer, &session.conversation, TapEvent::Opened);
+    send_event(&services.to_analyzer, &session.conversation, TapEvent::Opened);
     let presence = SessionGuard { session, services: services.clone(), admission: Mutex::new(None) };
     // From here on dropping the presence takes the session out of the registry again.
     let upward = Upward::new(Arc::new(presence), visitor);
@@ -100,7 +100,7 @@ impl PassthroughSession {
             return true;
         }
         if watched && conversation.dropped_copies.load(Ordering::Relaxed) == 0 {
-            return conversation.heard_out.load(Ordering::Acquire)
+            return conversation.fully_read.load(Ordering::Acquire)
                 && conversation.unanswered.load(Ordering::Acquire) == 0;
         }
         // One that was never answered anything has no share under way.
@@ -160,7 +160,7 @@ impl PassthroughSession {
 
     /// Whether the pool ended a session that had said nothing unreadable.
     pub(super) fn is_ended_by_pool(&self) -> bool {
-        let garbage = self.conversation.garbage.load(Ordering::Relaxed);
+        let garbage = self.conversation.unreadable_lines.load(Ordering::Relaxed);
         garbage == 0 && self.ended_by_pool.load(Ordering::Acquire)
     }
 
@@ -199,8 +199,8 @@ impl Drop for SessionGuard {
         let PassthroughSession { conversation, opening, .. } = &*self.session;
         // The analyzer may hold the conversation for longer, but not its sockets.
         opening.forget();
-        announce(&self.services.to_analyzer, conversation, TapEvent::Closed);
-        let garbage = conversation.garbage.load(Ordering::Relaxed) > 0;
+        send_event(&self.services.to_analyzer, conversation, TapEvent::Closed);
+        let garbage = conversation.unreadable_lines.load(Ordering::Relaxed) > 0;
         if garbage && !conversation.authorized.load(Ordering::Relaxed) {
             self.services.reception.report_abuse(conversation.miner(), Abuse::Garbage);
         }

@@ -11,7 +11,7 @@ use super::outbox::Outgoing;
 use super::session::SimPoolSession;
 use crate::stratum::{
     ConfigureAnswer, ConfigureRequest, Difficulty, Envelope, RefusalCode, StratumError, SubscribeAnswer,
-    accepted, elements, first_text, result,
+    accept_line, elements, first_text, result_line,
 };
 
 /// Workers that may be authorised on one connection.
@@ -32,7 +32,7 @@ impl SimPoolSession {
             "mining.extranonce.subscribe" => {
                 if world.options.extranonce_subscribe {
                     self.lock().subscribed_extranonce = true;
-                    self.send_line(accepted(request.id()));
+                    self.send_line(accept_line(request.id()));
                 } else {
                     self.refuse(
                         world,
@@ -41,7 +41,7 @@ impl SimPoolSession {
                     );
                 }
             }
-            "mining.ping" => self.send_line(result(request.id(), "\"pong\"")),
+            "mining.ping" => self.send_line(result_line(request.id(), "\"pong\"")),
             // A Bitaxe's way of answering a ping.
             "pong" => {}
             _ if method.starts_with("mining.suggest_difficulty") => self.suggest_difficulty(world, request),
@@ -64,7 +64,7 @@ impl SimPoolSession {
         let asked = ConfigureRequest::from_params(request.params).version_rolling;
         let granted = asked.map(|asked| asked.intersection(mask)).filter(|granted| !granted.is_empty());
         self.lock().version_mask = granted;
-        let answer = result(request.id(), &ConfigureAnswer { version_rolling: granted }.result());
+        let answer = result_line(request.id(), &ConfigureAnswer { version_rolling: granted }.result());
         match (world.options.opening, granted) {
             (OpeningOrder::Ocean, Some(granted)) => {
                 self.send(Outgoing::after(answer, OCEAN_CONFIGURE));
@@ -88,7 +88,7 @@ impl SimPoolSession {
             extranonce1: state.extranonce1.clone(),
             extranonce2_size: world.options.extranonce2_size,
         };
-        self.send_line(result(request.id(), &answer.result(&format!("{:08x}", self.id.0))));
+        self.send_line(result_line(request.id(), &answer.result(&format!("{:08x}", self.id.0))));
         match world.options.opening {
             OpeningOrder::Ckpool => self.resend_difficulty(&mut state),
             OpeningOrder::CkpoolPooled | OpeningOrder::Ocean => {
@@ -127,7 +127,7 @@ impl SimPoolSession {
         state.workers.insert(worker.clone());
         let first = state.worker.is_none();
         state.worker.get_or_insert(worker);
-        let answer = accepted(request.id());
+        let answer = accept_line(request.id());
         if !first || !state.subscribed {
             return self.send_line(answer);
         }

@@ -11,7 +11,7 @@ use super::options::PoolOptions;
 use super::outbox::{Outgoing, SimOutbox};
 use super::vardiff::ShareRate;
 use crate::stratum::{
-    Difficulty, Envelope, ErrorForm, Extranonce1, Notify, StratumError, VersionMask, refused,
+    Difficulty, Envelope, ErrorForm, Extranonce1, Notify, StratumError, VersionMask, refuse_line,
 };
 use crate::util::stop::Stop;
 
@@ -214,7 +214,7 @@ impl SimPoolSession {
     pub(super) fn refuse(&self, world: &SimPoolWorld, id: &str, refusal: &StratumError) {
         let form = world.options.error_form;
         let last = form == ErrorForm::PlainText;
-        self.send(Outgoing { last, ..Outgoing::now(refused(id, refusal, form)) });
+        self.send(Outgoing { last, ..Outgoing::now(refuse_line(id, refusal, form)) });
     }
 
     pub(super) fn send(&self, outgoing: Outgoing) {

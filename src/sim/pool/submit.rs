@@ -8,7 +8,7 @@ use super::outbox::Outgoing;
 use super::session::{SimPoolSession, SimSessionState};
 use super::stats::AcceptedShare;
 use crate::stratum::{
-    Envelope, ErrorForm, FieldError, Notify, RefusalCode, StratumError, Submit, accepted, refused,
+    Envelope, ErrorForm, FieldError, Notify, RefusalCode, StratumError, Submit, accept_line, refuse_line,
 };
 use crate::work::{BlockHash, Target, share_difficulty};
 
@@ -98,8 +98,8 @@ impl SimPoolSession {
         let form = world.options.error_form;
         let last = refusal.is_some() && form == ErrorForm::PlainText;
         let line = match refusal {
-            None => accepted(id),
-            Some(refusal) => refused(id, &refusal, form),
+            None => accept_line(id),
+            Some(refusal) => refuse_line(id, &refusal, form),
         };
         let due = misbehaviour.delay_submit_answers.map(|delay| Instant::now() + delay);
         self.send(Outgoing { due, last, ..Outgoing::now(line) });

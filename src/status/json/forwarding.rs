@@ -47,7 +47,7 @@ impl ForwardingJson {
             chunks: volume.chunks_up + volume.chunks_down,
             bytes: volume.bytes_up + volume.bytes_down,
             dropped_copies: volume.dropped_copies,
-            latency_us: LatencyJson::of(&summary.latency_up.and(&summary.latency_down), MICROSECONDS),
+            latency_us: LatencyJson::of(&summary.latency_up.merged(&summary.latency_down), MICROSECONDS),
             unreadable_lines: summary.unreadable,
             too_long_lines: summary.too_long,
             gaps: summary.gaps,

@@ -150,7 +150,9 @@ impl<'a> MinerJson<'a> {
             extranonce2_size: miner.extranonce2_size.map(|size| size.bytes()),
             payout: miner.payout.map(PayoutState::as_str),
             answer_ms: worker.and_then(WorkerTotals::mean_answer_time).map(|time| time.as_secs_f64() * 1e3),
-            cadence_seconds: worker.and_then(WorkerTotals::cadence).map(|time| time.as_secs_f64()),
+            cadence_seconds: worker
+                .and_then(WorkerTotals::mean_share_interval)
+                .map(|time| time.as_secs_f64()),
         }
     }
 }

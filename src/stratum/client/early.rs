@@ -1,13 +1,13 @@
-//! Jobs that came before the answer to the subscribe.
+//! Jobs that come before the answer to the subscribe.
 
 use super::JobLine;
 
 /// The most jobs that wait. Pools send one or two before the answer to subscribe.
 const MAX_EARLY_JOBS: usize = 16;
-/// The most bytes of jobs that wait, beside the newest: as many as the readings of one line can have.
+/// The most bytes of waiting jobs, without the newest: as many as the readings of one line can have.
 const MAX_EARLY_BYTES: usize = 2 * 1024 * 1024;
 
-/// The first of the jobs, and always the newest.
+/// The waiting jobs: the oldest ones, and always the newest.
 #[derive(Debug)]
 pub(super) struct EarlyJobs<T> {
     jobs: Vec<(JobLine, T)>,
@@ -20,7 +20,7 @@ impl<T> Default for EarlyJobs<T> {
 }
 
 impl<T> EarlyJobs<T> {
-    /// Keeps a job. Returns those that had to make room, without their readings.
+    /// Keeps a job. Returns the jobs that were dropped to make room, without their readings.
     pub(super) fn keep(&mut self, job: JobLine, at: T) -> Vec<(JobLine, T)> {
         let mut given_up = Vec::new();
         let room = MAX_EARLY_BYTES.saturating_sub(job.bytes());
@@ -34,7 +34,7 @@ impl<T> EarlyJobs<T> {
         given_up
     }
 
-    /// Takes out all of them in their order.
+    /// Takes out all jobs in order.
     pub(super) fn take(&mut self) -> impl Iterator<Item = (JobLine, T)> + use<T> {
         std::mem::take(&mut self.jobs).into_iter()
     }

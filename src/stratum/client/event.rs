@@ -1,4 +1,4 @@
-//! What a line of a pool says to a client.
+//! The events in a pool's line for a client.
 
 use crate::stratum::configure::ConfigureAnswer;
 use crate::stratum::difficulty::Difficulty;
@@ -11,65 +11,65 @@ use crate::stratum::subscribe::SubscribeAnswer;
 use crate::stratum::verdict::ResponseVerdict;
 use crate::stratum::version::VersionMask;
 
-/// One thing that a line says.
+/// An event in a line.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClientEvent<T> {
-    /// It is no message that any miner reads.
+    /// The line is no message that any miner reads.
     Unreadable,
-    /// The pool called this method; `None` for one that no miner knows. With it, the line that most programs
-    /// would reply if the pool asked for one.
+    /// The pool called a method; `None` for one that no miner knows. `reply` is the usual reply if the pool asked for
+    /// one.
     Called {
         method: Option<PoolMethod>,
         reply: Option<String>,
     },
     /// The answer to the configure.
     Configured(ConfigureAnswer),
-    /// An answer to the subscribe, in one reading. It is accepted if its result is a list or an object, beside no
+    /// An answer to the subscribe in one reading. It accepts if its result is a list or an object and it has no
     /// error.
     SubscribeAnswered {
         is_accepted: bool,
     },
-    /// The first answer to the subscribe that is no refusal, in all its readings.
-    Subscribed(Spaces),
+    /// The first answer that accepts the subscribe, in all its readings.
+    Subscribed(SearchSpaces),
     /// The pool refuses the subscribe.
     SubscribeRefused(ResponseVerdict),
     /// The answer to an authorize.
     Authorized(ResponseVerdict),
-    /// An error in answer to a suggested difficulty. Many pools give no answer, or an odd one.
+    /// An error as the answer to a suggested difficulty. Many pools give no answer, or an odd one.
     SuggestionRefused,
-    /// Something that some miners take for an answer to the subscribe: it has another id, or is a second one.
-    UnaskedSpaces(Spaces),
+    /// An answer with another id, or a second one, that some miners take for the answer to the subscribe.
+    UnaskedSpaces(SearchSpaces),
     /// A `mining.set_extranonce`, in all its readings. It may come before the answer to the subscribe.
-    ExtranonceSet(Spaces),
+    ExtranonceSet(SearchSpaces),
     Difficulty(Difficulty),
     VersionMask(VersionMask),
     Reconnect(Reconnect),
     /// A text for people.
     Message(String),
-    /// A job that came at this moment.
+    /// A job and the time when it came.
     Job(JobLine, T),
 }
 
 /// The job of one line.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct JobLine {
-    /// The job in all its readings, none of them twice.
+    /// The distinct readings of the job.
     pub readings: Vec<JobReading>,
-    /// The reason why the line may hold another job, for some miners, which can't be used.
+    /// The reason why the line may hold another job for some miners, which cannot be read.
     pub unreadable: Option<String>,
 }
 
 /// The search spaces that miners may take from one line.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Spaces {
-    /// None of them twice, that of most miners first. With each, how far miners agree in it.
+pub struct SearchSpaces {
+    /// The distinct spaces with the agreement of miners, that of most miners first.
     pub readable: Vec<(SubscribeAnswer, ReadingAgreement)>,
-    /// The reason why a reading gives none.
+    /// The reason why a reading gives no space.
     pub unreadable: Option<FieldError>,
 }
 
 impl JobLine {
-    /// All jobs of a line; `None` for a line without any.
+    /// All jobs of a line; `None` for a line without a job.
     pub(super) fn of(readings: &Readings<'_>) -> Option<JobLine> {
         let mut line = JobLine::default();
         for job in readings.jobs() {
@@ -91,7 +91,7 @@ impl JobLine {
     }
 }
 
-impl Spaces {
+impl SearchSpaces {
     pub(super) fn add(&mut self, space: Result<(SubscribeAnswer, ReadingAgreement), FieldError>) {
         match space {
             Ok((space, agreement)) => match self.readable.iter_mut().find(|(known, _)| *known == space) {
@@ -112,7 +112,7 @@ impl Spaces {
         self.readable.iter().map(|(space, _)| space)
     }
 
-    /// Whether some miners read one of the spaces differently.
+    /// Returns whether some miners read one of the spaces differently.
     pub fn is_doubtful(&self) -> bool {
         self.readable.iter().any(|(_, agreement)| *agreement == ReadingAgreement::Doubtful)
     }

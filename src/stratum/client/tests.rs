@@ -24,14 +24,14 @@ fn job(id: &str) -> String {
     )
 }
 
-/// What a line says, without the mark that it answers the subscribe.
+/// The events of a line, without the mark that it answers the subscribe.
 fn take(client: &mut Client<u32>, line: &[u8]) -> Events {
     let mut events = client.take_line(line, 0);
     events.retain(|event| !matches!(event, ClientEvent::SubscribeAnswered { .. }));
     events
 }
 
-/// The ids and moments of the jobs, and what could not be read.
+/// The ids and times of the jobs, and the reasons for unreadable ones.
 fn jobs(events: &Events) -> Vec<(Vec<String>, Option<String>, u32)> {
     let told = |event: &ClientEvent<u32>| match event {
         ClientEvent::Job(line, at) => {
@@ -50,8 +50,8 @@ fn space(extranonce1: &str, size: u8) -> SubscribeAnswer {
     }
 }
 
-fn spaces(extranonce1: &str, size: u8) -> Spaces {
-    Spaces { readable: vec![(space(extranonce1, size), ReadingAgreement::All)], unreadable: None }
+fn spaces(extranonce1: &str, size: u8) -> SearchSpaces {
+    SearchSpaces { readable: vec![(space(extranonce1, size), ReadingAgreement::All)], unreadable: None }
 }
 
 #[test]

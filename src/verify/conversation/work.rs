@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{UNFINISHED_AFTER, VerifyClient};
 use crate::analyzer::PayoutState;
 use crate::stratum::{
-    Extranonce2Size, JobLine, JobReading, Notify, ReadingAgreement, Readings, Spaces, SubscribeAnswer,
+    Extranonce2Size, JobLine, JobReading, Notify, ReadingAgreement, Readings, SearchSpaces, SubscribeAnswer,
 };
 use crate::verify::job::ObservedJob;
 use crate::verify::observations::{Subscribed, Timestamp};
@@ -15,7 +15,7 @@ const MAX_EARLIER_SPACES: usize = 16;
 
 impl VerifyClient {
     /// Takes the answer to subscribe. The events of jobs that came before it follow.
-    pub(super) fn take_subscribed(&mut self, spaces: Spaces, at: Timestamp) {
+    pub(super) fn take_subscribed(&mut self, spaces: SearchSpaces, at: Timestamp) {
         self.subscribe_answered = Some(at.since);
         if let Some(first) = spaces.first() {
             let took = at.since.saturating_sub(self.subscribe_sent);
@@ -26,7 +26,7 @@ impl VerifyClient {
 
     /// Takes a `mining.set_extranonce` before the answer to subscribe. Some miners may keep its search space, so
     /// jobs are judged in it as well.
-    pub(super) fn take_early_spaces(&mut self, spaces: Spaces) {
+    pub(super) fn take_early_spaces(&mut self, spaces: SearchSpaces) {
         if let Some(why) = doubt(&spaces) {
             self.found.jobs.add_unreadable(&why);
         }
@@ -36,7 +36,7 @@ impl VerifyClient {
 
     /// Takes a line that some miners may read as an answer to subscribe. It does not matter if it repeats the
     /// known search space.
-    pub(super) fn take_unasked(&mut self, spaces: &Spaces) {
+    pub(super) fn take_unasked(&mut self, spaces: &SearchSpaces) {
         let known = self.found.subscribed.as_ref().map(|subscribed| &subscribed.extranonces);
         if spaces.spaces().any(|space| Some(space) != known) {
             let why = "a second answer to mining.subscribe: miners may take either";
@@ -45,7 +45,7 @@ impl VerifyClient {
     }
 
     /// Sets the current search spaces. If none can be read, the known ones stay.
-    fn set_spaces(&mut self, spaces: Spaces) {
+    fn set_spaces(&mut self, spaces: SearchSpaces) {
         self.found.space_doubt = doubt(&spaces);
         let mut readable = spaces.readable.into_iter().map(|(space, _)| space);
         if let (Some(subscribed), Some(first)) = (&mut self.found.subscribed, readable.next()) {
@@ -56,7 +56,7 @@ impl VerifyClient {
 
     /// Takes a `mining.set_extranonce`. Some miners apply it at once, others ignore it. So later jobs are also
     /// judged in the earlier search spaces, and the current job in the new ones.
-    pub(super) fn change_spaces(&mut self, spaces: Spaces, at: Timestamp) {
+    pub(super) fn change_spaces(&mut self, spaces: SearchSpaces, at: Timestamp) {
         let Some(subscribed) = &self.found.subscribed else { return };
         let before = std::iter::once(subscribed.extranonces.clone()).chain(self.found.other_spaces.clone());
         for space in before {
@@ -148,7 +148,7 @@ impl VerifyClient {
 }
 
 /// The reason why miners may use other search spaces than those that were read.
-fn doubt(spaces: &Spaces) -> Option<String> {
+fn doubt(spaces: &SearchSpaces) -> Option<String> {
     let is_long = |space: &SubscribeAnswer| space.extranonce2_size.bytes() > Extranonce2Size::MAX_OF_MINERS;
     if let Some(why) = &spaces.unreadable {
         return Some(why.to_string());

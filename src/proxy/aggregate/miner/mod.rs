@@ -29,10 +29,10 @@ use super::limits::Limits;
 use super::outbox::{Outbox, WakeReason};
 use super::pool::connection::Connection;
 use super::{set_extranonce_line, set_version_mask_line};
-use crate::analyzer::DISMISSED;
+use crate::analyzer::MINER_CLOSED;
 use crate::config;
 use crate::net::Stamp;
-use crate::stratum::{RefusalCode, StratumError, SubscribeAnswer, VersionMask, refused, result};
+use crate::stratum::{RefusalCode, StratumError, SubscribeAnswer, VersionMask, refuse_line, result_line};
 use crate::tap::Tap;
 use crate::tap::{Conversation, SessionId};
 use replies::{OrderedReplies, Ready, ReplySlot};
@@ -215,8 +215,8 @@ impl ConnectedMiner {
                 self.give_up_at.get().iter().for_each(|at| self.outbox.wake_at(**at));
             }
             WakeReason::Due => {
-                let late = StratumError::new(RefusalCode::Other, DISMISSED);
-                let refuse = |id: &str| refused(id, &late, Default::default());
+                let late = StratumError::new(RefusalCode::Other, MINER_CLOSED);
+                let refuse = |id: &str| refuse_line(id, &late, Default::default());
                 self.release_by(|answers| answers.give_up(refuse), Stamp::now());
             }
         }
@@ -402,7 +402,7 @@ impl ConnectedMiner {
     fn seat_line(&self, id: &str, seat: &ExtranonceLease) -> String {
         let extranonce1 = (*seat.extranonce1).clone();
         let answer = SubscribeAnswer { extranonce1, extranonce2_size: seat.extranonce2_size };
-        result(id, &answer.result(&self.id().to_string()))
+        result_line(id, &answer.result(&self.id().to_string()))
     }
 
     fn send_ready(&self, lines: &str, since: Stamp) {

@@ -15,7 +15,7 @@ use crate::proxy::{
 };
 use crate::stratum::LineReader;
 use crate::tap::{Conversation, Direction, TapEvent};
-use crate::tap::{Tap, announce};
+use crate::tap::{Tap, send_event};
 use crate::util::os_error::describe;
 use crate::util::stop::Stopped;
 use crate::util::thread::{SESSION_STACK, spawn};
@@ -33,7 +33,7 @@ pub(crate) fn start(services: &Arc<AggregateServices>, visitor: IncomingConnecti
     let miner =
         Arc::new(ConnectedMiner::new(conversation, tap, services.vardiff.load_full(), services.limits));
     services.registry.add(miner.clone());
-    announce(&services.to_analyzer, &miner.conversation, TapEvent::Opened);
+    send_event(&services.to_analyzer, &miner.conversation, TapEvent::Opened);
     let presence = MinerGuard { services: services.clone(), miner, admission: Mutex::new(None) };
     spawn(format!("{id}-up"), SESSION_STACK, move || {
         run(&presence, visitor);
@@ -55,7 +55,7 @@ impl Drop for MinerGuard {
         miner.close();
         services.hub.part(miner);
         services.remember(miner);
-        announce(&services.to_analyzer, &miner.conversation, TapEvent::Closed);
+        send_event(&services.to_analyzer, &miner.conversation, TapEvent::Closed);
         if miner.outbox.is_overrun() {
             let text = "closed: it does not read what it is sent";
             say(&services.reception, miner.address(), LogTopic::Quiet, &text);
@@ -116,7 +116,7 @@ fn run(presence: &MinerGuard, visitor: IncomingConnection) {
 fn arrive(presence: &MinerGuard, mut visitor: IncomingConnection) -> Option<Arc<Stream>> {
     let (reception, miner) = (&presence.services.reception, &presence.miner);
     let deadline = reception.arrival_deadline(miner.accepted_at);
-    miner.conversation.announce(visitor.introduce(reception, deadline)?);
+    miner.conversation.set_announced_miner(visitor.introduce(reception, deadline)?);
     let admission = visitor.admit(reception)?;
     *presence.admission.lock().unwrap_or_else(PoisonError::into_inner) = Some(admission);
     Some(Arc::new(visitor.establish(reception, deadline)?))

@@ -8,7 +8,7 @@ use super::reader::{ConnectionEnd, listen};
 use crate::net::Stamp;
 use crate::proxy::aggregate::group::MinerGroup;
 use crate::tap::{Conversation, Direction, TapEvent};
-use crate::tap::{Tap, announce};
+use crate::tap::{Tap, send_event};
 use crate::upstream::{PoolConnection as Dialled, PoolFailure, PoolStatus};
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
@@ -96,7 +96,7 @@ fn begin(link: &Arc<MinerGroup>, dialled: Dialled, configure: bool) -> Arc<Conne
     let peer = dialled.stream.socket().peer_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
     let conversation = Arc::new(Conversation::with_pool(services.next_session(), peer, Stamp::now()));
     conversation.set_upstream(dialled.upstream.0);
-    announce(&services.to_analyzer, &conversation, TapEvent::Opened);
+    send_event(&services.to_analyzer, &conversation, TapEvent::Opened);
     let tap = Tap::new(services.to_analyzer.clone(), conversation.clone(), Direction::Up);
     let upstream = (dialled.upstream, services.upstreams.configured(dialled.upstream));
     let connection = Arc::new(Connection::new(upstream, dialled.stream, conversation, tap, services.limits));
@@ -138,7 +138,7 @@ struct ReaderEndGuard<'a> {
 impl Drop for ReaderEndGuard<'_> {
     fn drop(&mut self) {
         self.connection.end();
-        announce(&self.link.services().to_analyzer, &self.connection.conversation, TapEvent::Closed);
+        send_event(&self.link.services().to_analyzer, &self.connection.conversation, TapEvent::Closed);
         self.link.news();
     }
 }

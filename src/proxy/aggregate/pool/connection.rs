@@ -9,7 +9,7 @@ use super::forwarded::Forwarded;
 use super::live_jobs::LiveJobs;
 use super::names::{NameStatus, PoolNames};
 use super::pending::{PendingRequest, PendingRequests, Requester};
-use crate::analyzer::{LOST, SILENT, TOO_MANY};
+use crate::analyzer::{POOL_LOST, POOL_SILENT, TOO_MANY_PENDING};
 use crate::config::{self, Secret};
 use crate::net::{Stamp, Stream};
 use crate::proxy::aggregate::group::extranonce_space::Split;
@@ -18,8 +18,8 @@ use crate::proxy::aggregate::jobs::{MinerJob, SpaceId};
 use crate::proxy::aggregate::limits::Limits;
 use crate::proxy::aggregate::outbox::Outbox;
 use crate::stratum::{
-    Difficulty, Extranonce1, Extranonce2Size, Login, RefusalCode, StratumError, VersionMask, accepted,
-    configure_line, refused, request_line, subscribe_line,
+    Difficulty, Extranonce1, Extranonce2Size, Login, RefusalCode, StratumError, VersionMask, accept_line,
+    configure_line, refuse_line, request_line, subscribe_line,
 };
 use crate::tap::Conversation;
 use crate::tap::Tap;
@@ -325,9 +325,9 @@ impl Connection {
             // Whoever waits for a verdict is credited as the first was.
             names.into_iter().for_each(welcome);
         } else {
-            give_up(names, &StratumError::new(RefusalCode::Other, SILENT));
+            give_up(names, &StratumError::new(RefusalCode::Other, POOL_SILENT));
         }
-        give_up(late, &StratumError::new(RefusalCode::Other, SILENT));
+        give_up(late, &StratumError::new(RefusalCode::Other, POOL_SILENT));
     }
 
     /// The connection is over; all that waits for it is answered.
@@ -336,7 +336,7 @@ impl Connection {
         self.outbox.close();
         let open = self.pending().take_all();
         self.answered.notify_all();
-        give_up(open, &StratumError::new(RefusalCode::Other, LOST));
+        give_up(open, &StratumError::new(RefusalCode::Other, POOL_LOST));
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -416,7 +416,7 @@ impl SubmitError {
                 let words = "Stale share: its connection to the pool is gone";
                 (asker, StratumError::new(RefusalCode::JobNotFound, words))
             }
-            SubmitError::Full(asker) => (asker, StratumError::new(RefusalCode::Other, TOO_MANY)),
+            SubmitError::Full(asker) => (asker, StratumError::new(RefusalCode::Other, TOO_MANY_PENDING)),
         }
     }
 }
@@ -452,7 +452,7 @@ pub(crate) fn give_up(open: Vec<PendingRequest>, refusal: &StratumError) {
         else {
             continue;
         };
-        tell(&asker, refused(&asker.id, refusal, Default::default()), Stamp::now());
+        tell(&asker, refuse_line(&asker.id, refusal, Default::default()), Stamp::now());
         if is_authorize {
             // It is not to believe that it is unknown: it asks again when it comes again.
             asker.miner.upgrade().iter().for_each(|miner| miner.dismiss());
@@ -463,7 +463,7 @@ pub(crate) fn give_up(open: Vec<PendingRequest>, refusal: &StratumError) {
 /// Lets a miner in whose name the pool has no opinion of.
 fn welcome(asked: PendingRequest) {
     let PendingRequest::Authorize { asker: Some(asker), .. } = asked else { return };
-    tell(&asker, accepted(&asker.id), Stamp::now());
+    tell(&asker, accept_line(&asker.id), Stamp::now());
     if let Some(miner) = asker.miner.upgrade() {
         miner.desk().is_authorized = true;
         if let Some(link) = miner.link() {

@@ -16,7 +16,7 @@ use crate::proxy::{LogTopic, say};
 use crate::stratum::LineReader;
 use crate::stratum::{
     ConfigureAnswer, Difficulty, Envelope, Notify, RefusalCode, ResponseVerdict, StratumError,
-    SubscribeAnswer, VersionMask, accepted, refused, result,
+    SubscribeAnswer, VersionMask, accept_line, refuse_line, result_line,
 };
 use crate::tap::Direction;
 use crate::tap::Tap;
@@ -27,7 +27,7 @@ use crate::util::span::seconds;
 const LOOK: Duration = Duration::from_millis(500);
 const BUFFER: usize = 16 * 1024;
 /// The longest line that is read (wire reference, section 5.1, 6).
-const MOST_LINE: usize = 1024 * 1024;
+const MAX_LINE: usize = 1024 * 1024;
 const NOTIFY: &str = "mining.notify";
 /// What miners know. Some take a method by its beginning, and don't mind capitals (wire reference, section
 /// 5.2, 16): nothing that begins like these is passed on.
@@ -58,7 +58,7 @@ pub(crate) fn listen(
         link,
         connection,
         tap: Tap::new(link.to_analyzer(), connection.conversation.clone(), Direction::Down),
-        lines: LineReader::up_to(MOST_LINE),
+        lines: LineReader::up_to(MAX_LINE),
         heard: Instant::now(),
         began: Instant::now(),
     };
@@ -173,15 +173,15 @@ impl PoolReader<'_> {
                     self.mask((!mask.is_empty()).then_some(mask), at);
                 }
             }
-            Some("mining.ping") => self.connection.answer(result(message.id(), "\"pong\"")),
+            Some("mining.ping") => self.connection.answer(result_line(message.id(), "\"pong\"")),
             Some("client.get_version") => {
                 let version = concat!("\"sluice/", env!("CARGO_PKG_VERSION"), "\"");
-                self.connection.answer(result(message.id(), version));
+                self.connection.answer(result_line(message.id(), version));
             }
             Some("client.show_message") => {
                 self.link.pass_on(self.connection, line, at);
                 if message.has_id() && message.id() != "null" {
-                    self.connection.answer(accepted(message.id()));
+                    self.connection.answer(accept_line(message.id()));
                 }
             }
             Some("client.reconnect") => self.link.redirected(self.connection, message.params),
@@ -194,7 +194,7 @@ impl PoolReader<'_> {
             }
             Some(_) if message.has_id() && message.id() != "null" => {
                 let refusal = StratumError::new(RefusalCode::Other, "Not supported.");
-                self.connection.answer(refused(message.id(), &refusal, Default::default()));
+                self.connection.answer(refuse_line(message.id(), &refusal, Default::default()));
             }
             Some(_) => {}
         }
@@ -218,8 +218,8 @@ impl PoolReader<'_> {
                 };
                 if let Some(asker) = asker {
                     let line = match &standing {
-                        NameStatus::Refused(refusal) => refused(&asker.id, refusal, Default::default()),
-                        _ => accepted(&asker.id),
+                        NameStatus::Refused(refusal) => refuse_line(&asker.id, refusal, Default::default()),
+                        _ => accept_line(&asker.id),
                     };
                     tell(&asker, line, at);
                     self.link.authorized(&asker, standing == NameStatus::Accepted);
@@ -232,9 +232,9 @@ impl PoolReader<'_> {
                 let refusal = refusal_of(&verdict, RefusalCode::Other, "Refused by the pool");
                 self.link.share_judged(self.connection, refusal.as_ref());
                 let line = match &refusal {
-                    None => accepted(&asker.id),
-                    Some(_) if asker.is_good_here && verdict.is_low_difficulty() => accepted(&asker.id),
-                    Some(refusal) => refused(&asker.id, refusal, Default::default()),
+                    None => accept_line(&asker.id),
+                    Some(_) if asker.is_good_here && verdict.is_low_difficulty() => accept_line(&asker.id),
+                    Some(refusal) => refuse_line(&asker.id, refusal, Default::default()),
                 };
                 tell(&asker, line, at);
             }

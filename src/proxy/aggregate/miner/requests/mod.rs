@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::ConnectedMiner;
 use super::fault_budget::FaultBudget;
-use crate::analyzer::LOST;
+use crate::analyzer::POOL_LOST;
 use crate::config::Secret;
 use crate::net::Stamp;
 use crate::proxy::aggregate::AggregateServices;
@@ -20,7 +20,8 @@ use crate::proxy::aggregate::identity::{Account, MinerName, NameFault, WorkerNam
 use crate::proxy::aggregate::pool::pending::Requester;
 use crate::proxy::{LogTopic, say};
 use crate::stratum::{
-    Envelope, RefusalCode, StratumError, accepted, elements, first_name, refused, result, shortened,
+    Envelope, RefusalCode, StratumError, accept_line, elements, refuse_line, result_line, shortened,
+    worker_name,
 };
 use crate::util::token_bucket::TokenBucket;
 
@@ -164,14 +165,14 @@ impl MinerRequests {
             }
             "mining.extranonce.subscribe" => {
                 self.miner.desk().wants_extranonce = true;
-                self.answer(accepted(message.id()), at)
+                self.answer(accept_line(message.id()), at)
             }
-            "mining.ping" => self.answer(result(message.id(), "\"pong\""), at),
+            "mining.ping" => self.answer(result_line(message.id(), "\"pong\""), at),
             "client.get_version" => {
                 let version = concat!("\"sluice/", env!("CARGO_PKG_VERSION"), "\"");
-                self.answer(result(message.id(), version), at)
+                self.answer(result_line(message.id(), version), at)
             }
-            "mining.multi_version" => self.answer(accepted(message.id()), at),
+            "mining.multi_version" => self.answer(accept_line(message.id()), at),
             "mining.suggest_target" => self.suggest_target(&message, at),
             method if method.starts_with("mining.suggest_difficulty") => {
                 self.suggest_difficulty(method, &message, at)
@@ -217,8 +218,10 @@ impl MinerRequests {
         if is_local {
             match self.known_refusal(&worker) {
                 // It gets its work all the same, if there is any: the pool may be asked again.
-                Some(refusal) => self.miner.answer(refused(message.id(), &refusal, Default::default()), at),
-                None => self.miner.answer(accepted(message.id()), at),
+                Some(refusal) => {
+                    self.miner.answer(refuse_line(message.id(), &refusal, Default::default()), at)
+                }
+                None => self.miner.answer(accept_line(message.id()), at),
             }
             if !self.join(&account) {
                 return self.come_again(&account);
@@ -236,7 +239,7 @@ impl MinerRequests {
 
     /// The name that an authorize gives.
     fn name_in(&self, message: &Envelope<'_>) -> MinerName {
-        MinerName::new(self.services.naming.text(&first_name(message.params)))
+        MinerName::new(self.services.naming.text(&worker_name(message.params)))
     }
 
     /// Nobody could be credited for its work. It is told so, rather than let in and never given a job.
@@ -319,7 +322,7 @@ impl MinerRequests {
         let pool_name = self.services.naming.at_pool(&worker.name, &connection.configured.user);
         if connection.facts().names.vouches_for(&pool_name, worker.password.as_ref()) {
             // The pool would say the same again, or nothing at all (wire reference, section 2.2).
-            self.answer(accepted(id), at);
+            self.answer(accept_line(id), at);
             self.miner.desk().is_authorized = true;
             self.begin();
             return Flow::GoOn;
@@ -331,8 +334,8 @@ impl MinerRequests {
         let asker =
             Requester { miner: Arc::downgrade(&self.miner), place, id: id.into(), is_good_here: false };
         if let Err(asker) = connection.authorize_for(&pool_name, worker.password.clone(), asker) {
-            let refusal = StratumError::new(RefusalCode::Other, LOST);
-            self.miner.complete(asker.place, refused(&asker.id, &refusal, Default::default()), at);
+            let refusal = StratumError::new(RefusalCode::Other, POOL_LOST);
+            self.miner.complete(asker.place, refuse_line(&asker.id, &refusal, Default::default()), at);
             return Flow::Leave;
         }
         Flow::GoOn
@@ -367,7 +370,7 @@ impl MinerRequests {
     }
 
     fn refuse(&self, id: &str, code: RefusalCode, reason: &str, at: Stamp) {
-        self.miner.answer(refused(id, &StratumError::new(code, reason), Default::default()), at);
+        self.miner.answer(refuse_line(id, &StratumError::new(code, reason), Default::default()), at);
     }
 
     /// A line that needs no answer. Very many are a fault all the same.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::version_rolling::{bits_for_pool, mask_for};
 use super::{Flow, MinerRequests};
-use crate::analyzer::TOO_MANY;
+use crate::analyzer::TOO_MANY_PENDING;
 use crate::net::Stamp;
 use crate::proxy::aggregate::identity::MinerName;
 use crate::proxy::aggregate::miner::ConnectedMiner;
@@ -19,7 +19,7 @@ use crate::proxy::aggregate::miner::share_verdict::{
 use crate::proxy::aggregate::miner::work::MinerWork;
 use crate::proxy::aggregate::pool::connection::{AtPool, Connection};
 use crate::proxy::aggregate::pool::pending::Requester;
-use crate::stratum::{Envelope, RefusalCode, StratumError, Submit, accepted, refused};
+use crate::stratum::{Envelope, RefusalCode, StratumError, Submit, accept_line, refuse_line};
 use crate::tap::offer_hash;
 use crate::work::{HashedShare, RebuildError, RebuiltShare, ShareTerms};
 
@@ -44,7 +44,7 @@ impl MinerRequests {
     ) -> Flow {
         let id = message.id();
         let refuse = |desk: &mut MinerWork, refusal: &StratumError| {
-            miner.answer_in(desk, refused(id, refusal, Default::default()), at);
+            miner.answer_in(desk, refuse_line(id, refusal, Default::default()), at);
         };
         let submit = match Submit::from_miner(message.params) {
             Ok(submit) => submit,
@@ -106,7 +106,7 @@ impl MinerRequests {
                 let (mut desk, place) = miner.reserve_until(desk, id, deadline);
                 let Some(place) = place else {
                     connection.forget_forwarded(&hash);
-                    refuse(&mut desk, &StratumError::new(RefusalCode::Other, TOO_MANY));
+                    refuse(&mut desk, &StratumError::new(RefusalCode::Other, TOO_MANY_PENDING));
                     return self.credit(is_new, is_urgent);
                 };
                 drop(desk);
@@ -116,14 +116,14 @@ impl MinerRequests {
                 if let Err(unsent) = connection.submit(asker, &params, at, deadline) {
                     connection.forget_forwarded(&hash);
                     let (asker, refusal) = unsent.into_refusal();
-                    miner.complete(asker.place, refused(&asker.id, &refusal, Default::default()), at);
+                    miner.complete(asker.place, refuse_line(&asker.id, &refusal, Default::default()), at);
                 }
             }
             _ => {
                 match refused_name {
                     // It is work all the same, and the miner's difficulty goes by it.
                     Some(refusal) => refuse(&mut desk, refusal),
-                    None => miner.answer_in(&mut desk, accepted(id), at),
+                    None => miner.answer_in(&mut desk, accept_line(id), at),
                 }
                 drop(desk);
             }

@@ -10,7 +10,7 @@ use crate::proxy::aggregate::group::LeaseError;
 use crate::proxy::aggregate::identity::Account;
 use crate::proxy::{LogTopic, say};
 use crate::stratum::{
-    ConfigureAnswer, ConfigureRequest, Envelope, RefusalCode, first_text, result, shortened,
+    ConfigureAnswer, ConfigureRequest, Envelope, RefusalCode, first_text, result_line, shortened,
 };
 
 impl MinerRequests {
@@ -45,7 +45,7 @@ impl MinerRequests {
                 answer.insert(extension.to_owned(), json!(extension != "minimum-difficulty"));
             }
         }
-        self.answer(result(message.id(), &serde_json::Value::Object(answer).to_string()), at)
+        self.answer(result_line(message.id(), &serde_json::Value::Object(answer).to_string()), at)
     }
 
     pub(crate) fn subscribe(&mut self, message: &Envelope<'_>, at: Stamp) -> Flow {

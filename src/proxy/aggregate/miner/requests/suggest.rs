@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::{Flow, MinerRequests};
 use crate::net::Stamp;
 use crate::proxy::aggregate::miner::work::WishSource;
-use crate::stratum::{Difficulty, Envelope, accepted, decode_hex, elements};
+use crate::stratum::{Difficulty, Envelope, accept_line, decode_hex, elements};
 use crate::work::{BlockHash, share_difficulty};
 
 impl MinerRequests {
@@ -26,7 +26,7 @@ impl MinerRequests {
 
     /// The answer comes first: cgminer takes the next line for it.
     fn answer_wish(&self, wish: Option<Difficulty>, id: &str, at: Stamp) -> Flow {
-        let then = self.answer(accepted(id), at);
+        let then = self.answer(accept_line(id), at);
         self.heed(wish, WishSource::Suggested);
         then
     }

@@ -1,57 +1,57 @@
-//! Jobs that came before the pool had answered the subscribe: they are judged when the search space is known.
+//! Jobs that came before the pool answered the subscribe. They are judged once the search space is known.
 
 use std::collections::VecDeque;
 use std::mem::size_of;
 
-use super::super::current_work::Oddness;
+use crate::analyzer::current_work::Oddness;
 use crate::net::Stamp;
 use crate::stratum::{Difficulty, JobReading};
 use crate::util::memory_budget::{MemoryBudget, MemoryReservation};
 
 /// The most jobs that wait. An honest pool sends one, a few send one for each difficulty.
 const MAX_JOBS: usize = 8;
-/// The most bytes of one session's jobs that wait: four of the largest jobs in use.
+/// The most bytes of one session's waiting jobs: four of the largest jobs in use.
 const MAX_BYTES: usize = 128 * 1024;
-/// The most bytes of all sessions' jobs that wait: 5,000 sessions that come back at once have 6 KiB each. Without
-/// this bound they could take 640 MB.
+/// The most bytes of all sessions' waiting jobs: 6 KiB each if 5,000 sessions reconnect at once. Without this bound
+/// they could take 640 MB.
 const MAX_BYTES_OF_ALL: usize = 32 * 1024 * 1024;
 
-/// The memory for jobs that wait, which all sessions share.
+/// The memory for waiting jobs, which all sessions share.
 #[derive(Debug, Clone)]
-pub(in crate::analyzer) struct EarlyMemory(MemoryBudget);
+pub(in crate::analyzer) struct WaitingMemory(MemoryBudget);
 
 /// A job as it came.
 #[derive(Debug)]
-pub(super) struct EarlyJob {
+pub(super) struct WaitingJob {
     pub(super) readings: Vec<JobReading>,
     pub(super) oddness: Oddness,
     pub(super) at: Stamp,
-    /// What the pool asked for when the job came.
+    /// The difficulty in force when the job came.
     pub(super) assigned: Difficulty,
-    /// How often something had come that could not be read.
+    /// The number of unreadable lines that had come before.
     pub(super) unread_count: u64,
 }
 
-/// The jobs that wait, the newest last.
+/// The waiting jobs of one session, the newest last.
 #[derive(Debug)]
-pub(super) struct EarlyJobs {
-    jobs: VecDeque<(EarlyJob, MemoryReservation)>,
-    memory: EarlyMemory,
+pub(super) struct WaitingJobs {
+    jobs: VecDeque<(WaitingJob, MemoryReservation)>,
+    memory: WaitingMemory,
 }
 
-impl Default for EarlyMemory {
-    fn default() -> EarlyMemory {
-        EarlyMemory(MemoryBudget::new(MAX_BYTES_OF_ALL))
+impl Default for WaitingMemory {
+    fn default() -> WaitingMemory {
+        WaitingMemory(MemoryBudget::new(MAX_BYTES_OF_ALL))
     }
 }
 
-impl EarlyJobs {
-    pub(super) fn new(memory: EarlyMemory) -> EarlyJobs {
-        EarlyJobs { jobs: VecDeque::new(), memory }
+impl WaitingJobs {
+    pub(super) fn new(memory: WaitingMemory) -> WaitingJobs {
+        WaitingJobs { jobs: VecDeque::new(), memory }
     }
 
-    /// Keeps a job; the oldest make room. Returns whether there was room for this one.
-    pub(super) fn keep(&mut self, job: EarlyJob) -> bool {
+    /// Keeps a job and drops the oldest ones if there is no room. Returns whether there was room for this one.
+    pub(super) fn keep(&mut self, job: WaitingJob) -> bool {
         let bytes = job.bytes();
         if bytes > MAX_BYTES {
             return false;
@@ -68,7 +68,7 @@ impl EarlyJobs {
     }
 
     /// Takes out all of them, the oldest first.
-    pub(super) fn take(&mut self) -> impl Iterator<Item = EarlyJob> + use<> {
+    pub(super) fn take(&mut self) -> impl Iterator<Item = WaitingJob> + use<> {
         std::mem::take(&mut self.jobs).into_iter().map(|(job, _)| job)
     }
 
@@ -77,9 +77,9 @@ impl EarlyJobs {
     }
 }
 
-impl EarlyJob {
+impl WaitingJob {
     fn bytes(&self) -> usize {
-        size_of::<EarlyJob>() + self.readings.iter().map(JobReading::bytes).sum::<usize>()
+        size_of::<WaitingJob>() + self.readings.iter().map(JobReading::bytes).sum::<usize>()
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use crate::stratum::{JobId, Nbits, Notify, Ntime, PrevHash, ReadingAgreement, Version};
 
-    fn job(id: u64, length: usize) -> EarlyJob {
+    fn job(id: u64, length: usize) -> WaitingJob {
         let job = Notify {
             job_id: JobId::from_counter(id),
             prevhash: PrevHash::from_wire_bytes([0; 32]),
@@ -100,7 +100,7 @@ mod tests {
             ntime: Ntime(0),
             clean_jobs: None,
         };
-        EarlyJob {
+        WaitingJob {
             readings: vec![JobReading { job, agreement: ReadingAgreement::All }],
             oddness: Oddness { shape: None, has_exact_name: true },
             at: Stamp::from_nanos(id),
@@ -109,28 +109,28 @@ mod tests {
         }
     }
 
-    fn kept(early: &mut EarlyJobs) -> Vec<u64> {
-        early.take().map(|job| job.at.as_nanos()).collect()
+    fn kept(waiting: &mut WaitingJobs) -> Vec<u64> {
+        waiting.take().map(|job| job.at.as_nanos()).collect()
     }
 
     #[test]
     fn the_newest_are_kept_and_their_bytes_are_bounded() {
-        let mut early = EarlyJobs::new(EarlyMemory::default());
-        assert!((1..=20).all(|id| early.keep(job(id, 100))));
-        assert_eq!(kept(&mut early), (13..=20).collect::<Vec<_>>());
-        assert!((1..=5).all(|id| early.keep(job(id, MAX_BYTES / 2 - 1000))));
-        assert!(!early.keep(job(6, MAX_BYTES + 1)));
-        assert_eq!(kept(&mut early), [4, 5]);
-        assert!(kept(&mut early).is_empty());
+        let mut waiting = WaitingJobs::new(WaitingMemory::default());
+        assert!((1..=20).all(|id| waiting.keep(job(id, 100))));
+        assert_eq!(kept(&mut waiting), (13..=20).collect::<Vec<_>>());
+        assert!((1..=5).all(|id| waiting.keep(job(id, MAX_BYTES / 2 - 1000))));
+        assert!(!waiting.keep(job(6, MAX_BYTES + 1)));
+        assert_eq!(kept(&mut waiting), [4, 5]);
+        assert!(kept(&mut waiting).is_empty());
     }
 
     #[test]
     fn all_sessions_share_the_memory_and_give_it_back() {
-        let memory = EarlyMemory::default();
+        let memory = WaitingMemory::default();
         let length = MAX_BYTES - 1000;
-        let mut sessions: Vec<EarlyJobs> = (0..5000).map(|_| EarlyJobs::new(memory.clone())).collect();
+        let mut sessions: Vec<WaitingJobs> = (0..5000).map(|_| WaitingJobs::new(memory.clone())).collect();
         let with_room =
-            sessions.iter_mut().filter_map(|early| early.keep(job(1, length)).then_some(())).count();
+            sessions.iter_mut().filter_map(|waiting| waiting.keep(job(1, length)).then_some(())).count();
         assert!((256..300).contains(&with_room), "{with_room}");
         assert!(memory.0.used() <= MAX_BYTES_OF_ALL);
         assert!(!sessions[4999].keep(job(2, length)));

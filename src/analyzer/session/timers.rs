@@ -1,0 +1,77 @@
+//! The steps that are due twice a second, whether or not bytes come.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{AnalyzedSession, MAX_OPENING};
+use crate::analyzer::session_event::SessionEvent;
+use crate::net::Stamp;
+use crate::record::ShareOutcome;
+use crate::stratum::Readings;
+
+/// An unfinished line this old is not on its way any more: TCP sends lost packets again within seconds.
+const MAX_UNFINISHED_AGE: Duration = Duration::from_secs(10);
+/// A job from before the pool knew the miner, which pays others, is excused for this long after the miner began to
+/// mine. Pools send another job right behind it.
+const MAX_EXCUSE: Duration = Duration::from_secs(10);
+
+impl AnalyzedSession {
+    /// Gives up shares that were not answered in time, and does everything else that is due.
+    pub(in crate::analyzer) fn expire(
+        &mut self,
+        timeout: Duration,
+        now: Stamp,
+        each: &mut impl FnMut(SessionEvent),
+    ) {
+        // The answer may have been among lost copies. The forwarding thread counts a lost copy at once; the gap
+        // shows only with the next copy.
+        let is_whole = self.conversation.dropped_copies.load(Ordering::Relaxed) == 0;
+        let outcome = if is_whole { ShareOutcome::Unanswered } else { ShareOutcome::Unknown };
+        let expired = self.requests.expire(timeout, now);
+        self.take_settled(each);
+        for kind in expired {
+            self.give_up(kind, outcome.clone(), each);
+        }
+        self.publish();
+        self.check_unfinished_line(now, each);
+        // The last copies may be lost, and then no further copy shows the gap.
+        let lost_copies = self.conversation.down.dropped.load(Ordering::Relaxed);
+        if lost_copies > self.lost_copies {
+            self.lost_copies = lost_copies;
+            self.copies_lost(now);
+        }
+        let oldest = self.requests.oldest_share();
+        let age = oldest.map(|at| now.since(at).unwrap_or_default());
+        self.conversation.clock.set_oldest_unanswered(age);
+        self.conversation.clock.mark_current();
+        self.change_extranonce1(now, each);
+        self.end_excuse(now, each);
+    }
+
+    /// Judges jobs again that came before the pool knew the miner, if the miner still works on them.
+    fn end_excuse(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
+        let (since, excused) =
+            self.mining_since.map_or((self.opened, MAX_OPENING), |since| (since, MAX_EXCUSE));
+        if now.since(since).is_none_or(|age| age < excused) || !self.work.has_early() {
+            return;
+        }
+        for job in self.work.end_excuse(self.expected.as_deref(), &self.expectations) {
+            each(SessionEvent::Rejudged(Box::new(job), now));
+        }
+    }
+
+    /// Reports an unfinished line that may hold a job. A NerdMiner takes everything that came within a second as a
+    /// line, even without an end (wire reference, section 1.4).
+    fn check_unfinished_line(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
+        let is_due = |since: Stamp| now.since(since).is_some_and(|age| age >= MAX_UNFINISHED_AGE);
+        if !self.unfinished_since.is_some_and(is_due) {
+            return;
+        }
+        self.unfinished_since = None;
+        let rest = self.down.unfinished().to_vec();
+        let readings = Readings::of(&rest);
+        if readings.may_hide_job() || !readings.jobs().is_empty() {
+            self.unread("its line has no end", &rest, now, each);
+        }
+    }
+}

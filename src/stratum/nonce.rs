@@ -1,8 +1,0 @@
-//! The nonce of a share.
-
-use super::hex_u32::word;
-
-word! {
-    /// The nonce of a share. Its text may come without leading zeros (NerdMiner).
-    Nonce, "nonce"
-}
