@@ -71,7 +71,7 @@ fn write_aggregate(
             short(vardiff.max)
         )
     } else {
-        writeln!(f, "  difficulty: the pool's, forevery miner")
+        writeln!(f, "  difficulty: the pool's, for every miner")
     }
 }
 
@@ -207,9 +207,9 @@ fn write_ntp(f: &mut fmt::Formatter<'_>, ntp: &NtpConfig) -> fmt::Result {
 fn write_http(f: &mut fmt::Formatter<'_>, http: &HttpConfig) -> fmt::Result {
     let Some(address) = http.listen else { return writeln!(f, "The page: off") };
     let who = match (&http.token, address.ip().is_loopback()) {
-        (Some(_), _) => "foreverybody with the token",
+        (Some(_), _) => "for everybody with the token",
         (None, true) => "on this machine only, without a token",
-        (None, false) => "foreverybody who can reach this machine, without a token",
+        (None, false) => "for everybody who can reach this machine, without a token",
     };
     write!(f, "The page: http://{address}/, {who}")?;
     match http.hosts.as_slice() {
