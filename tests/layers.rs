@@ -42,6 +42,7 @@ const SHORT_FILES: &[(&str, &[&str])] = &[
         &[
             "record/atomic.rs",
             "sim/random.rs",
+            "analyzer/best_shares.rs",
             "status/server/log_once.rs",
             "util/address.rs",
             "util/plural.rs",
@@ -51,6 +52,11 @@ const SHORT_FILES: &[(&str, &[&str])] = &[
 
 /// Arrows between files that close a circle, from and to, and the reason.
 const BACKWARD: &[(&str, &str, &str)] = &[
+    (
+        "analyzer/rows.rs",
+        "analyzer/accounting.rs",
+        "the rows of a share are made by the accounting that records them",
+    ),
     (
         "proxy/listener.rs",
         "proxy/server.rs",

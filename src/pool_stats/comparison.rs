@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use super::figures::PoolFigures;
 use crate::clock::NtpTime;
+use crate::work::HASHES_PER_DIFFICULTY;
 
 /// Fewest shares for a verdict.
 const MIN_SHARES: usize = 30;
@@ -27,8 +28,6 @@ const MIN_SHARES: usize = 30;
 const LAG: f64 = 150.0;
 /// Probability below which a difference is no accident.
 const THRESHOLD: f64 = 1e-7;
-/// Average number of hashes for a share of difficulty 1.
-const HASHES: f64 = 4_294_967_296.0;
 
 /// The accepted work.
 #[derive(Debug, Clone, Copy)]
@@ -91,7 +90,7 @@ fn by_hash_rate(proven: &ProvenWork<'_>, newest: &PoolFigures) -> Option<CreditV
     if seconds(proven.since) > to - window - LAG {
         return None;
     }
-    let credited = rate.per_second * window / HASHES;
+    let credited = rate.per_second * window / HASHES_PER_DIFFICULTY;
     let sample = CreditSample::between(proven, to - window - LAG, to);
     let ends = [to, to - LAG / 2.0, to - LAG];
     let plain = ends.iter().map(|end| CreditSample::between(proven, end - window, *end).sum);
@@ -169,7 +168,8 @@ mod tests {
 
     fn rate(seconds: f64, work_in_an_hour: f64) -> PoolFigures {
         let window = Some(Duration::from_secs(3600));
-        let hash_rate = Some(PublishedHashRate { per_second: work_in_an_hour * HASHES / 3600.0, window });
+        let hash_rate =
+            Some(PublishedHashRate { per_second: work_in_an_hour * HASHES_PER_DIFFICULTY / 3600.0, window });
         PoolFigures { hash_rate, ..PoolFigures::empty(at(seconds)) }
     }
 

@@ -4,8 +4,8 @@ use super::hash::BlockHash;
 use super::target::{Target, TargetError, difficulty_1, number};
 use crate::stratum::{Difficulty, Nbits};
 
-/// The hashes that one unit of difficulty counts in hash rates: 2^32, as pools and miners count them. The exact
-/// number is [`expected_hashes`] of 1.
+/// The hashes per unit of difficulty, by every pool's convention: 2^32 (wire reference, section 3.2). The exact number
+/// is [`expected_hashes`] of 1.
 pub const HASHES_PER_DIFFICULTY: f64 = 4_294_967_296.0;
 
 const SECONDS_PER_DAY: f64 = 86_400.0;
