@@ -28,6 +28,7 @@ use crate::config::{self, Config};
 use crate::net::process::yield_to_others;
 use crate::notify::Notifier;
 use crate::record::{Recorder, SavedState};
+use crate::stratum::Difficulty;
 use crate::tap::{Direction, Role, SessionId, TapEvent, TapMessage};
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
@@ -87,6 +88,9 @@ pub struct Setup {
     pub outside: Option<Receiver<ExternalUpdate>>,
     /// Whose work the pool's figures are about; `None`: everybody's.
     pub account: Option<String>,
+    /// The least difficulty of a share that ends a doubt: a hash made for another job reaches it once in a million
+    /// shares. Less only where shares must be cheap, as in a simulation.
+    pub least_proof: Difficulty,
     /// Whether it reports the restarts of the program's threads: they are one program's, and so one
     /// analyzer's.
     pub reports_restarts: bool,
@@ -137,6 +141,7 @@ impl Setup {
             upstreams: config.upstreams.iter().collect(),
             outside: None,
             account: config.pool_stats.as_ref().and_then(|stats| stats.account(&config.payout)),
+            least_proof: Difficulty::MILLION_HASHES,
             reports_restarts: false,
         }
     }

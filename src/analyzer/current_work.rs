@@ -114,6 +114,11 @@ impl CurrentWork {
         has_ended && self.unread.is_none() && present.all(|job| job.unjudged().is_none())
     }
 
+    /// Whether something waits for a share that proves what the miner works on.
+    pub(super) fn awaits_proof(&self) -> bool {
+        self.unread.is_some() || self.superseded.awaits_proof()
+    }
+
     /// The bad job that the miner may still work on, though others came after it.
     pub(super) fn superseded_bad(&self) -> Option<&JudgedJob> {
         self.superseded.bad()

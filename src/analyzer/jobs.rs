@@ -43,6 +43,8 @@ pub(super) struct SessionJob {
     pub(super) network_difficulty: Option<f64>,
     /// What the pool asked for when the job came.
     pub(super) assigned: Difficulty,
+    /// The highest difficulty in force since the job came.
+    pub(super) highest: Difficulty,
     /// As agreed when the job came; its extranonce1 is in `prepared`.
     pub(super) extranonce2_size: Extranonce2Size,
 }
@@ -67,6 +69,8 @@ pub(super) struct SessionJobs {
     prevhash: Option<PrevHash>,
     /// When the block of the newest job was first seen.
     block_since: Option<Stamp>,
+    /// The difficulty in force, for every miner; `None` before the pool has set one.
+    difficulty: Option<Difficulty>,
 }
 
 impl SessionJobs {
@@ -117,6 +121,7 @@ impl SessionJobs {
             height,
             network_difficulty,
             assigned,
+            highest: assigned.max(self.difficulty.unwrap_or(Difficulty::ONE)),
             extranonce2_size,
         });
         self.bytes = self.jobs.iter().map(|job| job.stored.bytes).sum();
@@ -128,6 +133,15 @@ impl SessionJobs {
             self.bytes -= self.jobs.pop_front().map_or(0, |job| job.stored.bytes);
         }
         Added { job: &self.jobs[self.jobs.len() - 1], coinbase, clean }
+    }
+
+    /// The pool sets a difficulty. A message that some miners ignore lowers nothing.
+    pub(super) fn set_difficulty(&mut self, difficulty: Difficulty, is_ordinary: bool) {
+        let known = self.difficulty.unwrap_or(Difficulty::ONE);
+        self.difficulty = Some(if is_ordinary { difficulty } else { difficulty.max(known) });
+        for job in &mut self.jobs {
+            job.highest = job.highest.max(difficulty);
+        }
     }
 
     /// All sessions' jobs take too much: this one's go, but for the newest unless that is large.

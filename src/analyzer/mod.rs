@@ -39,6 +39,7 @@ mod summary;
 mod superseded_work;
 mod totals;
 mod verdicts;
+mod work_proof;
 
 pub use alerts::{Alert, AlertsView};
 pub use bucket::{Bucket, HistoryShare};

@@ -22,6 +22,7 @@ use super::rules::SessionSample;
 use super::session_event::{Event, SessionEvent};
 use super::share::{JudgedShare, PendingShare, UnseenJob};
 use super::verdicts::{ChainState, Expectations, Expected, PayoutState, WorkDoubt};
+use super::work_proof::WorkProof;
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
 use crate::stratum::line_reader::{Line, LineReader, LongLines};
@@ -106,6 +107,7 @@ pub(super) struct AnalyzedSession {
     /// When copies of what the pool sent were lost last.
     gap_at: Option<Stamp>,
     work: CurrentWork,
+    work_proof: WorkProof,
     hashes: RecentHashes,
     pub(super) meter: WorkMeter,
     pub(super) tally: Tally,
@@ -181,10 +183,16 @@ impl AnalyzedSession {
             hashed_shares,
             gap_at: None,
             work: CurrentWork::default(),
+            work_proof: WorkProof::of(Difficulty::MILLION_HASHES),
             hashes: RecentHashes::default(),
             meter: WorkMeter::new(opened),
             tally: Tally::default(),
         }
+    }
+
+    /// A share that ends a doubt must have at least this difficulty.
+    pub(super) fn ask_for_proof(&mut self, least: Difficulty) {
+        self.work_proof = WorkProof::of(least);
     }
 
     /// It was followed before, and everything that was known of it is lost: the next bytes may begin in the

@@ -21,6 +21,7 @@ use super::verdicts::Expectations;
 use super::{Enforcement, ExternalUpdate, ReloadedPolicy};
 use crate::config;
 use crate::net::Stamp;
+use crate::stratum::Difficulty;
 use crate::stratum::line_reader::LongLines;
 use crate::tap::{Conversation, Role, SessionId, TapBytes};
 
@@ -43,6 +44,8 @@ pub(super) struct SessionTracker {
     /// The contents of all sessions' jobs.
     job_store: JobStore,
     share_timeout: Duration,
+    /// The least difficulty of a share that ends a doubt.
+    least_proof: Difficulty,
     /// What the rules were made of.
     settings: RuleSettings,
     began: Stamp,
@@ -70,6 +73,7 @@ impl SessionTracker {
             upstreams,
             outside: _,
             account,
+            least_proof,
             reports_restarts: _,
         } = setup;
         let near_miss = analysis.near_miss;
@@ -96,6 +100,7 @@ impl SessionTracker {
             forgotten: HashSet::new(),
             job_store: JobStore::default(),
             share_timeout: analysis.share_timeout,
+            least_proof,
             settings,
             began: now,
             is_ending: false,
@@ -109,12 +114,14 @@ impl SessionTracker {
         let (early_memory, store) = (&self.early_memory, &self.job_store);
         let hashed_shares = &self.hashed_shares;
         let opened = conversation.opened.shifted(self.ledger.skew.saturating_neg());
+        let least_proof = self.least_proof;
         let known = || (known_jobs.clone(), hashed_shares.clone());
         let shared = || (long_lines.clone(), early_memory.clone(), known(), store.clone());
         let was_forgotten = self.forgotten.remove(&conversation.id);
         let new = || {
             let mut session =
                 AnalyzedSession::new(conversation.clone(), opened, expectations.clone(), shared());
+            session.ask_for_proof(least_proof);
             if was_forgotten {
                 session.resume(opened);
             }

@@ -55,6 +55,11 @@ impl SupersededWork {
         std::mem::take(self).doubt.is_some()
     }
 
+    /// Whether something waits for a share that proves that the miner has moved on.
+    pub(super) fn awaits_proof(&self) -> bool {
+        self.followed_at.is_some()
+    }
+
     /// The bad job that the miner may still work on.
     pub(super) fn bad(&self) -> Option<&JudgedJob> {
         self.bad.as_ref()

@@ -104,13 +104,14 @@ impl AnalyzedSession {
         let mut share = PendingShare::new(submit, message.id(), at, job, agreed, hashed.as_deref());
         share.unseen_job = self.unseen_job(share.submit.as_ref().map(|submit| &submit.job_id), at);
         share.is_repeated = share.rebuilt.as_ref().is_some_and(|rebuilt| !self.hashes.is_new(rebuilt.hash));
+        let is_owed = self.work.awaits_proof();
+        let is_proof = job.is_some_and(|job| self.work_proof.is_given_by(&share, job, is_owed));
+        let job_came = job.map(|job| job.received_at).filter(|_| is_proof);
+        if job_came.is_some_and(|job_came| self.work.worked_on(job_came)) {
+            let (session, upstream) = (self.conversation.id, self.conversation.upstream());
+            each(SessionEvent::Event(Event::DoubtEnded { session, upstream }, at));
+        }
         if let Some(proven) = share.proven() {
-            if let Some(received_at) = job.map(|job| job.received_at) {
-                if self.work.worked_on(received_at) {
-                    let (session, upstream) = (self.conversation.id, self.conversation.upstream());
-                    each(SessionEvent::Event(Event::DoubtEnded { session, upstream }, at));
-                }
-            }
             self.meter.add(proven, at);
         }
         self.tally.best = self.tally.best.max(share.difficulty().filter(|d| d.is_finite()).unwrap_or(0.0));
