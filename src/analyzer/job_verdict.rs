@@ -4,6 +4,7 @@ use super::session_event::JobSeen;
 use super::verdicts::{
     ChainState, ChainVerdict, Expectations, Expected, PayoutState, PayoutVerdict, Unverifiable, WorkDoubt,
 };
+use crate::net::Stamp;
 use crate::stratum::{Nbits, Ntime, encode_hex};
 use crate::work::{AddressChain, Coinbase, Sats};
 
@@ -121,6 +122,11 @@ impl JudgedJob {
     /// Whether it is excused.
     pub(super) fn is_early(&self) -> bool {
         self.early.is_some()
+    }
+
+    /// When it came, if its bad payout is excused.
+    pub(super) fn excused_since(&self) -> Option<Stamp> {
+        self.early.as_ref().filter(|_| self.hidden.is_some()).map(|seen| seen.at)
     }
 
     /// Judges an excused job without the excuse, and gives it as it was seen with its new verdict. It stays

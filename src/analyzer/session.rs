@@ -47,6 +47,9 @@ const OPENING: Duration = Duration::from_secs(60);
 /// A job for others, from before the pool knew the miner, is excused for so long after the miner has begun to mine.
 /// Pools follow such a job with another one at once.
 const EXCUSED: Duration = Duration::from_secs(10);
+/// It is excused for only so long if the pool accepts a share for it, or if the session ends: by then the other job
+/// would have come.
+const EXCUSED_AT_LEAST: Duration = Duration::from_secs(2);
 /// Why a line was not read.
 const TOO_LONG: &str = "its line is longer than 1 MiB, or too many pools send long lines";
 
@@ -104,13 +107,23 @@ pub(super) struct AnalyzedSession {
     /// Those of all sessions.
     known_jobs: KnownJobs,
     hashed_shares: HashedShares,
-    /// When copies of what the pool sent were lost last.
-    gap_at: Option<Stamp>,
+    /// Copies of what the pool sent that were lost; `None` if there were none.
+    gap: Option<LostCopies>,
     work: CurrentWork,
     work_proof: WorkProof,
     hashes: RecentHashes,
     pub(super) meter: WorkMeter,
     pub(super) tally: Tally,
+}
+
+/// Copies of what the pool sent were lost, perhaps several times.
+#[derive(Debug, Clone, Copy)]
+struct LostCopies {
+    /// For the first time since a share for a job behind such a loss; `None` until they are lost again.
+    first: Option<Stamp>,
+    newest: Stamp,
+    /// When the first job came since then that every miner should read.
+    followed_at: Option<Stamp>,
 }
 
 /// What all sessions share.
@@ -181,7 +194,7 @@ impl AnalyzedSession {
             seen_jobs: SeenJobs::default(),
             known_jobs,
             hashed_shares,
-            gap_at: None,
+            gap: None,
             work: CurrentWork::default(),
             work_proof: WorkProof::of(Difficulty::MILLION_HASHES),
             hashes: RecentHashes::default(),
@@ -322,12 +335,34 @@ impl AnalyzedSession {
         self.end_excuse(now, each);
     }
 
-    /// Judges jobs anew that came before the pool knew the miner, if the miner seems to stay with them.
+    /// Judges jobs anew that came before the pool knew the miner, if the miner seems to stay with them. After
+    /// something that was lost or could not be read nobody knows that: the right job may be among it.
     fn end_excuse(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
-        let (since, excused) = self.mining_since.map_or((self.opened, OPENING), |since| (since, EXCUSED));
-        if now.since(since).is_none_or(|age| age < excused) || !self.work.has_early() {
-            return;
+        if self.is_excuse_over(now) && self.work.has_early() && self.work.unread_since().is_none() {
+            self.judge_excused(now, each);
         }
+    }
+
+    /// Whether the pool has had its time to give the miner a job of its own.
+    fn is_excuse_over(&self, now: Stamp) -> bool {
+        let (since, excused) = self.mining_since.map_or((self.opened, OPENING), |since| (since, EXCUSED));
+        now.since(since).is_some_and(|age| age >= excused)
+    }
+
+    /// As [`AnalyzedSession::end_excuse`], if no other job has come although the miner has mined for a while. A
+    /// pool that ends each session early would be excused for ever.
+    fn end_excuse_early(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
+        let has_mined = self.mining_since.and_then(|since| now.since(since));
+        let lost_copies = self.conversation.down.dropped.load(Ordering::Relaxed);
+        if has_mined.is_some_and(|time| time >= EXCUSED_AT_LEAST)
+            && self.work.is_all_excused()
+            && lost_copies <= self.lost_copies
+        {
+            self.judge_excused(now, each);
+        }
+    }
+
+    fn judge_excused(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
         for job in self.work.end_excuse(self.expected.as_deref(), &self.expectations) {
             each(SessionEvent::Rejudged(Box::new(job), now));
         }
@@ -349,12 +384,13 @@ impl AnalyzedSession {
     }
 
     /// The session is over: what is open stays so.
-    pub(super) fn close(&mut self, each: &mut impl FnMut(SessionEvent)) {
+    pub(super) fn close(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
         let open = self.requests.take_all();
         self.take_settled(each);
         for asked in open {
             self.give_up(asked, ShareOutcome::Unknown, each);
         }
+        self.end_excuse_early(now, each);
         each(SessionEvent::Closed(self.conversation.id));
     }
 
@@ -491,6 +527,9 @@ impl AnalyzedSession {
                 }
                 if self.expected.is_none() {
                     self.expect(&share.worker);
+                }
+                if share.unseen_job.is_none() {
+                    self.end_excuse_early(share.at, each);
                 }
             }
             ShareOutcome::Rejected { .. } => self.tally.rejected += 1,

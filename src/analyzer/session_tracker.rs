@@ -196,7 +196,8 @@ impl SessionTracker {
         self.forgotten.remove(&id);
         let Some(mut session) = self.sessions.remove(&id) else { return };
         let role = session.conversation.role;
-        session.close(&mut |finding| self.ledger.take(finding, role));
+        let (ledger, enforcement) = (&mut self.ledger, self.enforcement.as_ref());
+        session.close(now, &mut |finding| take(finding, role, ledger, enforcement));
         if self.is_ending && role.is_with_miner() {
             self.left.push(MinerView::of(
                 &session,

@@ -7,17 +7,24 @@
 use std::time::Duration;
 
 use super::job_verdict::JudgedJob;
-use super::verdicts::WorkDoubt;
+use super::session_event::JobSeen;
+use super::verdicts::{Expectations, Expected, PayoutState, WorkDoubt};
 use crate::net::Stamp;
 
 /// Lost copies leave verdicts in doubt for so long after the next job if no share comes. Copies are lost when
 /// this machine is overloaded, and a slow miner may not send a share for days.
 const MISSED_COUNTS: Duration = Duration::from_secs(3600);
 
+/// The most excused jobs that are kept. An honest pool sends one before it knows the miner.
+const MAX_EXCUSED: usize = 4;
+
 /// The worst of what came before the newest job, until a share proves that the miner has moved on.
 #[derive(Debug, Default)]
 pub(super) struct SupersededWork {
-    bad: Option<JudgedJob>,
+    /// The job with the worst payout and the one with the worst chain, which can be the same.
+    bad: Vec<JudgedJob>,
+    /// Jobs whose bad payout is excused, and since when each is superseded. The newest are last.
+    excused: Vec<(JudgedJob, Stamp)>,
     /// The gravest doubt, and since when.
     doubt: Option<(WorkDoubt, Stamp)>,
     /// When the first job after all of these came that every miner should read.
@@ -38,11 +45,15 @@ impl SupersededWork {
         for job in jobs {
             if let Some(why) = job.unjudged() {
                 self.add_doubt(Some((why, at)), at);
-            } else if job.is_bad() {
+            }
+            if job.is_bad() {
                 self.followed_at = Some(at);
-                if self.bad.as_ref().is_none_or(|known| known.badness() <= job.badness()) {
-                    self.bad = Some(job);
+                self.add_bad(job);
+            } else if job.excused_since().is_some() {
+                if self.excused.len() >= MAX_EXCUSED {
+                    self.excused.remove(0);
                 }
+                self.excused.push((job, at));
             }
         }
     }
@@ -60,20 +71,61 @@ impl SupersededWork {
         self.followed_at.is_some()
     }
 
-    /// The bad job that the miner may still work on.
-    pub(super) fn bad(&self) -> Option<&JudgedJob> {
-        self.bad.as_ref()
+    /// The bad jobs that the miner may still work on.
+    pub(super) fn bad(&self) -> impl Iterator<Item = &JudgedJob> {
+        self.bad.iter()
     }
 
     /// The same, to be judged anew.
-    pub(super) fn bad_mut(&mut self) -> Option<&mut JudgedJob> {
-        self.bad.as_mut()
+    pub(super) fn bad_mut(&mut self) -> impl Iterator<Item = &mut JudgedJob> {
+        self.bad.iter_mut()
+    }
+
+    /// The excused jobs, to be judged anew.
+    pub(super) fn excused_mut(&mut self) -> impl Iterator<Item = &mut JudgedJob> {
+        self.excused.iter_mut().map(|(job, _)| job)
+    }
+
+    /// A share proves that the miner works on the job that came then. If that job is excused and has been superseded
+    /// for longer than `grace`, it is judged without the excuse; returns it if it is bad.
+    pub(super) fn end_excuse(
+        &mut self,
+        job_came: Stamp,
+        (now, grace): (Stamp, Duration),
+        workers: Option<&[Expected]>,
+        expectations: &Expectations,
+    ) -> Option<JobSeen> {
+        let is_stayed_with = |(job, since): &(JudgedJob, Stamp)| {
+            job.excused_since() == Some(job_came) && now.since(*since).is_some_and(|age| age > grace)
+        };
+        let place = self.excused.iter().position(is_stayed_with)?;
+        let (job, _) = self.excused.get_mut(place)?;
+        let seen = job.end_excuse(workers, expectations)?;
+        let (job, _) = self.excused.remove(place);
+        let is_bad = job.is_bad();
+        if is_bad {
+            self.add_bad(job);
+        }
+        Some(seen).filter(|seen| is_bad && seen.payout.state >= PayoutState::Short)
     }
 
     /// Why nobody can tell what the miner works on, and since when.
     pub(super) fn doubt(&self, now: Stamp) -> Option<(WorkDoubt, Stamp)> {
         let is_over = |since: Stamp| now.since(since).is_some_and(|age| age > MISSED_COUNTS);
         self.doubt.filter(|(why, since)| *why != WorkDoubt::Missed || !is_over(*since))
+    }
+
+    /// Keeps what has the worst payout or the worst chain; of equal ones the newest.
+    fn add_bad(&mut self, job: JudgedJob) {
+        self.bad.push(job);
+        let last = self.bad.len() - 1;
+        let worst_payout = (0..=last).max_by_key(|place| self.bad[*place].payout.state);
+        let worst_chain = (0..=last).max_by_key(|place| self.bad[*place].chain.state);
+        let mut place = 0;
+        self.bad.retain(|_| {
+            place += 1;
+            [worst_payout, worst_chain].contains(&Some(place - 1))
+        });
     }
 
     fn add_doubt(&mut self, new: Option<(WorkDoubt, Stamp)>, at: Stamp) {

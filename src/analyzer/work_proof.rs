@@ -7,6 +7,7 @@
 use super::jobs::SessionJob;
 use super::share::PendingShare;
 use crate::stratum::Difficulty;
+use crate::work::RebuiltShare;
 
 /// So many shares may try with the least work. Beyond that the work asked for grows with their number, so that a
 /// flood of shares at a low difficulty does not prove anything by chance: all of a million tries together succeed
@@ -33,11 +34,22 @@ impl WorkProof {
         if !is_owed {
             self.tries = 0;
         }
-        let Some(rebuilt) = share.rebuilt.as_ref().filter(|_| !share.is_repeated) else { return false };
+        let Some(rebuilt) = new_hash(share) else { return false };
         self.tries += 1;
         let least = self.least.value() * (self.tries as f64 / TRIES as f64).max(1.0);
         rebuilt.meets(job.highest) && rebuilt.difficulty >= least
     }
+
+    /// Whether so much work was done for it that its miner works on its job, though it may miss what the pool asks
+    /// for. That is enough where the pool has nothing to gain from it.
+    pub(super) fn has_work(&self, share: &PendingShare) -> bool {
+        new_hash(share).is_some_and(|rebuilt| rebuilt.difficulty >= self.least.value())
+    }
+}
+
+/// What the miner hashed, unless it has sent the same before.
+fn new_hash(share: &PendingShare) -> Option<&RebuiltShare> {
+    share.rebuilt.as_ref().filter(|_| !share.is_repeated)
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ impl Blind {
     pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, tongue: &mut AlertContext<'_>) {
         let seen = self.seen(job.session, job.upstream);
         // It proves nothing while the miner may still work on what came before it.
-        let is_in_doubt = job.superseded_doubt.is_some_and(|doubt| doubt != WorkDoubt::Missed);
+        let is_in_doubt = job.superseded_doubt.is_some_and(WorkDoubt::is_about_reading);
         if job.agreement != ReadingAgreement::All || is_in_doubt {
             return;
         }
@@ -127,7 +127,7 @@ impl Blind {
             let Some((doubt, seconds)) = pulse.unread else { continue };
             let upstream = tongue.upstream(pulse.upstream);
             let missed = self.sessions.get(&pulse.session).map_or(0, |seen| seen.missed);
-            if doubt != WorkDoubt::Missed {
+            if doubt.is_about_reading() {
                 tongue.goes_on(UNREADABLE, upstream, now);
             } else if missed > 0 && seconds > MISSED_SECONDS {
                 if tongue.is_open_about(UNREADABLE, upstream) {

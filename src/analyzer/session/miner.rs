@@ -9,7 +9,7 @@ use super::super::block::BlockSeen;
 use super::super::requests::RequestKind;
 use super::super::share::{PendingShare, UnseenJob};
 use super::super::verdicts::Expected;
-use super::{AnalyzedSession, MOST_ADDRESSES};
+use super::{AnalyzedSession, EXCUSED, MOST_ADDRESSES};
 use crate::analyzer::session_event::{Event, SessionEvent};
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
@@ -21,6 +21,14 @@ use crate::tap::{Role, TapBytes};
 /// For so long after lost copies a share may be for a job that was among them: pools take shares of a job for
 /// ten minutes.
 const AFTER_GAP: Duration = Duration::from_secs(600);
+
+/// For so long after the first job since lost copies a share may still be for a job that was among them. As long as
+/// shares for a job are under way after a clean one.
+const AFTER_FOLLOWING_JOB: Duration = Duration::from_secs(120);
+
+/// Copies that are lost again and again excuse shares for unknown jobs for so long, unless a share proves that the
+/// miner works on a job that was read. A pool could lose them on purpose, by sending more than this machine can read.
+const GAPS_EXCUSE: Duration = Duration::from_secs(1800);
 
 /// In a session younger than this a miner may finish work of its last one: ckpool keeps a session's jobs for
 /// ten minutes.
@@ -106,10 +114,21 @@ impl AnalyzedSession {
         share.is_repeated = share.rebuilt.as_ref().is_some_and(|rebuilt| !self.hashes.is_new(rebuilt.hash));
         let is_owed = self.work.awaits_proof();
         let is_proof = job.is_some_and(|job| self.work_proof.is_given_by(&share, job, is_owed));
-        let job_came = job.map(|job| job.received_at).filter(|_| is_proof);
-        if job_came.is_some_and(|job_came| self.work.worked_on(job_came)) {
+        let job_came = job.map(|job| job.received_at);
+        if job_came.is_some_and(|job_came| is_proof && self.work.worked_on(job_came)) {
             let (session, upstream) = (self.conversation.id, self.conversation.upstream());
             each(SessionEvent::Event(Event::DoubtEnded { session, upstream }, at));
+        }
+        if let Some(gap) = self.gap.as_mut().filter(|gap| is_proof && job_came > Some(gap.newest)) {
+            gap.first = None;
+        }
+        if let Some(job_came) =
+            job_came.filter(|_| self.work_proof.has_work(&share) && self.is_excuse_over(at))
+        {
+            let (workers, expectations) = (self.expected.as_deref(), &self.expectations);
+            if let Some(bad) = self.work.end_excuse_of(job_came, (at, EXCUSED), workers, expectations) {
+                each(SessionEvent::Rejudged(Box::new(bad), at));
+            }
         }
         if let Some(proven) = share.proven() {
             self.meter.add(proven, at);
@@ -121,8 +140,13 @@ impl AnalyzedSession {
 
     /// Why the job of a share is none that was read. `None` also for one that was, and is not kept any more.
     fn unseen_job(&self, id: Option<&JobId>, now: Stamp) -> Option<UnseenJob> {
-        let is_gap_near = self.gap_at.is_some_and(|gap| now.since(gap).is_none_or(|age| age <= AFTER_GAP));
-        let unseen = if is_gap_near { UnseenJob::PerhapsMissed } else { UnseenJob::Unread };
+        let is_within = |since: Stamp, limit| now.since(since).is_none_or(|age| age <= limit);
+        let may_be_missed = self.gap.is_some_and(|gap| {
+            is_within(gap.newest, AFTER_GAP)
+                && gap.first.is_none_or(|first| is_within(first, GAPS_EXCUSE))
+                && gap.followed_at.is_none_or(|at| is_within(at, AFTER_FOLLOWING_JOB))
+        });
+        let unseen = if may_be_missed { UnseenJob::PerhapsMissed } else { UnseenJob::Unread };
         if self.extranonce1.is_none() {
             // Without a search space no job was read. Its answer may be among lost copies.
             return Some(unseen);

@@ -8,9 +8,9 @@ use super::super::jobs::Added;
 use super::super::requests::{Match, RequestKind};
 use super::super::same_id::{KeptAnswer, Settled};
 use super::super::share::outcome_of;
-use super::super::verdicts::WorkDoubt;
+use super::super::verdicts::{PayoutState, WorkDoubt};
 use super::early::EarlyJob;
-use super::{AnalyzedSession, OPENING};
+use super::{AnalyzedSession, LostCopies, OPENING};
 use crate::analyzer::job_verdict::JudgedJob;
 use crate::analyzer::local_refusals::is_unjudged;
 use crate::analyzer::session_event::{Event, JobSeen, SessionEvent};
@@ -286,13 +286,18 @@ impl AnalyzedSession {
         let (judged, seen): (Vec<_>, Vec<_>) = found.into_iter().unzip();
         let worst = judged.into_iter().next_back();
         let was_late = worst.is_some_and(|worst| self.work.job(worst, least, oddness, at));
+        if let Some(gap) = self.gap.as_mut().filter(|_| least == ReadingAgreement::All) {
+            gap.followed_at.get_or_insert(at);
+        }
         let superseded_doubt = self.work.superseded_doubt(at);
         for mut seen in seen {
-            if let Some(bad) = self.work.superseded_bad().filter(|job| job.payout.state > seen.payout.state) {
-                (seen.payout, seen.outputs) = (bad.payout.clone(), bad.outputs());
-            }
-            if let Some(bad) = self.work.superseded_bad().filter(|job| job.chain.state > seen.chain.state) {
-                seen.chain = bad.chain.clone();
+            for bad in self.work.superseded_bad() {
+                if bad.payout.state >= PayoutState::Short && bad.payout.state > seen.payout.state {
+                    (seen.payout, seen.outputs) = (bad.payout.clone(), bad.outputs());
+                }
+                if bad.chain.state > seen.chain.state {
+                    seen.chain = bad.chain.clone();
+                }
             }
             let worker = self.worker().to_owned();
             let seen = JobSeen { worker, block_age, was_late, superseded_doubt, ..seen };
@@ -339,7 +344,8 @@ impl AnalyzedSession {
 
     /// Copies of what the pool sent were lost: a job may have been among them.
     pub(super) fn missed(&mut self, at: Stamp) {
-        self.gap_at = Some(at);
+        let first = self.gap.and_then(|gap| gap.first).or(Some(at));
+        self.gap = Some(LostCopies { first, newest: at, followed_at: None });
         self.work.unread(WorkDoubt::Missed, at);
     }
 

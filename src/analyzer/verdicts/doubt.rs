@@ -17,6 +17,13 @@ pub enum WorkDoubt {
     Unread,
 }
 
+impl WorkDoubt {
+    /// Whether the pool has sent something that could not be read for certain.
+    pub(in super::super) fn is_about_reading(self) -> bool {
+        matches!(self, WorkDoubt::Ambiguous | WorkDoubt::Unread)
+    }
+}
+
 impl fmt::Display for WorkDoubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
