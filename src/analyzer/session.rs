@@ -550,3 +550,6 @@ impl AnalyzedSession {
         })));
     }
 }
+
+#[cfg(test)]
+mod tests;
