@@ -112,6 +112,7 @@ fn notice_in_short_session(case: &ShortSession) -> Result<(), String> {
         miner.wait("the answer", |told| told.len() as u64 >= connection.sent() && is_answered(told));
     }
     connection.end();
+    miner.leave();
     owner.wait("a stranger's job", is_told)
 }
 

@@ -1,7 +1,7 @@
 //! A miner that understands nothing and works on everything.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -48,6 +48,11 @@ impl Miner {
         miner.say("{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"odd/1\"]}\n");
         miner.say(&format!("{{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"{WORKER}\",\"x\"]}}\n"));
         miner
+    }
+
+    /// Ends the connection.
+    pub fn leave(&self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
     }
 
     /// Sends these bytes. The other end may have gone.
