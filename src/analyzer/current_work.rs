@@ -118,8 +118,13 @@ impl CurrentWork {
         doubt_ended && self.unread.is_none() && present.all(|job| job.unverifiable_reason().is_none())
     }
 
-    /// The bad job that the miner may still be working on, although others came after it.
-    pub(super) fn superseded_bad(&self) -> Option<&JudgedJob> {
+    /// Whether something waits for a share that proves what the miner works on.
+    pub(super) fn awaits_proof(&self) -> bool {
+        self.unread.is_some() || self.superseded.awaits_proof()
+    }
+
+    /// The bad jobs that the miner may still work on, though others came after them.
+    pub(super) fn superseded_bad(&self) -> impl Iterator<Item = &JudgedJob> {
         self.superseded.bad()
     }
 
@@ -131,6 +136,7 @@ impl CurrentWork {
     /// Judges early jobs again with the name that the miner has given. They stay excused.
     pub(super) fn name_given(&mut self, workers: Option<&[PayoutAddress]>, expectations: &Expectations) {
         self.jobs_mut().filter(|job| job.is_early()).for_each(|job| job.rejudge(workers, expectations));
+        self.superseded.excused_mut().for_each(|job| job.rejudge(workers, expectations));
     }
 
     /// Returns whether jobs are excused because the pool could not know the miner's name.
@@ -148,6 +154,33 @@ impl CurrentWork {
         let mut ended: Vec<JobSeen> = ended.collect();
         ended.sort_by_key(|seen| seen.payout.state);
         ended
+    }
+
+    /// A share proves that the miner works on the job that came then. If that job is excused, and for longer than
+    /// `grace` another one has been there or may have been, it is judged without the excuse; returns it if it is bad.
+    pub(super) fn end_excuse_of(
+        &mut self,
+        job_came: Stamp,
+        (now, grace): (Stamp, Duration),
+        workers: Option<&[PayoutAddress]>,
+        expectations: &Expectations,
+    ) -> Option<JobSeen> {
+        let superseded = self.superseded.end_excuse(job_came, (now, grace), workers, expectations);
+        if superseded.is_some() {
+            return superseded;
+        }
+        let is_unread_old =
+            self.unread_last.is_none_or(|last| now.since(last).is_some_and(|age| age > grace));
+        let mut present = self.newest.iter_mut().chain(self.odd.iter_mut().map(|(_, job)| job));
+        let job = present.find(|job| is_unread_old && job.excused_since() == Some(job_came))?;
+        let seen = job.end_excuse(workers, expectations)?;
+        Some(seen).filter(|seen| seen.payout.state >= PayoutState::Short)
+    }
+
+    /// Whether nothing but excused jobs came so far, as far as everything that came could be read.
+    pub(super) fn is_all_excused(&self) -> bool {
+        let mut jobs = self.newest.iter().chain(self.odd.iter().map(|(_, job)| job)).peekable();
+        self.unread.is_none() && jobs.peek().is_some() && jobs.all(|job| job.excused_since().is_some())
     }
 
     /// Records a line that may be a job and could not be read, or was lost.
@@ -182,12 +215,13 @@ impl CurrentWork {
 
     /// The doubt of [`CurrentWork::unread_since`], or that about unreadable lines from before the newest job.
     pub(super) fn in_doubt_since(&self, now: Stamp) -> Option<(WorkDoubt, Stamp)> {
-        self.unread.or(self.superseded.doubt(now).filter(|(why, _)| *why != WorkDoubt::Missed))
+        self.unread.or(self.superseded.doubt(now).filter(|(why, _)| why.is_about_reading()))
     }
 
     /// Judges the jobs again by other expectations.
     pub(super) fn rejudge(&mut self, workers: Option<&[PayoutAddress]>, expectations: &Expectations) {
         self.jobs_mut().for_each(|job| job.rejudge(workers, expectations));
+        self.superseded.excused_mut().for_each(|job| job.rejudge(workers, expectations));
     }
 
     /// The time since the newest job, or `None` before the first. Jobs are late if it is longer than `stale_job`
@@ -209,26 +243,24 @@ impl CurrentWork {
     /// The worst states, payout first, then chain. `None` before anything came.
     pub(super) fn badness(&self, now: Stamp, stale_job: Duration) -> Option<(PayoutState, ChainState)> {
         let doubt = self.doubt(now, stale_job);
-        let (payout, chain) = match self.worst() {
-            Some(job) => (job.payout.state, job.chain.state),
-            None => (PayoutState::Verified, ChainState::Plausible),
-        };
+        let payout = self.worst_payout().map_or(PayoutState::Verified, |job| job.payout.state);
+        let chain = self.worst_chain().map_or(ChainState::Plausible, |job| job.chain.state);
         match doubt {
             Some(why) => Some((payout.doubted(why), chain.doubted())),
-            None => self.worst().map(|_| (payout, chain)),
+            None => self.worst_payout().map(|_| (payout, chain)),
         }
     }
 
     /// The worst payout, even if it is in doubt, and the address it should pay.
     pub(super) fn payout(&self) -> Option<(PayoutState, Option<&str>)> {
-        let payout = &self.worst()?.payout;
+        let payout = &self.worst_payout()?.payout;
         Some((payout.state, payout.expected.as_ref().map(|expected| expected.address.as_str())))
     }
 
-    /// The worst verdicts, with any doubt applied. `None` before anything came.
+    /// The worst verdicts, each by itself, with any doubt applied. `None` before anything came.
     pub(super) fn verdicts(&self, now: Stamp, stale_job: Duration) -> Option<CurrentVerdicts> {
         let doubt = self.doubt(now, stale_job);
-        let Some(job) = self.worst() else {
+        let (Some(worst), Some(worst_chain)) = (self.worst_payout(), self.worst_chain()) else {
             let why = doubt?;
             return Some(CurrentVerdicts {
                 payout: PayoutVerdict::doubtful(why),
@@ -236,8 +268,8 @@ impl CurrentWork {
                 outputs: Vec::new(),
             });
         };
-        let mut verdicts =
-            CurrentVerdicts { payout: job.payout.clone(), chain: job.chain.clone(), outputs: job.outputs() };
+        let (payout, chain) = (worst.payout.clone(), worst_chain.chain.clone());
+        let mut verdicts = CurrentVerdicts { payout, chain, outputs: worst.outputs() };
         if let Some(why) = doubt {
             verdicts.doubt(why);
         }
@@ -250,9 +282,18 @@ impl CurrentWork {
         unread.max(self.accepts_unseen.then_some(WorkDoubt::Unread)).or(is_old.then_some(WorkDoubt::Old))
     }
 
-    fn worst(&self) -> Option<&JudgedJob> {
+    fn worst_payout(&self) -> Option<&JudgedJob> {
+        self.jobs().max_by_key(|job| job.badness())
+    }
+
+    /// The job with the worst chain need not be the one with the worst payout.
+    fn worst_chain(&self) -> Option<&JudgedJob> {
+        self.jobs().max_by_key(|job| job.chain.state)
+    }
+
+    fn jobs(&self) -> impl Iterator<Item = &JudgedJob> {
         let odd = self.odd.iter().map(|(_, job)| job);
-        self.newest.iter().chain(odd).chain(self.superseded.bad()).max_by_key(|job| job.badness())
+        self.newest.iter().chain(odd).chain(self.superseded.bad())
     }
 
     fn jobs_mut(&mut self) -> impl Iterator<Item = &mut JudgedJob> {

@@ -5,6 +5,7 @@ use super::verdicts::{
     ChainState, ChainVerdict, Expectations, PayoutAddress, PayoutState, PayoutVerdict, Unverifiable,
     WorkDoubt,
 };
+use crate::net::Stamp;
 use crate::stratum::{Nbits, Ntime, encode_hex};
 use crate::work::{AddressChain, Coinbase, Sats};
 
@@ -122,6 +123,11 @@ impl JudgedJob {
     /// Returns whether the job is excused.
     pub(super) fn is_early(&self) -> bool {
         self.early.is_some()
+    }
+
+    /// The time when the job came, if its bad payout is excused.
+    pub(super) fn excused_since(&self) -> Option<Stamp> {
+        self.early.as_ref().filter(|_| self.hidden.is_some()).map(|seen| seen.at)
     }
 
     /// Judges an excused job without the excuse, and returns it with its new verdict. It stays excused while the

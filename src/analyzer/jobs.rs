@@ -41,6 +41,8 @@ pub(super) struct SessionJob {
     pub(super) network_difficulty: Option<f64>,
     /// The difficulty in force when the job came.
     pub(super) assigned: Difficulty,
+    /// The highest difficulty in force since the job came.
+    pub(super) highest: Difficulty,
     /// The size in force when the job came. The extranonce1 is in `prepared`.
     pub(super) extranonce2_size: Extranonce2Size,
 }
@@ -65,6 +67,8 @@ pub(super) struct SessionJobs {
     prevhash: Option<PrevHash>,
     /// The time when the newest job's block was first seen.
     block_since: Option<Stamp>,
+    /// The difficulty in force, for every miner; `None` before the pool has set one.
+    difficulty: Option<Difficulty>,
 }
 
 impl SessionJobs {
@@ -114,6 +118,7 @@ impl SessionJobs {
             height,
             network_difficulty,
             assigned,
+            highest: assigned.max(self.difficulty.unwrap_or(Difficulty::ONE)),
             extranonce2_size,
         });
         self.bytes = self.jobs.iter().map(|job| job.stored.bytes).sum();
@@ -125,6 +130,15 @@ impl SessionJobs {
             self.bytes -= self.jobs.pop_front().map_or(0, |job| job.stored.bytes);
         }
         AddedJob { job: &self.jobs[self.jobs.len() - 1], coinbase, clean }
+    }
+
+    /// Applies a difficulty. A message that some miners ignore lowers nothing.
+    pub(super) fn set_difficulty(&mut self, difficulty: Difficulty, is_ordinary: bool) {
+        let known = self.difficulty.unwrap_or(Difficulty::ONE);
+        self.difficulty = Some(if is_ordinary { difficulty } else { difficulty.max(known) });
+        for job in &mut self.jobs {
+            job.highest = job.highest.max(difficulty);
+        }
     }
 
     /// Forgets all jobs but the newest, and that one too if it is large.

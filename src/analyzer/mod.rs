@@ -38,6 +38,7 @@ mod steady_clock;
 mod superseded_work;
 mod totals;
 mod verdicts;
+mod work_proof;
 
 pub use alerts::{Alert, AlertsView};
 pub use handle::{Analyzer, AnalyzerEnded, Published};

@@ -24,6 +24,7 @@ use super::rules::SessionSample;
 use super::session_event::SessionEvent;
 use super::share::{JudgedShare, PendingShare, UnseenJob};
 use super::verdicts::{Expectations, PayoutAddress, WorkDoubt};
+use super::work_proof::WorkProof;
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
 use crate::stratum::line_reader::{Line, LineReader, LongLines};
@@ -90,12 +91,23 @@ pub(super) struct AnalyzedSession {
     lost_copies: u64,
     job_ids: RecentJobIds,
     shared: SharedState,
-    /// The time when copies of the pool's bytes were last lost.
-    gap_at: Option<Stamp>,
+    /// The lost copies of the pool's bytes. `None` if there were none.
+    gap: Option<LostCopies>,
     pub(super) work: CurrentWork,
+    work_proof: WorkProof,
     hashes: RecentHashes,
     pub(super) meter: WorkMeter,
     pub(super) counts: SessionCounts,
+}
+
+/// Lost copies of the pool's bytes, perhaps lost several times.
+#[derive(Debug, Clone, Copy)]
+struct LostCopies {
+    /// The first loss since a share for a job behind an earlier one. `None` until copies are lost again.
+    first: Option<Stamp>,
+    newest: Stamp,
+    /// The time when the first job came since then that every miner should read.
+    followed_at: Option<Stamp>,
 }
 
 /// The memory that all sessions share. Clones share it too.
@@ -174,12 +186,18 @@ impl AnalyzedSession {
             lost_copies: 0,
             job_ids: RecentJobIds::default(),
             shared,
-            gap_at: None,
+            gap: None,
             work: CurrentWork::default(),
+            work_proof: WorkProof::of(Difficulty::MILLION_HASHES),
             hashes: RecentHashes::default(),
             meter: WorkMeter::new(opened),
             counts: SessionCounts::default(),
         }
+    }
+
+    /// Sets the least difficulty of a share that ends a doubt.
+    pub(super) fn set_proof_difficulty(&mut self, least: Difficulty) {
+        self.work_proof = WorkProof::of(least);
     }
 
     /// Prepares to follow a session again after everything known of it was lost. Its next bytes may begin in the
@@ -278,12 +296,13 @@ impl AnalyzedSession {
     }
 
     /// Ends the session. Shares without an answer have an unknown outcome.
-    pub(super) fn close(&mut self, each: &mut impl FnMut(SessionEvent)) {
+    pub(super) fn close(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
         let open = self.requests.take_all();
         self.take_settled(each);
         for kind in open {
             self.give_up(kind, ShareOutcome::Unknown, each);
         }
+        self.end_excuse_early(now, each);
         each(SessionEvent::Closed(self.conversation.id));
     }
 
@@ -387,6 +406,9 @@ impl AnalyzedSession {
                 if self.expected.is_none() {
                     self.expect_payee(&share.worker);
                 }
+                if share.unseen_job.is_none() {
+                    self.end_excuse_early(share.at, each);
+                }
             }
             ShareOutcome::Rejected { .. } => self.counts.rejected += 1,
             ShareOutcome::Unanswered => self.counts.unanswered += 1,
@@ -406,3 +428,6 @@ impl AnalyzedSession {
         })));
     }
 }
+
+#[cfg(test)]
+mod tests;

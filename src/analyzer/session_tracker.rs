@@ -18,6 +18,7 @@ use super::verdicts::Expectations;
 use super::{Enforcement, ExternalUpdate, ReloadedPolicy};
 use crate::config;
 use crate::net::Stamp;
+use crate::stratum::Difficulty;
 use crate::tap::{Conversation, Role, SessionId, TapBytes};
 
 /// Capacity for this many more sessions is not worth giving back.
@@ -33,6 +34,8 @@ pub(super) struct SessionTracker {
     /// Sessions that were forgotten by [`SessionTracker::forget_sessions`] and have not spoken since.
     forgotten: HashSet<SessionId>,
     share_timeout: Duration,
+    /// The least difficulty of a share that ends a doubt.
+    least_proof: Difficulty,
     /// The settings that the present rules were made from.
     settings: RuleSettings,
     started: Stamp,
@@ -60,6 +63,7 @@ impl SessionTracker {
             upstreams,
             external_updates: _,
             account,
+            least_proof,
             reports_restarts: _,
         } = setup;
         let near_miss = analysis.near_miss;
@@ -82,6 +86,7 @@ impl SessionTracker {
             shared: SharedState::default(),
             forgotten: HashSet::new(),
             share_timeout: analysis.share_timeout,
+            least_proof,
             settings,
             started: now,
             is_ending: false,
@@ -93,10 +98,12 @@ impl SessionTracker {
     pub(super) fn session(&mut self, conversation: &Arc<Conversation>) -> &mut AnalyzedSession {
         let (expectations, shared) = (&self.expectations, &self.shared);
         let opened = conversation.opened.shifted(self.accounting.skew.saturating_neg());
+        let least_proof = self.least_proof;
         let was_forgotten = self.forgotten.remove(&conversation.id);
         let new = || {
             let mut session =
                 AnalyzedSession::new(conversation.clone(), opened, expectations.clone(), shared.clone());
+            session.set_proof_difficulty(least_proof);
             if was_forgotten {
                 session.resume(opened);
             }
@@ -172,7 +179,8 @@ impl SessionTracker {
         self.forgotten.remove(&id);
         let Some(mut session) = self.sessions.remove(&id) else { return };
         let role = session.conversation.role;
-        session.close(&mut |event| self.accounting.take(event, role));
+        let (accounting, enforcement) = (&mut self.accounting, self.enforcement.as_ref());
+        session.close(now, &mut |event| take(event, role, accounting, enforcement));
         if self.is_ending && role.is_with_miner() {
             self.ended_miners.push(MinerView::of(
                 &session,

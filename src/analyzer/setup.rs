@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::notify::Notifier;
 use crate::record::{History, Recorder, SavedState};
+use crate::stratum::Difficulty;
 
 /// The analyzer's inputs besides the copies.
 pub struct Setup {
@@ -36,6 +37,9 @@ pub struct Setup {
     pub external_updates: Option<Receiver<ExternalUpdate>>,
     /// The account that the pool's figures are about. `None`: all accounts.
     pub account: Option<String>,
+    /// The least difficulty of a share that ends a doubt: a hash made for another job reaches it once in a million
+    /// shares. Lower only where shares must be cheap, as in a simulation.
+    pub least_proof: Difficulty,
     /// Whether this analyzer reports the restarts of the program's threads. Only one analyzer of a program does.
     pub reports_restarts: bool,
 }
@@ -63,6 +67,7 @@ impl Setup {
             upstreams: config.upstreams.iter().collect(),
             external_updates: None,
             account: config.pool_stats.as_ref().and_then(|stats| stats.account(&config.payout)),
+            least_proof: Difficulty::MILLION_HASHES,
             reports_restarts: false,
         }
     }

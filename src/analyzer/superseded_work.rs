@@ -7,17 +7,24 @@
 use std::time::Duration;
 
 use super::job_verdict::JudgedJob;
-use super::verdicts::WorkDoubt;
+use super::session_event::JobSeen;
+use super::verdicts::{Expectations, PayoutAddress, PayoutState, WorkDoubt};
 use crate::net::Stamp;
 
 /// Lost copies leave verdicts in doubt for at most this long after the next job if no share comes. Copies are lost
 /// when the machine is overloaded, and a slow miner may not send a share for days.
 const MAX_MISSED_AGE: Duration = Duration::from_secs(3600);
 
-/// The worst job before the newest one, until a share proves that the miner has moved on.
+/// Caps the excused jobs. An honest pool sends one before it knows the miner.
+const MAX_EXCUSED: usize = 4;
+
+/// The worst jobs before the newest one, until a share proves that the miner has moved on.
 #[derive(Debug, Default)]
 pub(super) struct SupersededWork {
-    bad: Option<JudgedJob>,
+    /// The job with the worst payout and the one with the worst chain, which can be the same.
+    bad: Vec<JudgedJob>,
+    /// Jobs whose bad payout is excused, and since when each is superseded. The newest are last.
+    excused: Vec<(JudgedJob, Stamp)>,
     /// The gravest doubt, and the time when it began.
     doubt: Option<(WorkDoubt, Stamp)>,
     /// The time of the first later job that every miner reads.
@@ -38,11 +45,15 @@ impl SupersededWork {
         for job in jobs {
             if let Some(why) = job.unverifiable_reason() {
                 self.add_doubt(Some((why, at)), at);
-            } else if job.is_bad() {
+            }
+            if job.is_bad() {
                 self.followed_at = Some(at);
-                if self.bad.as_ref().is_none_or(|known| known.badness() <= job.badness()) {
-                    self.bad = Some(job);
+                self.add_bad(job);
+            } else if job.excused_since().is_some() {
+                if self.excused.len() >= MAX_EXCUSED {
+                    self.excused.remove(0);
                 }
+                self.excused.push((job, at));
             }
         }
     }
@@ -55,20 +66,66 @@ impl SupersededWork {
         std::mem::take(self).doubt.is_some()
     }
 
-    /// The bad job that the miner may still work on.
-    pub(super) fn bad(&self) -> Option<&JudgedJob> {
-        self.bad.as_ref()
+    /// Whether something waits for a share that proves that the miner has moved on.
+    pub(super) fn awaits_proof(&self) -> bool {
+        self.followed_at.is_some()
     }
 
-    /// The same job, to be judged again.
-    pub(super) fn bad_mut(&mut self) -> Option<&mut JudgedJob> {
-        self.bad.as_mut()
+    /// The bad jobs that the miner may still work on.
+    pub(super) fn bad(&self) -> impl Iterator<Item = &JudgedJob> {
+        self.bad.iter()
+    }
+
+    /// The same jobs, to be judged again.
+    pub(super) fn bad_mut(&mut self) -> impl Iterator<Item = &mut JudgedJob> {
+        self.bad.iter_mut()
+    }
+
+    /// The excused jobs, to be judged again.
+    pub(super) fn excused_mut(&mut self) -> impl Iterator<Item = &mut JudgedJob> {
+        self.excused.iter_mut().map(|(job, _)| job)
+    }
+
+    /// A share proves that the miner works on the job that came then. If that job is excused and has been superseded
+    /// for longer than `grace`, it is judged without the excuse; returns it if it is bad.
+    pub(super) fn end_excuse(
+        &mut self,
+        job_came: Stamp,
+        (now, grace): (Stamp, Duration),
+        workers: Option<&[PayoutAddress]>,
+        expectations: &Expectations,
+    ) -> Option<JobSeen> {
+        let is_stayed_with = |(job, since): &(JudgedJob, Stamp)| {
+            job.excused_since() == Some(job_came) && now.since(*since).is_some_and(|age| age > grace)
+        };
+        let place = self.excused.iter().position(is_stayed_with)?;
+        let (job, _) = self.excused.get_mut(place)?;
+        let seen = job.end_excuse(workers, expectations)?;
+        let (job, _) = self.excused.remove(place);
+        let is_bad = job.is_bad();
+        if is_bad {
+            self.add_bad(job);
+        }
+        Some(seen).filter(|seen| is_bad && seen.payout.state >= PayoutState::Short)
     }
 
     /// The reason why it is unknown what the miner works on, and the time when the doubt began.
     pub(super) fn doubt(&self, now: Stamp) -> Option<(WorkDoubt, Stamp)> {
         let is_over = |since: Stamp| now.since(since).is_some_and(|age| age > MAX_MISSED_AGE);
         self.doubt.filter(|(why, since)| *why != WorkDoubt::Missed || !is_over(*since))
+    }
+
+    /// Keeps what has the worst payout or the worst chain; of equal ones the newest.
+    fn add_bad(&mut self, job: JudgedJob) {
+        self.bad.push(job);
+        let last = self.bad.len() - 1;
+        let worst_payout = (0..=last).max_by_key(|place| self.bad[*place].payout.state);
+        let worst_chain = (0..=last).max_by_key(|place| self.bad[*place].chain.state);
+        let mut place = 0;
+        self.bad.retain(|_| {
+            place += 1;
+            [worst_payout, worst_chain].contains(&Some(place - 1))
+        });
     }
 
     fn add_doubt(&mut self, new: Option<(WorkDoubt, Stamp)>, at: Stamp) {

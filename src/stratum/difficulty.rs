@@ -14,6 +14,8 @@ pub struct Difficulty(f64);
 impl Difficulty {
     /// The difficulty in force before the pool sets one (wire reference, section 3.6).
     pub const ONE: Difficulty = Difficulty(1.0);
+    /// That of 2^20 expected hashes, about a million.
+    pub const MILLION_HASHES: Difficulty = Difficulty(1.0 / 4096.0);
 
     /// # Errors
     /// If `value` is not finite and above zero.
@@ -53,6 +55,11 @@ impl Difficulty {
     /// The lower one. A share must meet the lower difficulty while a change is on its way.
     pub fn min(self, other: Difficulty) -> Difficulty {
         Difficulty(self.0.min(other.0))
+    }
+
+    /// The higher of two.
+    pub fn max(self, other: Difficulty) -> Difficulty {
+        Difficulty(self.0.max(other.0))
     }
 }
 

@@ -11,6 +11,7 @@ use sluice::app::AppOptions;
 use sluice::clock::Clock;
 use sluice::config::{Config, Overrides};
 use sluice::record::Recorder;
+use sluice::stratum::Difficulty;
 use sluice::tap::TapMessage;
 
 use super::{Proxy, wait_for};
@@ -44,7 +45,9 @@ pub fn config(text: &str) -> Config {
 /// What an analyzer needs that records into `directory`.
 pub fn setup(config: &Config, directory: &Path) -> Setup {
     let (recorder, state, history) = Recorder::start(&config.record, directory, Clock::system()).unwrap();
-    Setup { recorder: Some(recorder), state, history, ..Setup::of(config) }
+    // Shares must be cheap here.
+    let least_proof = Difficulty::new(1e-12).unwrap();
+    Setup { recorder: Some(recorder), state, history, least_proof, ..Setup::of(config) }
 }
 
 impl Recorded {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use sluice::analyzer::{Replay, Setup, Totals};
 use sluice::config::AnalysisConfig;
 use sluice::net::Stamp;
+use sluice::stratum::Difficulty;
 use sluice::tap::{Conversation, Direction};
 use sluice::work::BlockHash;
 
@@ -163,6 +164,8 @@ impl World {
         let mut setup = Setup::plain(&AnalysisConfig::default());
         setup.upstreams =
             (0..habits.len()).map(|place| format!("stratum+tcp://pool{place}.example:3333")).collect();
+        // Its shares must be cheap.
+        setup.least_proof = Difficulty::new(1e-12).unwrap();
         change(&mut setup);
         let nbits = habits[0].nbits;
         let network = if nbits == EASIEST { 0x1b00_ffff } else { nbits };

@@ -1,11 +1,14 @@
 //! A job for a stranger is excused while the pool cannot know the miner, and no longer.
 
+use std::time::{Duration, Instant};
+
 use super::PAYOUT;
 use super::each_of;
 use super::job::Job;
 use super::miner::Miner;
 use super::owner::{Owner, Seen};
 use super::pool::{Pool, Script};
+use crate::common::wait_for;
 
 /// Aggregate mode, passthrough with a consequence, and how the pool takes authorize.
 struct Case {
@@ -77,6 +80,66 @@ fn a_job_that_follows_with_a_share_is_verified_and_nothing_alerts() {
         reason => Err(format!("the reason is {reason:?}")),
     };
     owner.wait("the doubt", is_in_doubt).unwrap();
-    miner.submit(later.id.as_bytes(), &later.ntime);
+    miner.submit_nonce(later.id.as_bytes(), &later.ntime, later.mine());
     owner.wait_verified().unwrap();
+}
+
+/// A pool's mean excuse: it never keeps a session for the 10 s after which a job for a stranger is judged.
+struct ShortSession {
+    name: &'static str,
+    accepts_share: bool,
+}
+
+/// Longer than a job for others is excused when the session ends, and shorter than it is otherwise.
+const SHORT: Duration = Duration::from_millis(2200);
+
+fn is_told(seen: &Seen) -> Result<(), String> {
+    let told = seen.serious();
+    if told.iter().any(|id| id == PAYOUT[0]) { Ok(()) } else { Err(format!("the alerts are {told:?}")) }
+}
+
+fn notice_in_short_session(case: &ShortSession) -> Result<(), String> {
+    let job = Job::stranger(1);
+    let pool = pool(&job, "", true);
+    let owner = Owner::start("", &pool.upstream());
+    let mut miner = Miner::join(owner.sluice.address());
+    let connection = pool.connection();
+    miner.wait("all that the pool said", |told| told.len() as u64 >= connection.sent());
+    let since = Instant::now();
+    wait_for("a short session", || since.elapsed() > SHORT);
+    if case.accepts_share {
+        miner.submit(job.id.as_bytes(), &job.ntime);
+        miner.wait("the answer", |told| told.len() as u64 >= connection.sent() && is_answered(told));
+    }
+    connection.end();
+    miner.leave();
+    owner.wait("a stranger's job", is_told)
+}
+
+/// The first share has this id.
+fn is_answered(told: &[u8]) -> bool {
+    told.windows(9).any(|part| part == b"{\"id\":101")
+}
+
+#[test]
+fn short_sessions_excuse_no_job() {
+    let cases = [
+        ShortSession { name: "with a share", accepts_share: true },
+        ShortSession { name: "without a share", accepts_share: false },
+    ];
+    each_of(&cases, |case| case.name, notice_in_short_session);
+}
+
+/// The miner drops the good job, and goes on with the excused one.
+#[test]
+fn a_share_for_an_excused_job_long_after_a_good_one_ends_the_excuse() {
+    let (early, later) = (Job::stranger(1), Job::honest(2));
+    let pool = pool(&early, &later.line(), true);
+    let owner = Owner::start("", &pool.upstream());
+    let mut miner = Miner::join(owner.sluice.address());
+    miner.wait("both jobs", |told| told.ends_with(later.line().as_bytes()));
+    let (since, nonce) = (Instant::now(), early.mine());
+    wait_for("a good job that is no news any more", || since.elapsed() > Duration::from_millis(10_500));
+    miner.submit_nonce(early.id.as_bytes(), &early.ntime, nonce);
+    owner.wait("a stranger's job", |seen| seen.is_noticed(&PAYOUT[..1])).unwrap();
 }

@@ -2,6 +2,15 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde_json::value::RawValue;
+use sluice::stratum::{Difficulty, Extranonce1, Extranonce2, Nonce, Notify};
+use sluice::work::{Midstate, ShareValues, Target};
+
+use super::pool::EXTRANONCE1;
+
+/// A little more than the least that proves work: about a million hashes.
+pub const WORK: f64 = 0.00025;
+
 /// The owner's address: BIP173's example.
 pub const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
 /// The owner's miner, as it authorizes.
@@ -73,6 +82,24 @@ impl Job {
             room,
             script,
         }
+    }
+
+    /// A nonce whose hash has a difficulty of [`WORK`], with an extranonce2 of zeros.
+    pub fn mine(&self) -> Nonce {
+        let params: Box<RawValue> = serde_json::from_str(&self.params()).unwrap();
+        let job = Notify::from_params(Some(&params)).unwrap();
+        let values = ShareValues {
+            extranonce2: Extranonce2::from_text("00000000").unwrap(),
+            ntime: job.ntime,
+            nonce: Nonce(0),
+            version: job.version,
+        };
+        let header = values.header(&job, &Extranonce1::from_text(EXTRANONCE1).unwrap());
+        let target = Target::from_difficulty(Difficulty::new(WORK).unwrap());
+        let (mut midstate, high) = (Midstate::new(&header), target.high());
+        let is_found =
+            |nonce: &Nonce| midstate.hash_high(*nonce) <= high && target.is_met_by(&midstate.hash(*nonce));
+        (0..=u32::MAX).map(Nonce).find(is_found).unwrap()
     }
 
     /// The same job, to the owner.

@@ -1,9 +1,11 @@
 //! A miner that understands nothing and works on everything.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
+
+use sluice::stratum::Nonce;
 
 use super::job::WORKER;
 use crate::common::DEADLINE;
@@ -48,6 +50,11 @@ impl Miner {
         miner
     }
 
+    /// Ends the connection.
+    pub fn leave(&self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
     /// Sends these bytes. The other end may have gone.
     pub fn say(&mut self, text: &str) {
         let _ = self.stream.write_all(text.as_bytes());
@@ -60,6 +67,15 @@ impl Miner {
         let start =
             format!("{{\"id\":{},\"method\":\"mining.submit\",\"params\":[\"{WORKER}\",", 100 + number);
         let end = format!(",\"0000000{}\",{ntime},\"{number:08x}\"]}}\n", number % 10);
+        let _ = self.stream.write_all(&[start.as_bytes(), job, end.as_bytes()].concat());
+    }
+
+    /// A share of the job with this id, as it is written in JSON, with this nonce and an extranonce2 of zeros.
+    pub fn submit_nonce(&mut self, job: &[u8], ntime: &str, nonce: Nonce) {
+        self.submits += 1;
+        let id = 100 + self.submits;
+        let start = format!("{{\"id\":{id},\"method\":\"mining.submit\",\"params\":[\"{WORKER}\",");
+        let end = format!(",\"00000000\",{ntime},\"{:08x}\"]}}\n", nonce.0);
         let _ = self.stream.write_all(&[start.as_bytes(), job, end.as_bytes()].concat());
     }
 

@@ -33,6 +33,9 @@ impl Script {
     }
 }
 
+/// The extranonce1 of [`SUBSCRIBED`].
+pub const EXTRANONCE1: &str = "08000002";
+
 /// The result of `mining.subscribe` for 4 bytes of each extranonce.
 pub const SUBSCRIBED: &str = "[[[\"mining.notify\",\"s\"]],\"08000002\",4]";
 
@@ -126,6 +129,11 @@ impl Connection {
         if stream.write_all(bytes).is_ok() {
             self.sent.fetch_add(bytes.len() as u64, Ordering::SeqCst);
         }
+    }
+
+    /// Ends it.
+    pub fn end(&self) {
+        let _ = self.stream.lock().unwrap().shutdown(Shutdown::Both);
     }
 
     pub fn sent(&self) -> u64 {

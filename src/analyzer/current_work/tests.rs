@@ -173,3 +173,50 @@ fn verdicts_hold_for_as_long_as_the_job_interval_allows() {
     assert!(work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(14_603)), "it was late");
     assert_eq!(state(&work, 14_603), Some(GOOD));
 }
+
+fn state_and_chain(work: &CurrentWork, seconds: u64) -> Option<(PayoutState, ChainState)> {
+    let verdicts = work.verdicts(at(seconds), STALE);
+    assert_eq!(work.badness(at(seconds), STALE), verdicts.map(|one| (one.payout.state, one.chain.state)));
+    work.badness(at(seconds), STALE)
+}
+
+/// A job of another chain with this payout.
+fn on_another_chain(state: PayoutState) -> JudgedJob {
+    let mut job = job(state);
+    job.chain.state = ChainState::Wrong;
+    job
+}
+
+#[test]
+fn the_worst_payout_and_the_worst_chain_count_each_by_itself() {
+    let mut work = CurrentWork::default();
+    work.job(on_another_chain(GOOD), ReadingAgreement::All, ordinary(), at(1));
+    work.job(job(BAD), ReadingAgreement::OrIgnored, oddness(0), at(2));
+    assert_eq!(state_and_chain(&work, 3), Some((BAD, ChainState::Wrong)));
+    // The same when both are superseded, in either order, and a job that is less bad changes nothing.
+    for first_is_bad in [true, false] {
+        let mut work = CurrentWork::default();
+        let mut jobs = [job(BAD), on_another_chain(GOOD)];
+        if !first_is_bad {
+            jobs.reverse();
+        }
+        let jobs = jobs.into_iter().chain([job(PayoutState::Short), job(GOOD)]);
+        for (number, job) in jobs.enumerate() {
+            work.job(job, ReadingAgreement::All, ordinary(), at(number as u64 + 1));
+        }
+        assert_eq!(state_and_chain(&work, 5), Some((BAD, ChainState::Wrong)));
+        assert_eq!(work.superseded_bad().count(), 2);
+        work.worked_on(at(4));
+        assert_eq!(state(&work, 5), Some(GOOD));
+    }
+}
+
+#[test]
+fn a_job_of_another_chain_whose_payout_nobody_can_judge_stays_wrong() {
+    let mut work = CurrentWork::default();
+    let unread = PayoutState::Unverifiable(Unverifiable::Unreadable);
+    work.job(on_another_chain(unread), ReadingAgreement::All, ordinary(), at(1));
+    work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(2));
+    let found = state_and_chain(&work, 3).map(|(payout, chain)| (Some(payout), chain));
+    assert_eq!(found, Some((doubt(WorkDoubt::Unread), ChainState::Wrong)));
+}

@@ -50,7 +50,7 @@ impl UnreadableJobRule {
     pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
         let work = self.work(job.session, job.upstream);
         // The job proves nothing while the miner may still be working on an earlier one.
-        let is_in_doubt = job.superseded_doubt.is_some_and(|doubt| doubt != WorkDoubt::Missed);
+        let is_in_doubt = job.superseded_doubt.is_some_and(WorkDoubt::is_about_reading);
         if job.agreement != ReadingAgreement::All || is_in_doubt {
             return;
         }
@@ -127,7 +127,7 @@ impl UnreadableJobRule {
             let Some((doubt, seconds)) = sample.unread else { continue };
             let upstream = context.upstream(sample.upstream);
             let missed = self.sessions.get(&sample.session).map_or(0, |work| work.missed);
-            if doubt != WorkDoubt::Missed {
+            if doubt.is_about_reading() {
                 context.keep_open(UNREADABLE, upstream, now);
             } else if missed > 0 && seconds > MISSED_REPORT_SECONDS {
                 if context.is_open_about(UNREADABLE, upstream) {

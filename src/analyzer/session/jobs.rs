@@ -1,12 +1,12 @@
 //! Jobs: read, judged once the search space is known, and doubted when they cannot be read.
 
 use super::waiting_jobs::WaitingJob;
-use super::{AnalyzedSession, MAX_OPENING};
+use super::{AnalyzedSession, LostCopies, MAX_OPENING};
 use crate::analyzer::current_work::Oddness;
 use crate::analyzer::job_verdict::JudgedJob;
 use crate::analyzer::jobs::AddedJob;
 use crate::analyzer::session_event::{JobSeen, ProtocolEvent, SessionEvent};
-use crate::analyzer::verdicts::WorkDoubt;
+use crate::analyzer::verdicts::{PayoutState, WorkDoubt};
 use crate::net::Stamp;
 use crate::stratum::{JobReading, ReadingAgreement, Readings};
 
@@ -103,13 +103,18 @@ impl AnalyzedSession {
         let (judged, seen): (Vec<_>, Vec<_>) = found.into_iter().unzip();
         let worst = judged.into_iter().next_back();
         let was_late = worst.is_some_and(|worst| self.work.job(worst, least, oddness, at));
+        if let Some(gap) = self.gap.as_mut().filter(|_| least == ReadingAgreement::All) {
+            gap.followed_at.get_or_insert(at);
+        }
         let superseded_doubt = self.work.superseded_doubt(at);
         for mut seen in seen {
-            if let Some(bad) = self.work.superseded_bad().filter(|job| job.payout.state > seen.payout.state) {
-                (seen.payout, seen.outputs) = (bad.payout.clone(), bad.outputs());
-            }
-            if let Some(bad) = self.work.superseded_bad().filter(|job| job.chain.state > seen.chain.state) {
-                seen.chain = bad.chain.clone();
+            for bad in self.work.superseded_bad() {
+                if bad.payout.state >= PayoutState::Short && bad.payout.state > seen.payout.state {
+                    (seen.payout, seen.outputs) = (bad.payout.clone(), bad.outputs());
+                }
+                if bad.chain.state > seen.chain.state {
+                    seen.chain = bad.chain.clone();
+                }
             }
             let worker = self.worker().to_owned();
             let seen = JobSeen { worker, block_age, was_late, superseded_doubt, ..seen };
@@ -155,7 +160,8 @@ impl AnalyzedSession {
 
     /// Doubts all verdicts because copies of the pool's bytes were lost, maybe a job among them.
     pub(super) fn copies_lost(&mut self, at: Stamp) {
-        self.gap_at = Some(at);
+        let first = self.gap.and_then(|gap| gap.first).or(Some(at));
+        self.gap = Some(LostCopies { first, newest: at, followed_at: None });
         self.work.mark_unread(WorkDoubt::Missed, at);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::AnalyzedSession;
+use super::timers::MAX_EXCUSE;
 use crate::analyzer::block::BlockSeen;
 use crate::analyzer::requests::RequestKind;
 use crate::analyzer::session_event::{ProtocolEvent, SessionEvent};
@@ -21,6 +22,12 @@ use crate::tap::{Role, TapBytes};
 /// The most payout addresses among a session's worker names that jobs are searched for.
 const MAX_ADDRESSES: usize = 16;
 
+/// For this long after the first job since lost copies, a share may still be for a job among them: as long as shares
+/// for a job are in flight after a clean one.
+const AFTER_FOLLOWING_JOB: Duration = Duration::from_secs(120);
+/// Copies that are lost again and again excuse shares for unknown jobs for this long, unless a share proves that the
+/// miner works on a job that was read. A pool could cause the loss on purpose, by sending more than Sluice can read.
+const MAX_GAPS_EXCUSE: Duration = Duration::from_secs(1800);
 /// A share this soon after lost copies may be for a job among them: pools take shares of a job for ten minutes.
 const GAP_WINDOW: Duration = Duration::from_secs(600);
 
@@ -107,13 +114,25 @@ impl AnalyzedSession {
         let mut share = PendingShare::new(submit, message.id(), at, job, agreed, hashed.as_deref());
         share.unseen_job = self.unseen_job(share.submit.as_ref().map(|submit| &submit.job_id), at);
         share.is_repeated = share.rebuilt.as_ref().is_some_and(|rebuilt| !self.hashes.is_new(rebuilt.hash));
-        if let Some(proven) = share.proven() {
-            if let Some(received_at) = job.map(|job| job.received_at) {
-                if self.work.worked_on(received_at) {
-                    let (session, upstream) = (self.conversation.id, self.conversation.upstream());
-                    each(SessionEvent::Event(ProtocolEvent::DoubtEnded { session, upstream }, at));
-                }
+        let is_owed = self.work.awaits_proof();
+        let is_proof = job.is_some_and(|job| self.work_proof.is_given_by(&share, job, is_owed));
+        let job_came = job.map(|job| job.received_at);
+        if job_came.is_some_and(|job_came| is_proof && self.work.worked_on(job_came)) {
+            let (session, upstream) = (self.conversation.id, self.conversation.upstream());
+            each(SessionEvent::Event(ProtocolEvent::DoubtEnded { session, upstream }, at));
+        }
+        if let Some(gap) = self.gap.as_mut().filter(|gap| is_proof && job_came > Some(gap.newest)) {
+            gap.first = None;
+        }
+        if let Some(job_came) =
+            job_came.filter(|_| self.work_proof.has_work(&share) && self.is_excuse_over(at))
+        {
+            let (workers, expectations) = (self.expected.as_deref(), &self.expectations);
+            if let Some(bad) = self.work.end_excuse_of(job_came, (at, MAX_EXCUSE), workers, expectations) {
+                each(SessionEvent::Rejudged(Box::new(bad), at));
             }
+        }
+        if let Some(proven) = share.proven() {
             self.meter.add(proven, at);
         }
         self.counts.best = self.counts.best.max(share.difficulty().filter(|d| d.is_finite()).unwrap_or(0.0));
@@ -123,8 +142,13 @@ impl AnalyzedSession {
 
     /// The reason why a share's job was not read; `None` if it was, even if it is no longer kept.
     fn unseen_job(&self, id: Option<&JobId>, now: Stamp) -> Option<UnseenJob> {
-        let is_gap_near = self.gap_at.is_some_and(|gap| now.since(gap).is_none_or(|age| age <= GAP_WINDOW));
-        let unseen = if is_gap_near { UnseenJob::MaybeMissed } else { UnseenJob::Unread };
+        let is_within = |since: Stamp, limit| now.since(since).is_none_or(|age| age <= limit);
+        let may_be_missed = self.gap.is_some_and(|gap| {
+            is_within(gap.newest, GAP_WINDOW)
+                && gap.first.is_none_or(|first| is_within(first, MAX_GAPS_EXCUSE))
+                && gap.followed_at.is_none_or(|at| is_within(at, AFTER_FOLLOWING_JOB))
+        });
+        let unseen = if may_be_missed { UnseenJob::MaybeMissed } else { UnseenJob::Unread };
         if self.extranonce1.is_none() {
             // Without a search space no job was read. The answer to the subscribe may be among lost copies.
             return Some(unseen);

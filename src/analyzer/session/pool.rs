@@ -123,6 +123,7 @@ impl AnalyzedSession {
             PoolMethod::SetDifficulty => {
                 if let Ok(difficulty) = Difficulty::from_params(message.params) {
                     self.difficulties.set_difficulty(difficulty);
+                    self.jobs.set_difficulty(difficulty, is_ordinary);
                     self.difficulty_set = Some(at);
                     each(SessionEvent::Event(
                         ProtocolEvent::DifficultySet { session, upstream, difficulty },

@@ -13,7 +13,10 @@ use crate::stratum::Readings;
 const MAX_UNFINISHED_AGE: Duration = Duration::from_secs(10);
 /// A job from before the pool knew the miner, which pays others, is excused for this long after the miner began to
 /// mine. Pools send another job right behind it.
-const MAX_EXCUSE: Duration = Duration::from_secs(10);
+pub(super) const MAX_EXCUSE: Duration = Duration::from_secs(10);
+/// The excuse ends this soon if the pool accepts a share for the job, or if the session ends: by then the other job
+/// would have come.
+const MIN_EXCUSE: Duration = Duration::from_secs(2);
 
 impl AnalyzedSession {
     /// Gives up shares that were not answered in time, and does everything else that is due.
@@ -48,13 +51,35 @@ impl AnalyzedSession {
         self.end_excuse(now, each);
     }
 
-    /// Judges jobs again that came before the pool knew the miner, if the miner still works on them.
+    /// Judges jobs again that came before the pool knew the miner, if the miner still works on them. After something
+    /// that was lost or could not be read nobody knows that: the right job may be among it.
     fn end_excuse(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
+        if self.is_excuse_over(now) && self.work.has_early() && self.work.unread_since().is_none() {
+            self.judge_excused(now, each);
+        }
+    }
+
+    /// Whether the pool has had its time to give the miner a job of its own.
+    pub(super) fn is_excuse_over(&self, now: Stamp) -> bool {
         let (since, excused) =
             self.mining_since.map_or((self.opened, MAX_OPENING), |since| (since, MAX_EXCUSE));
-        if now.since(since).is_none_or(|age| age < excused) || !self.work.has_early() {
-            return;
+        now.since(since).is_some_and(|age| age >= excused)
+    }
+
+    /// Ends the excuse before its time, if no other job has come although the miner has mined for a while. A pool
+    /// that ends each session early would be excused for ever.
+    pub(super) fn end_excuse_early(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
+        let has_mined = self.mining_since.and_then(|since| now.since(since));
+        let lost_copies = self.conversation.down.dropped.load(Ordering::Relaxed);
+        if has_mined.is_some_and(|time| time >= MIN_EXCUSE)
+            && self.work.is_all_excused()
+            && lost_copies <= self.lost_copies
+        {
+            self.judge_excused(now, each);
         }
+    }
+
+    fn judge_excused(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
         for job in self.work.end_excuse(self.expected.as_deref(), &self.expectations) {
             each(SessionEvent::Rejudged(Box::new(job), now));
         }

@@ -81,6 +81,13 @@ pub enum WorkDoubt {
     Unread,
 }
 
+impl WorkDoubt {
+    /// Whether the pool has sent something that could not be read for certain.
+    pub(in crate::analyzer) fn is_about_reading(self) -> bool {
+        matches!(self, WorkDoubt::Ambiguous | WorkDoubt::Unread)
+    }
+}
+
 impl Default for Expectations {
     fn default() -> Expectations {
         Expectations::new(&PayoutPolicy::default(), Network::Auto)
