@@ -78,6 +78,19 @@ fn leaves_a_pool_without_work(path: &str, is_analyzed: bool) {
 }
 
 #[test]
+fn a_pool_that_answers_the_subscribe_only_is_left() {
+    let (half_dead, second) = (JobPool::start(true), JobPool::start(true));
+    half_dead.ignore_authorize();
+    let proxy = proxy("", &[&half_dead, &second]);
+    let mut miner = JobMiner(proxy.connect());
+    miner.say(&json!({ "id": 1, "method": "mining.subscribe", "params": ["test"] }));
+    crate::common::read_line(&miner.0);
+    miner.say(&json!({ "id": 2, "method": "mining.authorize", "params": ["w.one", "secret"] }));
+    expect_end(&miner.0);
+    JobMiner::join(proxy.address(), "w.one").expect_job();
+}
+
+#[test]
 fn a_probe_logs_in_as_a_miner_and_must_see_a_job() {
     let (idle, second) = (JobPool::start(false), JobPool::start(true));
     let proxy = proxy("failback_after = \"100ms\"\n", &[&idle, &second]);

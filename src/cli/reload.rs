@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
-use super::Options;
+use super::{Options, preflight};
 use crate::analyzer::{ExternalUpdate, ReloadedPolicy};
 use crate::app::Reloadable;
 use crate::config::Config;
@@ -57,6 +57,10 @@ impl Reload {
                 return;
             }
         };
+        if let Err(error) = preflight::check_own_address(&config) {
+            log::error!("SIGHUP: the old configuration stays in effect: {error}");
+            return;
+        }
         let Reloadable { config: live, proxy, names, .. } = &self.app;
         let before = live.load();
         let mut changes = before.changes(&config);

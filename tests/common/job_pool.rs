@@ -20,6 +20,8 @@ struct State {
     gives_work: AtomicBool,
     refuses: AtomicBool,
     refuses_subscribe: AtomicBool,
+    /// Answers no authorize, and gives no work.
+    ignores_authorize: AtomicBool,
     /// Closes a connection that asks to authorize.
     hangs_up: AtomicBool,
     /// Reads, and says nothing more.
@@ -97,6 +99,11 @@ impl JobPool {
         self.state.refuses_subscribe.store(refuses, Ordering::SeqCst);
     }
 
+    /// From now on it answers the subscribe only.
+    pub fn ignore_authorize(&self) {
+        self.state.ignores_authorize.store(true, Ordering::SeqCst);
+    }
+
     /// From now on it closes connections that ask to authorize.
     pub fn hang_up(&self, hangs_up: bool) {
         self.state.hangs_up.store(hangs_up, Ordering::SeqCst);
@@ -172,6 +179,7 @@ impl State {
                     }
                     json!([[["mining.set_difficulty", "s"], ["mining.notify", "s"]], "0a0b0c0d", 8])
                 }
+                Some("mining.authorize") if self.ignores_authorize.load(Ordering::SeqCst) => continue,
                 Some("mining.authorize") => {
                     let login = message["params"].clone();
                     let is_unknown = login[0].as_str().is_some_and(|user| user.contains("unknown"));

@@ -88,6 +88,11 @@ pub fn prepare(config: &Config) -> Result<Vec<String>, Vec<EnvironmentError>> {
     Ok(warnings)
 }
 
+/// Pools of the configuration that are this Sluice itself.
+pub(super) fn check_own_address(config: &Config) -> Result<(), EnvironmentError> {
+    listen_addresses::check_upstreams(config).into_iter().next().map_or(Ok(()), Err)
+}
+
 fn check_pair(tls: &ListenTls) -> Result<(), EnvironmentError> {
     let chain = certificates("listen.tls.cert", &tls.cert)?;
     let wrong_key =

@@ -137,10 +137,11 @@ impl PassthroughSession {
         self.conversation.clock.is_current() && self.conversation.dropped_copies.load(Ordering::Relaxed) == 0
     }
 
-    /// Whether the pool has accepted the miner and owes it the first job.
+    /// Whether the pool owes the miner the first job: it has accepted the miner, or has not answered its authorize.
     pub(super) fn waits_for_work(&self) -> bool {
         let clock = &self.conversation.clock;
-        clock.accepted_ago().is_some() && clock.job_ago().is_none()
+        let is_unanswered = || clock.refused_ago().is_none() && self.conversation.login().is_some();
+        clock.job_ago().is_none() && (clock.accepted_ago().is_some() || is_unanswered())
     }
 
     /// The time since the pool refused the miner, if it has not accepted it since. Not known without analysis.
