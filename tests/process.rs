@@ -54,7 +54,7 @@ fn shares_in_flight_are_answered(signal: &str, more: &str, quick: Duration) {
         expect(&at_pool, submit(id).as_bytes());
     }
     sluice.signal(signal);
-    sluice.wait_line("those in flight get their answers");
+    sluice.wait_line("shares in flight still get their answers");
     // Nobody is accepted any more.
     crate::common::wait_for("the end of the listener", || TcpStream::connect(sluice.address()).is_err());
     // The pool takes its time; meanwhile the miner is not left alone.
@@ -222,7 +222,7 @@ fn a_second_signal_ends_at_once() {
     miner.write_all(submit(4).as_bytes()).unwrap();
     expect(&at_pool, submit(4).as_bytes());
     sluice.signal("TERM");
-    sluice.wait_line("those in flight get their answers");
+    sluice.wait_line("shares in flight still get their answers");
     let begun = Instant::now();
     sluice.signal("INT");
     let (status, log) = sluice.wait();

@@ -354,7 +354,7 @@ fn at_the_end_a_miner_waits_for_its_own_answers_only() {
     let (idle, at_pool_idle) = (sluice.connect(), pool.accept());
     crate::common::round_trip(&idle, &at_pool_idle, "{\"id\":1}\n");
     sluice.signal("TERM");
-    sluice.wait_line("those in flight get their answers");
+    sluice.wait_line("shares in flight still get their answers");
     let begun = Instant::now();
     expect_end(&idle);
     at_pool_quick.write_all(answer(4).as_bytes()).unwrap();
@@ -375,7 +375,7 @@ fn a_share_sent_during_the_drain_does_not_cost_the_answers_before_it() {
         let sluice = Sluice::run(&format!("{BASE}{more}{}", pool.upstream()));
         let (mut miner, mut at_pool) = with_a_share(&sluice, &pool);
         sluice.signal("TERM");
-        sluice.wait_line("those in flight get their answers");
+        sluice.wait_line("shares in flight still get their answers");
         // What is still read is still answered; the first that is not stays where it is.
         let mut expected = String::new();
         for id in 5.. {

@@ -217,7 +217,7 @@ fn without_its_listener_the_program_answers_what_is_in_flight_and_ends_with_an_e
     expect(&at_pool, submit);
     site.fail(&format!("listen-{}", site.sluice.address().port()), "panic");
     let _visitor = TcpStream::connect(site.sluice.address()).unwrap();
-    site.sluice.wait_line("those in flight get their answers");
+    site.sluice.wait_line("shares in flight still get their answers");
     at_pool.write_all(answer).unwrap();
     expect(&miner, answer);
     expect_end(&miner);

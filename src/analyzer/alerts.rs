@@ -36,7 +36,7 @@ const SECONDS_PER_RECORD: f64 = 60.0;
 pub struct Alert {
     pub id: &'static str,
     pub severity: Severity,
-    /// What the alert is about, such as an upstream. The same rule and subject make one alert.
+    /// The subject of the alert, such as an upstream. The same rule and subject make one alert.
     pub subject: String,
     /// One sentence.
     pub description: String,

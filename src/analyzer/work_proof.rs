@@ -1,4 +1,4 @@
-//! What a share must show before its job counts as the one that the miner works on.
+//! The proof a share must give before its job counts as the one that the miner works on.
 //!
 //! A miner that ignores a job still sends shares under its id, if an older job has the same one. Rebuilt with the
 //! ignored job, such a share has a hash that nobody worked for: a random one. The pool chooses the difficulty, so
@@ -9,7 +9,7 @@ use super::share::PendingShare;
 use crate::stratum::Difficulty;
 use crate::work::RebuiltShare;
 
-/// So many shares may try with the least work. Beyond that the work asked for grows with their number, so that a
+/// The number of shares that may try with the least work. Beyond that the work asked for grows with their number, so that a
 /// flood of shares at a low difficulty does not prove anything by chance: all of a million tries together succeed
 /// once in 5,000 cases.
 const TRIES: u64 = 16;
@@ -47,7 +47,7 @@ impl WorkProof {
     }
 }
 
-/// What the miner hashed, unless it has sent the same before.
+/// The rebuilt share, unless the miner has sent the same before.
 fn new_hash(share: &PendingShare) -> Option<&RebuiltShare> {
     share.rebuilt.as_ref().filter(|_| !share.is_repeated)
 }

@@ -189,11 +189,7 @@ fn probe_subscribe(stream: Stream, limit: Duration, failed: &PoolFailure) -> Pro
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let received = reader.stream().set_read_timeout(Some(left)).and_then(|()| reader.recv(&mut buffer));
         match received {
-            // A web server answers, too.
-            Ok(received) if received.length > 0 && !must_accept => {
-                let is_stratum = buffer[..received.length].trim_ascii_start().starts_with(b"{");
-                return if is_stratum { ProbeResult::Works } else { ProbeResult::Failed(failed.clone()) };
-            }
+            Ok(received) if received.length > 0 && !must_accept => return ProbeResult::Works,
             Ok(received) if received.length > 0 => {
                 read += received.length;
                 lines.read(&buffer[..received.length], |line| {
