@@ -50,7 +50,7 @@ pub struct OutputView {
     pub value: Sats,
     /// The share of everything the block pays, or of the subsidy if that is more.
     pub percent: f64,
-    /// It pays the expected address.
+    /// The output pays the expected address.
     pub is_expected: bool,
 }
 

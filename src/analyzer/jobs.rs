@@ -53,7 +53,7 @@ pub(super) struct AddedJob<'a> {
     pub(super) job: &'a SessionJob,
     /// `None` if it cannot be decoded.
     pub(super) coinbase: Option<Coinbase>,
-    /// It ends the jobs before it.
+    /// The job ends the jobs before it.
     pub(super) clean: bool,
 }
 

@@ -38,7 +38,7 @@ pub struct JobView {
     /// The time since the first job of its block.
     pub block_age: Option<Duration>,
     pub branches: usize,
-    /// It ends the jobs before it.
+    /// The job ends the jobs before it.
     pub clean: bool,
     /// In bytes; zero if the coinbase cannot be decoded.
     pub coinbase_length: usize,

@@ -108,7 +108,7 @@ pub(super) struct JobSeen {
     pub(super) network_difficulty: Option<f64>,
     pub(super) nbits: Nbits,
     pub(super) prevhash: PrevHash,
-    /// It ends the jobs before it.
+    /// The job ends the jobs before it.
     pub(super) clean: bool,
     /// The bytes of the whole coinbase; zero if it cannot be decoded.
     pub(super) coinbase_length: usize,
@@ -119,13 +119,13 @@ pub(super) struct JobSeen {
     pub(super) outputs: Vec<OutputView>,
     /// The payees besides the expected address, as text to compare; `None` for very many.
     pub(super) payees: Option<String>,
-    /// It came before the pool had answered the authorize.
+    /// The job came before the pool had answered the authorize.
     pub(super) early: bool,
     /// The reason why the miner may still work on an earlier job that could not be judged.
     pub(super) superseded_doubt: Option<WorkDoubt>,
     /// The agreement of miners in reading the job.
     pub(super) agreement: ReadingAgreement,
-    /// It came later after the job before than the pool's interval allows.
+    /// The job came later than the pool's job interval allows.
     pub(super) was_late: bool,
     /// A hash of the search space. Two sessions with the same one find the same shares.
     pub(super) space: u64,

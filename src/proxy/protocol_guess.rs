@@ -64,7 +64,7 @@ pub enum ProtocolGuess {
     /// Nothing known to be another protocol: forward.
     Stratum,
     Foreign(ForeignProtocol),
-    /// It could still become another protocol; more bytes will tell.
+    /// The beginning could still become another protocol; more bytes will tell.
     Undecided,
 }
 

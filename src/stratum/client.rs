@@ -1,5 +1,5 @@
 //! The miner's side of a connection to a pool, without I/O. The caller makes requests and passes in the pool's lines.
-//! It gets events, and the lines that it must send.
+//! The caller gets events, and the lines that it must send.
 //!
 //! Every line is read in every way in which miners read it. Jobs that come before the search space is known wait for
 //! it.

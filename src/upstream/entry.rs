@@ -51,7 +51,7 @@ pub(super) struct UpstreamEntry {
     health: Mutex<PoolHealth>,
     /// The reason that it is out of rotation until a person clears it.
     blocked: Mutex<Option<String>>,
-    /// It was connected to at least once.
+    /// The pool was connected to at least once.
     reached: AtomicBool,
     probe_logins: Mutex<ProbeLogins>,
     /// Notified when there is something to probe.

@@ -13,20 +13,20 @@ const MAX_DOUBLINGS: u32 = 20;
 /// A failure of a pool. It decides what a probe must show before the pool counts as up again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PoolFailure {
-    /// It could not be reached: name, TCP, SOCKS5 or TLS.
+    /// The pool could not be reached: name, TCP, SOCKS5 or TLS.
     Dial(String),
-    /// It closed a connection that had sent a request, without one byte of an answer.
+    /// The pool closed a connection that had sent a request, without one byte of an answer.
     ClosedUnanswered,
     /// The same, by a reset or another error of the connection.
     LostUnanswered(String),
-    /// It was connected and sent nothing for this long.
+    /// The pool was connected and sent nothing for this long.
     Silent(Duration),
-    /// It is there and refuses: what it refused.
+    /// The pool is there and refuses: what it refused.
     Refused(String),
-    /// It accepts miners and has sent no job for this long. A probe must see a job before it is trusted
+    /// The pool accepts miners and has sent no job for this long. A probe must see a job before it is trusted
     /// again.
     NoWork(Duration),
-    /// It refuses every miner, or closes before they have work. A probe must see a job, or that its subscribe
+    /// The pool refuses every miner, or closes before they have work. A probe must see a job, or that its subscribe
     /// is accepted if no login is known.
     TurnsMinersAway(String),
 }

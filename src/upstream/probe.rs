@@ -114,12 +114,12 @@ fn keep_probing(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), S
 /// The outcome of a probe.
 pub(super) enum ProbeResult {
     Works,
-    /// It has sent a job.
+    /// The pool has sent a job.
     GivesWork,
-    /// It has refused the login.
+    /// The pool has refused the login.
     RefusesLogin,
     Failed(PoolFailure),
-    /// It could not be made, for reasons of this program.
+    /// The probe could not be made, for reasons of this program.
     Nothing,
 }
 

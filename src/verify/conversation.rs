@@ -1,7 +1,7 @@
 //! The miner's side of a conversation, without sockets and without a clock of its own. Lines and time go
 //! in; lines to send and observations come out. It never submits a share.
 //!
-//! It sends configure and subscribe together, authorize a pause after the answer to subscribe, as a
+//! The client sends configure and subscribe together, authorize a pause after the answer to subscribe, as a
 //! NerdMiner does, and then a suggested difficulty. Jobs before authorize were not made for the address.
 
 mod work;

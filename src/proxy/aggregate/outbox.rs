@@ -46,7 +46,7 @@ struct OutboxState {
     /// Nothing more is taken; what waits is still sent.
     is_finishing: bool,
     is_closed: bool,
-    /// It was closed because it did not take what was sent.
+    /// The peer was closed because it did not take what was sent.
     is_overrun: bool,
     /// The reason that nothing more could be sent to the peer.
     failure: Option<String>,

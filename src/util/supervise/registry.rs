@@ -30,7 +30,7 @@ pub struct ServiceHealth {
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) name: String,
-    /// It has panicked and is not restarted.
+    /// The thread has panicked and is not restarted.
     is_off: AtomicBool,
     restarts: AtomicU64,
     /// The time of the last heartbeat, in milliseconds since [`STARTED_AT`].

@@ -69,7 +69,7 @@ pub(crate) struct GroupState {
 /// The difference of a job from the one before.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct JobChange {
-    /// It belongs to another search space.
+    /// The job belongs to another search space.
     pub(crate) is_moved: bool,
     /// No share of it can be one of the job before, whoever searched there.
     pub(crate) is_other_work: bool,

@@ -67,7 +67,7 @@ impl PrefixTable {
 
     /// Takes the next free prefix, never the one of zeros. `None` when all are in use or retired.
     ///
-    /// It goes on from the last one, so that a freed number is not soon used again. One round passes over as
+    /// The search goes on from the last one, so that a freed number is not soon used again. One round passes over as
     /// many as are in use and returns the others: while half are free, one is passed over for each that is
     /// returned, on average.
     pub fn take(&mut self) -> Option<Prefix> {

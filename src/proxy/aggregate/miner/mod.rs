@@ -55,7 +55,7 @@ pub(crate) struct ConnectedMiner {
     /// Notified when the pool has answered something, or the session is over. Belongs to the lock on `work`.
     answered: Condvar,
     group: Mutex<Option<Arc<MinerGroup>>>,
-    /// It was told to end, or has.
+    /// The miner was told to end, or has.
     is_leaving: AtomicBool,
     /// When reading from it was stopped. What arrives much later is not taken.
     stopped_at: OnceLock<Stamp>,
@@ -68,9 +68,9 @@ pub(crate) struct ConnectedMiner {
 /// The outcome of moving a miner to another search space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MoveOutcome {
-    /// It goes on in the new search space.
+    /// The miner goes on in the new search space.
     Moved,
-    /// It can't get new extranonces: it must reconnect.
+    /// The miner can't get new extranonces: it must reconnect.
     MustLeave,
 }
 

@@ -43,7 +43,7 @@ pub(crate) enum ShareVerdict {
         /// is met by every share, a block is nothing that the miner need know of.
         is_good_here: bool,
     },
-    /// It is good work, below the pool's difficulty: accepted here.
+    /// The share is good work, below the pool's difficulty: accepted here.
     Count {
         hash: BlockHash,
     },
@@ -55,7 +55,7 @@ pub(crate) enum ShareVerdict {
 pub(crate) enum RejectKind {
     /// Its job is dead.
     Stale,
-    /// It is below the miner's difficulty.
+    /// The share is below the miner's difficulty.
     LowDifficulty,
     /// Its version has bits that the miner may not roll.
     Rolled,

@@ -78,7 +78,7 @@ pub struct VardiffState {
     eased: bool,
     /// The present difficulty is young, and the next step is an exact one.
     young: bool,
-    /// It starts over at a difficulty that was not sent yet: the shares so far show nothing about it.
+    /// The estimate starts over at a difficulty that was not sent yet: the shares so far show nothing about it.
     awaits_start: bool,
     window: ShareWindow,
     unevaluated: u32,

@@ -69,7 +69,7 @@ pub(crate) struct MinerWork {
     pub(crate) user_agent: String,
     /// The difficulty that it would like to begin with, and where it asked for that.
     wish: Option<(Difficulty, WishSource)>,
-    /// It accepts new extranonces.
+    /// The miner accepts new extranonces.
     pub(crate) wants_extranonce: bool,
     /// The version bits that it can roll. `None` before it has sent `mining.configure`.
     pub(crate) asked_mask: Option<VersionMask>,
@@ -84,11 +84,11 @@ pub(crate) struct MinerWork {
     pub(crate) moved_at: Option<Instant>,
     /// Its subscribe was answered. Nothing else is sent to it before.
     pub(crate) is_subscribed: bool,
-    /// It subscribed once more, and may have forgotten the rest (wire reference, section 3.6).
+    /// The miner subscribed once more, and may have forgotten the rest (wire reference, section 3.6).
     starts_over: bool,
     /// The names that it has authorized.
     pub(crate) workers: Vec<WorkerName>,
-    /// It has authorized, and was not refused.
+    /// The miner has authorized, and was not refused.
     pub(crate) is_authorized: bool,
     /// The pool's refusals of its names since the last check.
     pub(crate) refusals: u32,

@@ -37,7 +37,7 @@ pub(crate) struct ConnectReason<'a> {
 pub(crate) enum ConnectError {
     /// The pool has failed.
     Failed(PoolFailure),
-    /// It was closed before the pool's first line, or after it.
+    /// The connection was closed before the pool's first line, or after it.
     ClosedUnanswered,
     Closed,
     /// The pool credits no miner of this group.

@@ -87,9 +87,9 @@ struct ConnectionManager<'a> {
 
 /// The reason that a connection is not used any longer.
 enum ServiceEnd {
-    /// It ended.
+    /// The connection ended.
     Lost(UpstreamId),
-    /// It was closed, for a reason that is logged.
+    /// The connection was closed, for a reason that is logged.
     Left,
     Idle,
 }

@@ -33,9 +33,9 @@ pub(crate) struct PoolNames {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SingleName {
-    /// It leaves further authorizes unanswered.
+    /// The pool leaves further authorizes unanswered.
     Silent,
-    /// It has refused a share because of its name.
+    /// The pool has refused a share because of its name.
     Mismatch,
 }
 

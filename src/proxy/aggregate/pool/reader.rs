@@ -39,7 +39,7 @@ const MAX_REASON: usize = 200;
 #[derive(Debug)]
 pub(crate) enum ConnectionEnd {
     Closed,
-    /// It failed, for this reason.
+    /// The connection failed, for this reason.
     Failed(String),
     /// There was no line for this long.
     Silent(Duration),

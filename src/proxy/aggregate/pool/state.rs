@@ -26,7 +26,7 @@ pub(crate) struct PoolState {
     /// The reason that the connection can't be used, such as an extranonce2 that can't be split.
     pub(crate) unusable: Option<String>,
     pub(crate) mask: Option<VersionMask>,
-    /// It has answered `mining.configure`, or set the mask in another way.
+    /// The pool has answered `mining.configure`, or set the mask in another way.
     pub(crate) knows_mask: bool,
     pub(crate) newest: Option<Arc<MinerJob>>,
     pub(crate) live: LiveJobs,

@@ -45,7 +45,7 @@ const MAX_ID: usize = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
     Continue,
-    /// It ends when everything was sent.
+    /// The session ends when everything was sent.
     Leave,
     /// The miner sent too much that no honest miner sends.
     Ban,
