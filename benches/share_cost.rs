@@ -8,7 +8,7 @@ use sluice::stratum::{
     Difficulty, DifficultyTimeline, Envelope, Extranonce1, Extranonce2Size, JobId, Notify, ResponseVerdict,
     Submit, elements,
 };
-use sluice::work::{AddressChain, Coinbase, PreparedJob, ShareTerms, rebuild};
+use sluice::work::{AddressChain, Coinbase, PreparedJob, ShareTerms};
 
 const SET_DIFFICULTY: &[u8] = br#"{"params":[10000],"id":null,"method":"mining.set_difficulty"}"#;
 const SUBMIT: &[u8] = br#"{"id":11,"method":"mining.submit","params":["bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4.bitaxe","64851638001239e9","1700000000000000","668d76e2","7552034c","00b44000"]}"#;
@@ -95,12 +95,6 @@ fn job_with(coinb1: usize) -> Notify {
     let mut job = job();
     job.coinb1.resize(coinb1, 0);
     job
-}
-
-#[divan::bench(args = COINB1)]
-fn share_unprepared(bencher: Bencher, coinb1: usize) {
-    let (job, extranonce1, submit, terms) = (job_with(coinb1), extranonce1(), submit(), terms());
-    bencher.bench(|| rebuild(black_box(&job), &extranonce1, black_box(&submit), &terms).unwrap());
 }
 
 #[divan::bench(args = COINB1)]

@@ -101,6 +101,24 @@ fn truth(raw: &RawValue) -> Option<bool> {
 }
 
 #[cfg(test)]
+impl Notify {
+    /// An ordinary job with these halves of a coinbase.
+    pub(crate) fn with_coinbase(coinb1: Vec<u8>, coinb2: Vec<u8>) -> Notify {
+        Notify {
+            job_id: JobId::from_counter(1),
+            prevhash: PrevHash::from_wire_bytes([7; 32]),
+            coinb1,
+            coinb2,
+            branches: Vec::new(),
+            version: Version(0x2000_0000),
+            nbits: Nbits(0x1d00_ffff),
+            ntime: Ntime(1000),
+            clean_jobs: Some(true),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

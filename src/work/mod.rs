@@ -12,8 +12,8 @@
 //! | `merkle` | branches of a block, and the root they lead to |
 //! | `header` | the 80 bytes; a job and a miner's values put together |
 //! | `midstate` | hashing many nonces of one header |
-//! | `rebuild`, `prepared` | a submit judged by its hash; a job prepared for many of them |
-//! | `target`, `u256` | targets from nbits and from difficulty; 256-bit numbers |
+//! | `prepared`, `rebuild` | a job prepared for many shares; a share of it as it was hashed |
+//! | `target` | targets from nbits and from difficulty |
 //! | `difficulty` | share and network difficulty, expected hashes and blocks |
 //! | `rolling` | the three conventions of version rolling |
 //! | `height` | the block height in a coinbase (BIP34) |
@@ -37,7 +37,6 @@ mod recent_hashes;
 mod rolling;
 mod sats;
 mod target;
-mod u256;
 
 pub use coinbase::{
     Coinbase, CoinbaseError, CoinbaseOutput, CoinbasePart, ExtranoncePosition, Locktime, OutputKind, PoolTag,
@@ -54,7 +53,7 @@ pub use midstate::Midstate;
 pub use payout::{AddressChain, PayoutError, PayoutScript, account_of_worker, name_of_worker, payout_script};
 pub use prepared::{HashedShare, PreparedJob};
 pub use prevhash::{parent_hash, prevhash_of};
-pub use rebuild::{RebuildError, RebuiltShare, ShareTerms, rebuild};
+pub use rebuild::{RebuildError, RebuiltShare, ShareTerms};
 pub use recent_hashes::RecentHashes;
 pub use rolling::VersionConvention;
 pub use sats::Sats;

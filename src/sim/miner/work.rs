@@ -161,23 +161,12 @@ fn prepare(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stratum::{JobId, Nbits, Ntime, PrevHash, Version};
+    use crate::stratum::Version;
     use std::collections::HashSet;
 
     fn work(version_mask: Option<VersionMask>) -> SimWork {
-        let job = Notify {
-            job_id: JobId::from_counter(1),
-            prevhash: PrevHash::from_wire_bytes([1; 32]),
-            coinb1: vec![1],
-            coinb2: vec![2],
-            branches: Vec::new(),
-            version: Version(0x2000_0000),
-            nbits: Nbits(0x1d00_ffff),
-            ntime: Ntime(5),
-            clean_jobs: Some(true),
-        };
         SimWork {
-            job: Arc::new(job),
+            job: Arc::new(Notify::with_coinbase(vec![1], vec![2])),
             extranonce1: Extranonce1::default(),
             extranonce2_size: Extranonce2Size::new(4).unwrap(),
             version_mask,

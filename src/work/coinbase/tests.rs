@@ -2,7 +2,6 @@ use bitcoin::consensus::encode::deserialize;
 use proptest::prelude::*;
 
 use super::*;
-use crate::stratum::{JobId, MerkleBranch, Nbits, Ntime, PrevHash, Version};
 use crate::work::payout::{AddressChain, payout_script};
 
 /// The parts of a valid coinbase, to be put together and spoilt.
@@ -49,17 +48,7 @@ impl Parts {
 fn of_job(bytes: &[u8], extranonce: Range<usize>) -> Result<Coinbase, CoinbaseError> {
     let length = extranonce.len().min(Extranonce1::MAX);
     let middle = extranonce.start + length;
-    let job = Notify {
-        job_id: JobId::from_counter(1),
-        prevhash: PrevHash::from_wire_bytes([0; 32]),
-        coinb1: bytes[..extranonce.start].to_vec(),
-        coinb2: bytes[extranonce.end..].to_vec(),
-        branches: vec![MerkleBranch([1; 32])],
-        version: Version(0x2000_0000),
-        nbits: Nbits(0x1d00_ffff),
-        ntime: Ntime(0),
-        clean_jobs: None,
-    };
+    let job = Notify::with_coinbase(bytes[..extranonce.start].to_vec(), bytes[extranonce.end..].to_vec());
     let extranonce1 = Extranonce1::from_bytes(bytes[extranonce.start..middle].to_vec()).unwrap();
     let size = Extranonce2Size::new((extranonce.end - middle) as u8).unwrap();
     Coinbase::of_job(&job, &extranonce1, size)
