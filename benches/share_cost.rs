@@ -110,7 +110,7 @@ fn job_prepare(bencher: Bencher) {
         .bench_values(|(job, extranonce1)| PreparedJob::new(job, extranonce1));
 }
 
-/// Decodes all of the coinbase: height, tag, extranonce position, outputs with their addresses.
+/// Decodes all of the coinbase: height, tag, outputs with their addresses.
 #[divan::bench(args = ["64851638001239e9", "765b", "17137173556511577"])]
 fn job_decode(bencher: Bencher, id: &str) {
     let line = notify_line(id);
@@ -121,7 +121,7 @@ fn job_decode(bencher: Bencher, id: &str) {
     let size = *sizes.iter().find(|size| Coinbase::of_job(&job, &extranonce1, **size).is_ok()).unwrap();
     bencher.bench(|| {
         let coinbase = Coinbase::of_job(black_box(&job), &extranonce1, size).unwrap();
-        black_box((coinbase.height().ok(), coinbase.tag(), coinbase.extranonce_position()));
+        black_box((coinbase.height().ok(), coinbase.tag()));
         for output in coinbase.outputs() {
             black_box((output.kind(), output.address(AddressChain::Mainnet)));
         }

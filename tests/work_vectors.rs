@@ -147,8 +147,8 @@ fn version_semantics() {
                 true => VersionConvention::Xor,
                 false => VersionConvention::Bip310,
             };
-            let bits = convention.bits_of(job, VersionMask::BIP320, rolled);
-            expect(vector, "submitted_bits", &bits.to_string());
+            let bits = VersionBits::from_text(text(vector, "submitted_bits")).unwrap();
+            assert_eq!(convention.apply(job, VersionMask::BIP320, bits), rolled);
         }
         ran += 1;
     }

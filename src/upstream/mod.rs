@@ -73,25 +73,12 @@ impl fmt::Debug for FailureHook {
 impl Upstreams {
     /// Sets the upstreams up and starts their background work (names, probes, spare connections), which goes
     /// on until `stop`. `on_failure` is called whenever one has failed or is back, and while all have failed:
-    /// miners come in waves then.
+    /// miners come in waves then. A connection that ends at one of `own_addresses`, on which this program
+    /// listens, is no connection to a pool.
     ///
     /// # Errors
     /// [`SetupError`] for unusable certificates, or when a thread can't be started.
     pub fn start(
-        configured: &[config::UpstreamConfig],
-        failover: &config::FailoverConfig,
-        on_failure: impl Fn() + Send + Sync + 'static,
-        stop: &Stop,
-    ) -> Result<Upstreams, SetupError> {
-        Upstreams::start_with_own_addresses(&[], configured, failover, on_failure, stop)
-    }
-
-    /// Starts as [`Upstreams::start`] does, for a program that listens on these addresses itself: a
-    /// connection that ends there is no connection to a pool.
-    ///
-    /// # Errors
-    /// As [`Upstreams::start`].
-    pub fn start_with_own_addresses(
         own_addresses: &[SocketAddr],
         configured: &[config::UpstreamConfig],
         failover: &config::FailoverConfig,

@@ -39,8 +39,7 @@ mod sats;
 mod target;
 
 pub use coinbase::{
-    Coinbase, CoinbaseError, CoinbaseOutput, CoinbasePart, ExtranoncePosition, Locktime, OutputKind, PoolTag,
-    Sequence, TransactionVersion, assemble_coinbase, coinbase_txid,
+    Coinbase, CoinbaseError, CoinbaseOutput, OutputKind, PoolTag, assemble_coinbase, coinbase_txid,
 };
 pub use difficulty::{
     HASHES_PER_DIFFICULTY, blocks_per_day, expected_hashes, network_difficulty, share_difficulty,
@@ -48,7 +47,7 @@ pub use difficulty::{
 pub use hash::{BlockHash, MerkleRoot, Txid, double_sha256};
 pub use header::{Header, ShareValues};
 pub use height::{Height, HeightError};
-pub use merkle::{merkle_branches, merkle_root, root_of_transactions};
+pub use merkle::{merkle_branches, merkle_root};
 pub use midstate::Midstate;
 pub use payout::{AddressChain, PayoutError, PayoutScript, account_of_worker, name_of_worker, payout_script};
 pub use prepared::{HashedShare, PreparedJob};
