@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use self::early::EarlyJobs;
 pub use self::event::{ClientEvent, JobLine, SearchSpaces};
 use super::answer::{self, RefusalCode, StratumError};
-use super::configure::ConfigureAnswer;
+use super::configure::granted_version_mask;
 use super::difficulty::Difficulty;
 use super::extranonce::Extranonce2Size;
 use super::job_reading::ReadingAgreement;
@@ -23,7 +23,7 @@ use super::method::PoolMethod;
 use super::readings::Readings;
 use super::reconnect::Reconnect;
 use super::request;
-use super::subscribe::{SubscribeAnswer, SubscribeError};
+use super::subscribe::SubscribeAnswer;
 use super::verdict::ResponseVerdict;
 use super::version::VersionMask;
 
@@ -190,21 +190,18 @@ impl<T: Copy> Client<T> {
         let request = self.request_of(answer);
         match request {
             Some(Request::Configure) => {
-                let granted = ConfigureAnswer::from_result(answer.good_result());
-                events.push(ClientEvent::Configured(granted));
+                events.push(ClientEvent::Configured(granted_version_mask(answer.good_result())));
             }
             Some(Request::Subscribe) => {
                 let is_list = |result: &RawValue| result.get().starts_with(['[', '{']);
                 let is_accepted = answer.good_result().is_some_and(is_list);
                 events.push(ClientEvent::SubscribeAnswered { is_accepted });
-                match SubscribeAnswer::of_answer(answer) {
-                    Ok(space) => said.subscribed.get_or_insert_default().add(Ok(space)),
-                    Err(SubscribeError::Unreadable(why)) => {
-                        said.subscribed.get_or_insert_default().add(Err(why));
+                match answer.result.map(SubscribeAnswer::as_miners_read) {
+                    // An error beside a good result does not matter.
+                    Some(read) if read.is_ok() || !answer.has_error() => {
+                        said.subscribed.get_or_insert_default().add(read);
                     }
-                    Err(SubscribeError::Refused { code, reason }) => {
-                        said.refusal.get_or_insert(ResponseVerdict::Refused { code, reason });
-                    }
+                    _ => _ = said.refusal.get_or_insert_with(|| ResponseVerdict::of(answer)),
                 }
             }
             Some(Request::Authorize) => events.push(ClientEvent::Authorized(ResponseVerdict::of(answer))),

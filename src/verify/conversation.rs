@@ -142,7 +142,7 @@ impl VerifyClient {
                 let is_question = matches!(method, Some(PoolMethod::GetVersion | PoolMethod::Ping) | None);
                 reply.iter().filter(|_| is_question).for_each(|reply| self.client.reply(reply));
             }
-            ClientEvent::Configured(answer) => self.found.version_mask = answer.version_rolling,
+            ClientEvent::Configured(granted) => self.found.version_mask = granted,
             ClientEvent::VersionMask(mask) => self.found.version_mask = Some(mask),
             ClientEvent::Subscribed(spaces) => self.take_subscribed(spaces, at),
             ClientEvent::SubscribeRefused(verdict) => {

@@ -205,7 +205,7 @@ impl ReportText<'_> {
             row(f, "coinbase", format_args!("{bytes} of at most {MAX_COINBASE_BYTES} bytes"))?;
         }
         let (line, memory) = (nerdminer.longest_line, nerdminer.largest_memory);
-        let line = format_args!("{line} bytes, about {memory} of {MAX_JSON_MEMORY} bytes of its memory");
+        let line = format!("{line} bytes, about {memory} of {MAX_JSON_MEMORY} bytes of its memory");
         row(f, "longest line", line)?;
         if let Some(seconds) = nerdminer.share_time {
             let best = number(best_in_a_day());

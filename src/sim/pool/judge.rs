@@ -77,11 +77,8 @@ pub(super) fn judge(
 
 /// The refusal of a submit that cannot be read.
 pub(super) fn unreadable(error: &FieldError) -> StratumError {
-    let reason = match error {
-        FieldError::Missing { .. } => "Invalid params".to_owned(),
-        other => format!("Invalid {}", other.field()),
-    };
-    StratumError::new(RefusalCode::Other, reason)
+    let field = if error.found.is_some() { error.field } else { "params" };
+    StratumError::new(RefusalCode::Other, format!("Invalid {field}"))
 }
 
 /// The version that was hashed; `None` when the miner rolled bits it may not.

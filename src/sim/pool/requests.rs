@@ -10,8 +10,8 @@ use super::options::OpeningOrder;
 use super::outbox::Outgoing;
 use super::session::SimPoolSession;
 use crate::stratum::{
-    ConfigureAnswer, ConfigureRequest, Difficulty, Envelope, RefusalCode, StratumError, SubscribeAnswer,
-    accept_line, elements, first_text, result_line,
+    Difficulty, Envelope, RefusalCode, StratumError, SubscribeAnswer, accept_line, configure_result,
+    elements, first_text, requested_version_mask, result_line,
 };
 
 /// Workers that may be authorised on one connection.
@@ -61,10 +61,10 @@ impl SimPoolSession {
                 &StratumError::new(RefusalCode::Other, "Not supported."),
             );
         };
-        let asked = ConfigureRequest::from_params(request.params).version_rolling;
+        let asked = requested_version_mask(request.params);
         let granted = asked.map(|asked| asked.intersection(mask)).filter(|granted| !granted.is_empty());
         self.lock().version_mask = granted;
-        let answer = result_line(request.id(), &ConfigureAnswer { version_rolling: granted }.result());
+        let answer = result_line(request.id(), &configure_result(granted));
         match (world.options.opening, granted) {
             (OpeningOrder::Ocean, Some(granted)) => {
                 self.send(Outgoing::after(answer, OCEAN_CONFIGURE));

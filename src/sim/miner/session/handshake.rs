@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{SessionEnd, SimMinerSession};
 use crate::sim::miner::model::MinerModel;
-use crate::stratum::{ConfigureAnswer, Envelope, ResponseVerdict, SubscribeAnswer};
+use crate::stratum::{Envelope, ResponseVerdict, SubscribeAnswer, granted_version_mask};
 
 /// Pause of a NerdMiner after subscribe and authorize.
 const NERDMINER_PAUSE: Duration = Duration::from_millis(200);
@@ -45,7 +45,7 @@ pub(super) fn handle_line(session: &mut SimMinerSession<'_>, line: &[u8]) -> Res
     }
     match message.numeric_id() {
         Some(BITAXE_CONFIGURE) => {
-            session.set_version_mask(ConfigureAnswer::from_result(message.result).version_rolling);
+            session.set_version_mask(granted_version_mask(message.result));
         }
         Some(BITAXE_SUBSCRIBE) => session.subscribed(read_subscribe(&message, line)?),
         Some(BITAXE_AUTHORIZE) => {
@@ -101,7 +101,7 @@ fn open_cgminer(session: &mut SimMinerSession<'_>) -> Result<(), SessionEnd> {
     session.request("mining.configure", &mask)?;
     let line = wait_for_line(session, "mining.configure")?;
     let answer = Envelope::read(&line).map_err(|_| bad("mining.configure", &line))?;
-    session.set_version_mask(ConfigureAnswer::from_result(answer.result).version_rolling);
+    session.set_version_mask(granted_version_mask(answer.result));
 
     session.request("mining.subscribe", &json!([session.habit.user_agent()]))?;
     let line = wait_for_line(session, "mining.subscribe")?;
