@@ -34,9 +34,8 @@ const SHORT_FILES: &[(&str, &[&str])] = &[
             "notify/webhook.rs",
         ],
     ),
-    ("one pool's API a file", &["pool_stats/ckpool.rs", "pool_stats/ocean.rs", "pool_stats/public_pool.rs"]),
     ("one file of the data directory a file", &["record/geek_log.rs"]),
-    ("one conversion or convention of the wire a file", &["work/prevhash.rs", "work/rolling.rs"]),
+    ("one conversion or convention of the wire a file", &["work/rolling.rs"]),
     (
         "several callers need it, and none of them more than others",
         &[

@@ -41,4 +41,5 @@ mod status_metrics;
 mod supervision;
 mod vectors;
 mod verify;
+mod work_properties;
 mod work_vectors;

@@ -31,7 +31,7 @@ impl Heard {
         let (tips, stop) = (Arc::new(Mutex::new(Vec::new())), Stop::new());
         let told = tips.clone();
         let tell = move |tip| told.lock().unwrap().push(tip);
-        let references = References::start_with(configured, pace, tell, &stop).unwrap();
+        let references = References::start(configured, pace, tell, &stop).unwrap();
         Heard { references, tips, stop }
     }
 

@@ -7,11 +7,10 @@
 //! | file | content |
 //! |---|---|
 //! | `tip`, `status` | the published block; the state that the page shows |
-//! | `timings`, `backoff` | intervals and time-outs; pauses after failures |
+//! | `timings` | intervals and time-outs |
 //! | `client`, `pool_watcher` | a pool: the miner's side without I/O; its thread |
 //! | `node_rpc`, `node_login`, `node_poller` | a node: requests and answers; address and login; its thread |
 
-mod backoff;
 mod client;
 mod node_login;
 mod node_poller;
@@ -50,18 +49,6 @@ impl References {
     /// A thread can't be started, or a host can't be used with TLS.
     pub fn start(
         configured: &[ReferenceConfig],
-        publish: impl Fn(Tip) + Clone + Send + 'static,
-        stop: &Stop,
-    ) -> io::Result<References> {
-        References::start_with(configured, &ReferenceTimings::default(), publish, stop)
-    }
-
-    /// Starts references with other timings than the default.
-    ///
-    /// # Errors
-    /// The same as [`References::start`].
-    pub fn start_with(
-        configured: &[ReferenceConfig],
         timings: &ReferenceTimings,
         publish: impl Fn(Tip) + Clone + Send + 'static,
         stop: &Stop,
@@ -82,15 +69,12 @@ impl References {
                 }
                 ReferenceConfig::Node { url, cookie } => {
                     let node = NodeAddress::new(url, cookie.as_deref()).map_err(|expected| {
-                        io::Error::new(
-                            io::ErrorKind::InvalidInput,
-                            format!("reference.node must be {expected}"),
-                        )
+                        let reason = format!("reference.node must be {expected}");
+                        io::Error::new(io::ErrorKind::InvalidInput, reason)
                     })?;
                     let status = Arc::new(ReferenceStatus::new(&node.name, ReferenceKind::Node));
                     let publisher = TipPublisher::new(status.clone(), publish, &timings);
                     let agent = https::agent(timings.request_timeout);
-
                     let mut poller =
                         NodePoller { agent, node, status: status.clone(), publisher, timings, nbits: None };
                     start_thread(thread, move || poller.run(&stop))?;

@@ -145,17 +145,7 @@ impl Extranonce2Size {
     }
 }
 
-impl fmt::Display for Extranonce1 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(&self.0))
-    }
-}
-
-impl fmt::Display for Extranonce2 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(&self.0))
-    }
-}
+hex::display_as_hex!(Extranonce1, Extranonce2);
 
 impl fmt::Display for Extranonce2Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

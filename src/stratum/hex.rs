@@ -62,6 +62,30 @@ fn decode_into(field: &'static str, text: &str, bytes: &mut [u8]) -> Result<(), 
     faster_hex::hex_decode(text.as_bytes(), bytes).map_err(|_| FieldError::hex(field, text))
 }
 
+/// Displays types that contain bytes as their hex digits.
+macro_rules! display_as_hex {
+    ($($name:ident),*) => {$(
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&crate::stratum::encode_hex(&self.0))
+            }
+        }
+    )*};
+}
+
+/// Debugs types as their name and what they display.
+macro_rules! debug_as_display {
+    ($($name:ident),*) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+    )*};
+}
+
+pub(crate) use {debug_as_display, display_as_hex};
+
 #[cfg(test)]
 mod tests {
     use super::*;

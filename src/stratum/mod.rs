@@ -57,6 +57,7 @@ pub use configure::{configure_result, granted_version_mask, requested_version_ma
 pub use difficulty::Difficulty;
 pub use extranonce::{Extranonce1, Extranonce2, Extranonce2Size};
 pub use header_fields::{MerkleBranch, Nbits, Nonce, Ntime, PrevHash};
+pub(crate) use hex::{debug_as_display, display_as_hex};
 pub use hex::{decode as decode_hex, encode as encode_hex};
 pub use job_id::JobId;
 pub use job_reading::{JobReading, ReadingAgreement};

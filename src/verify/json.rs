@@ -41,7 +41,7 @@ fn report_json(report: &PoolReport) -> impl Serialize {
     let findings = report
         .findings
         .iter()
-        .map(|finding| object! { id: finding.id, weight: finding.weight.as_str(), text: &finding.text });
+        .map(|finding| object! { id: finding.id, weight: finding.weight, text: &finding.text });
     let reconnect = found.reconnect.as_ref().map(|reconnect| {
         object! { host: &reconnect.host, port: &reconnect.port, is_foreign: reconnect.is_foreign }
     });
@@ -49,7 +49,7 @@ fn report_json(report: &PoolReport) -> impl Serialize {
         pool: &report.pool,
         address: &settings.expected.address,
         worker: settings.worker(),
-        verdict: report.outcome.as_str(),
+        verdict: report.outcome,
         exit_code: report.outcome.exit_code(),
         at: watched.began.to_string(),
         seconds: watched.lasted.as_secs_f64(),
@@ -101,7 +101,7 @@ fn chain(jobs: &ObservedJobs) -> impl Serialize {
         network_difficulty: newest.map(|job| job.chain.difficulty),
         nbits: newest.map(|job| job.nbits.to_string()),
         prevhash: newest.map(|job| job.parent.to_string()),
-        prevhash_meets_target: newest.and_then(|job| job.parent_work.is_met()),
+        prevhash_meets_target: newest.and_then(|job| job.parent_meets_target),
         tag: newest.and_then(|job| job.tag.as_ref()).map(|tag| tag.as_str()),
     }
 }
@@ -135,7 +135,7 @@ fn difficulty(report: &PoolReport) -> impl Serialize {
         asked: found.difficulty.first.map(|difficulty| difficulty.value()),
         newest: found.difficulty.newest.map(|difficulty| difficulty.value()),
         suggested: super::SUGGESTED_DIFFICULTY,
-        suggestion: found.difficulty.suggestion.as_str(),
+        suggestion: found.difficulty.suggestion,
         extranonce1: extranonces.map(|extranonces| extranonces.extranonce1.to_string()),
         extranonce2_size: extranonces.map(|extranonces| extranonces.extranonce2_size.bytes()),
         extranonce2_seconds_at_1_ths: report.extranonce_room(),
@@ -189,7 +189,7 @@ fn job(job: &ObservedJob) -> impl Serialize {
         chain: job.chain.state.as_str(),
         height: job.height.map(|height| height.0),
         prevhash: job.parent.to_string(),
-        prevhash_meets_target: job.parent_work.is_met(),
+        prevhash_meets_target: job.parent_meets_target,
         nbits: job.nbits.to_string(),
         ntime: job.ntime.0,
         ntime_offset_seconds: job.drift(),

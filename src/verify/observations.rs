@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::jobs::ObservedJobs;
 use crate::clock::NtpTime;
 use crate::stratum::{Difficulty, SubscribeAnswer, VersionMask};
@@ -88,7 +90,8 @@ pub struct DifficultyAsked {
 }
 
 /// The pool's reaction to the suggested difficulty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Suggestion {
     /// No suggestion was sent.
     #[default]
@@ -111,18 +114,4 @@ pub struct ObservedReconnect {
     pub host: Option<String>,
     pub port: Option<String>,
     pub is_foreign: bool,
-}
-
-impl Suggestion {
-    /// A stable word for machines.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Suggestion::Unmade => "unmade",
-            Suggestion::Ignored => "ignored",
-            Suggestion::Refused => "refused",
-            Suggestion::Lowered => "lowered",
-            Suggestion::Followed => "followed",
-            Suggestion::Needless => "needless",
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::job::{ObservedJob, ParentWork};
+use super::job::ObservedJob;
 use super::judge::{VerifyOutcome, Weight};
 use super::nerdminer_check::{MAX_COINBASE_BYTES, MAX_JSON_MEMORY, best_in_a_day};
 use super::observations::{Authorized, Suggestion};
@@ -116,10 +116,10 @@ impl ReportText<'_> {
         let height = newest.height.map_or("no height".to_owned(), |height| format!("height {height}"));
         row(f, "network", format_args!("{}, {height}", newest.chain.network))?;
         row(f, "difficulty", format_args!("{}: {verdict}", number(newest.chain.difficulty)))?;
-        let work = match newest.parent_work {
-            ParentWork::Met => "its hash meets the target",
-            ParentWork::Missed => "its hash MISSES the target",
-            ParentWork::Unknown => "its own target is unknown",
+        let work = match newest.parent_meets_target {
+            Some(true) => "its hash meets the target",
+            Some(false) => "its hash MISSES the target",
+            None => "its own target is unknown",
         };
         row(f, "builds on", format_args!("{} ({work})", newest.parent))?;
         match &newest.tag {

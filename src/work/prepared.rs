@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::hash::{BlockHash, MerkleRoot, Txid};
+use super::hash::{BlockHash, MerkleRoot, Txid, parent_hash};
 use super::header::Header;
 use super::merkle::merkle_root;
-use super::prevhash::parent_hash;
 use super::target::{Target, TargetError};
 use crate::stratum::{Extranonce1, Extranonce2, Nonce, Notify, Ntime};
 

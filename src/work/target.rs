@@ -5,7 +5,7 @@ use std::fmt;
 use bitcoin::CompactTarget;
 
 use super::hash::BlockHash;
-use crate::stratum::{Difficulty, Nbits, encode_hex};
+use crate::stratum::{Difficulty, Nbits, debug_as_display, encode_hex};
 
 /// The target of difficulty 1 is `0xFFFF × 2^208` (wire reference, section 3.2).
 const DIFFICULTY_1: (u64, i32) = (0xffff, 208);
@@ -83,11 +83,7 @@ impl fmt::Display for Target {
     }
 }
 
-impl fmt::Debug for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Target({self})")
-    }
-}
+debug_as_display!(Target);
 
 /// An nbits that is no target of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -33,7 +33,6 @@ pub(super) struct SimAssignment<'a> {
     pub extranonce2_size: Extranonce2Size,
     /// `None` when no version rolling was negotiated.
     pub version_mask: Option<VersionMask>,
-    pub convention: VersionConvention,
     /// The lower of what held for the job and what holds now.
     pub required: Difficulty,
     /// True if a new block has come since.
@@ -86,7 +85,9 @@ fn version(assignment: &SimAssignment<'_>, submit: &Submit) -> Option<Version> {
     let job = assignment.job.version;
     match (submit.version_bits, assignment.version_mask) {
         (None, _) => Some(job),
-        (Some(bits), Some(mask)) if mask.allows(bits) => Some(assignment.convention.apply(job, mask, bits)),
+        (Some(bits), Some(mask)) if mask.allows(bits) => {
+            Some(VersionConvention::Bip310.apply(job, mask, bits))
+        }
         // ESP-Miner sends the bits even when rolling was refused.
         (Some(bits), None) if bits.0 == 0 => Some(job),
         (Some(_), _) => None,
@@ -127,7 +128,6 @@ mod tests {
                 extranonce2_size: Extranonce2Size::new(vector["extranonce2_size"].as_u64().unwrap() as u8)
                     .unwrap(),
                 version_mask: mask.map(|mask| VersionMask::from_text(mask).unwrap()),
-                convention: VersionConvention::Bip310,
                 required: Difficulty::new(difficulty).unwrap(),
                 stale: context.get("then_notify").is_some(),
             };

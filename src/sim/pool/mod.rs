@@ -31,12 +31,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use crossbeam_channel::Sender;
+
 pub use options::{Misbehaviour, OpeningOrder, PoolOptions, SimPayout, SimVardiff};
 pub use stats::{AcceptedShare, SimPoolStats, WorkerStats};
 
 use self::block::Block;
 use self::judge::AcceptedHashes;
-use self::outbox::SimOutbox;
+use self::outbox::Outgoing;
 use self::server::SimPoolServer;
 use self::session::{SimPoolSession, SimSessionId};
 use super::observable::Observable;
@@ -251,11 +253,7 @@ impl SimPoolWorld {
         job
     }
 
-    fn with_seen<R>(&self, use_seen: impl FnOnce(&mut AcceptedHashes) -> R) -> R {
-        use_seen(&mut self.chain().seen)
-    }
-
-    fn add_session(&self, stream: TcpStream, outbox: SimOutbox) -> Arc<SimPoolSession> {
+    fn add_session(&self, stream: TcpStream, outbox: Sender<Outgoing>) -> Arc<SimPoolSession> {
         let extranonce1 = self.next_extranonce1();
         let mut sessions = self.lock_sessions();
         sessions.opened = SimSessionId(sessions.opened.0 + 1);

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::stratum::{Difficulty, ErrorForm, Extranonce2Size, FieldError, Nbits, VersionMask};
-use crate::work::{Height, VersionConvention};
+use crate::work::Height;
 
 /// Settings of a [`SimPool`](super::SimPool). The default is a solo pool like ckpool, with a difficulty
 /// that one thread reaches many times a second.
@@ -34,8 +34,6 @@ pub struct PoolOptions {
     pub height: Height,
     /// Transactions of a block besides the coinbase. The default makes 12 merkle branches.
     pub transactions: usize,
-    /// Time between two blocks; never by default.
-    pub block_interval: Option<Duration>,
     /// Time between two jobs for the same block; 30 s by default, as at ckpool.
     pub refresh_interval: Option<Duration>,
     /// Bytes of extranonce1, at most 32. Below 4, what tells connections apart goes into coinb1.
@@ -43,14 +41,10 @@ pub struct PoolOptions {
     pub extranonce2_size: Extranonce2Size,
     /// The version bits miners may roll; `None` for a pool that does not know `mining.configure`.
     pub version_mask: Option<VersionMask>,
-    /// The convention for version bits.
-    pub version_convention: VersionConvention,
     /// True if `mining.extranonce.subscribe` is answered `true`.
     pub extranonce_subscribe: bool,
     /// Added to the time in jobs, in seconds: a pool whose clock is wrong.
     pub ntime_offset: i64,
-    /// More connections than this are closed at once.
-    pub max_connections: usize,
     /// Time after which a client that does not read is disconnected.
     pub write_timeout: Duration,
     pub misbehaviour: Misbehaviour,
@@ -85,15 +79,12 @@ impl Default for PoolOptions {
             blocks_from_shares: false,
             height: Height(967_017),
             transactions: 4095,
-            block_interval: None,
             refresh_interval: Some(Duration::from_secs(30)),
             extranonce1_length: 4,
             extranonce2_size: Extranonce2Size::new(8).unwrap_or(Extranonce2Size::MAX),
             version_mask: Some(VersionMask::BIP320),
-            version_convention: VersionConvention::default(),
             extranonce_subscribe: true,
             ntime_offset: 0,
-            max_connections: 1024,
             write_timeout: Duration::from_secs(5),
             misbehaviour: Misbehaviour::default(),
             seed: 1,

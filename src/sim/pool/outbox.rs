@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 /// Caps the lines queued for a client.
-const WAITING: usize = 4096;
+pub(super) const WAITING: usize = 4096;
 
 /// A line on its way out, its end included.
 #[derive(Debug)]
@@ -29,25 +29,6 @@ impl Outgoing {
 
     pub fn after(line: String, delay: Duration) -> Outgoing {
         Outgoing { due: Some(Instant::now() + delay), ..Outgoing::now(line) }
-    }
-}
-
-/// The queue.
-#[derive(Debug)]
-pub(super) struct SimOutbox {
-    queue: Sender<Outgoing>,
-}
-
-impl SimOutbox {
-    /// The queue and the end its thread reads.
-    pub fn new() -> (SimOutbox, Receiver<Outgoing>) {
-        let (queue, outgoing) = crossbeam_channel::bounded(WAITING);
-        (SimOutbox { queue }, outgoing)
-    }
-
-    /// Queues a line; says whether there was room for it.
-    pub fn push(&self, outgoing: Outgoing) -> bool {
-        self.queue.try_send(outgoing).is_ok()
     }
 }
 

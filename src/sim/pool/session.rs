@@ -8,12 +8,13 @@ use std::time::Instant;
 
 use super::SimPoolWorld;
 use super::options::PoolOptions;
-use super::outbox::{Outgoing, SimOutbox};
+use super::outbox::Outgoing;
 use super::vardiff::ShareRate;
 use crate::stratum::{
-    Difficulty, Envelope, ErrorForm, Extranonce1, Notify, StratumError, VersionMask, refuse_line,
+    Difficulty, Envelope, ErrorForm, Extranonce1, Notify, RefusalCode, StratumError, VersionMask, refuse_line,
 };
 use crate::util::stop::Stop;
+use crossbeam_channel::Sender;
 
 /// Jobs of a connection that are remembered, stale ones included.
 const MAX_JOBS: usize = 64;
@@ -29,7 +30,7 @@ pub(super) struct SimPoolSession {
     /// Set when the session is over.
     pub over: Stop,
     stream: TcpStream,
-    outbox: SimOutbox,
+    outbox: Sender<Outgoing>,
     state: Mutex<SimSessionState>,
 }
 
@@ -70,7 +71,7 @@ impl SimPoolSession {
     pub fn new(
         id: SimSessionId,
         stream: TcpStream,
-        outbox: SimOutbox,
+        outbox: Sender<Outgoing>,
         extranonce1: Extranonce1,
         options: &PoolOptions,
     ) -> SimPoolSession {
@@ -211,14 +212,20 @@ impl SimPoolSession {
         ));
     }
 
-    pub(super) fn refuse(&self, world: &SimPoolWorld, id: &str, refusal: &StratumError) {
+    pub(super) fn refuse(
+        &self,
+        world: &SimPoolWorld,
+        request: &Envelope<'_>,
+        code: RefusalCode,
+        reason: &str,
+    ) {
         let form = world.options.error_form;
-        let last = form == ErrorForm::PlainText;
-        self.send(Outgoing { last, ..Outgoing::now(refuse_line(id, refusal, form)) });
+        let line = refuse_line(request.id(), &StratumError::new(code, reason), form);
+        self.send(Outgoing { last: form == ErrorForm::PlainText, ..Outgoing::now(line) });
     }
 
     pub(super) fn send(&self, outgoing: Outgoing) {
-        if !self.outbox.push(outgoing) {
+        if self.outbox.try_send(outgoing).is_err() {
             // It does not read, or is gone.
             self.close();
         }

@@ -6,11 +6,11 @@ use super::SimPoolWorld;
 use super::judge::{SimAssignment, judge, unreadable};
 use super::outbox::Outgoing;
 use super::session::{SimPoolSession, SimSessionState};
-use super::stats::AcceptedShare;
+use super::stats::{AcceptedShare, keep};
 use crate::stratum::{
-    Envelope, ErrorForm, FieldError, Notify, RefusalCode, StratumError, Submit, accept_line, refuse_line,
+    Envelope, ErrorForm, FieldError, RefusalCode, StratumError, Submit, accept_line, refuse_line,
 };
-use crate::work::{BlockHash, Target, share_difficulty};
+use crate::work::{Target, share_difficulty};
 
 impl SimPoolSession {
     /// Judges a share and answers it.
@@ -25,7 +25,7 @@ impl SimPoolSession {
                 if share.is_block && world.options.blocks_from_shares {
                     new_block = Some(share.hash);
                 }
-                world.stats.update(|stats| stats.record_share(share));
+                world.stats.update(|stats| keep(&mut stats.accepted_shares, share));
                 self.adapt_difficulty(world, &mut state);
             }
         }
@@ -63,12 +63,11 @@ impl SimPoolSession {
             extranonce1: &assigned.extranonce1,
             extranonce2_size: world.options.extranonce2_size,
             version_mask: state.version_mask,
-            convention: world.options.version_convention,
             required,
             stale: assigned.stale,
         };
-        let hash = world.with_seen(|seen| judge(&assignment, &submit, seen))?;
-        let is_block = is_block(&hash, &assigned.job);
+        let hash = judge(&assignment, &submit, &mut world.chain().seen)?;
+        let is_block = Target::from_nbits(assigned.job.nbits).is_ok_and(|target| target.is_met_by(&hash));
         Ok(AcceptedShare {
             worker: submit.worker,
             job_id: submit.job_id,
@@ -104,8 +103,4 @@ impl SimPoolSession {
         let due = misbehaviour.delay_submit_answers.map(|delay| Instant::now() + delay);
         self.send(Outgoing { due, last, ..Outgoing::now(line) });
     }
-}
-
-fn is_block(hash: &BlockHash, job: &Notify) -> bool {
-    Target::from_nbits(job.nbits).is_ok_and(|target| target.is_met_by(hash))
 }

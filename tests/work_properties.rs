@@ -1,5 +1,4 @@
-//! Comparison of results computed in two ways: with and without a prepared job, by our code and by the
-//! `bitcoin` crate.
+//! Comparison of results computed in two ways: by our code and by the `bitcoin` crate.
 
 use bitcoin::block;
 use bitcoin::consensus::encode::serialize;
@@ -7,10 +6,13 @@ use bitcoin::hashes::{Hash, HashEngine, sha256d};
 use bitcoin::{CompactTarget, TxMerkleNode};
 use proptest::prelude::*;
 
-use super::*;
-use crate::stratum::{
+use sluice::stratum::{
     Difficulty, Envelope, Extranonce1, Extranonce2, Extranonce2Size, JobId, MerkleBranch, Nbits, Nonce,
     Notify, Ntime, PrevHash, Submit, Version, VersionBits, VersionMask,
+};
+use sluice::work::{
+    Height, Midstate, PreparedJob, RebuildError, RebuiltShare, ShareTerms, ShareValues, Target, TargetError,
+    VersionConvention, parent_hash,
 };
 
 prop_compose! {
