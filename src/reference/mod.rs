@@ -3,13 +3,6 @@
 //! Each reference has a thread of its own. It publishes the block that the reference works on: at each change, at
 //! most once a second, and again every two minutes. A misbehaving reference does no harm: amounts and times are
 //! bounded, and the thread backs off after failures.
-//!
-//! | file | content |
-//! |---|---|
-//! | `tip`, `status` | the published block; the state that the page shows |
-//! | `timings` | intervals and time-outs |
-//! | `client`, `pool_watcher` | a pool: the miner's side without I/O; its thread |
-//! | `node_rpc`, `node_login`, `node_poller` | a node: requests and answers; address and login; its thread |
 
 mod client;
 mod node_login;

@@ -15,22 +15,13 @@ pub struct SubscribeAnswer {
     pub extranonce2_size: Extranonce2Size,
 }
 
-/// The leniency of a reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Leniency {
-    /// Only what every miner reads alike.
-    None,
-    /// Whatever any miner reads.
-    OfMiners,
-}
-
 impl SubscribeAnswer {
     /// Reads the result of an answer. The first element may be anything, and there may be more than three.
     ///
     /// # Errors
     /// If an extranonce or a size is missing or wrong.
     pub fn from_result(result: &RawValue) -> Result<SubscribeAnswer, FieldError> {
-        search_space("subscribe result", result, 1, None, Leniency::None).map(|(space, _)| space)
+        search_space("subscribe result", result, 1, None, false).map(|(space, _)| space)
     }
 
     /// Reads the result as the most lenient miners do. Returns also the agreement of miners.
@@ -38,7 +29,7 @@ impl SubscribeAnswer {
     /// # Errors
     /// If no miner is known to make an extranonce1 and a size of it.
     pub fn as_miners_read(result: &RawValue) -> Result<(SubscribeAnswer, ReadingAgreement), FieldError> {
-        search_space("subscribe result", result, 1, None, Leniency::OfMiners)
+        search_space("subscribe result", result, 1, None, true)
     }
 
     /// Reads the params of `mining.set_extranonce` as every miner reads them (wire reference, section 2.6).
@@ -47,7 +38,7 @@ impl SubscribeAnswer {
     /// If the extranonce1 or the size is missing or wrong.
     pub fn from_set_extranonce(params: Option<&RawValue>) -> Result<SubscribeAnswer, FieldError> {
         let params = params.ok_or(FieldError::missing("params"))?;
-        search_space("params", params, 0, None, Leniency::None).map(|(space, _)| space)
+        search_space("params", params, 0, None, false).map(|(space, _)| space)
     }
 
     /// Reads the params of `mining.set_extranonce` as the most lenient miners do. If there is no size, `known` takes
@@ -60,7 +51,7 @@ impl SubscribeAnswer {
         known: Option<Extranonce2Size>,
     ) -> Result<(SubscribeAnswer, ReadingAgreement), FieldError> {
         let params = params.ok_or(FieldError::missing("params"))?;
-        search_space("params", params, 0, known, Leniency::OfMiners)
+        search_space("params", params, 0, known, true)
     }
 
     /// The result as JSON text, with `session` as the subscription's id. It contains the text `mining.notify`, which
@@ -71,23 +62,22 @@ impl SubscribeAnswer {
     }
 }
 
-/// Reads the extranonce1 at `index` and the size behind it. If there is no size, `known` takes its place. ESP-Miner
-/// reads the values of an object, too.
+/// Reads the extranonce1 at `index` and the size behind it. If there is no size, `known` takes its place. A lenient
+/// reader takes whatever any miner reads; ESP-Miner reads the values of an object, too.
 fn search_space(
     field: &'static str,
     raw: &RawValue,
     index: usize,
     known: Option<Extranonce2Size>,
-    leniency: Leniency,
+    is_lenient: bool,
 ) -> Result<(SubscribeAnswer, ReadingAgreement), FieldError> {
-    let is_strict = leniency == Leniency::None;
-    let elements = match values(raw).filter(|_| !is_strict) {
+    let elements = match values(raw).filter(|_| is_lenient) {
         Some(values) => values,
         None => elements(field, raw)?,
     };
     let text = at("extranonce1", &elements, index)?;
     let (extranonce1, is_exact) =
-        if is_strict { (Extranonce1::from_json(text)?, true) } else { Extranonce1::as_miners_read(text)? };
+        if is_lenient { Extranonce1::as_miners_read(text)? } else { (Extranonce1::from_json(text)?, true) };
     let size = at("extranonce2 size", &elements, index + 1);
     let size = size.and_then(Extranonce2Size::from_json);
     let has_size = elements.get(index + 1).is_some_and(|size| size.get() != "null");

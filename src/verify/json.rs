@@ -12,6 +12,7 @@ use super::jobs::ObservedJobs;
 use super::nerdminer_check::NerdMinerCheck;
 use super::observations::{Authorized, PoolRefusal};
 use super::report::PoolReport;
+use crate::stratum::Reconnect;
 use crate::util::escape::to_json_pretty;
 
 /// Makes a value that serializes as an object with these fields, in this order.
@@ -43,7 +44,9 @@ fn report_json(report: &PoolReport) -> impl Serialize {
         .iter()
         .map(|finding| object! { id: finding.id, weight: finding.weight, text: &finding.text });
     let reconnect = found.reconnect.as_ref().map(|reconnect| {
-        object! { host: &reconnect.host, port: &reconnect.port, is_foreign: reconnect.is_foreign }
+        let Reconnect { host, port, .. } = &reconnect.target;
+        let host = Some(host).filter(|host| !host.is_empty());
+        object! { host: host, port: port, is_foreign: reconnect.is_foreign }
     });
     object! {
         pool: &report.pool,

@@ -10,6 +10,7 @@ use super::settings::VerifySettings;
 use super::watch::{WatchEnd, WatchReport};
 use crate::analyzer::{ChainState, PayoutState, Unverifiable};
 use crate::config::{PayoutKind, RulesConfig};
+use crate::stratum::Reconnect;
 use crate::util::escape::Printable;
 use crate::util::plural::count;
 
@@ -247,9 +248,9 @@ impl FindingList {
 
     fn behaviour(&mut self, found: &Observations) {
         if let Some(reconnect) = &found.reconnect {
-            let host = reconnect.host.as_deref().unwrap_or("the same host");
-            let port = reconnect.port.as_ref().map_or(String::new(), |port| format!(":{port}"));
-            let to = format!("{host}{port}");
+            let Reconnect { host, port, .. } = &reconnect.target;
+            let host = if host.is_empty() { "the same host" } else { host };
+            let to = port.as_ref().map_or(host.to_owned(), |port| format!("{host}:{port}"));
             let (weight, text) = if reconnect.is_foreign {
                 (Weight::Warning, "the pool sends miners to another host")
             } else {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::jobs::ObservedJobs;
 use crate::clock::NtpTime;
-use crate::stratum::{Difficulty, SubscribeAnswer, VersionMask};
+use crate::stratum::{Difficulty, Reconnect, SubscribeAnswer, VersionMask};
 
 #[derive(Debug, Default)]
 pub struct Observations {
@@ -110,8 +110,7 @@ pub enum Suggestion {
 /// A `client.reconnect` of the pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedReconnect {
-    /// `None` for the same host.
-    pub host: Option<String>,
-    pub port: Option<String>,
+    pub target: Reconnect,
+    /// It leads to another host.
     pub is_foreign: bool,
 }

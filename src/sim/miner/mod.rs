@@ -1,13 +1,4 @@
 //! The simulated miner: two threads, one that reads and one that hashes.
-//!
-//! | file | what it is |
-//! |---|---|
-//! | `options`, `stats` | settings and statistics |
-//! | `model` | the differences between the kinds of miners |
-//! | `session/handshake` | the first messages of each kind |
-//! | `session`, `session/messages` | a connection, and the pool's messages on it |
-//! | `work`, `hasher` | the search for shares |
-//! | `shared` | the data shared by the two threads |
 
 mod hasher;
 mod model;

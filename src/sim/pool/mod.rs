@@ -1,16 +1,5 @@
 //! The simulated pool.
 //!
-//! | file | what it is |
-//! |---|---|
-//! | `options`, `stats` | settings and statistics |
-//! | `server` | its threads |
-//! | `session` | a client: its connection and its jobs |
-//! | `requests`, `submit` | a client's requests and shares |
-//! | `outbox` | the queue of lines to a client |
-//! | `block` | the block that is being mined, and its coinbase |
-//! | `judge` | validation of shares |
-//! | `vardiff` | difficulty that follows the miner |
-//!
 //! Locks are taken in this order: a session's state, then the world's chain, then the statistics;
 //! none is held while anything is written to a socket.
 
@@ -23,7 +12,6 @@ mod server;
 mod session;
 mod stats;
 mod submit;
-mod vardiff;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -33,7 +21,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
-pub use options::{Misbehaviour, OpeningOrder, PoolOptions, SimPayout, SimVardiff};
+pub use options::{Misbehaviour, OpeningOrder, PoolOptions, SimPayout};
 pub use stats::{AcceptedShare, SimPoolStats, WorkerStats};
 
 use self::block::Block;
@@ -44,7 +32,6 @@ use self::session::{SimPoolSession, SimSessionId};
 use super::observable::Observable;
 use super::random::Random;
 use crate::stratum::{Difficulty, Extranonce1, JobId, Notify};
-use crate::work::BlockHash;
 
 /// A pool on a socket of its own. Dropping it stops it.
 #[derive(Debug)]
@@ -103,7 +90,7 @@ impl SimPool {
 
     /// Pretends that somebody found a block: everybody gets a clean job for the next.
     pub fn new_block(&self) {
-        self.world.new_block(None);
+        self.world.new_block();
     }
 
     /// Gives everybody a new job for the same block, the ones before staying valid.
@@ -202,11 +189,11 @@ impl SimPoolWorld {
         self.misbehaviour.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Goes on to the next block, on top of `found` or of somebody else's.
-    fn new_block(&self, found: Option<BlockHash>) {
+    /// Goes on to the next block.
+    fn new_block(&self) {
         let height = {
             let SimChain { block, seen, random, .. } = &mut *self.chain();
-            *block = block.next(found, &self.options, random);
+            *block = block.next(&self.options, random);
             *seen = AcceptedHashes::default();
             block.height
         };

@@ -16,15 +16,13 @@ pub(super) struct Outgoing {
     pub line: String,
     /// Not to be sent before; lines without it are not held up.
     pub due: Option<Instant>,
-    /// One byte at a time, with so long between two.
-    pub pace: Option<Duration>,
     /// Close the connection afterwards.
     pub last: bool,
 }
 
 impl Outgoing {
     pub fn now(line: String) -> Outgoing {
-        Outgoing { line, due: None, pace: None, last: false }
+        Outgoing { line, due: None, last: false }
     }
 
     pub fn after(line: String, delay: Duration) -> Outgoing {
@@ -71,22 +69,11 @@ fn send_until_closed(stream: &mut TcpStream, outgoing: &Receiver<Outgoing>) -> i
             (Err(RecvTimeoutError::Timeout), Some((index, _))) => waiting.remove(index).1,
             (Err(_), _) => return Ok(()),
         };
-        send(stream, &item)?;
+        stream.write_all(item.line.as_bytes())?;
         if item.last {
             return Ok(());
         }
     }
-}
-
-fn send(stream: &mut TcpStream, item: &Outgoing) -> io::Result<()> {
-    let Some(pace) = item.pace else {
-        return stream.write_all(item.line.as_bytes());
-    };
-    for byte in item.line.as_bytes() {
-        stream.write_all(std::slice::from_ref(byte))?;
-        std::thread::sleep(pace);
-    }
-    Ok(())
 }
 
 /// True if the client is simply gone.

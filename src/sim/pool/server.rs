@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::SimPoolWorld;
 use super::outbox::{WAITING, send_all};
-use super::session::{AfterRequest, SimPoolSession};
+use super::session::SimPoolSession;
 use crate::sim::lines::SimLineReader;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::thread::{SERVICE_STACK, SESSION_STACK, spawn};
@@ -135,10 +135,6 @@ impl Drop for SimSessionGuard {
 fn read(registered: &SimSessionGuard, stream: TcpStream) -> io::Result<()> {
     let SimSessionGuard { world, session } = registered;
     let mut lines = SimLineReader::new(stream, MAX_LINE);
-    if world.misbehaviour().stop_reading_after == Some(0) {
-        session.over.wait();
-        return Ok(());
-    }
     loop {
         let line = match lines.next_line() {
             Ok(Some(line)) => line,
@@ -151,9 +147,7 @@ fn read(registered: &SimSessionGuard, stream: TcpStream) -> io::Result<()> {
             }
         };
         world.stats.update(|stats| stats.lines_received += 1);
-        if session.handle(world, &line) == AfterRequest::Close {
-            return Ok(());
-        }
+        session.handle(world, &line);
     }
 }
 
