@@ -38,7 +38,7 @@ pub fn readiness(status: &StatusSnapshot) -> Result<(), String> {
 }
 
 fn job_age(status: &StatusSnapshot, place: usize) -> Option<Duration> {
-    let job = status.snapshot.pools.iter().find(|pool| pool.place == place)?.job.as_ref()?;
+    let job = status.pool(place)?.job.as_ref()?;
     let age = status.at.timestamp().duration_since(job.at.timestamp());
     // After a clock correction the job may lie a little in the future.
     Some(age.try_into().unwrap_or_default())

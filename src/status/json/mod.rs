@@ -4,6 +4,15 @@
 //! not finite is `null` as well. Texts from the network are escaped as in every other output
 //! ([`escape`](crate::util::escape)), so that a tool that prints them can't be made to drive a terminal.
 
+/// Writes a JSON object to a serializer: its keys in this order, each with its value.
+macro_rules! object {
+    ($to:expr, $($key:ident = $value:expr),+ $(,)?) => {{
+        let mut object = serde::Serializer::serialize_map($to, None)?;
+        $(serde::ser::SerializeMap::serialize_entry(&mut object, stringify!($key), &$value)?;)+
+        serde::ser::SerializeMap::end(object)
+    }};
+}
+
 mod alerts;
 mod counts;
 mod external;

@@ -41,7 +41,7 @@ pub(super) fn write(to: &mut MetricsText, status: &StatusSnapshot) {
             number: (place + 1).to_string(),
             name: label(&state.name),
             state,
-            view: status.snapshot.pools.iter().find(|pool| pool.place == place),
+            view: status.pool(place),
         })
         .collect();
     let connected = all.iter().any(|one| one.state.sessions > 0 && one.state.standing == PoolStatus::Up);

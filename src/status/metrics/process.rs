@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::text::{MetricKind, MetricsText};
 use crate::clock::ClockState;
-use crate::config::{RuleId, Severity};
+use crate::config::RuleId;
 use crate::status::snapshot::StatusSnapshot;
 
 /// The histogram bounds, from a copy on a fast machine to a delay that people notice.
@@ -138,14 +138,12 @@ fn alerts(to: &mut MetricsText, status: &StatusSnapshot) {
     for (rule, count) in counts {
         family.count(&[("rule", rule)], count);
     }
-    let lasting = || view.alerts.iter().filter(|alert| alert.ended.is_none());
     let mut family = to.family("sluice_alerts_active", MetricKind::Gauge, "Active alerts by severity.");
-    for severity in [Severity::High, Severity::Medium, Severity::Low, Severity::Info] {
-        let count = lasting().filter(|alert| alert.severity == severity).count();
-        family.count(&[("severity", severity.as_str())], count as u64);
+    for (severity, count) in status.active_by_severity() {
+        family.count(&[("severity", severity)], count as u64);
     }
     let mut by_rule: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for alert in lasting() {
+    for alert in status.active_alerts() {
         *by_rule.entry((alert.id, alert.severity.as_str())).or_default() += 1;
     }
     let mut family = to.family(

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::text::{MetricKind, MetricsText, label};
-use crate::analyzer::{HashRates, Totals};
+use crate::analyzer::Totals;
 use crate::record::BestShare;
+use crate::status::json::value::windows;
 use crate::status::snapshot::StatusSnapshot;
 
 /// The histogram bounds for the age of a share's job.
@@ -118,8 +119,4 @@ fn jobs(to: &mut MetricsText, status: &StatusSnapshot, totals: Option<&Totals>) 
     if let Some(totals) = totals {
         family.histogram(&[], &totals.job_ages, &JOB_AGE_BUCKETS_SECS.map(Duration::from_secs));
     }
-}
-
-pub(super) fn windows(rates: &HashRates) -> [(&'static str, f64); 4] {
-    [("1m", rates.one_minute), ("5m", rates.five_minutes), ("1h", rates.one_hour), ("24h", rates.one_day)]
 }

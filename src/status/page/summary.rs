@@ -54,7 +54,6 @@ fn answers(status: &StatusSnapshot) -> Vec<SummaryLine> {
     let mut answers = vec![mining(status)];
     if status.program.config.analysis.enabled {
         let (payer, chain_of) = (verdicts::payout(&status.snapshot), verdicts::chain(&status.snapshot));
-        let (payer, chain_of) = (payer.map(|(pool, _)| pool), chain_of.map(|(pool, _)| pool));
         answers.extend([payout(payer), chain(chain_of), pool_answers(status, pool), alerts(status)]);
     } else {
         answers.push(SummaryLine {
@@ -199,12 +198,11 @@ fn recent_answer(pool: &PoolView) -> Option<Duration> {
 
 /// Is anything wrong?
 fn alerts(status: &StatusSnapshot) -> SummaryLine {
-    let lasting = || status.snapshot.alerts.alerts.iter().filter(|alert| alert.ended.is_none());
-    let serious = || lasting().filter(|alert| alert.severity > Severity::Info);
+    let serious = || status.active_alerts().filter(|alert| alert.severity > Severity::Info);
     let worst = serious().max_by_key(|alert| alert.severity);
     match worst {
         None => {
-            let notes = lasting().count() as u64;
+            let notes = status.active_alerts().count() as u64;
             let detail = if notes == 0 { String::from("nothing is wrong") } else { count(notes, "note") };
             SummaryLine { tone: Tone::Good, title: String::from("No alert"), detail }
         }
