@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
+use super::Method;
 use super::answer::HttpAnswer;
-use super::head::{RequestHead, Verb};
-use super::host::{HostHeader, MachineNames};
+use super::head::RequestHead;
+use super::host::MachineNames;
 use super::refusal::GateRefusal;
 use super::token::{self, Token};
 use super::token_attempts::TokenAttempts;
@@ -50,7 +51,7 @@ impl Access {
     ) -> Result<(), HttpAnswer> {
         self.check_host(head).map_err(GateRefusal::answer)?;
         let refuse = |refusal: GateRefusal| if head.accepts_html { refusal.page() } else { refusal.answer() };
-        let is_write = head.verb == Verb::Post;
+        let is_write = head.method == Method::Post;
         let Some(token) = &self.token else {
             return if is_write { Err(refuse(GateRefusal::WritesDisabled)) } else { Ok(()) };
         };
@@ -92,16 +93,7 @@ impl Access {
 
     /// Checks the Host header and the authority of an absolute target.
     fn check_host(&self, head: &RequestHead) -> Result<(), GateRefusal> {
-        for name in head.host.iter().chain(&head.target.authority) {
-            match self.names.check(name) {
-                HostHeader::Known => {}
-                HostHeader::Unknown => return Err(GateRefusal::UnknownHost),
-                HostHeader::Malformed => {
-                    return Err(GateRefusal::Malformed("The Host header is not a host."));
-                }
-            }
-        }
-        Ok(())
+        head.host.iter().chain(&head.target.authority).try_for_each(|name| self.names.check(name))
     }
 }
 

@@ -155,7 +155,7 @@ impl AcceptLoop {
             return;
         };
         let (shared, visitor_socket) = (self.shared.clone(), socket.clone());
-        let name = format!("http-{}", slot.number());
+        let name = format!("http-{}", slot.number);
         let started = spawn(name, SESSION_STACK, move || {
             connection::serve(&shared, &slot, &visitor_socket, peer);
             Ok::<(), Stopped>(())

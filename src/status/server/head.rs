@@ -9,7 +9,7 @@ use httparse::{EMPTY_HEADER, Error, Status};
 use super::access::VisitorCredentials;
 use super::refusal::GateRefusal;
 use super::target::RequestTarget;
-use super::{timed, token};
+use super::{Method, timed, token};
 use crate::config::Secret;
 
 /// Caps the head, in bytes.
@@ -23,7 +23,9 @@ const MAX_HEADERS: usize = 64;
 
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct RequestHead {
-    pub(super) verb: Verb,
+    pub(super) method: Method,
+    /// The method is HEAD: the reply is that of GET without its body.
+    pub(super) head_only: bool,
     /// Without the token.
     pub(super) target: RequestTarget,
     /// The Host header as it was sent. `None` with HTTP/1.0 only.
@@ -37,14 +39,7 @@ pub(super) struct RequestHead {
     pub(super) accepts_html: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
-    Get,
-    Head,
-    Post,
-}
-
-/// The reason why there is no head.
+/// The reason why there is no request.
 #[derive(Debug)]
 pub(super) enum HeadError {
     Rejected(GateRefusal),
@@ -108,10 +103,10 @@ impl RequestHead {
         else {
             return Err(GateRefusal::Malformed("The request line is not complete."));
         };
-        let verb = match method {
-            "GET" => Verb::Get,
-            "HEAD" => Verb::Head,
-            "POST" => Verb::Post,
+        let (method, head_only) = match method {
+            "GET" => (Method::Get, false),
+            "HEAD" => (Method::Get, true),
+            "POST" => (Method::Post, false),
             _ => return Err(GateRefusal::Method),
         };
         let headers = Headers(request.headers);
@@ -128,7 +123,7 @@ impl RequestHead {
                 None => GateRefusal::TransferEncoding,
             });
         }
-        if verb == Verb::Post && length_header.is_none() {
+        if method == Method::Post && length_header.is_none() {
             return Err(GateRefusal::NoLength);
         }
         let expects_continue = match headers.only_one("Expect", "There is more than one Expect header.")? {
@@ -139,7 +134,8 @@ impl RequestHead {
         let credentials = headers.credentials(target.query.take("token"))?;
         let accepts_html = headers.texts("Accept").any(|value| value.contains("text/html"));
         let head = RequestHead {
-            verb,
+            method,
+            head_only,
             target,
             host,
             length: length_header.unwrap_or(0),
@@ -245,7 +241,7 @@ mod tests {
         let text = "POST /a?b=c&token=t HTTP/1.1\nHost: Pi:8080\nContent-Length: 3\n\nabc";
         let (head, length) = parse(text).unwrap().unwrap();
         assert_eq!(length, text.replace('\n', "\r\n").len() - 3);
-        assert_eq!((head.verb, head.length, head.expects_continue), (Verb::Post, 3, false));
+        assert_eq!((head.method, head.length, head.expects_continue), (Method::Post, 3, false));
         assert_eq!(head.host.as_deref(), Some("Pi:8080"));
         assert_eq!(head.target.encode(), "/a?b=c");
         assert_eq!(head.credentials.query.unwrap().expose(), "t");

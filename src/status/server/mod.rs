@@ -123,14 +123,8 @@ impl HttpServer {
 
     /// Closes the port, gives pending answers half a second, and removes the private socket. Returns
     /// within a second, whatever the visitors and the handler do.
-    pub fn shut_down(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        if let Some(gate) = self.gate.take() {
-            gate.shut_down();
-        }
+    pub fn shut_down(self) {
+        drop(self);
     }
 }
 
@@ -152,7 +146,9 @@ impl PagePort {
 
 impl Drop for HttpServer {
     fn drop(&mut self) {
-        self.end();
+        if let Some(gate) = self.gate.take() {
+            gate.shut_down();
+        }
     }
 }
 

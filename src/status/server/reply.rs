@@ -44,11 +44,7 @@ impl HttpReply {
     /// Encodes everything before the body.
     pub(super) fn head(&self) -> Vec<u8> {
         let mut text = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
-        let mut add = |name: &str, value: &str| {
-            for part in [name, ": ", value, "\r\n"] {
-                text.push_str(part);
-            }
-        };
+        let mut add = |name: &str, value: &str| text.push_str(&format!("{name}: {value}\r\n"));
         add("Date", &Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
         for (name, value) in self.headers.iter().filter(|(name, value)| is_sendable(name, value)) {
             add(name, value);
@@ -60,9 +56,7 @@ impl HttpReply {
         }
         add("Content-Length", &self.body.len().to_string());
         add("Connection", "close");
-        let mut bytes = text.into_bytes();
-        bytes.extend_from_slice(b"\r\n");
-        bytes
+        (text + "\r\n").into_bytes()
     }
 }
 

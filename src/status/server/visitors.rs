@@ -57,7 +57,7 @@ struct VisitorEntry {
 #[derive(Debug)]
 pub(super) struct VisitorSlot {
     visitors: Arc<Visitors>,
-    number: u64,
+    pub(super) number: u64,
 }
 
 impl Visitors {
@@ -155,11 +155,6 @@ impl VisitorEntry {
 }
 
 impl VisitorSlot {
-    /// A number for the name of the thread.
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
-
     /// Reserves `bytes` of memory for this visitor's answer until the slot is dropped. False if there is
     /// none until `deadline`, or if no other holder can be evicted.
     pub(super) fn reserve(&self, bytes: usize, deadline: Instant) -> bool {
