@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::message::Message;
-use super::send_failure::SendFailure;
+use super::pace::SendFailure;
 use crate::config::Secret;
 use crate::util::escape::line_text;
 use crate::util::os_error::describe;

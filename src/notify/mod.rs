@@ -11,24 +11,19 @@
 //! whose [`Notifier::notify`] never waits, nor the others, and the shutdown by two seconds at most. A
 //! message that fails is tried five times; a rejection is logged.
 //!
-//! **Services** (`ntfy`, `telegram`, `discord` and `webhook` build requests, which `http` sends; `exec`
-//! runs a program). URLs and tokens are secrets, so recipients are called `notify[2] (discord)`.
+//! **Services** (`services` builds the requests, which `http` sends; `exec` runs a program). URLs and tokens are secrets, so recipients are called `notify[2] (discord)`.
 //! Untrusted texts (`message`) are shown as text, never as commands, links or mentions.
 
-mod discord;
 mod exec;
 mod health;
 mod http;
 mod limiter;
 mod message;
 mod notifier;
-mod ntfy;
 mod pace;
-mod send_failure;
-mod telegram;
+mod services;
 mod test_message;
 mod transport;
-mod webhook;
 mod worker;
 
 pub use health::RecipientHealth;
