@@ -1,7 +1,5 @@
 //! `/readyz`: readiness for watchdogs and load balancers.
 
-use std::time::Duration;
-
 use super::snapshot::StatusSnapshot;
 use crate::upstream::PoolStatus;
 use crate::util::format::span;
@@ -27,7 +25,9 @@ pub fn readiness(status: &StatusSnapshot) -> Result<(), String> {
         });
     }
     let newest = match status.program.config.analysis.enabled {
-        true => connected().filter_map(|(place, _)| job_age(status, place)).min(),
+        true => connected()
+            .filter_map(|(place, _)| Some(status.age_of(status.pool(place)?.job.as_ref()?.at)))
+            .min(),
         false => connected().filter_map(|(_, upstream)| upstream.heard_ago).min(),
     };
     match newest {
@@ -35,11 +35,4 @@ pub fn readiness(status: &StatusSnapshot) -> Result<(), String> {
         Some(age) => Err(format!("the newest job is {} old", span(age))),
         None => Err(String::from("the pool has not sent a job yet")),
     }
-}
-
-fn job_age(status: &StatusSnapshot, place: usize) -> Option<Duration> {
-    let job = status.pool(place)?.job.as_ref()?;
-    let age = status.at.timestamp().duration_since(job.at.timestamp());
-    // After a clock correction the job may lie a little in the future.
-    Some(age.try_into().unwrap_or_default())
 }

@@ -198,10 +198,9 @@ impl StatusSnapshot {
         NtpTime::from_stamp(stamp, offset(&self.snapshot))
     }
 
-    /// The time from a stamp of the system's clock to this snapshot; zero if the clock was set back.
-    pub fn since(&self, stamp: Stamp) -> Duration {
-        let age = self.at.timestamp().duration_since(self.time_of(stamp).timestamp());
-        age.try_into().unwrap_or_default()
+    /// The time from then to this snapshot; zero if the clock was set back.
+    pub fn age_of(&self, then: NtpTime) -> Duration {
+        self.at.timestamp().duration_since(then.timestamp()).try_into().unwrap_or_default()
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 
 use super::query::{JsonQuery, JsonQueryError};
 use super::text;
-use super::value::{TimeJson, name, number, seconds_between};
+use super::value::{TimeJson, name, number};
 use crate::analyzer::RecentJob;
 use crate::status::snapshot::StatusSnapshot;
 use crate::status::verdicts;
@@ -43,7 +43,7 @@ impl Serialize for JobJson<'_> {
         object!(
             to,
             at = TimeJson(job.at),
-            age_seconds = seconds_between(job.at, status.at),
+            age_seconds = status.age_of(job.at).as_secs_f64(),
             upstream = job.upstream.map(number),
             pool = name(&status.runtime.upstreams, job.upstream),
             job_id = job.job_id.as_str(),

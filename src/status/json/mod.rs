@@ -33,6 +33,7 @@ use serde::Serialize;
 use super::snapshot::StatusSnapshot;
 use crate::util::escape::to_json;
 use query::{JsonQuery, JsonQueryError};
+use value::PairsJson;
 
 pub use status::status;
 
@@ -60,13 +61,8 @@ pub fn api(path: &str, query: impl Fn(&str) -> Option<String>, status: &StatusSn
     };
     Some(match document {
         Ok(body) => JsonReply { status: 200, body },
-        Err(JsonQueryError(error)) => JsonReply { status: 400, body: text(&JsonError { error: &error }) },
+        Err(JsonQueryError(error)) => JsonReply { status: 400, body: text(&PairsJson([("error", error)])) },
     })
-}
-
-#[derive(Debug, Serialize)]
-struct JsonError<'a> {
-    error: &'a str,
 }
 
 fn text(document: &impl Serialize) -> String {

@@ -137,11 +137,6 @@ pub(super) fn percent(part: u64, rest: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 * 100.0 / whole as f64)
 }
 
-/// The seconds from `then` to `now`. Zero if the clock was set back.
-pub(super) fn seconds_between(then: NtpTime, now: NtpTime) -> f64 {
-    now.timestamp().duration_since(then.timestamp()).as_secs_f64().max(0.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

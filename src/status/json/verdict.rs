@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::value::{TimeJson, name, number, seconds_between};
+use super::value::{TimeJson, name, number};
 use crate::analyzer::{ChainState, OutputView, PayoutState, PoolView};
 use crate::config::PayoutKind;
 use crate::status::snapshot::StatusSnapshot;
@@ -87,7 +87,7 @@ impl Serialize for ChainJson<'_> {
             tag = job.and_then(|job| job.tag.as_deref()),
             job_id = job.map(|job| job.job_id.as_str()),
             job_at = job.map(|job| TimeJson(job.at)),
-            job_age_seconds = job.map(|job| seconds_between(job.at, status.at)),
+            job_age_seconds = job.map(|job| status.age_of(job.at).as_secs_f64()),
             upstream = place.map(number),
             pool = name(&status.runtime.upstreams, place),
         )
