@@ -27,10 +27,8 @@ pub fn handler(snapshots: StatusSnapshots, proxy: Option<Arc<dyn Proxy>>) -> Han
 }
 
 /// Checks that every service thread is alive and makes progress. It asks the threads themselves, since
-/// the [`StatusSnapshot`](super::snapshot::StatusSnapshot) is made by one of them.
-///
-/// # Errors
-/// The threads that are not, a line each.
+/// the [`StatusSnapshot`](super::snapshot::StatusSnapshot) is made by one of them. The error has a line for each
+/// that does not.
 fn threads_work() -> Result<(), String> {
     let unwell = supervise::unwell();
     if unwell.is_empty() { Ok(()) } else { Err(unwell.join("\n")) }

@@ -125,6 +125,11 @@ mod tests {
         Access::new(Some(&Secret::new("hunter2")), &[])
     }
 
+    /// The cookie of a visitor who has logged in.
+    fn cookie() -> String {
+        token::set_cookie(&Secret::new("hunter2")).split(';').next().unwrap().to_owned()
+    }
+
     fn header<'a>(answer: &'a HttpAnswer, name: &str) -> Option<&'a str> {
         answer.headers.iter().find(|(each, _)| *each == name).map(|(_, value)| value.as_str())
     }
@@ -183,8 +188,7 @@ mod tests {
     #[test]
     fn a_write_needs_the_header() {
         let access = guarded();
-        let cookie = token::set_cookie(&Secret::new("hunter2"));
-        let cookie = cookie.split(';').next().unwrap();
+        let cookie = cookie();
         let post = |target: &str, more: &str| {
             let text = format!("POST {target} HTTP/1.1\nHost: pi\nContent-Length: 0\n{more}\n");
             status(&access, &text)
@@ -205,8 +209,7 @@ mod tests {
         assert_eq!(status(&access, "GET /?token=hunter2 HTTP/1.1\nHost: pi\n\n"), 429);
         assert_eq!(status(&access, "GET /healthz HTTP/1.1\nHost: pi\n\n"), 200);
         // The owner of the cookie is not limited by others' attempts.
-        let cookie = token::set_cookie(&Secret::new("hunter2"));
-        let cookie = cookie.split(';').next().unwrap();
+        let cookie = cookie();
         assert_eq!(status(&access, &format!("GET / HTTP/1.1\nHost: pi\nCookie: {cookie}\n\n")), 200);
         assert_eq!(status(&access, &format!("GET / HTTP/1.1\nHost: pi\nCookie: {cookie}0\n\n")), 429);
         // A request without a token gets the explanation.

@@ -57,9 +57,6 @@ pub(super) struct Gate {
 
 impl Gate {
     /// Starts to accept connections.
-    ///
-    /// # Errors
-    /// No thread or descriptor left.
     pub(super) fn start(
         listener: TcpListener,
         access: Access,
@@ -169,9 +166,7 @@ impl AcceptLoop {
     /// Answers that the server is full, without waiting.
     fn reject(&mut self, socket: Arc<TcpStream>) {
         // No other thread holds the socket any more.
-        let Some(socket) = Arc::into_inner(socket) else {
-            return;
-        };
+        let Some(socket) = Arc::into_inner(socket) else { return };
         if socket.set_nonblocking(true).is_err() {
             return;
         }

@@ -80,10 +80,11 @@ pub(super) fn read(socket: &TcpStream, deadline: Instant) -> Result<(RequestHead
             }
         }
         if filled == MAX_HEAD {
-            let is_in_first_line = !buffer.contains(&b'\n');
-            let refusal =
-                if is_in_first_line { GateRefusal::TargetTooLong } else { GateRefusal::HeadTooLarge };
-            return Err(refusal.into());
+            let has_first_line = buffer.contains(&b'\n');
+            return Err(HeadError::Rejected(match has_first_line {
+                true => GateRefusal::HeadTooLarge,
+                false => GateRefusal::TargetTooLong,
+            }));
         }
     }
 }
@@ -157,9 +158,7 @@ fn refusal(error: Error) -> GateRefusal {
 
 /// The body's length from the Content-Length headers, of which there may be one.
 fn content_length<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<Option<usize>, GateRefusal> {
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
+    let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(GateRefusal::Malformed("There is more than one Content-Length."));
     }
@@ -189,9 +188,7 @@ impl<'h> Headers<'h> {
 
     fn only_one(&self, name: &str, problem: &'static str) -> Result<Option<&'h str>, GateRefusal> {
         let mut all = self.all(name);
-        let Some(value) = all.next() else {
-            return Ok(None);
-        };
+        let Some(value) = all.next() else { return Ok(None) };
         if all.next().is_some() {
             return Err(GateRefusal::Malformed(problem));
         }

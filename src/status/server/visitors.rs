@@ -273,9 +273,7 @@ mod tests {
         let (old, mut old_client) = connection();
         let (new, _new_client) = connection();
         let deadline = Instant::now() + Duration::from_secs(20);
-        let Some(past) = Instant::now().checked_sub(MIN_AGE_TO_EVICT) else {
-            return;
-        };
+        let Some(past) = Instant::now().checked_sub(MIN_AGE_TO_EVICT) else { return };
         let holder = visitors.admit(&old, source(1), past).unwrap();
         assert!(holder.reserve(MAX_ANSWER_MEMORY, deadline));
         let thread = std::thread::spawn(move || {
