@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::value::TimeJson;
+use super::value::{PairsJson, TimeJson};
 use crate::clock::ClockState;
 use crate::record::{RecordingHealth, WriteError};
 use crate::status::snapshot::StatusSnapshot;
@@ -42,21 +42,17 @@ impl NtpJson {
     }
 }
 
-#[derive(Serialize)]
-pub(super) struct RecordingJson<'a> {
-    dropped_rows: u64,
-    lost_rows: u64,
-    troubles: Vec<TroubleJson<'a>>,
+pub(super) struct RecordingJson<'a>(pub(super) &'a RecordingHealth);
+
+impl Serialize for RecordingJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let RecordingHealth { dropped, lost, write_errors, .. } = self.0;
+        let troubles: Vec<_> = write_errors.iter().map(TroubleJson).collect();
+        object!(to, dropped_rows = dropped, lost_rows = lost, troubles = troubles)
+    }
 }
 
 struct TroubleJson<'a>(&'a WriteError);
-
-impl<'a> From<&'a RecordingHealth> for RecordingJson<'a> {
-    fn from(health: &'a RecordingHealth) -> RecordingJson<'a> {
-        let troubles = health.write_errors.iter().map(TroubleJson).collect();
-        RecordingJson { dropped_rows: health.dropped, lost_rows: health.lost, troubles }
-    }
-}
 
 impl Serialize for TroubleJson<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -83,25 +79,16 @@ impl Serialize for RateLimitJson<'_> {
     }
 }
 
-#[derive(Serialize)]
-pub(super) struct ThreadsJson<'a> {
-    restarts: u64,
-    /// Threads that have died or make no progress.
-    unwell: Vec<UnwellThreadJson<'a>>,
-}
+/// The restarts of service threads, and the threads that have died or make no progress.
+pub(super) struct ThreadsJson<'a>(pub(super) &'a StatusSnapshot);
 
-#[derive(Serialize)]
-struct UnwellThreadJson<'a> {
-    thread: &'a str,
-    trouble: &'a str,
-}
-
-impl<'a> ThreadsJson<'a> {
-    pub(super) fn of(status: &'a StatusSnapshot) -> ThreadsJson<'a> {
-        let unwell =
-            status.runtime.threads.iter().filter_map(|one| {
-                Some(UnwellThreadJson { thread: &one.name, trouble: one.trouble.as_deref()? })
-            });
-        ThreadsJson { restarts: status.runtime.thread_restarts, unwell: unwell.collect() }
+impl Serialize for ThreadsJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let runtime = &self.0.runtime;
+        let unwell = runtime.threads.iter().filter_map(|one| {
+            let trouble = one.trouble.as_deref()?;
+            Some(PairsJson([("thread", one.name.as_str()), ("trouble", trouble)]))
+        });
+        object!(to, restarts = runtime.thread_restarts, unwell = unwell.collect::<Vec<_>>())
     }
 }

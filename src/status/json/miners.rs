@@ -40,7 +40,7 @@ pub(super) fn miners(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<S
         at: TimeJson(status.at),
         total: wanted().count(),
         offset,
-        miners: MinersJson::of(status, wanted().skip(offset).take(limit)),
+        miners: MinersJson { status, miners: wanted().skip(offset).take(limit).collect() },
     }))
 }
 
@@ -53,28 +53,18 @@ struct MinerJson<'a> {
 
 /// A list of connected miners. Each is built while it is written, since a farm's would take megabytes.
 pub(super) struct MinersJson<'a> {
-    status: &'a StatusSnapshot,
-    miners: Vec<&'a MinerView>,
-    /// Device names by user agent, of which there are few.
-    devices: HashMap<&'a str, Option<String>>,
-}
-
-impl<'a> MinersJson<'a> {
-    pub(super) fn of(
-        status: &'a StatusSnapshot,
-        miners: impl Iterator<Item = &'a MinerView>,
-    ) -> MinersJson<'a> {
-        let (miners, mut devices): (Vec<&MinerView>, HashMap<_, _>) = (miners.collect(), HashMap::new());
-        for miner in &miners {
-            devices.entry(miner.user_agent.as_str()).or_insert_with(|| device_name(&miner.user_agent));
-        }
-        MinersJson { status, miners, devices }
-    }
+    pub(super) status: &'a StatusSnapshot,
+    pub(super) miners: Vec<&'a MinerView>,
 }
 
 impl Serialize for MinersJson<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let device = |miner: &MinerView| self.devices.get(miner.user_agent.as_str())?.as_deref();
+        // Many miners have the same user agent.
+        let mut devices: HashMap<&str, Option<String>> = HashMap::new();
+        for miner in &self.miners {
+            devices.entry(&miner.user_agent).or_insert_with(|| device_name(&miner.user_agent));
+        }
+        let device = |miner: &MinerView| devices.get(miner.user_agent.as_str())?.as_deref();
         let status = self.status;
         to.collect_seq(self.miners.iter().map(|miner| MinerJson { miner, device: device(miner), status }))
     }
