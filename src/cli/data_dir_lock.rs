@@ -23,9 +23,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The held lock. It is released when this is dropped, and however the process ends.
 #[derive(Debug)]
-pub struct DataDirLock {
-    state: Arc<Mutex<LockState>>,
-}
+pub struct DataDirLock(Arc<Mutex<LockState>>);
 
 #[derive(Debug)]
 struct LockState {
@@ -48,13 +46,13 @@ impl DataDirLock {
             Err(_) => None,
         };
         let state = LockState { dir: data_dir.to_owned(), lock, has_failed: false };
-        Ok(DataDirLock { state: Arc::new(Mutex::new(state)) })
+        Ok(DataDirLock(Arc::new(Mutex::new(state))))
     }
 
     /// Starts a thread that locks again if somebody deletes the lock file or the whole directory.
     pub fn keep_locked(&self, stop: &Stop) -> io::Result<()> {
         // A weak reference: dropping the lock releases it without waiting for the thread.
-        let (state, stop) = (Arc::downgrade(&self.state), stop.clone());
+        let (state, stop) = (Arc::downgrade(&self.0), stop.clone());
         // Without a heartbeat limit: a disk may block it for any time.
         service("data-dir").start(move || {
             while stop.sleep(CHECK_INTERVAL).is_ok() {
@@ -142,7 +140,7 @@ mod tests {
         fs::create_dir(&data_dir).unwrap();
         let lock = DataDirLock::take(&data_dir).unwrap();
         fs::remove_dir_all(&data_dir).unwrap();
-        lock.state.lock().unwrap().renew();
+        lock.0.lock().unwrap().renew();
         assert!(DataDirLock::take(&data_dir).is_err());
     }
 }

@@ -15,6 +15,9 @@ const INTERRUPTED: i32 = 130;
 
 /// Stops `stop` on SIGINT and SIGTERM; a second one ends the process at once. The returned channel gets a message for
 /// each SIGHUP; several at the same time count as one.
+///
+/// # Errors
+/// The handlers can't be set.
 pub fn stop_on_signals(stop: &Stop) -> io::Result<Receiver<()>> {
     let (reload, reload_signals) = bounded(1);
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;

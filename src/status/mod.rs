@@ -6,7 +6,6 @@ mod free_memory;
 pub mod json;
 pub mod metrics;
 pub mod page;
-mod ready;
 pub mod server;
 pub mod snapshot;
 mod user_agent;

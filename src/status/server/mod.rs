@@ -39,7 +39,6 @@ mod unix_socket;
 mod visitors;
 mod worker;
 
-use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -88,6 +87,7 @@ pub struct PagePort {
 }
 
 /// The running server. Dropping it shuts it down.
+#[derive(Debug)]
 pub struct HttpServer {
     address: SocketAddr,
     gate: Option<Gate>,
@@ -149,11 +149,5 @@ impl Drop for HttpServer {
         if let Some(gate) = self.gate.take() {
             gate.shut_down();
         }
-    }
-}
-
-impl fmt::Debug for HttpServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpServer").field("address", &self.address).finish_non_exhaustive()
     }
 }

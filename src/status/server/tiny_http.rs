@@ -96,40 +96,34 @@ impl TinyHttp {
         let _permit = self.permit(deadline)?;
         let mut reason = io::Error::other("it does not answer");
         for _ in 0..MAX_ATTEMPTS {
-            let instance = match self.instance(deadline) {
-                Ok(instance) => instance,
+            let instance =
+                self.instance(deadline).map_err(|error| self.failed(GateRefusal::Unavailable, &error))?;
+            if instance.work.is_stuck(STUCK_AFTER) {
+                let what = "all its threads are stuck in a request";
+                return Err(self.failed(GateRefusal::Unavailable, &what));
+            }
+            let connected =
+                unix_socket::check_free_fds().and_then(|()| UnixStream::connect(&instance.address));
+            let result = match connected {
+                Ok(socket) => relay::exchange(&socket, request, deadline, reserve),
+                Err(error) if process::is_out_of_fds(&error) => {
+                    return Err(self.failed(GateRefusal::Unavailable, &error));
+                }
                 Err(error) => {
                     reason = error;
-                    break;
+                    instance.work.end();
+                    continue;
                 }
             };
-            if instance.work.is_stuck(STUCK_AFTER) {
-                reason = io::Error::other("all its threads are stuck in a request");
-                break;
-            }
-            let socket =
-                match unix_socket::check_free_fds().and_then(|()| UnixStream::connect(&instance.address)) {
-                    Ok(socket) => socket,
-                    Err(error) if process::is_out_of_fds(&error) => {
-                        reason = error;
-                        break;
-                    }
-                    Err(error) => {
-                        reason = error;
-                        instance.work.end();
-                        continue;
-                    }
-                };
-            match relay::exchange(&socket, request, deadline, reserve) {
+            match result {
                 Ok(reply) => return Ok(reply),
                 Err(ExchangeError::NoMemory) => return Err(GateRefusal::Full),
                 Err(ExchangeError::TooLarge(bytes)) => {
-                    self.log_failure(&format_args!("an answer of {bytes} bytes is too large"));
-                    return Err(GateRefusal::AnswerTooLarge);
+                    let what = format_args!("an answer of {bytes} bytes is too large");
+                    return Err(self.failed(GateRefusal::AnswerTooLarge, &what));
                 }
                 Err(ExchangeError::TimedOut) => {
-                    self.log_failure(&"it took too long to answer");
-                    return Err(GateRefusal::HandlerTimeout);
+                    return Err(self.failed(GateRefusal::HandlerTimeout, &"it took too long to answer"));
                 }
                 Err(ExchangeError::Failed(error)) => {
                     reason = error;
@@ -140,8 +134,7 @@ impl TinyHttp {
                 }
             }
         }
-        self.log_failure(&reason);
-        Err(GateRefusal::Unavailable)
+        Err(self.failed(GateRefusal::Unavailable, &reason))
     }
 
     /// Ends the server and removes its socket.
@@ -161,11 +154,12 @@ impl TinyHttp {
         self.directory.remove();
     }
 
-    /// Logs the first failure of a series.
-    fn log_failure(&self, what: &dyn fmt::Display) {
+    /// Logs the first failure of a series, and returns its refusal.
+    fn failed(&self, refusal: GateRefusal, what: &dyn fmt::Display) -> GateRefusal {
         if self.failures.is_first(Instant::now()) {
             log::error!("the status page can't answer a request: {what}");
         }
+        refusal
     }
 
     fn permit(&self, deadline: Instant) -> Result<Permit<'_>, GateRefusal> {
