@@ -24,16 +24,6 @@ const SHORT_FILES: &[(&str, &[&str])] = &[
     ("one rule's family a file", &["analyzer/rules/internal.rs"]),
     ("one section of the configuration a file", &["config/forward.rs"]),
     ("a suggestion for a misspelt key is looked for by this name", &["config/did_you_mean.rs"]),
-    (
-        "one notification service a file, and the failure that all report",
-        &[
-            "notify/discord.rs",
-            "notify/ntfy.rs",
-            "notify/send_failure.rs",
-            "notify/telegram.rs",
-            "notify/webhook.rs",
-        ],
-    ),
     ("one file of the data directory a file", &["record/geek_log.rs"]),
     ("one conversion or convention of the wire a file", &["work/rolling.rs"]),
     (

@@ -57,9 +57,6 @@ pub(super) struct Gate {
 
 impl Gate {
     /// Starts to accept connections.
-    ///
-    /// # Errors
-    /// No thread or descriptor left.
     pub(super) fn start(
         listener: TcpListener,
         access: Access,
@@ -155,7 +152,7 @@ impl AcceptLoop {
             return;
         };
         let (shared, visitor_socket) = (self.shared.clone(), socket.clone());
-        let name = format!("http-{}", slot.number());
+        let name = format!("http-{}", slot.number);
         let started = spawn(name, SESSION_STACK, move || {
             connection::serve(&shared, &slot, &visitor_socket, peer);
             Ok::<(), Stopped>(())
@@ -169,9 +166,7 @@ impl AcceptLoop {
     /// Answers that the server is full, without waiting.
     fn reject(&mut self, socket: Arc<TcpStream>) {
         // No other thread holds the socket any more.
-        let Some(socket) = Arc::into_inner(socket) else {
-            return;
-        };
+        let Some(socket) = Arc::into_inner(socket) else { return };
         if socket.set_nonblocking(true).is_err() {
             return;
         }

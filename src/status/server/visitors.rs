@@ -57,7 +57,7 @@ struct VisitorEntry {
 #[derive(Debug)]
 pub(super) struct VisitorSlot {
     visitors: Arc<Visitors>,
-    number: u64,
+    pub(super) number: u64,
 }
 
 impl Visitors {
@@ -155,11 +155,6 @@ impl VisitorEntry {
 }
 
 impl VisitorSlot {
-    /// A number for the name of the thread.
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
-
     /// Reserves `bytes` of memory for this visitor's answer until the slot is dropped. False if there is
     /// none until `deadline`, or if no other holder can be evicted.
     pub(super) fn reserve(&self, bytes: usize, deadline: Instant) -> bool {
@@ -278,9 +273,7 @@ mod tests {
         let (old, mut old_client) = connection();
         let (new, _new_client) = connection();
         let deadline = Instant::now() + Duration::from_secs(20);
-        let Some(past) = Instant::now().checked_sub(MIN_AGE_TO_EVICT) else {
-            return;
-        };
+        let Some(past) = Instant::now().checked_sub(MIN_AGE_TO_EVICT) else { return };
         let holder = visitors.admit(&old, source(1), past).unwrap();
         assert!(holder.reserve(MAX_ANSWER_MEMORY, deadline));
         let thread = std::thread::spawn(move || {
