@@ -30,12 +30,13 @@ mod time;
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use certainty::DateAgreement;
 use jiff::SignedDuration;
 use job_times::{JobTimes, Vote};
+use parking_lot::Mutex;
 
 use crate::config::NtpConfig;
 use crate::net::{Stamp, tls_errors};
@@ -160,7 +161,7 @@ impl Clock {
 
     /// The offset of the system's clock as it was at `now`.
     pub fn offset_at(&self, now: &ClockReading) -> Option<Offset> {
-        let known = self.shared.lock();
+        let known = self.shared.known.lock();
         let offset = known.ntp_at(now)?;
         (known.jobs.vote(Some(offset), now) == Vote::Undisputed).then_some(offset)
     }
@@ -173,7 +174,7 @@ impl Clock {
     /// The whole state, for pages and alerts; too slow for every share.
     pub fn state(&self) -> ClockState {
         let now = self.reading();
-        let mut known = self.shared.lock();
+        let mut known = self.shared.known.lock();
         let ntp = known.ntp_at(&now);
         let vote = known.jobs.vote(ntp, &now);
         if !matches!(vote, Vote::AgainstNtp { .. }) {
@@ -202,7 +203,7 @@ impl Clock {
     /// Records the time in a pool's job as a time source. A session's first job may be old, so it counts
     /// only while there is no other.
     pub fn job_time(&self, pool: &str, job: JobTime, now: &ClockReading) {
-        self.shared.lock().jobs.record(pool, job, *now);
+        self.shared.known.lock().jobs.record(pool, job, *now);
         self.note_error(now);
     }
 
@@ -210,7 +211,7 @@ impl Clock {
     /// a disagreement is only noticed by a call.
     pub fn date_certainty(&self) -> DateCertainty {
         let now = self.reading();
-        let mut known = self.shared.lock();
+        let mut known = self.shared.known.lock();
         let verdict = known.confirm_day(&now);
         known.agreement.update(verdict, now.steady)
     }
@@ -236,12 +237,12 @@ impl Clock {
 
     /// True if the servers have given a time, trusted or not.
     fn is_synchronised(&self) -> bool {
-        matches!(self.shared.lock().ntp, ClockState::Synchronised { .. })
+        matches!(self.shared.known.lock().ntp, ClockState::Synchronised { .. })
     }
 
     /// Stores the servers' result. Its offset is relative to the system's clock at `now`.
     fn set(&self, state: ClockState, now: ClockReading) {
-        let mut known = self.shared.lock();
+        let mut known = self.shared.known.lock();
         known.reading = now;
         known.ntp = match (&known.ntp, state) {
             // Another reason does not restart the time without synchronisation.
@@ -273,11 +274,7 @@ struct KnownTime {
     agreement: DateAgreement,
 }
 
-impl ClockShared {
-    fn lock(&self) -> MutexGuard<'_, KnownTime> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl ClockShared {}
 
 impl KnownTime {
     /// The offset according to the servers, corrected if the system's clock was set since their answer.

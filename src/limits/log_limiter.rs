@@ -2,8 +2,9 @@
 //! scanner more often.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::AddressKey;
 
@@ -41,7 +42,7 @@ impl LogLimiter {
     pub fn allow(&self, source: AddressKey, topic: &'static str, now: Instant) -> Option<u64> {
         // A panic elsewhere can't leave a count half-changed.
         let key = (source, topic);
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.inner.lock();
         if let Some(spoken) = inner.sources.get_mut(&key) {
             return spoken.speak(now);
         }
@@ -104,9 +105,9 @@ mod tests {
         let (limiter, start) = (LogLimiter::new(), Instant::now());
         let lines = (0..100_000).filter(|n| limiter.allow(source(*n), "t", start).is_some()).count();
         assert_eq!(lines, MAX_SOURCES + 1);
-        assert_eq!(limiter.inner.lock().unwrap().sources.len(), MAX_SOURCES);
+        assert_eq!(limiter.inner.lock().sources.len(), MAX_SOURCES);
         // And when it is over, the table is free again.
         assert_eq!(limiter.allow(source(200_000), "t", start + PAUSE), Some(0));
-        assert_eq!(limiter.inner.lock().unwrap().sources.len(), 1);
+        assert_eq!(limiter.inner.lock().sources.len(), 1);
     }
 }

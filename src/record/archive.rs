@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -13,6 +13,7 @@ use flate2::write::GzEncoder;
 use jiff::Span;
 use jiff::civil::{Date, date};
 use log::{info, warn};
+use parking_lot::Mutex;
 
 use super::atomic::sync_directory;
 use super::names::{RotatedName, rotated_files};
@@ -147,7 +148,7 @@ impl Archive {
     }
 
     pub fn error(&self) -> Option<WriteError> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.trouble.lock().clone()
     }
 }
 
@@ -186,7 +187,7 @@ impl Archiver {
             }
             let trouble = self.condition.error().cloned();
             let pause = if trouble.is_some() { RETRY_INTERVAL } else { SWEEP_INTERVAL };
-            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+            *self.trouble.lock() = trouble;
             if woken.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
                 return;
             }

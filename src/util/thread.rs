@@ -35,8 +35,8 @@ where
 {
     let name = name.into();
     Builder::new().name(name.clone()).stack_size(stack).spawn(move || {
-        // The closure is not used after a panic, so its half-changed state is not seen again; the state it shares
-        // with others is behind locks that recover from poison.
+        // The closure is not used after a panic, so its half-changed state is not seen again. The state it shares with
+        // others is behind locks, and each change under a lock is complete in itself.
         match catch_unwind(AssertUnwindSafe(body)) {
             Ok(Ok(())) => debug!("thread {name} ended"),
             Ok(Err(reason)) if is_stop(&reason) => debug!("thread {name} ended: {reason:#}"),

@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::SimPoolWorld;
 use super::options::PoolOptions;
@@ -225,6 +226,6 @@ impl SimPoolSession {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, SimSessionState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
