@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::duration::{HOUR, SECOND};
 use super::reader::Section;
 
 /// `[analysis]`.
@@ -29,14 +30,10 @@ impl Default for AnalysisConfig {
 }
 
 pub(super) fn read(mut section: Section) -> AnalysisConfig {
-    let default = AnalysisConfig::default();
-    let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
-    let analysis = AnalysisConfig {
-        enabled: section.bool("enabled", default.enabled),
-        queue: section.size("queue", default.queue, 16..=1 << 20),
-        share_timeout: section.duration("share_timeout", default.share_timeout, second..=hour),
-        near_miss: section.number("near_miss", default.near_miss, 0.0..=1.0),
-    };
-    section.finish();
+    let mut analysis = AnalysisConfig::default();
+    section.bool("enabled", &mut analysis.enabled);
+    section.size("queue", &mut analysis.queue, 16..=1 << 20);
+    section.duration("share_timeout", &mut analysis.share_timeout, SECOND..=HOUR);
+    section.number("near_miss", &mut analysis.near_miss, 0.0..=1.0);
     analysis
 }

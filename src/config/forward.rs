@@ -27,12 +27,9 @@ impl Default for ForwardConfig {
 }
 
 pub(super) fn read(mut section: Section) -> ForwardConfig {
-    let default = ForwardConfig::default();
+    let mut forward = ForwardConfig::default();
     let words = [("copy", ForwardPath::Copy), ("splice", ForwardPath::Splice)];
-    let forward = ForwardConfig {
-        path: section.choice("path", &words).unwrap_or(default.path),
-        buffer: section.size("buffer", default.buffer, 1024..=1 << 20),
-    };
-    section.finish();
+    forward.path = section.choice("path", &words).unwrap_or(forward.path);
+    section.size("buffer", &mut forward.buffer, 1024..=1 << 20);
     forward
 }

@@ -83,7 +83,10 @@ pub fn known_keys() -> Vec<String> {
     if let Ok(document) = DeTable::parse(text) {
         read_document(document.get_ref(), &diagnostics, &Overrides::default());
     }
-    let mut keys = diagnostics.known_keys();
+    let mut keys = diagnostics.known.take();
+    for key in &mut keys {
+        *key = key.replace("[1]", "");
+    }
     keys.sort();
     keys.dedup();
     keys
@@ -199,9 +202,8 @@ fn read_document(document: &DeTable, diagnostics: &Diagnostics, overrides: &Over
         }
     }
     top.note_ignored(ignored_in(mode));
-    top.finish();
-    let not_served = diagnostics.take_ignored();
-    (!config.upstreams.is_empty()).then_some(Config { ignored_keys: not_served, ..config })
+    let ignored_keys = diagnostics.ignored.take();
+    (!config.upstreams.is_empty()).then_some(Config { ignored_keys, ..config })
 }
 
 fn read_mode(top: &mut Section) -> Mode {

@@ -149,21 +149,16 @@ impl Config {
                 ));
             }
         }
-        if !self.notify.is_empty() && !self.analysis.enabled {
-            warnings.push(String::from(
-                "analysis.enabled = false: there are no alerts, so [[notify]] sends nothing",
-            ));
-        }
-        if self.pool_stats.is_some() && !self.analysis.enabled {
-            warnings.push(String::from(
-                "analysis.enabled = false: there is nothing to compare the pool's figures with, so [pool_stats] \
-                 is not polled",
-            ));
-        }
-        if !self.references.is_empty() && !self.analysis.enabled {
-            warnings.push(String::from(
-                "analysis.enabled = false: nothing is compared, so no [[reference]] is contacted",
-            ));
+        let idle = [
+            (!self.notify.is_empty(), "there are no alerts, so [[notify]] sends nothing"),
+            (
+                self.pool_stats.is_some(),
+                "there is nothing to compare the pool's figures with, so [pool_stats] is not polled",
+            ),
+            (!self.references.is_empty(), "nothing is compared, so no [[reference]] is contacted"),
+        ];
+        for (_, effect) in idle.iter().filter(|(is_set, _)| *is_set && !self.analysis.enabled) {
+            warnings.push(format!("analysis.enabled = false: {effect}"));
         }
         warnings
     }
