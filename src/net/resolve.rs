@@ -5,10 +5,10 @@
 //! If no address answers, the name is resolved again at once, and then every few seconds until a
 //! connection succeeds, because the pool may have moved.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -106,11 +106,9 @@ impl Resolver {
             if let Some(failure) = failure.filter(|_| self.shared.request(&mut answer).is_none()) {
                 return Err(io::Error::new(io::ErrorKind::NotFound, failure));
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if self.shared.changed.wait_until(&mut answer, deadline).timed_out() {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the name server does not answer"));
             }
-            self.shared.changed.wait_for(&mut answer, left);
         }
     }
 
@@ -129,16 +127,9 @@ impl Resolver {
 
     /// Waits for the answer of a lookup, for at most `time`.
     pub fn wait_for(&self, answer: PendingAnswer, time: Duration) -> Option<Vec<SocketAddr>> {
-        let deadline = Instant::now() + time;
         let mut known = self.shared.answer.lock();
-        while known.count < answer.0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return None;
-            }
-            self.shared.changed.wait_for(&mut known, left);
-        }
-        Some(known.addresses.clone())
+        self.shared.changed.wait_while_for(&mut known, |known| known.count < answer.0, time);
+        (known.count >= answer.0).then(|| known.addresses.clone())
     }
 
     /// Number of times the name's addresses have changed.
@@ -152,9 +143,7 @@ impl ResolverShared {
         loop {
             supervise::beat();
             let pause = self.take(look_up(&self.host, self.port));
-            if self.wait(pause, stop).is_err() {
-                return Ok(());
-            }
+            self.wait(pause, stop)?;
         }
     }
 
@@ -222,18 +211,16 @@ impl ResolverShared {
 }
 
 /// Addresses of names in tests, which are not looked up.
-static TEST_NAMES: OnceLock<Mutex<HashMap<String, Vec<IpAddr>>>> = OnceLock::new();
+static TEST_NAMES: Mutex<BTreeMap<String, Vec<IpAddr>>> = Mutex::new(BTreeMap::new());
 
 /// Sets the addresses of a name in this process, for tests. With none, the name is unknown.
 #[doc(hidden)]
 pub fn set_test_name(name: &str, addresses: &[IpAddr]) {
-    let names = TEST_NAMES.get_or_init(Mutex::default);
-    let mut names = names.lock();
-    names.insert(name.to_owned(), addresses.to_vec());
+    TEST_NAMES.lock().insert(name.to_owned(), addresses.to_vec());
 }
 
 fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let given = TEST_NAMES.get().and_then(|names| names.lock().get(host).cloned());
+    let given = TEST_NAMES.lock().get(host).cloned();
     match given {
         Some(addresses) => Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect()),
         None => (host, port).to_socket_addrs().map(Iterator::collect),
@@ -296,18 +283,11 @@ mod tests {
         assert_eq!(resolver.addresses(soon()).unwrap_err().kind(), io::ErrorKind::NotFound);
         set_test_name(name, &addresses(2));
         // Too soon after the last question; a moment later it is asked.
-        let found = loop {
-            if let Ok(found) = resolver.addresses(soon()) {
-                break found;
-            }
-        };
+        let found =
+            std::iter::repeat_with(|| resolver.addresses(soon()).ok()).find_map(|found| found).unwrap();
         assert_eq!((found[0], resolver.changes()), ("127.0.0.2:7".parse().unwrap(), 1));
         set_test_name(name, &addresses(3));
-        let next = loop {
-            if let Some(next) = resolver.resolve_again() {
-                break next;
-            }
-        };
+        let next = std::iter::repeat_with(|| resolver.resolve_again()).find_map(|next| next).unwrap();
         let found = resolver.wait_for(next, Duration::from_secs(5)).unwrap();
         assert_eq!((found[0], resolver.changes()), ("127.0.0.3:7".parse().unwrap(), 2));
         stop.stop();

@@ -43,10 +43,8 @@ impl TlsStream {
             if connection.is_handshaking() && connection.wants_read() {
                 socket.set_read_timeout(Some(time_left(deadline)?))?;
                 if connection.read_tls(&mut &socket)? == 0 {
-                    return Err(io::Error::new(
-                        io::ErrorKind::UnexpectedEof,
-                        "closed during the TLS handshake",
-                    ));
+                    let closed = "closed during the TLS handshake";
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, closed));
                 }
                 if let Err(error) = connection.process_new_packets() {
                     // Sends the alert with the reason.

@@ -151,7 +151,7 @@ impl UpstreamEntry {
 
     /// Dials its host at another port.
     pub(super) fn dial_at(&self, port: u16, deadline: Instant) -> Result<Stream, DialError> {
-        self.route.dial_at(port, deadline, &self.stop)
+        self.route.dial_port(port, deadline, &self.stop).map(|(stream, _)| stream)
     }
 
     /// The number of times that its addresses have changed.
