@@ -22,7 +22,6 @@ const MIN_LINES: usize = 40;
 const SHORT_FILES: &[(&str, &[&str])] = &[
     ("it has no logic", &["main.rs"]),
     ("one rule's family a file", &["analyzer/rules/internal.rs"]),
-    ("one section of the configuration a file", &["config/forward.rs"]),
     ("a suggestion for a misspelt key is looked for by this name", &["config/did_you_mean.rs"]),
     (
         "one notification service a file, and the failure that all report",
@@ -40,7 +39,6 @@ const SHORT_FILES: &[(&str, &[&str])] = &[
     (
         "several callers need it, and none of them more than others",
         &[
-            "record/atomic.rs",
             "sim/random.rs",
             "analyzer/best_shares.rs",
             "status/server/log_once.rs",

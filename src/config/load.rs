@@ -11,8 +11,8 @@ use super::error::{ConfigFault, Origin};
 use super::reader::Section;
 use super::redaction::Redaction;
 use super::{
-    Config, ConfigError, Mode, Network, Overrides, aggregate, analysis, external_sources, failover, forward,
-    listen, network, outputs, policy, report, upstream,
+    Config, ConfigError, Mode, Network, Overrides, aggregate, external_sources, failover, listen, network,
+    outputs, policy, report, traffic, upstream,
 };
 
 /// Paths that are tried if no file is named.
@@ -172,8 +172,8 @@ fn read_document(document: &DeTable, diagnostics: &Diagnostics, overrides: &Over
         listen: listen::read(top.section("listen"), flags.listen),
         upstreams,
         failover: failover::read(top.section("failover")),
-        forward: forward::read(top.section("forward")),
-        analysis: analysis::read(top.section("analysis")),
+        forward: traffic::read_forward(top.section("forward")),
+        analysis: traffic::read_analysis(top.section("analysis")),
         chain: policy::read_chain(top.section("chain")),
         rules: policy::read_rules(top.section("rules")),
         references: top

@@ -223,7 +223,7 @@ impl Gatekeeper {
     }
 
     /// Counts abuse. Returns the length of the ban if it causes one. Exempt addresses are not counted.
-    pub fn report_abuse(&self, ip: IpAddr, _abuse: Abuse, now: Instant) -> Option<Duration> {
+    pub fn report_abuse(&self, ip: IpAddr, now: Instant) -> Option<Duration> {
         let inner = &self.inner;
         if inner.is_exempt(ip) {
             return None;
@@ -383,17 +383,14 @@ impl fmt::Display for AdmissionError {
                 write!(f, "banned for another {}", seconds((*remaining).max(Duration::from_secs(1))))
             }
             AdmissionError::TooManyFromAddress { limit } => {
-                write!(
-                    f,
-                    "already {} from its address (ratelimit.max_connections_per_ip)",
-                    count(*limit as u64, "connection")
-                )
+                let connections = count(*limit as u64, "connection");
+                write!(f, "already {connections} from its address (ratelimit.max_connections_per_ip)")
             }
             AdmissionError::TooManyPerMinute { limit, ban } => {
+                let connections = count(*limit as u64, "connection");
                 write!(
                     f,
-                    "more than {} a minute from its address (ratelimit.max_connections_per_minute)",
-                    count(*limit as u64, "connection")
+                    "more than {connections} a minute from its address (ratelimit.max_connections_per_minute)"
                 )?;
                 match ban {
                     Some(ban) => write!(f, "; banned for {}", seconds(*ban)),

@@ -11,11 +11,11 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::atomic::replace;
 use super::history::History;
 use super::json::escape_json;
 use super::write_retry::{TimePair, WriteError, WriteRetry};
 use crate::clock::NtpTime;
+use crate::util::files::replace;
 use crate::util::os_error::describe;
 
 /// The name of the charts' time series in the data directory.
@@ -70,7 +70,7 @@ pub(super) fn load<T: PersistedJson>(dir: &Path, now: NtpTime) -> T {
     let (path, without) = (dir.join(T::FILE), T::IF_MISSING);
     let reason = match read::<T>(&path) {
         Ok(content) => return content.bounded(now),
-        Err(error) if is_missing(&error) => {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             info!("{}: not there yet; {without}", path.display());
             return T::default();
         }
@@ -130,9 +130,7 @@ impl<T: PersistedJson> PersistedFile<T> {
         if !is_end && (is_early || !self.condition.may_try(moment)) {
             return;
         }
-        let Some(newest) = self.waiting.0.lock().take() else {
-            return;
-        };
+        let Some(newest) = self.waiting.0.lock().take() else { return };
         match save(&self.path, &*newest.content) {
             Ok(()) => {
                 self.saved = Some(moment.monotonic);
@@ -181,10 +179,6 @@ fn read<T: PersistedJson>(path: &Path) -> io::Result<T> {
     let mut text = String::new();
     File::open(path)?.take(MAX_BYTES).read_to_string(&mut text)?;
     Ok(serde_json::from_str(&text)?)
-}
-
-fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ use log::{error, warn};
 use parking_lot::{Mutex, MutexGuard};
 
 use super::archive::Archive;
-use super::atomic::replace;
 use super::block::{BLOCKS_DIR, BlockRecord};
 use super::history::History;
 use super::names::FileName;
@@ -23,6 +22,7 @@ use super::time_source::TimeSource;
 use super::timing_csv::JobRow;
 use super::write_retry::{TimePair, WriteError, WriteRetry};
 use crate::config::RecordConfig;
+use crate::util::files::replace;
 use crate::util::plural::count;
 use crate::util::stop::Stopped;
 use crate::util::supervise;

@@ -1,16 +1,4 @@
 //! Helpers that every other module may use.
-//!
-//! | file | content |
-//! |---|---|
-//! | [`address`] | IPv4-mapped peer addresses as IPv4 |
-//! | [`escape`] | escaping of peers' texts for every output |
-//! | [`files`] | files that a power cut has damaged, or that were replaced |
-//! | [`mod@format`], [`plural`], [`span`] | numbers, counted nouns ("1 connection") and durations for people |
-//! | [`logging`] | the log, on stderr and in `sluice.log` |
-//! | [`memory_budget`], [`token_bucket`] | limits on memory and on rates |
-//! | [`os_error`] | operating system errors in words |
-//! | [`stop`] | shutdown as an ordinary error |
-//! | [`supervise`], [`thread`] | service threads that are restarted; named threads |
 
 pub mod address;
 pub mod escape;

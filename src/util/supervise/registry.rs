@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -42,7 +41,7 @@ pub(super) struct Service {
 
 /// A service's entry in the registry. Dropping it removes the entry, unless the service has failed.
 #[derive(Debug)]
-pub(super) struct ServiceGuard(Arc<Service>);
+pub(super) struct ServiceGuard(pub Arc<Service>);
 
 #[derive(Debug, Default)]
 struct ServiceRegistry {
@@ -97,7 +96,7 @@ pub fn restarts(seen: u64) -> (u64, Vec<Restart>) {
     let registry = REGISTRY.lock();
     let new = usize::try_from(registry.restarts.saturating_sub(seen)).unwrap_or(usize::MAX);
     let skipped = registry.newest.len().saturating_sub(new);
-    (registry.restarts, registry.newest.iter().skip(skipped).cloned().collect())
+    (registry.restarts, registry.newest.range(skipped..).cloned().collect())
 }
 
 /// Counts a panic that the current service has caught itself, without a restart.
@@ -105,8 +104,8 @@ pub fn note_restart(reason: &str) {
     with_current(|service| service.restarted(reason));
 }
 
-pub(super) fn set_current(service: &ServiceGuard) {
-    CURRENT.with(|current| *current.borrow_mut() = Some(service.0.clone()));
+pub(super) fn set_current(service: &Arc<Service>) {
+    CURRENT.with(|current| *current.borrow_mut() = Some(service.clone()));
 }
 
 pub(super) fn with_current(act: impl FnOnce(&Arc<Service>)) {
@@ -143,14 +142,6 @@ impl Drop for ServiceGuard {
         if !self.0.is_off() {
             REGISTRY.lock().services.retain(|other| !Arc::ptr_eq(other, &self.0));
         }
-    }
-}
-
-impl Deref for ServiceGuard {
-    type Target = Service;
-
-    fn deref(&self) -> &Service {
-        &self.0
     }
 }
 

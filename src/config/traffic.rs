@@ -1,9 +1,33 @@
-//! `[analysis]`: the analyzer of forwarded traffic.
+//! `[forward]` and `[analysis]`: how bytes are forwarded, and what is done with their copies.
 
 use std::time::Duration;
 
 use super::duration::{HOUR, SECOND};
 use super::reader::Section;
+
+/// `[forward]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForwardConfig {
+    /// Default: copy.
+    pub path: ForwardPath,
+    /// Size of each thread's buffer in bytes; 1024 to 1 MiB, default 16384.
+    pub buffer: usize,
+}
+
+/// `forward.path`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardPath {
+    /// `read`, `write`, then the copy for the analyzer.
+    Copy,
+    /// `splice` through a pipe, with `tee` for the analyzer's copy.
+    Splice,
+}
+
+impl Default for ForwardConfig {
+    fn default() -> ForwardConfig {
+        ForwardConfig { path: ForwardPath::Copy, buffer: 16_384 }
+    }
+}
 
 /// `[analysis]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +53,15 @@ impl Default for AnalysisConfig {
     }
 }
 
-pub(super) fn read(mut section: Section) -> AnalysisConfig {
+pub(super) fn read_forward(mut section: Section) -> ForwardConfig {
+    let mut forward = ForwardConfig::default();
+    let words = [("copy", ForwardPath::Copy), ("splice", ForwardPath::Splice)];
+    forward.path = section.choice("path", &words).unwrap_or(forward.path);
+    section.size("buffer", &mut forward.buffer, 1024..=1 << 20);
+    forward
+}
+
+pub(super) fn read_analysis(mut section: Section) -> AnalysisConfig {
     let mut analysis = AnalysisConfig::default();
     section.bool("enabled", &mut analysis.enabled);
     section.size("queue", &mut analysis.queue, 16..=1 << 20);
