@@ -22,14 +22,12 @@ const MIN_LINES: usize = 40;
 const SHORT_FILES: &[(&str, &[&str])] = &[
     ("it has no logic", &["main.rs"]),
     ("one rule's family a file", &["analyzer/rules/internal.rs"]),
-    ("one section of the configuration a file", &["config/forward.rs"]),
     ("a suggestion for a misspelt key is looked for by this name", &["config/did_you_mean.rs"]),
     ("one file of the data directory a file", &["record/geek_log.rs"]),
     ("one conversion or convention of the wire a file", &["work/rolling.rs"]),
     (
         "several callers need it, and none of them more than others",
         &[
-            "record/atomic.rs",
             "sim/random.rs",
             "analyzer/best_shares.rs",
             "status/server/log_once.rs",

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
 
 use crate::stratum::Notify;
 
@@ -47,7 +49,7 @@ struct JobStoreInner {
 impl JobStore {
     /// Returns the stored job with this content. It is stored if it is new.
     pub(super) fn intern(&self, notify: Notify) -> Arc<StoredJob> {
-        let mut jobs = self.0.lock();
+        let mut jobs = self.0.jobs.lock();
         let same = jobs.entry(content_hash(&notify)).or_default();
         same.retain(|job| job.strong_count() > 0);
         let known = same.iter().filter_map(Weak::upgrade).find(|job| is_same_work(&job.notify, &notify));
@@ -83,7 +85,7 @@ impl JobStore {
 
     /// Removes the entries of jobs that no session holds.
     pub(super) fn remove_dead_entries(&self) {
-        let mut jobs = self.0.lock();
+        let mut jobs = self.0.jobs.lock();
         if jobs.len() > MIN_ENTRIES_TO_SWEEP + 2 * self.0.count.load(Ordering::Relaxed) {
             jobs.retain(|_, same| same.iter().any(|job| job.strong_count() > 0));
             jobs.shrink_to_fit();
@@ -91,11 +93,7 @@ impl JobStore {
     }
 }
 
-impl JobStoreInner {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Vec<Weak<StoredJob>>>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl JobStoreInner {}
 
 impl Drop for StoredJob {
     fn drop(&mut self) {
@@ -145,6 +143,6 @@ mod tests {
             store.intern(notify("1", ntime, 10));
         }
         store.remove_dead_entries();
-        assert_eq!(store.0.lock().len(), 0);
+        assert_eq!(store.0.jobs.lock().len(), 0);
     }
 }

@@ -3,11 +3,12 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use parking_lot::Mutex;
 
 use crate::util::files::is_at_path;
 use crate::util::os_error::describe;
@@ -58,7 +59,7 @@ impl DataDirLock {
             while stop.sleep(CHECK_INTERVAL).is_ok() {
                 supervise::beat();
                 let Some(state) = state.upgrade() else { break };
-                state.lock().unwrap_or_else(PoisonError::into_inner).renew();
+                state.lock().renew();
             }
             Ok::<(), Stopped>(())
         })?;
@@ -140,7 +141,7 @@ mod tests {
         fs::create_dir(&data_dir).unwrap();
         let lock = DataDirLock::take(&data_dir).unwrap();
         fs::remove_dir_all(&data_dir).unwrap();
-        lock.0.lock().unwrap().renew();
+        lock.0.lock().renew();
         assert!(DataDirLock::take(&data_dir).is_err());
     }
 }

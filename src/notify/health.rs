@@ -1,7 +1,8 @@
 //! The delivery state of one recipient.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use serde::Serialize;
 
@@ -43,6 +44,6 @@ impl DeliveryRecord {
 
     pub fn lock(&self) -> MutexGuard<'_, HealthEntries> {
         // A panic can't leave numbers half-changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

@@ -3,10 +3,11 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use parking_lot::Mutex;
 
 use super::health::{DeliveryRecord, RecipientHealth};
 use super::limiter::NotifyLimiter;
@@ -109,7 +110,7 @@ impl Notifier {
     /// the program.
     pub fn finish(&self) {
         let deadline = *self.0.deadline.get_or_init(|| Instant::now() + self.0.finish_limit);
-        drop(self.0.ending.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.0.ending.lock().take());
         if let Err(RecvTimeoutError::Timeout) = self.0.alive.recv_deadline(deadline) {
             log::warn!("not every notification could be sent before the program ended; see alerts.log");
         }

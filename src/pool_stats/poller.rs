@@ -1,10 +1,11 @@
 //! The thread that requests the pool's figures.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 use ureq::Agent;
 
 use super::figures::PoolFigures;
@@ -83,7 +84,7 @@ impl PublishedStats {
 
     /// The state of the requests.
     pub fn health(&self) -> StatsHealth {
-        self.0.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.health.lock().clone()
     }
 }
 
@@ -110,7 +111,7 @@ impl PoolStatsPoller {
             supervise::beat();
             let result = self.ask();
             stop.check()?;
-            let mut health = self.shared.health.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut health = self.shared.health.lock();
             let pause = match result {
                 Ok(figures) => {
                     let figures = Arc::new(figures);

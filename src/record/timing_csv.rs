@@ -66,7 +66,7 @@ mod tests {
             job_id: JobId::from_text("65,1").unwrap(),
             height: Some(Height(900_000)),
             ntime: Ntime(1_795_226_020),
-            at: NtpTime::from_timestamp("2026-11-21T01:53:42.5Z".parse().unwrap()),
+            at: "2026-11-21T01:53:42.5Z".parse().unwrap(),
             receive_gap: Some(Duration::from_millis(30_125)),
             prevhash_age: None,
             branches: 12,

@@ -2,15 +2,15 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select_biased};
 use log::{error, warn};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::archive::Archive;
-use super::atomic::replace;
 use super::block::{BLOCKS_DIR, BlockRecord};
 use super::history::History;
 use super::names::FileName;
@@ -22,6 +22,7 @@ use super::time_source::TimeSource;
 use super::timing_csv::JobRow;
 use super::write_retry::{TimePair, WriteError, WriteRetry};
 use crate::config::RecordConfig;
+use crate::util::files::replace;
 use crate::util::plural::count;
 use crate::util::stop::Stopped;
 use crate::util::supervise;
@@ -99,11 +100,11 @@ pub(super) struct Writer {
 
 impl RecorderShared {
     pub fn write_errors(&self) -> MutexGuard<'_, Vec<WriteError>> {
-        self.write_errors.lock().unwrap_or_else(PoisonError::into_inner)
+        self.write_errors.lock()
     }
 
     pub fn writing_since(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.writing_since.lock().unwrap_or_else(PoisonError::into_inner)
+        self.writing_since.lock()
     }
 }
 

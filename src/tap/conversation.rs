@@ -3,8 +3,10 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::session_clock::SessionClock;
 use crate::net::Stamp;
@@ -228,17 +230,17 @@ impl Conversation {
 
     /// Records a login of the miner. It does not replace another one before the pool accepts it.
     pub fn offer_login(&self, login: Login) {
-        self.login.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(login);
+        self.login.lock().get_or_insert(login);
     }
 
     /// Records a login that the pool has accepted.
     pub fn set_login(&self, login: Login) {
-        *self.login.lock().unwrap_or_else(PoisonError::into_inner) = Some(login);
+        *self.login.lock() = Some(login);
     }
 
     /// The last login that the pool accepted; if none, the first that the miner offered.
     pub fn login(&self) -> Option<Login> {
-        self.login.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.login.lock().clone()
     }
 
     /// The counters of one direction.

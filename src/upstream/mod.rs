@@ -13,10 +13,11 @@ mod spare;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use parking_lot::{Condvar, Mutex};
 
 use crate::config;
 use crate::stratum::Reconnect;
@@ -377,12 +378,7 @@ impl Upstreams {
 
     fn wake_waiters(&self) {
         // Taking the lock once makes sure that no thread is between its check and its wait.
-        drop(lock(&self.shared.waiters));
+        drop(self.shared.waiters.lock());
         self.shared.changed.notify_all();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // The data behind these locks is changed in single steps.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

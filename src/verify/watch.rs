@@ -80,7 +80,7 @@ pub(super) fn watch(pool: &config::UpstreamConfig, settings: &VerifySettings, st
     let resolving = Stop::new();
     let dialled = route_to(pool, &resolving).map_err(|why| why.to_string()).and_then(|route| {
         let deadline = Instant::now() + CONNECT_TIMEOUT.min(settings.limit.max(Duration::from_secs(1)));
-        route.dial_timed(deadline, stop).map_err(|why| why.to_string())
+        route.dial_port(route.port, deadline, stop).map_err(|why| why.to_string())
     });
     resolving.stop();
     let (stream, dial) = match dialled {

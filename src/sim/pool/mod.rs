@@ -16,10 +16,11 @@ mod submit;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
+use parking_lot::Mutex;
 
 pub use options::{Misbehaviour, OpeningOrder, PoolOptions, SimPayout};
 pub use stats::{AcceptedShare, SimPoolStats, WorkerStats};
@@ -60,7 +61,7 @@ impl SimPool {
 
     /// Closes the listener and every connection. The statistics stay.
     pub fn stop(&self) {
-        let server = self.server().take();
+        let server = self.server.lock().take();
         if let Some(server) = server {
             server.stop(&self.world);
         }
@@ -71,7 +72,7 @@ impl SimPool {
     /// # Errors
     /// When somebody else has taken the address meanwhile.
     pub fn restart(&self) -> io::Result<()> {
-        let mut server = self.server();
+        let mut server = self.server.lock();
         if server.is_none() {
             *server = Some(SimPoolServer::start(&self.world, self.address)?);
         }
@@ -131,11 +132,7 @@ impl SimPool {
 
     /// Changes its misbehaviour, also for open connections.
     pub fn set_misbehaviour(&self, misbehaviour: Misbehaviour) {
-        *self.world.misbehaviour.lock().unwrap_or_else(PoisonError::into_inner) = misbehaviour;
-    }
-
-    fn server(&self) -> MutexGuard<'_, Option<SimPoolServer>> {
-        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.world.misbehaviour.lock() = misbehaviour;
     }
 }
 
@@ -186,13 +183,13 @@ impl SimPoolWorld {
     }
 
     fn misbehaviour(&self) -> Misbehaviour {
-        self.misbehaviour.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.misbehaviour.lock().clone()
     }
 
     /// Goes on to the next block.
     fn new_block(&self) {
         let height = {
-            let SimChain { block, seen, random, .. } = &mut *self.chain();
+            let SimChain { block, seen, random, .. } = &mut *self.chain.lock();
             *block = block.next(&self.options, random);
             *seen = AcceptedHashes::default();
             block.height
@@ -208,7 +205,7 @@ impl SimPoolWorld {
 
     fn refresh(&self) {
         {
-            let SimChain { block, random, .. } = &mut *self.chain();
+            let SimChain { block, random, .. } = &mut *self.chain.lock();
             block.refresh(&self.options, random);
         }
         for session in self.sessions() {
@@ -220,7 +217,7 @@ impl SimPoolWorld {
     fn make_job(&self, worker: Option<&str>, mark: Option<u32>, clean: bool) -> Notify {
         let options = &self.options;
         let extranonces = options.extranonce1_length.min(Extranonce1::MAX) + options.extranonce2_size.bytes();
-        let mut chain = self.chain();
+        let mut chain = self.chain.lock();
         chain.jobs += 1;
         let outputs = chain.block.outputs(&options.payout, worker);
         let (coinb1, coinb2) = chain.block.coinbase(&outputs, extranonces as u8, mark);
@@ -242,7 +239,7 @@ impl SimPoolWorld {
 
     fn add_session(&self, stream: TcpStream, outbox: Sender<Outgoing>) -> Arc<SimPoolSession> {
         let extranonce1 = self.next_extranonce1();
-        let mut sessions = self.lock_sessions();
+        let mut sessions = self.sessions.lock();
         sessions.opened = SimSessionId(sessions.opened.0 + 1);
         let id = sessions.opened;
         let session = Arc::new(SimPoolSession::new(id, stream, outbox, extranonce1, &self.options));
@@ -253,7 +250,7 @@ impl SimPoolWorld {
     }
 
     fn remove_session(&self, id: SimSessionId) {
-        if self.lock_sessions().by_id.remove(&id).is_some() {
+        if self.sessions.lock().by_id.remove(&id).is_some() {
             self.stats.update(|stats| stats.connections_now -= 1);
         }
     }
@@ -265,24 +262,16 @@ impl SimPoolWorld {
     }
 
     fn sessions(&self) -> Vec<Arc<SimPoolSession>> {
-        self.lock_sessions().by_id.values().cloned().collect()
+        self.sessions.lock().by_id.values().cloned().collect()
     }
 
     /// The next of a counter, cut to the length that is asked for.
     fn next_extranonce1(&self) -> Extranonce1 {
-        let mut sessions = self.lock_sessions();
+        let mut sessions = self.sessions.lock();
         sessions.extranonces = sessions.extranonces.wrapping_add(1);
         let mut bytes = sessions.extranonces.to_le_bytes().to_vec();
         bytes.resize(self.options.extranonce1_length.min(Extranonce1::MAX), 0);
         bytes.reverse();
         Extranonce1::from_bytes(bytes).unwrap_or_default()
-    }
-
-    fn chain(&self) -> MutexGuard<'_, SimChain> {
-        self.chain.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_sessions(&self) -> MutexGuard<'_, Sessions> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

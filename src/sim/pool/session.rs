@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::SimPoolWorld;
 use super::options::PoolOptions;
@@ -191,6 +192,6 @@ impl SimPoolSession {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, SimSessionState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

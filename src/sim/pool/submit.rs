@@ -56,7 +56,7 @@ impl SimPoolSession {
             required,
             stale: assigned.stale,
         };
-        let hash = judge(&assignment, &submit, &mut world.chain().seen)?;
+        let hash = judge(&assignment, &submit, &mut world.chain.lock().seen)?;
         let is_block = Target::from_nbits(assigned.job.nbits).is_ok_and(|target| target.is_met_by(&hash));
         Ok(AcceptedShare {
             worker: submit.worker,

@@ -6,10 +6,11 @@ use std::fmt;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
+use parking_lot::{Condvar, Mutex};
 use tiny_http::Server;
 
 use super::Handler;
@@ -140,7 +141,7 @@ impl TinyHttp {
     /// Ends the server and removes its socket.
     pub(super) fn shut_down(&self) {
         let instance = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             state.ended = true;
             state.instance.take()
         };
@@ -163,7 +164,7 @@ impl TinyHttp {
     }
 
     fn permit(&self, deadline: Instant) -> Result<Permit<'_>, GateRefusal> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         while state.in_flight >= MAX_CONCURRENT {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -172,7 +173,7 @@ impl TinyHttp {
             if state.ended {
                 return Err(GateRefusal::Unavailable);
             }
-            state = self.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.freed.wait_for(&mut state, left);
         }
         state.in_flight += 1;
         Ok(Permit(self))
@@ -180,7 +181,7 @@ impl TinyHttp {
 
     /// The running instance. One that has died is replaced.
     fn instance(&self, deadline: Instant) -> io::Result<Arc<Instance>> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if state.ended {
                 return Err(io::Error::other("it has ended"));
@@ -197,7 +198,7 @@ impl TinyHttp {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             let pause = next.saturating_duration_since(now);
-            state = self.freed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
+            self.freed.wait_for(&mut state, pause);
         }
         if let Some(dead) = state.instance.take() {
             dead.retire();
@@ -210,16 +211,11 @@ impl TinyHttp {
         state.instance = Some(instance.clone());
         Ok(instance)
     }
-
-    fn lock(&self) -> MutexGuard<'_, TinyHttpState> {
-        // No change can be interrupted by a panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.0.lock().in_flight -= 1;
+        self.0.state.lock().in_flight -= 1;
         self.0.freed.notify_one();
     }
 }

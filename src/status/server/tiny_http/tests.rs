@@ -81,7 +81,7 @@ fn a_deleted_directory_is_created_again() {
 #[test]
 fn a_server_that_died_is_replaced() {
     let inner = start(|_| HttpAnswer::text(200, "here"));
-    let instance = || inner.lock().instance.clone().unwrap();
+    let instance = || inner.state.lock().instance.clone().unwrap();
     let kill: [&dyn Fn(&Instance); 4] = [
         // Its socket's name is gone.
         &|_| fs::remove_file(inner.directory.0.join("0")).unwrap(),
@@ -118,7 +118,7 @@ fn a_panic_is_answered_with_500() {
         assert_eq!(get(&inner, "/panic").unwrap().status, 500);
     }
     assert_eq!(get(&inner, "/").unwrap().status, 200);
-    assert_eq!(inner.lock().number, 1, "not replaced for that");
+    assert_eq!(inner.state.lock().number, 1, "not replaced for that");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_stuck_handler_does_not_delay_the_shutdown() {
     for _ in 0..=WORKER_COUNT {
         assert_eq!(pass(&inner, "GET / HTTP/1.1\nHost: a\n\n", short()), Err(GateRefusal::HandlerTimeout));
     }
-    let work = inner.lock().instance.as_ref().unwrap().work.clone();
+    let work = inner.state.lock().instance.as_ref().unwrap().work.clone();
     assert!(work.is_stuck(Duration::from_millis(1)) && !work.is_stuck(STUCK_AFTER));
     let begun = Instant::now();
     inner.shut_down();
@@ -171,7 +171,7 @@ fn at_most_eight_requests_are_in_flight() {
         })
         .collect();
     let deadline = soon();
-    while inner.lock().in_flight < MAX_CONCURRENT {
+    while inner.state.lock().in_flight < MAX_CONCURRENT {
         assert!(Instant::now() < deadline);
         std::thread::yield_now();
     }
@@ -179,5 +179,5 @@ fn at_most_eight_requests_are_in_flight() {
     for thread in threads {
         assert_eq!(thread.join().unwrap(), Ok(200));
     }
-    assert_eq!(inner.lock().in_flight, 0);
+    assert_eq!(inner.state.lock().in_flight, 0);
 }
