@@ -164,11 +164,6 @@ impl AlertBook {
         self.open.get(id).is_some_and(|of_rule| !of_rule.is_empty())
     }
 
-    /// Returns whether this rule has an open alert about `subject`.
-    pub(super) fn is_open_about(&self, id: &str, subject: &str) -> bool {
-        self.open.get(id).is_some_and(|of_rule| of_rule.contains_key(subject))
-    }
-
     /// The subjects of this rule's open alerts.
     pub(super) fn open_subjects(&self, id: &str) -> Vec<String> {
         self.open.get(id).map_or_else(Vec::new, |of_rule| of_rule.keys().cloned().collect())

@@ -48,7 +48,7 @@ pub(super) struct CurrentWork {
     /// The number of such lines.
     unread_count: u64,
     /// The pool accepts shares for jobs that Sluice could not read.
-    accepts_unseen: bool,
+    pub(super) accepts_unseen: bool,
     /// When the newest job came that counts for the pool's job interval.
     last: Option<Stamp>,
     cadence: JobIntervals,
@@ -191,11 +191,6 @@ impl CurrentWork {
             Some((known, _)) => *known = why.max(*known),
             None => self.unread = Some((why, at)),
         }
-    }
-
-    /// Sets whether the pool accepts shares for jobs that Sluice could not read.
-    pub(super) fn set_accepts_unseen(&mut self, accepts: bool) {
-        self.accepts_unseen = accepts;
     }
 
     /// The number of lines that may be jobs and could not be read.

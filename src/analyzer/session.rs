@@ -21,7 +21,7 @@ use super::jobs::SessionJobs;
 use super::reorder_buffer::ReorderBuffer;
 use super::requests::{OpenRequests, RequestKind};
 use super::rules::SessionSample;
-use super::session_event::SessionEvent;
+use super::session_event::{EventKind, ProtocolEvent, SessionEvent};
 use super::share::{JudgedShare, PendingShare, UnseenJob};
 use super::verdicts::{Expectations, PayoutAddress, WorkDoubt};
 use super::work_proof::WorkProof;
@@ -98,6 +98,8 @@ pub(super) struct AnalyzedSession {
     hashes: RecentHashes,
     pub(super) meter: WorkMeter,
     pub(super) counts: SessionCounts,
+    /// The events that the accounting has not taken yet.
+    pub(super) events: Vec<SessionEvent>,
 }
 
 /// Lost copies of the pool's bytes, perhaps lost several times.
@@ -192,6 +194,7 @@ impl AnalyzedSession {
             hashes: RecentHashes::default(),
             meter: WorkMeter::new(opened),
             counts: SessionCounts::default(),
+            events: Vec::new(),
         }
     }
 
@@ -220,7 +223,7 @@ impl AnalyzedSession {
     }
 
     /// Follows bytes that were forwarded together.
-    pub(super) fn read(&mut self, chunk: &TapBytes, each: &mut impl FnMut(SessionEvent)) {
+    pub(super) fn read(&mut self, chunk: &TapBytes) {
         if chunk.direction == Direction::Down {
             self.last_pool_bytes_at = Some(chunk.readable_at);
         }
@@ -234,20 +237,20 @@ impl AnalyzedSession {
                 self.lost_copies = self.conversation.down.dropped.load(Ordering::Relaxed);
                 self.copies_lost(chunk.readable_at);
                 for kind in self.requests.answers_lost() {
-                    self.give_up(kind, ShareOutcome::Unknown, each);
+                    self.give_up(kind, ShareOutcome::Unknown);
                 }
             }
         }
         reader.read_all(&chunk.bytes, |line| match line {
             Line::Whole(line) => {
-                each(SessionEvent::Message(chunk.direction));
+                self.events.push(SessionEvent::Message(chunk.direction));
                 match chunk.direction {
-                    Direction::Up => self.miner_line(line, chunk, each),
-                    Direction::Down => self.pool_line(line, chunk, each),
+                    Direction::Up => self.miner_line(line, chunk),
+                    Direction::Down => self.pool_line(line, chunk),
                 }
             }
             Line::TooLong if chunk.direction == Direction::Down => {
-                self.unread(TOO_LONG, b"", chunk.readable_at, each);
+                self.unread(TOO_LONG, b"", chunk.readable_at);
             }
             Line::TooLong => {}
         });
@@ -267,13 +270,13 @@ impl AnalyzedSession {
         self.publish();
     }
 
-    fn miner_line(&mut self, line: &[u8], chunk: &TapBytes, each: &mut impl FnMut(SessionEvent)) {
+    fn miner_line(&mut self, line: &[u8], chunk: &TapBytes) {
         let readings = Readings::of(line);
         match readings.first() {
-            Some(message) => self.miner_message(&message, chunk, each),
+            Some(message) => self.miner_message(&message, chunk),
             None => {
                 self.conversation.unreadable_lines.fetch_add(1, Ordering::Relaxed);
-                each(SessionEvent::Unreadable);
+                self.events.push(SessionEvent::Unreadable);
             }
         }
     }
@@ -286,6 +289,11 @@ impl AnalyzedSession {
         at.shifted(*count)
     }
 
+    fn report(&mut self, kind: EventKind, at: Stamp) {
+        let (session, upstream) = (self.conversation.id, self.conversation.upstream());
+        self.events.push(SessionEvent::Protocol(ProtocolEvent { session, upstream, at, kind }));
+    }
+
     fn block_finder(&self) -> BlockFinder {
         BlockFinder {
             session: self.conversation.id,
@@ -296,14 +304,14 @@ impl AnalyzedSession {
     }
 
     /// Ends the session. Shares without an answer have an unknown outcome.
-    pub(super) fn close(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
+    pub(super) fn close(&mut self, now: Stamp) {
         let open = self.requests.take_all();
-        self.take_settled(each);
+        self.take_settled();
         for kind in open {
-            self.give_up(kind, ShareOutcome::Unknown, each);
+            self.give_up(kind, ShareOutcome::Unknown);
         }
-        self.end_excuse_early(now, each);
-        each(SessionEvent::Closed(self.conversation.id));
+        self.end_excuse_early(now);
+        self.events.push(SessionEvent::Closed(self.conversation.id));
     }
 
     /// Records the pool's verdict on a worker name. A refused name counts once the pool accepts it. A refusal does
@@ -378,9 +386,9 @@ impl AnalyzedSession {
         }
     }
 
-    fn give_up(&mut self, kind: RequestKind, outcome: ShareOutcome, each: &mut impl FnMut(SessionEvent)) {
+    fn give_up(&mut self, kind: RequestKind, outcome: ShareOutcome) {
         if let RequestKind::Submit(share) = kind {
-            self.count_share(*share, outcome, None, each);
+            self.count_share(*share, outcome, None);
         }
     }
 
@@ -389,7 +397,6 @@ impl AnalyzedSession {
         mut share: PendingShare,
         outcome: ShareOutcome,
         answered_after: Option<Duration>,
-        each: &mut impl FnMut(SessionEvent),
     ) {
         self.find_late_job(&mut share);
         if outcome == ShareOutcome::Accepted && share.unseen_job == Some(UnseenJob::Unread) {
@@ -407,7 +414,7 @@ impl AnalyzedSession {
                     self.expect_payee(&share.worker);
                 }
                 if share.unseen_job.is_none() {
-                    self.end_excuse_early(share.at, each);
+                    self.end_excuse_early(share.at);
                 }
             }
             ShareOutcome::Rejected { .. } => self.counts.rejected += 1,
@@ -416,7 +423,7 @@ impl AnalyzedSession {
         }
         self.counts.stale += u64::from(share.stale);
         let BlockFinder { session, miner, user_agent, upstream } = self.block_finder();
-        each(SessionEvent::Judged(Box::new(JudgedShare {
+        self.events.push(SessionEvent::Judged(Box::new(JudgedShare {
             session,
             miner,
             user_agent,

@@ -29,61 +29,47 @@ pub(super) enum SessionEvent {
     Unreadable,
     /// Any message.
     Message(Direction),
-    /// An event that only rules use, and its time.
-    Event(ProtocolEvent, Stamp),
+    Protocol(ProtocolEvent),
     Closed(SessionId),
 }
 
-/// An event of the protocol besides jobs and shares.
+/// An event of the protocol besides jobs and shares. Only rules use it.
 #[derive(Debug)]
-pub(super) enum ProtocolEvent {
+pub(super) struct ProtocolEvent {
+    pub(super) session: SessionId,
+    pub(super) upstream: Option<usize>,
+    pub(super) at: Stamp,
+    pub(super) kind: EventKind,
+}
+
+#[derive(Debug)]
+pub(super) enum EventKind {
     Authorized {
-        upstream: Option<usize>,
         worker: String,
     },
     AuthorizeRefused {
-        session: SessionId,
-        upstream: Option<usize>,
         worker: String,
         reason: Option<String>,
     },
+    /// A `mining.subscribe` was accepted.
+    Subscribed,
     SubscribeRefused {
-        session: SessionId,
-        upstream: Option<usize>,
         reason: Option<String>,
     },
-    /// A `mining.subscribe` was accepted.
-    Subscribed {
-        upstream: Option<usize>,
-    },
-    DifficultySet {
-        session: SessionId,
-        upstream: Option<usize>,
-        difficulty: Difficulty,
-    },
+    DifficultySet(Difficulty),
     /// The pool sent `client.reconnect`. Without a host it leads to the same one.
     Redirected {
-        session: SessionId,
-        upstream: Option<usize>,
         host: String,
     },
-    /// The pool sent a possible job that could not be read.
+    /// The pool sent a possible job that could not be read. `line` is its beginning, escaped.
     JobUnread {
-        session: SessionId,
-        upstream: Option<usize>,
         why: String,
-        /// The beginning of the line, escaped.
         line: String,
     },
     /// A share proves that the miner works on a job after every one that could not be judged.
-    DoubtEnded {
-        session: SessionId,
-        upstream: Option<usize>,
-    },
+    DoubtEnded,
     /// The pool answered a subscribe that was never sent, with another extranonce1.
     ExtranonceChanged {
-        session: SessionId,
-        upstream: Option<usize>,
         from: Extranonce1,
         to: Extranonce1,
     },

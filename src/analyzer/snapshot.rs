@@ -116,8 +116,8 @@ impl Snapshot {
             pools,
             recent: accounting.recent.view(),
             alerts: accounting.alerts.view(),
-            credit: accounting.credit().cloned(),
-            clock: Some(accounting.clock_state()),
+            credit: accounting.rules.credit.newest.clone(),
+            clock: Some(accounting.clock.state()),
             recording: accounting.recording(),
         }
     }

@@ -9,7 +9,7 @@ use super::AnalyzedSession;
 use super::timers::MAX_EXCUSE;
 use crate::analyzer::block::BlockSeen;
 use crate::analyzer::requests::RequestKind;
-use crate::analyzer::session_event::{ProtocolEvent, SessionEvent};
+use crate::analyzer::session_event::{EventKind, SessionEvent};
 use crate::analyzer::share::{PendingShare, UnseenJob};
 use crate::analyzer::verdicts::PayoutAddress;
 use crate::net::Stamp;
@@ -37,12 +37,7 @@ const RESUME_WINDOW: Duration = Duration::from_secs(600);
 
 impl AnalyzedSession {
     /// Follows one message of the miner.
-    pub(super) fn miner_message(
-        &mut self,
-        message: &Envelope<'_>,
-        chunk: &TapBytes,
-        each: &mut impl FnMut(SessionEvent),
-    ) {
+    pub(super) fn miner_message(&mut self, message: &Envelope<'_>, chunk: &TapBytes) {
         let kind = match message.method().as_deref() {
             None => return,
             Some(_) if message.is_answer() => return,
@@ -69,31 +64,26 @@ impl AnalyzedSession {
                 RequestKind::Configure { mask: ConfigureRequest::from_params(message.params).version_rolling }
             }
             Some("mining.submit") => {
-                each(SessionEvent::Submitted);
-                let share = self.share(message, chunk.readable_at, each);
+                self.events.push(SessionEvent::Submitted);
+                let share = self.share(message, chunk.readable_at);
                 if let Some(block) = BlockSeen::of(&share, self.block_finder()) {
-                    each(SessionEvent::Block(Box::new(block)));
+                    self.events.push(SessionEvent::Block(Box::new(block)));
                 }
                 RequestKind::Submit(Box::new(share))
             }
             Some(_) => RequestKind::Other,
         };
         if let Some(lost) = self.requests.drop_doubtful(message.id()) {
-            self.give_up(lost, ShareOutcome::Unknown, each);
+            self.give_up(lost, ShareOutcome::Unknown);
         }
         match self.requests.add(message.id(), kind, chunk.readable_at, chunk.sent_at) {
             Ok(()) => {}
-            Err((kind, Some(answer))) => self.apply_kept_answer(kind, &answer, chunk.sent_at, each),
-            Err((kind, None)) => self.give_up(kind, ShareOutcome::Unknown, each),
+            Err((kind, Some(answer))) => self.apply_kept_answer(kind, &answer, chunk.sent_at),
+            Err((kind, None)) => self.give_up(kind, ShareOutcome::Unknown),
         }
     }
 
-    fn share(
-        &mut self,
-        message: &Envelope<'_>,
-        at: Stamp,
-        each: &mut impl FnMut(SessionEvent),
-    ) -> PendingShare {
+    fn share(&mut self, message: &Envelope<'_>, at: Stamp) -> PendingShare {
         let read = match self.conversation.role {
             // Aggregate mode reads lenient forms that a pool may refuse.
             Role::Miner => Submit::from_miner(message.params),
@@ -118,8 +108,7 @@ impl AnalyzedSession {
         let is_proof = job.is_some_and(|job| self.work_proof.is_given_by(&share, job, is_owed));
         let job_came = job.map(|job| job.received_at);
         if job_came.is_some_and(|job_came| is_proof && self.work.worked_on(job_came)) {
-            let (session, upstream) = (self.conversation.id, self.conversation.upstream());
-            each(SessionEvent::Event(ProtocolEvent::DoubtEnded { session, upstream }, at));
+            self.report(EventKind::DoubtEnded, at);
         }
         if let Some(gap) = self.gap.as_mut().filter(|gap| is_proof && job_came > Some(gap.newest)) {
             gap.first = None;
@@ -129,7 +118,7 @@ impl AnalyzedSession {
         {
             let (workers, expectations) = (self.expected.as_deref(), &self.expectations);
             if let Some(bad) = self.work.end_excuse_of(job_came, (at, MAX_EXCUSE), workers, expectations) {
-                each(SessionEvent::Rejudged(Box::new(bad), at));
+                self.events.push(SessionEvent::Rejudged(Box::new(bad), at));
             }
         }
         if let Some(proven) = share.proven() {
