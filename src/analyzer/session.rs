@@ -23,7 +23,7 @@ use super::requests::{OpenRequests, RequestKind};
 use super::rules::SessionSample;
 use super::session_event::{EventKind, ProtocolEvent, SessionEvent};
 use super::share::{JudgedShare, PendingShare, UnseenJob};
-use super::verdicts::{Expectations, PayoutAddress, WorkDoubt};
+use super::verdicts::{Expectations, WorkDoubt};
 use super::work_proof::WorkProof;
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
@@ -50,8 +50,6 @@ pub(super) struct AnalyzedSession {
     requests: OpenRequests,
     pub(super) user_agent: String,
     workers: Vec<SessionWorker>,
-    /// The addresses in the worker names that the miner gave so far; `None` before the first name.
-    expected: Option<Vec<PayoutAddress>>,
     expectations: Expectations,
     extranonce1: Option<Extranonce1>,
     extranonce2_size: Option<Extranonce2Size>,
@@ -163,7 +161,6 @@ impl AnalyzedSession {
             down: LineReader::of_pool(shared.long_lines.clone()),
             user_agent: String::new(),
             workers: Vec::new(),
-            expected: None,
             expectations,
             extranonce1: None,
             extranonce2_size: None,
@@ -217,9 +214,9 @@ impl AnalyzedSession {
     }
 
     /// Judges future jobs by these expectations, and the present jobs again.
-    pub(super) fn set_expectations(&mut self, expectations: Expectations) {
-        self.work.rejudge(self.expected.as_deref(), &expectations);
-        self.expectations = expectations;
+    pub(super) fn set_expectations(&mut self, expectations: &Expectations) {
+        self.expectations.reconfigure(expectations);
+        self.work.rejudge(&self.expectations);
     }
 
     /// Follows bytes that were forwarded together.
@@ -410,7 +407,7 @@ impl AnalyzedSession {
                 if self.worker().is_empty() {
                     self.set_worker_verdict(&share.worker, false);
                 }
-                if self.expected.is_none() {
+                if !self.expectations.has_worker() {
                     self.expect_payee(&share.worker);
                 }
                 if share.unseen_job.is_none() {

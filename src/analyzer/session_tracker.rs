@@ -115,7 +115,7 @@ impl SessionTracker {
     fn set_policy(&mut self, policy: &ReloadedPolicy) {
         self.expectations = policy.expectations.clone();
         for session in self.sessions.values_mut() {
-            session.set_expectations(policy.expectations.clone());
+            session.set_expectations(&policy.expectations);
         }
         if let Some(enforcement) = &mut self.enforcement {
             (enforcement.on_mismatch, enforcement.on_wrong) = (policy.on_mismatch, policy.on_wrong);

@@ -34,7 +34,7 @@ impl AnalyzedSession {
         }
         let is_doubtful = read.iter().any(|reading| reading.agreement == ReadingAgreement::Doubtful);
         let oddness = Oddness { shape: readings.shape(), has_exact_name };
-        let (assigned, unread_count) = (self.difficulties.current(), self.work.unread_count());
+        let (assigned, unread_count) = (self.difficulties.current(), self.work.unread_count);
         let job = WaitingJob { readings: read, oddness, at, assigned, unread_count };
         if self.extranonce1.is_some() {
             let is_decoded = self.judge_job(job);
@@ -62,10 +62,9 @@ impl AnalyzedSession {
             return false;
         };
         let gap = self.jobs.newest().and_then(|job| at.since(job.received_at));
-        let workers = self.expected.as_deref();
         // Before the pool has answered the authorize it may not know the miner: its job can pay anybody.
         let is_new = at.since(self.opened).is_some_and(|age| age < MAX_OPENING);
-        let early = self.workers.is_empty() && (is_new || self.expected.is_none());
+        let early = self.workers.is_empty() && (is_new || !self.expectations.has_worker());
         let least = readings.iter().map(|reading| reading.agreement).max().unwrap_or(ReadingAgreement::All);
         let mut is_decoded = true;
         let mut found = Vec::with_capacity(readings.len());
@@ -73,7 +72,7 @@ impl AnalyzedSession {
             let times = (notify.nbits, notify.ntime);
             let AddedJob { job, coinbase, clean } = self.jobs.add(notify, extranonce1, size, assigned, at);
             is_decoded &= coinbase.is_some();
-            let mut judged = JudgedJob::new(times, clean, coinbase, workers, &self.expectations);
+            let mut judged = JudgedJob::new(times, clean, coinbase, &self.expectations);
             if early {
                 let seen = JobSeen::new(&self.conversation, job, gap, &judged);
                 judged.excuse(JobSeen { early, agreement, ..seen });
@@ -96,7 +95,7 @@ impl AnalyzedSession {
         }
         let superseded_doubt = self.work.superseded_doubt(at);
         for mut seen in seen {
-            for bad in self.work.superseded_bad() {
+            for bad in &self.work.superseded.bad {
                 if bad.payout.state >= PayoutState::Short && bad.payout.state > seen.payout.state {
                     (seen.payout, seen.outputs) = (bad.payout.clone(), bad.outputs());
                 }
@@ -114,14 +113,15 @@ impl AnalyzedSession {
     /// Judges the jobs that waited for the search space.
     pub(super) fn judge_waiting(&mut self) {
         for job in self.waiting_jobs.take() {
-            let (at, has_unread) = (job.at, self.work.unread_count() > job.unread_count);
-            let unread = self.work.unread_since().filter(|_| has_unread);
+            let (at, has_unread) = (job.at, self.work.unread_count > job.unread_count);
+            let unread = self.work.unread.filter(|_| has_unread);
             if self.extranonce1.is_none() {
                 self.unread("the pool's extranonce1 could not be read", b"", at);
             } else if !self.judge_job(job) {
                 self.unread_event("its coinbase can't be decoded", b"", at);
             }
-            self.work.restore_unread(unread);
+            // The unreadable line came after this job, which does not end the doubt.
+            self.work.unread = self.work.unread.or(unread);
         }
     }
 

@@ -11,16 +11,12 @@ use crate::analyzer::block::BlockSeen;
 use crate::analyzer::requests::RequestKind;
 use crate::analyzer::session_event::{EventKind, SessionEvent};
 use crate::analyzer::share::{PendingShare, UnseenJob};
-use crate::analyzer::verdicts::PayoutAddress;
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
 use crate::stratum::{
     ConfigureRequest, Envelope, JobId, Login, Submit, elements, first_text, shortened, worker_name,
 };
 use crate::tap::{Role, TapBytes};
-
-/// The most payout addresses among a session's worker names that jobs are searched for.
-const MAX_ADDRESSES: usize = 16;
 
 /// For this long after the first job since lost copies, a share may still be for a job among them: as long as shares
 /// for a job are in flight after a clean one.
@@ -116,8 +112,8 @@ impl AnalyzedSession {
         if let Some(job_came) =
             job_came.filter(|_| self.work_proof.has_work(&share) && self.is_excuse_over(at))
         {
-            let (workers, expectations) = (self.expected.as_deref(), &self.expectations);
-            if let Some(bad) = self.work.end_excuse_of(job_came, (at, MAX_EXCUSE), workers, expectations) {
+            let bad = self.work.end_excuse_of(job_came, at, MAX_EXCUSE, &self.expectations);
+            if let Some(bad) = bad {
                 self.events.push(SessionEvent::Rejudged(Box::new(bad), at));
             }
         }
@@ -156,13 +152,8 @@ impl AnalyzedSession {
 
     /// Expects jobs to pay the address in this worker name, if it holds one.
     pub(super) fn expect_payee(&mut self, worker: &str) {
-        let expected = self.expected.get_or_insert_with(Vec::new);
-        if let Some(new) = PayoutAddress::of_worker(worker) {
-            if expected.len() < MAX_ADDRESSES && !expected.contains(&new) {
-                expected.push(new);
-            }
-        }
-        self.work.name_given(self.expected.as_deref(), &self.expectations);
+        self.expectations.add_worker(worker);
+        self.work.rejudge_early(&self.expectations);
     }
 }
 

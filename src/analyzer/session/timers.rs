@@ -49,7 +49,7 @@ impl AnalyzedSession {
     /// Judges jobs again that came before the pool knew the miner, if the miner still works on them. After something
     /// that was lost or could not be read nobody knows that: the right job may be among it.
     fn end_excuse(&mut self, now: Stamp) {
-        if self.is_excuse_over(now) && self.work.has_early() && self.work.unread_since().is_none() {
+        if self.is_excuse_over(now) && self.work.has_early() && self.work.unread.is_none() {
             self.judge_excused(now);
         }
     }
@@ -75,7 +75,7 @@ impl AnalyzedSession {
     }
 
     fn judge_excused(&mut self, now: Stamp) {
-        for job in self.work.end_excuse(self.expected.as_deref(), &self.expectations) {
+        for job in self.work.end_excuse(&self.expectations) {
             self.events.push(SessionEvent::Rejudged(Box::new(job), now));
         }
     }
