@@ -72,7 +72,6 @@ const BACKWARD: &[(&str, &str, &str)] = &[
         "the form of an answer depends on the kind of request",
     ),
     ("analyzer/same_id.rs", "analyzer/requests.rs", "requests with one id are told apart by their kind"),
-    ("analyzer/share.rs", "analyzer/block.rs", "a judged share says who has found its block"),
     ("analyzer/job_verdict.rs", "analyzer/session_event.rs", "a verdict is kept with the event of its job"),
     (
         "proxy/aggregate/group/prefixes.rs",

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::alerts::AlertBook;
 use super::best_shares::BestShares;
-use super::block::{BlockCounter, BlockSeen};
+use super::block::BlockCounter;
 use super::external_update::ExternalUpdate;
 use super::pools::{Pools, UpstreamNames};
 use super::recent::Recent;
@@ -186,24 +186,25 @@ impl Accounting {
     }
 
     /// Records a share that meets the network's target before the pool has judged it.
-    fn block(&mut self, block: &BlockSeen) {
-        let record = self.block_record(block, None);
-        let is_routine = block.is_every_share && self.blocks.is_routine(record.at);
+    fn block(&mut self, sent: &JudgedShare) {
+        let Some(record) = self.block_record(sent, None) else { return };
+        let is_every_share = sent.share.is_every_share_worth(1.0);
+        let is_routine = is_every_share && self.blocks.is_routine(record.at);
         let level = if is_routine { log::Level::Debug } else { log::Level::Warn };
         log::log!(
             level,
             "a share meets the network's target and awaits the pool's verdict: session {}, worker {:?}, \
              height {}, hash {}",
-            block.finder.session,
-            block.share.worker,
-            block.height.map_or_else(|| "?".to_owned(), |height| height.to_string()),
+            record.session,
+            record.share.worker,
+            record.height.map_or_else(|| "?".to_owned(), |height| height.to_string()),
             record.hash()
         );
-        if block.is_every_share && !is_routine {
+        if is_every_share && !is_routine {
             log::info!(
                 "the network's difficulty ({}) is not above the miner's: every share meets the network's target, \
                  and the following ones are not reported one by one",
-                block.network_difficulty
+                record.network_difficulty
             );
         }
         self.record_block(record);
@@ -235,8 +236,7 @@ impl Accounting {
         }
         let is_best = self.offer_best(&judged);
         Arc::make_mut(&mut self.history).share(unix_seconds(at), &judged.for_history());
-        if let Some(block) = BlockSeen::of(&judged.share, judged.block_finder()) {
-            let record = self.block_record(&block, Some(judged.outcome.clone()));
+        if let Some(record) = self.block_record(&judged, Some(judged.outcome.clone())) {
             self.record_block(record);
         }
         let row = self.share_row(&judged).map(Arc::new);

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::block::BlockFinder;
 use super::current_work::{CurrentWork, JobGap};
 use super::hashed_shares::HashedShares;
 use super::hashrate::WorkMeter;
@@ -291,12 +290,21 @@ impl AnalyzedSession {
         self.events.push(SessionEvent::Protocol(ProtocolEvent { session, upstream, at, kind }));
     }
 
-    fn block_finder(&self) -> BlockFinder {
-        BlockFinder {
+    fn judged(
+        &self,
+        share: PendingShare,
+        outcome: ShareOutcome,
+        answered_after: Option<Duration>,
+    ) -> JudgedShare {
+        JudgedShare {
             session: self.conversation.id,
             miner: self.conversation.miner(),
             user_agent: self.user_agent.clone(),
+            extranonce1: share.extranonce1.clone().or_else(|| self.extranonce1.clone()),
             upstream: self.conversation.upstream(),
+            share,
+            outcome,
+            answered_after,
         }
     }
 
@@ -419,17 +427,8 @@ impl AnalyzedSession {
             ShareOutcome::Unknown => self.counts.unknown += 1,
         }
         self.counts.stale += u64::from(share.stale);
-        let BlockFinder { session, miner, user_agent, upstream } = self.block_finder();
-        self.events.push(SessionEvent::Judged(Box::new(JudgedShare {
-            session,
-            miner,
-            user_agent,
-            extranonce1: share.extranonce1.clone().or_else(|| self.extranonce1.clone()),
-            upstream,
-            share,
-            outcome,
-            answered_after,
-        })));
+        let judged = self.judged(share, outcome, answered_after);
+        self.events.push(SessionEvent::Judged(Box::new(judged)));
     }
 }
 

@@ -3,7 +3,6 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use super::block::BlockSeen;
 use super::job_verdict::{JudgedJob, OutputView};
 use super::jobs::SessionJob;
 use super::share::JudgedShare;
@@ -21,7 +20,7 @@ pub(super) enum SessionEvent {
     /// A share was sent. Its outcome follows.
     Submitted,
     /// A share that is a block was sent. It is reported before the pool answers.
-    Block(Box<BlockSeen>),
+    Block(Box<JudgedShare>),
     Judged(Box<JudgedShare>),
     Job(Box<JobSeen>),
     /// An excused job with its verdict without the excuse, and the time when the excuse ended.

@@ -7,7 +7,6 @@ use serde_json::value::RawValue;
 
 use super::AnalyzedSession;
 use super::timers::MAX_EXCUSE;
-use crate::analyzer::block::BlockSeen;
 use crate::analyzer::requests::RequestKind;
 use crate::analyzer::session_event::{EventKind, SessionEvent};
 use crate::analyzer::share::{PendingShare, UnseenJob};
@@ -62,7 +61,8 @@ impl AnalyzedSession {
             Some("mining.submit") => {
                 self.events.push(SessionEvent::Submitted);
                 let share = self.share(message, chunk.readable_at);
-                if let Some(block) = BlockSeen::of(&share, self.block_finder()) {
+                if share.is_block() {
+                    let block = self.judged(share.clone(), ShareOutcome::Unknown, None);
                     self.events.push(SessionEvent::Block(Box::new(block)));
                 }
                 RequestKind::Submit(Box::new(share))
