@@ -117,7 +117,6 @@ impl JudgedJob {
         self.early = Some(Box::new(seen));
     }
 
-    /// Returns whether the job is excused.
     pub(super) fn is_early(&self) -> bool {
         self.early.is_some()
     }

@@ -54,6 +54,7 @@ pub use pools::{PoolView, UpstreamNames};
 pub use recent::{JobView, RecentJob, RecentView};
 pub use replay::Replay;
 pub use rules::CreditView;
+pub use session_event::JobSeen;
 
 pub use latency::Latency;
 pub use share::{

@@ -55,7 +55,6 @@ impl UpstreamNames {
         self.0.store(Arc::new(names));
     }
 
-    /// All names.
     pub(super) fn all(&self) -> Arc<Vec<String>> {
         self.0.load_full()
     }
@@ -87,14 +86,12 @@ impl Pools {
         Pools { pools: BTreeMap::new(), good_until: BTreeMap::new(), names }
     }
 
-    /// Sets an upstream's newest job.
     pub(super) fn set_job(&mut self, place: Option<usize>, job: Arc<JobView>) {
         if let Some(pool) = self.pool_mut(place) {
             pool.job = Some(job);
         }
     }
 
-    /// Counts a share with its outcome.
     pub(super) fn count_share(&mut self, judged: &JudgedShare) {
         let Some(pool) = self.pool_mut(judged.upstream) else { return };
         match judged.outcome {

@@ -89,7 +89,6 @@ impl SessionTracker {
         chunk.bytes.len()
     }
 
-    /// The role of a session that is followed.
     pub(super) fn role(&self, id: SessionId) -> Option<Role> {
         self.sessions.get(&id).map(|session| session.conversation.role)
     }
@@ -142,7 +141,6 @@ impl SessionTracker {
         }
     }
 
-    /// Ends a session.
     pub(super) fn close(&mut self, id: SessionId, now: Stamp) {
         self.forgotten.remove(&id);
         let Some(mut session) = self.sessions.remove(&id) else { return };

@@ -35,7 +35,6 @@ pub struct AnalyzerCounts {
 }
 
 impl AnalyzerCounts {
-    /// Counts a message.
     pub(super) fn message(&mut self, direction: Direction) {
         match direction {
             Direction::Up => self.messages_up += 1,
@@ -53,7 +52,7 @@ impl AnalyzerCounts {
 }
 
 /// Counts of shares and jobs since the start.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Totals {
     pub submitted: u64,
     pub accepted: u64,
@@ -141,29 +140,7 @@ impl WorkerTotals {
 
 impl Totals {
     pub(super) fn new(now: Stamp) -> Totals {
-        Totals {
-            submitted: 0,
-            accepted: 0,
-            rejected: 0,
-            unanswered: 0,
-            unknown: 0,
-            stale: 0,
-            blocks: 0,
-            near_misses: 0,
-            unreadable_submits: 0,
-            reasons: BTreeMap::new(),
-            accepted_difficulty: 0.0,
-            proven_difficulty: 0.0,
-            jobs: 0,
-            answers: Latency::default(),
-            job_ages: Latency::of_ages(),
-            height: None,
-            network_difficulty: None,
-            last_job: None,
-            job_time_difference: None,
-            workers: BTreeMap::new(),
-            meter: WorkMeter::new(now),
-        }
+        Totals { job_ages: Latency::of_ages(), meter: WorkMeter::new(now), ..Totals::default() }
     }
 
     /// The hash rates that shares prove, in hashes per second.
@@ -177,7 +154,6 @@ impl Totals {
         Some(self.answers.total() / count)
     }
 
-    /// Counts a job.
     pub(super) fn add_job(&mut self, job: &JobSeen, at: NtpTime) {
         self.jobs += 1;
         self.height = job.height.map(|height| height.0).or(self.height);

@@ -49,7 +49,6 @@ impl<'a> AlertContext<'a> {
         self.rows.extend(self.alerts.raise(&self.new_alert(kind, subject), describe));
     }
 
-    /// Keeps the alert about a state open.
     pub(super) fn keep_open(&mut self, id: &'static str, subject: &str) {
         self.alerts.keep_open(id, subject, self.at);
     }
@@ -59,7 +58,6 @@ impl<'a> AlertContext<'a> {
         self.alerts.resolve(id, subject, self.at);
     }
 
-    /// Reports an event.
     pub(super) fn report(
         &mut self,
         kind: AlertType,

@@ -110,7 +110,6 @@ impl BestBlocks {
         self.references.entry(tip.source.clone()).or_insert_with(new).follow(height, tip.prevhash, at);
     }
 
-    /// Checks the blocks' ages.
     pub(super) fn tick(&self, sessions: &[SessionSample<'_>], context: &mut AlertContext<'_>) {
         for (index, tip) in &self.upstreams {
             let upstream = context.upstream(Some(*index));

@@ -25,13 +25,13 @@ const PACE_SECONDS: f64 = 6.0 * 3600.0;
 
 #[derive(Debug, Default)]
 pub(in super::super) struct ChainRules {
-    sessions: BTreeMap<SessionId, SessionBlock>,
+    pub(super) sessions: BTreeMap<SessionId, SessionBlock>,
     best_blocks: BestBlocks,
 }
 
 /// The newest block that a session got jobs for.
 #[derive(Debug, Clone, Copy)]
-struct SessionBlock {
+pub(super) struct SessionBlock {
     height: u32,
     prevhash: PrevHash,
     /// When the first job for this block came.
@@ -65,10 +65,6 @@ impl ChainRules {
     /// Takes in the newest block of a reference.
     pub(in super::super) fn reference(&mut self, tip: &reference::Tip, at: NtpTime) {
         self.best_blocks.reference(tip, at);
-    }
-
-    pub(super) fn closed(&mut self, session: SessionId) {
-        self.sessions.remove(&session);
     }
 
     pub(super) fn tick(&self, sessions: &[SessionSample<'_>], context: &mut AlertContext<'_>) {

@@ -27,11 +27,11 @@ const REVERSAL_SECONDS: f64 = 600.0;
 
 #[derive(Debug, Default)]
 pub(super) struct DifficultyRules {
-    sessions: BTreeMap<SessionId, SessionDifficulty>,
+    pub(super) sessions: BTreeMap<SessionId, SessionDifficulty>,
 }
 
 #[derive(Debug, Default)]
-struct SessionDifficulty {
+pub(super) struct SessionDifficulty {
     /// The shares in a row that were judged against the difficulty.
     faults: u32,
     last: Option<f64>,
@@ -113,9 +113,5 @@ impl DifficultyRules {
                 format!("{upstream}: the pool's difficulty jumps up and down, {count} times in ten minutes");
             (description, json!({ "session": session.0, "from": last, "to": value }))
         });
-    }
-
-    pub(super) fn closed(&mut self, session: SessionId) {
-        self.sessions.remove(&session);
     }
 }

@@ -94,7 +94,6 @@ impl RuleSet {
         self.share_rate = share_rate::ShareRateRules::new(rules);
     }
 
-    /// Handles a job from a pool.
     pub(super) fn job(&mut self, job: &JobSeen, role: Role, context: &mut AlertContext<'_>) {
         self.payout.job(job, context);
         self.unreadable_job.job(job, context);
@@ -129,7 +128,6 @@ impl RuleSet {
         self.share.share(judged, role, context);
     }
 
-    /// Handles another event of a session.
     pub(super) fn event(&mut self, event: &ProtocolEvent, context: &mut AlertContext<'_>) {
         self.unreadable_job.event(event, context);
         self.extranonce.event(event, context);
@@ -138,15 +136,14 @@ impl RuleSet {
         self.pool.event(event, context);
     }
 
-    /// Drops the state of a closed session.
     pub(super) fn closed(&mut self, session: SessionId) {
         self.unreadable_job.closed(session);
-        self.chain.closed(session);
+        self.chain.sessions.remove(&session);
         self.extranonce.closed(session);
-        self.difficulty.closed(session);
-        self.share.closed(session);
-        self.share_rate.closed(session);
-        self.pool.closed(session);
+        self.difficulty.sessions.remove(&session);
+        self.share.sessions.remove(&session);
+        self.share_rate.sessions.remove(&session);
+        self.pool.intervals.remove(&session);
     }
 
     /// Runs the checks that depend on the time.

@@ -82,9 +82,48 @@ impl PayoutRules {
         if job.early || job.agreement != ReadingAgreement::All {
             return;
         }
-        let address = &expected.address;
+        let (address, at) = (&expected.address, context.at);
+        let usual = self.usual(job, address, payees, upstream, context);
+        usual.seen = at;
+        if usual.payees != *payees {
+            let before = std::mem::replace(usual, UsualPayees::new(job, address, payees, at));
+            if before.is_settled {
+                context.report(CHANGED, upstream, || {
+                    let mut evidence = job_evidence(job);
+                    evidence["address"] = json!(before.address);
+                    evidence["before"] = json!(before.payees);
+                    evidence["now"] = json!(payees);
+                    evidence["since"] = json!(before.since.to_string());
+                    (format!("{upstream}: the pool's blocks would pay other addresses than before"), evidence)
+                });
+            }
+            return;
+        }
+        usual.jobs = usual.jobs.saturating_add(1);
+        if usual.prevhash != job.prevhash {
+            (usual.prevhash, usual.blocks) = (job.prevhash, usual.blocks.saturating_add(1));
+        }
+        if !usual.is_settled && usual.has_settled(at) {
+            (usual.is_settled, usual.jobs) = (true, 0);
+        }
+        if usual.is_settled && usual.jobs % SAVE_EVERY_JOBS == 0 {
+            let fingerprint = json!({ "payees": payees, "since": usual.since.to_string() });
+            context.save_fingerprint(&subject(upstream, address), fingerprint);
+        }
+    }
+
+    /// The payees that this pool's jobs had so far for this address. The job's own at first, if none are saved.
+    fn usual(
+        &mut self,
+        job: &JobSeen,
+        address: &str,
+        payees: &str,
+        upstream: &str,
+        context: &AlertContext<'_>,
+    ) -> &mut UsualPayees {
         let is_this = |usual: &UsualPayees| usual.upstream == job.upstream && usual.address == *address;
-        let Some(index) = self.usual_payees.iter().position(is_this) else {
+        let known = self.usual_payees.iter().position(is_this);
+        let index = known.unwrap_or_else(|| {
             let mut usual = UsualPayees::new(job, address, payees, context.at);
             let saved = context.state.fingerprint(&subject(upstream, address));
             if let Some(saved) = saved.and_then(|saved| saved["payees"].as_str()) {
@@ -92,53 +131,9 @@ impl PayoutRules {
             }
             self.make_room();
             self.usual_payees.push(usual);
-            let index = self.usual_payees.len() - 1;
-            return self.compare(index, job, upstream, payees, context);
-        };
-        self.compare(index, job, upstream, payees, context);
-    }
-
-    fn compare(
-        &mut self,
-        index: usize,
-        job: &JobSeen,
-        upstream: &str,
-        payees: &str,
-        context: &mut AlertContext<'_>,
-    ) {
-        let Some(usual) = self.usual_payees.get_mut(index) else { return };
-        let at = context.at;
-        usual.seen = at;
-        if usual.payees == payees {
-            usual.jobs = usual.jobs.saturating_add(1);
-            if usual.prevhash != job.prevhash {
-                (usual.prevhash, usual.blocks) = (job.prevhash, usual.blocks.saturating_add(1));
-            }
-            if !usual.is_settled && usual.has_settled(at) {
-                usual.is_settled = true;
-                usual.jobs = 0;
-            }
-            if usual.is_settled && usual.jobs % SAVE_EVERY_JOBS == 0 {
-                let since = usual.since.to_string();
-                context.save_fingerprint(
-                    &subject(upstream, &usual.address),
-                    json!({ "payees": payees, "since": since }),
-                );
-            }
-            return;
-        }
-        let new = UsualPayees::new(job, &usual.address, payees, at);
-        let before = std::mem::replace(usual, new);
-        if before.is_settled {
-            context.report(CHANGED, upstream, || {
-                let mut evidence = job_evidence(job);
-                evidence["address"] = json!(before.address);
-                evidence["before"] = json!(before.payees);
-                evidence["now"] = json!(payees);
-                evidence["since"] = json!(before.since.to_string());
-                (format!("{upstream}: the pool's blocks would pay other addresses than before"), evidence)
-            });
-        }
+            self.usual_payees.len() - 1
+        });
+        &mut self.usual_payees[index]
     }
 
     fn make_room(&mut self) {

@@ -31,7 +31,7 @@ pub(super) struct PoolRules {
     pub(super) silence_timeout: Duration,
     silent: BTreeSet<Option<usize>>,
     /// When the newest job of each session came, and the interval of its jobs.
-    intervals: BTreeMap<SessionId, (NtpTime, JobIntervals)>,
+    pub(super) intervals: BTreeMap<SessionId, (NtpTime, JobIntervals)>,
     /// The time that a pool may take for its first job.
     pub(super) first_job: Duration,
     owed: BTreeMap<Option<usize>, WorkOwed>,
@@ -57,10 +57,6 @@ impl PoolRules {
         };
         interval.add(seconds_between(*last, at), false);
         *last = at;
-    }
-
-    pub(super) fn closed(&mut self, session: SessionId) {
-        self.intervals.remove(&session);
     }
 
     pub(super) fn event(&mut self, event: &ProtocolEvent, context: &mut AlertContext<'_>) {

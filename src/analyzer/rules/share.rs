@@ -43,14 +43,14 @@ const MAX_WAITING_REFUSALS: usize = 256;
 
 #[derive(Debug, Default)]
 pub(in super::super) struct ShareRules {
-    sessions: BTreeMap<SessionId, SessionShares>,
+    pub(super) sessions: BTreeMap<SessionId, SessionShares>,
     waiting: VecDeque<Refused>,
     /// The counts of each upstream. Their number is that of the configured upstreams.
     upstreams: BTreeMap<Option<usize>, UpstreamShares>,
 }
 
 #[derive(Debug, Default)]
-struct SessionShares {
+pub(super) struct SessionShares {
     /// A bit for each of the last shares, the newest lowest. A one is an accepted share.
     outcomes: u128,
     judged: u32,
@@ -110,7 +110,6 @@ impl ShareRules {
         }
     }
 
-    /// Counts the pool's answer.
     fn answered(&mut self, judged: &JudgedShare, context: &mut AlertContext<'_>) {
         let share = &judged.share;
         let upstream = context.upstream(judged.upstream);
@@ -148,10 +147,6 @@ impl ShareRules {
             }
             ShareOutcome::Unknown => {}
         }
-    }
-
-    pub(super) fn closed(&mut self, session: SessionId) {
-        self.sessions.remove(&session);
     }
 
     pub(super) fn tick(&mut self, context: &mut AlertContext<'_>) {

@@ -37,11 +37,11 @@ const MIN_ACCEPTED: u64 = 10;
 pub(super) struct ShareRateRules {
     /// `rules.rapid_share`
     min_gap: Option<Duration>,
-    sessions: BTreeMap<SessionId, ShareTiming>,
+    pub(super) sessions: BTreeMap<SessionId, ShareTiming>,
 }
 
 #[derive(Debug, Default)]
-struct ShareTiming {
+pub(super) struct ShareTiming {
     /// When the shares of this difficulty came, the newest first. The last one may be older than the window, as the
     /// start of a burst that was delayed on the way.
     shares: VecDeque<NtpTime>,
@@ -80,10 +80,6 @@ impl ShareRateRules {
                 (description, json!({ "gap_seconds": gap, "session": judged.session.0 }))
             });
         }
-    }
-
-    pub(super) fn closed(&mut self, session: SessionId) {
-        self.sessions.remove(&session);
     }
 
     pub(super) fn tick(&mut self, sessions: &[SessionSample<'_>], context: &mut AlertContext<'_>) {

@@ -74,15 +74,14 @@ impl AnalyzedSession {
             is_decoded &= coinbase.is_some();
             let mut judged = JudgedJob::new(times, clean, coinbase, &self.expectations);
             if early {
-                let seen = JobSeen::new(&self.conversation, job, gap, &judged);
-                judged.excuse(JobSeen { early, agreement, ..seen });
+                judged.excuse(JobSeen::new(&self.conversation, job, gap, &judged, early, agreement));
             }
             let is_doubtful = agreement == ReadingAgreement::Doubtful;
             if let Some(why) = self.space_doubt.or(is_doubtful.then_some(WorkDoubt::Ambiguous)) {
                 judged.doubt(why);
             }
-            let seen = JobSeen::new(&self.conversation, job, gap, &judged);
-            found.push((judged, JobSeen { early, agreement, ..seen }));
+            let seen = JobSeen::new(&self.conversation, job, gap, &judged, early, agreement);
+            found.push((judged, seen));
         }
         // The worst reading comes last, so that the rules' verdict on it stays.
         found.sort_by_key(|(judged, _)| judged.badness());

@@ -31,7 +31,6 @@ const GAP_WINDOW: Duration = Duration::from_secs(600);
 const RESUME_WINDOW: Duration = Duration::from_secs(600);
 
 impl AnalyzedSession {
-    /// Follows one message of the miner.
     pub(super) fn miner_message(&mut self, message: &Envelope<'_>, chunk: &TapBytes) {
         let kind = match message.method().as_deref() {
             None => return,

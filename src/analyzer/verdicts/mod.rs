@@ -61,18 +61,15 @@ impl Expectations {
         }
     }
 
-    /// Returns whether the miner has given a name.
     pub(super) fn has_worker(&self) -> bool {
         self.workers.is_some()
     }
 
-    /// Judges whom the job pays.
     pub(super) fn payout(&self, coinbase: Option<&Coinbase>, ntime: Ntime) -> PayoutVerdict {
         let ConfiguredExpectations { payout, network, .. } = &*self.configured;
         payout::judge(payout, *network, (coinbase, ntime), self.addresses())
     }
 
-    /// Judges which chain the job is on.
     pub(super) fn chain(&self, nbits: Nbits) -> ChainVerdict {
         chain::judge(self.configured.network, nbits, self.addresses().and_then(<[_]>::first))
     }
