@@ -2,6 +2,7 @@
 
 use super::super::verdicts::Unverifiable;
 use super::*;
+use crate::config::{Network, PayoutPolicy};
 use crate::stratum::{Nbits, Ntime, Readings};
 
 const STALE: Duration = Duration::from_secs(300);
@@ -14,7 +15,8 @@ fn at(seconds: u64) -> Stamp {
 
 fn job(state: PayoutState) -> JudgedJob {
     let facts = (Nbits(0x1702_3a04), Ntime(1_790_000_000));
-    let mut job = JudgedJob::new(facts, true, None, &Expectations::default());
+    let mut job =
+        JudgedJob::new(facts, true, None, &Expectations::new(&PayoutPolicy::default(), Network::Auto));
     job.payout.state = state;
     job
 }

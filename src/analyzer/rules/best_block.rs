@@ -159,11 +159,16 @@ impl BestBlocks {
                 "{upstream}: the pool works on block {}, although {name} has been on {} for {delay:.0} s",
                 own.height, ahead.height
             );
-            let mut evidence = job.map_or_else(|| own.evidence(), job_evidence);
-            evidence["ahead"] = json!(name);
-            evidence["ahead_height"] = json!(ahead.height);
-            evidence["ahead_prevhash"] = json!(parent_hash(&ahead.prevhash).to_string());
-            evidence["delay_seconds"] = json!(delay);
+            let evidence = json!({
+                "ahead": name,
+                "ahead_height": ahead.height,
+                "ahead_prevhash": parent_hash(&ahead.prevhash).to_string(),
+                "delay_seconds": delay,
+            });
+            let evidence = match job {
+                Some(job) => job_evidence(job, evidence),
+                None => own.evidence(evidence),
+            };
             (description, evidence)
         });
     }
@@ -238,9 +243,7 @@ impl BestBlock {
         context.raise(STUCK, upstream, || {
             let description =
                 format!("{upstream}: the pool has worked on the same block for {:.1} hours", age / 3600.0);
-            let mut evidence = self.evidence();
-            evidence["seconds"] = json!(age);
-            (description, evidence)
+            (description, self.evidence(json!({ "seconds": age })))
         });
     }
 
@@ -257,8 +260,10 @@ impl BestBlock {
         }
     }
 
-    fn evidence(&self) -> Value {
-        json!({ "height": self.height, "prevhash": parent_hash(&self.prevhash).to_string() })
+    fn evidence(&self, mut evidence: Value) -> Value {
+        evidence["height"] = json!(self.height);
+        evidence["prevhash"] = json!(parent_hash(&self.prevhash).to_string());
+        evidence
     }
 }
 

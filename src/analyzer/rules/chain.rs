@@ -92,19 +92,14 @@ fn check_network(job: &JobSeen, upstream: &str, context: &mut AlertContext<'_>) 
     // Each network is a subject of its own, because miners' addresses can be of several networks.
     let subject = format!("{upstream} {}", verdict.network);
     context.raise(WRONG, &subject, || {
-        let description = match verdict.network {
-            "unknown" => format!(
-                "{upstream}: the pool's work is for no known Bitcoin network: its network difficulty is {}",
-                number(verdict.difficulty)
-            ),
-            network => format!(
-                "{upstream}: the pool's work is not for Bitcoin's {network}: its network difficulty is {}",
-                number(verdict.difficulty)
-            ),
+        let what = match verdict.network {
+            "unknown" => "for no known Bitcoin network".to_owned(),
+            network => format!("not for Bitcoin's {network}"),
         };
-        let mut evidence = job_evidence(job);
-        evidence["network_difficulty"] = json!(verdict.difficulty);
-        (description, evidence)
+        let difficulty = number(verdict.difficulty);
+        let description =
+            format!("{upstream}: the pool's work is {what}: its network difficulty is {difficulty}");
+        (description, job_evidence(job, json!({ "network_difficulty": verdict.difficulty })))
     });
 }
 
@@ -121,10 +116,8 @@ fn has_good_parent(job: &JobSeen, upstream: &str, context: &mut AlertContext<'_>
         let description = format!(
             "{upstream}: the pool's work builds on a block that does not exist: its hash has no proof of work"
         );
-        let mut evidence = job_evidence(job);
-        evidence["prevhash_difficulty"] = json!(worth);
-        evidence["network_difficulty"] = json!(job.chain.difficulty);
-        (description, evidence)
+        let work = json!({ "prevhash_difficulty": worth, "network_difficulty": job.chain.difficulty });
+        (description, job_evidence(job, work))
     });
     false
 }
@@ -153,10 +146,7 @@ fn check_height(
     };
     context.report(HEIGHT, upstream, || {
         let description = format!("{upstream}: {fault}: {} after {}", now.height, before.height);
-        let mut evidence = job_evidence(job);
-        evidence["height_before"] = json!(before.height);
-        evidence["seconds"] = json!(elapsed);
-        (description, evidence)
+        (description, job_evidence(job, json!({ "height_before": before.height, "seconds": elapsed })))
     });
 }
 

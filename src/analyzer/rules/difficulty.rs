@@ -72,16 +72,18 @@ impl DifficultyRules {
             let description = format!(
                 "{upstream}: {count} shares in a row were {fault} the difficulty that the pool had set"
             );
-            let evidence = json!({
-                "hash": rebuilt.hash.to_string(),
-                "share_difficulty": rebuilt.difficulty,
-                "asked_lowest": range.lowest.value(),
-                "asked_highest": range.highest.value(),
-                "outcome": judged.outcome.name(),
-                "session": judged.session.0,
-                "worker": share.worker,
-            });
-            (description, evidence)
+            (
+                description,
+                json!({
+                    "hash": rebuilt.hash.to_string(),
+                    "share_difficulty": rebuilt.difficulty,
+                    "asked_lowest": range.lowest.value(),
+                    "asked_highest": range.highest.value(),
+                    "outcome": judged.outcome.name(),
+                    "session": judged.session.0,
+                    "worker": share.worker,
+                }),
+            )
         });
     }
 

@@ -88,12 +88,14 @@ impl ExtranonceRules {
         context.raise(DUPLICATE, upstream, || {
             let description = format!("{upstream}: the pool gave two miners the same search space");
             let extranonce1 = judged.extranonce1.as_ref().map(ToString::to_string);
-            let evidence = json!({
-                "extranonce1": extranonce1,
-                "sessions": [judged.session.0, other.0],
-                "worker": judged.share.worker,
-            });
-            (description, evidence)
+            (
+                description,
+                json!({
+                    "extranonce1": extranonce1,
+                    "sessions": [judged.session.0, other.0],
+                    "worker": judged.share.worker,
+                }),
+            )
         });
     }
 
@@ -159,14 +161,16 @@ impl ExtranonceRules {
                         count(size.bytes() as u64, "byte")
                     ),
                 };
-                let evidence = json!({
-                    "extranonce2_size": size.bytes(),
-                    "version_bits": bits,
-                    "hash_rate": sample.hash_rate,
-                    "seconds": seconds,
-                    "session": sample.session.0,
-                });
-                (description, evidence)
+                (
+                    description,
+                    json!({
+                        "extranonce2_size": size.bytes(),
+                        "version_bits": bits,
+                        "hash_rate": sample.hash_rate,
+                        "seconds": seconds,
+                        "session": sample.session.0,
+                    }),
+                )
             });
         }
     }

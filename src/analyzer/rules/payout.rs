@@ -4,10 +4,12 @@ use serde_json::{Value, json};
 
 use super::super::verdicts::{PayoutState, Unverifiable};
 use super::{AlertContext, AlertType, SessionSample, seconds_between};
+use crate::analyzer::job_verdict::OutputView;
 use crate::analyzer::session_event::JobSeen;
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::stratum::{PrevHash, ReadingAgreement};
+use crate::work::parent_hash;
 
 const MISMATCH: AlertType = ("payout.mismatch", Severity::High);
 const SHORT: AlertType = ("payout.short", Severity::High);
@@ -89,12 +91,13 @@ impl PayoutRules {
             let before = std::mem::replace(usual, UsualPayees::new(job, address, payees, at));
             if before.is_settled {
                 context.report(CHANGED, upstream, || {
-                    let mut evidence = job_evidence(job);
-                    evidence["address"] = json!(before.address);
-                    evidence["before"] = json!(before.payees);
-                    evidence["now"] = json!(payees);
-                    evidence["since"] = json!(before.since.to_string());
-                    (format!("{upstream}: the pool's blocks would pay other addresses than before"), evidence)
+                    let UsualPayees { address, payees: usual, since, .. } = before;
+                    let since = since.to_string();
+                    let change =
+                        json!({ "address": address, "before": usual, "now": payees, "since": since });
+                    let description =
+                        format!("{upstream}: the pool's blocks would pay other addresses than before");
+                    (description, job_evidence(job, change))
                 });
             }
             return;
@@ -228,8 +231,7 @@ fn check_verdict(job: &JobSeen, upstream: &str, context: &mut AlertContext<'_>) 
             )
         }),
         PayoutState::Unverifiable(why) => context.raise(UNVERIFIABLE, upstream, || {
-            let mut evidence = job_evidence(job);
-            evidence["worker"] = json!(job.worker);
+            let evidence = job_evidence(job, json!({ "worker": job.worker }));
             let whose = if job.worker.is_empty() { String::new() } else { format!(" for {:?}", job.worker) };
             (format!("{upstream}: nobody can tell whom a block would pay{whose}: {why}"), evidence)
         }),
@@ -242,34 +244,27 @@ fn waste_suffix(job: &JobSeen) -> String {
 }
 
 fn money_evidence(job: &JobSeen, address: &str) -> Value {
-    let mut evidence = job_evidence(job);
-    evidence["expected"] = json!(address);
-    evidence["percent"] = json!(job.payout.percent);
-    evidence["total_sats"] = json!(job.payout.total.0);
-    evidence["reward_sats"] = json!(job.payout.reward.0);
-    evidence["wasted_sats"] = json!(job.payout.waste().map_or(0, |waste| waste.lost.0));
-    evidence["outputs"] = job
-        .outputs
-        .iter()
-        .map(|output| {
-            json!({
-                "address": output.address,
-                "kind": output.kind,
-                "sats": output.value.0,
-                "percent": output.percent,
-            })
-        })
-        .collect();
-    evidence
+    let output = |output: &OutputView| {
+        let OutputView { address, kind, value, percent, .. } = output;
+        json!({ "address": address, "kind": kind, "sats": value.0, "percent": percent })
+    };
+    let money = json!({
+        "expected": address,
+        "percent": job.payout.percent,
+        "total_sats": job.payout.total.0,
+        "reward_sats": job.payout.reward.0,
+        "wasted_sats": job.payout.waste().map_or(0, |waste| waste.lost.0),
+        "outputs": job.outputs.iter().map(output).collect::<Value>(),
+    });
+    job_evidence(job, money)
 }
 
-/// The evidence that identifies a job.
-pub(super) fn job_evidence(job: &JobSeen) -> Value {
-    json!({
-        "job_id": job.job_id.as_str(),
-        "height": job.height.map(|height| height.0),
-        "nbits": job.nbits.to_string(),
-        "prevhash": crate::work::parent_hash(&job.prevhash).to_string(),
-        "session": job.session.0,
-    })
+/// Adds to an object of evidence what identifies a job.
+pub(super) fn job_evidence(job: &JobSeen, mut evidence: Value) -> Value {
+    evidence["job_id"] = json!(job.job_id.as_str());
+    evidence["height"] = json!(job.height.map(|height| height.0));
+    evidence["nbits"] = json!(job.nbits.to_string());
+    evidence["prevhash"] = json!(parent_hash(&job.prevhash).to_string());
+    evidence["session"] = json!(job.session.0);
+    evidence
 }

@@ -101,9 +101,7 @@ impl CreditRule {
                         number(*proven),
                         credited / proven * 100.0
                     );
-                    let evidence =
-                        json!({ "credited": credited, "proven": proven, "probability": probability });
-                    (description, evidence)
+                    (description, json!({ "credited": credited, "proven": proven, "probability": probability }))
                 });
             }
             CreditVerdict::Agrees => context.resolve(STATS_MISMATCH.0, subject),

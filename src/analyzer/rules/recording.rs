@@ -44,14 +44,13 @@ impl RecordingRules {
                      that is full, while forwarding goes on; free some space, or check the disk",
                     files.join(", ")
                 );
-                let evidence = json!({
+                (description, json!({
                     "files": files,
                     "error": error,
                     "since": since.map(|since| since.to_string()),
                     "lost_rows": health.lost,
                     "dropped_rows": health.dropped,
-                });
-                (description, evidence)
+                }))
             });
             failing.insert(error.to_owned());
         }
@@ -69,12 +68,11 @@ impl RecordingRules {
                     "the disk hangs: a write has taken {seconds} s so far; rows are kept in memory and are lost when \
                      that is full, while forwarding goes on; check the disk"
                 );
-                let evidence = json!({
+                (description, json!({
                     "seconds": seconds,
                     "lost_rows": health.lost,
                     "dropped_rows": health.dropped,
-                });
-                (description, evidence)
+                }))
             });
         } else if dropped > 0 {
             context.raise(FAILING, TOO_SLOW, || {

@@ -137,11 +137,13 @@ impl ShareRules {
                         let description = format!(
                             "{upstream}: the pool did not answer about {count:.0} shares in ten minutes"
                         );
-                        let evidence = json!({
-                            "count": count, "answered": answered,
-                            "worker": share.worker, "session": judged.session.0,
-                        });
-                        (description, evidence)
+                        (
+                            description,
+                            json!({
+                                "count": count, "answered": answered,
+                                "worker": share.worker, "session": judged.session.0,
+                            }),
+                        )
                     });
                 }
             }

@@ -137,11 +137,13 @@ impl ShareTiming {
             let description = format!(
                 "{worker}: the miner sent {count:.0} shares in {span:.0} s, where {expected:.1} are expected"
             );
-            let evidence = json!({
-                "shares": count, "seconds": span, "expected": expected,
-                "difficulty": self.difficulty, "hash_rate": self.usual, "session": sample.session.0,
-            });
-            (description, evidence)
+            (
+                description,
+                json!({
+                    "shares": count, "seconds": span, "expected": expected,
+                    "difficulty": self.difficulty, "hash_rate": self.usual, "session": sample.session.0,
+                }),
+            )
         });
     }
 
@@ -179,8 +181,6 @@ fn silent(sample: &SessionSample<'_>, expected: f64, context: &mut AlertContext<
             "{worker}: the miner is connected and has sent no share for {}",
             span(Duration::from_secs_f64(silence))
         );
-        let evidence =
-            json!({ "seconds": silence, "expected_shares": expected, "session": sample.session.0 });
-        (description, evidence)
+        (description, json!({ "seconds": silence, "expected_shares": expected, "session": sample.session.0 }))
     });
 }

@@ -72,13 +72,15 @@ impl TimingRules {
         context.raise(SHARE_NTIME, subject, || {
             let off = i64::from(submit.ntime.0) - i64::from(job.0);
             let description = format!("{subject}: a share's time differs from its job's by {off:+} s");
-            let evidence = json!({
-                "job_id": submit.job_id.as_str(),
-                "job_ntime": job.0,
-                "share_ntime": submit.ntime.0,
-                "session": judged.session.0,
-            });
-            (description, evidence)
+            (
+                description,
+                json!({
+                    "job_id": submit.job_id.as_str(),
+                    "job_ntime": job.0,
+                    "share_ntime": submit.ntime.0,
+                    "session": judged.session.0,
+                }),
+            )
         });
     }
 
@@ -92,12 +94,11 @@ impl TimingRules {
                     "{upstream}: the pool has sent no job for {:.0} s, although one came at least every {:.0} s",
                     gap.seconds, gap.usual
                 );
-                let evidence = json!({
+                (description, json!({
                     "seconds": gap.seconds,
                     "usual_seconds": gap.usual,
                     "session": sample.session.0,
-                });
-                (description, evidence)
+                }))
             });
         }
     }
@@ -125,68 +126,59 @@ impl TimingRules {
             let way = if off > 0.0 { "ahead of" } else { "behind" };
             let description =
                 format!("{upstream}: the time in the pool's jobs is {:.0} s {way} the real time", off.abs());
-            let mut evidence = job_evidence(job);
-            evidence["ntime"] = json!(job.ntime.0);
-            evidence["time"] = json!(at.to_string());
-            evidence["difference_seconds"] = json!(off);
-            (description, evidence)
+            let times = json!({ "ntime": job.ntime.0, "time": at.to_string(), "difference_seconds": off });
+            (description, job_evidence(job, times))
         });
     }
 
     /// Reports which clock is wrong, if any.
     fn local_clock(&mut self, context: &mut AlertContext<'_>) {
-        match context.clock {
+        let slow_or_fast = |is_slow| if is_slow { "slow" } else { "fast" };
+        let (wrong, description, evidence) = match context.clock {
             ClockState::Synchronised { offset, .. } if offset.seconds().abs() > CLOCK_SECONDS => {
-                let seconds = offset.seconds();
-                let now = context.at;
+                let (seconds, now) = (offset.seconds(), context.at);
                 let since = *self.apart_since.get_or_insert(now);
                 let is_settled = self.has_seen_job || seconds_between(since, now) > JOB_WAIT_SECONDS;
                 if seconds.abs() > OFF_SECONDS && !is_settled {
                     return;
                 }
-                context.resolve(LOCAL_CLOCK.0, NTP);
-                context.raise(LOCAL_CLOCK, SYSTEM, || {
-                    let way = if seconds > 0.0 { "slow" } else { "fast" };
-                    let description =
-                        format!("this machine's clock is {:.0} s {way}; Sluice uses NTP", seconds.abs());
-                    (description, json!({ "wrong": "system", "offset_seconds": seconds }))
-                });
+                let (size, way) = (seconds.abs(), slow_or_fast(seconds > 0.0));
+                let description = format!("this machine's clock is {size:.0} s {way}; Sluice uses NTP");
+                (SYSTEM, description, json!({ "wrong": "system", "offset_seconds": seconds }))
             }
             ClockState::Unsynchronised { reason: UnsyncReason::Contradicted { ntp, pools }, .. } => {
-                context.resolve(LOCAL_CLOCK.0, SYSTEM);
-                context.raise(LOCAL_CLOCK, NTP, || {
-                    let description = format!(
-                        "the NTP servers are wrong: their time is {} this machine's clock, and the jobs of \
-                         {} agree with this machine's clock, which Sluice uses; check ntp.servers",
-                        ntp.ahead_or_behind(),
-                        count(*pools as u64, "pool")
-                    );
-                    (description, json!({ "wrong": "ntp", "offset_seconds": ntp.seconds(), "pools": pools }))
-                });
+                let description = format!(
+                    "the NTP servers are wrong: their time is {} this machine's clock, and the jobs of \
+                     {} agree with this machine's clock, which Sluice uses; check ntp.servers",
+                    ntp.ahead_or_behind(),
+                    count(*pools as u64, "pool")
+                );
+                (NTP, description, json!({ "wrong": "ntp", "offset_seconds": ntp.seconds(), "pools": pools }))
             }
             ClockState::Unsynchronised { reason: UnsyncReason::Outvoted { jobs, pools }, .. } => {
-                context.resolve(LOCAL_CLOCK.0, NTP);
-                context.raise(LOCAL_CLOCK, SYSTEM, || {
-                    let way = if jobs.micros() > 0 { "slow" } else { "fast" };
-                    let description = format!(
-                        "this machine's clock is {} {way} by the jobs of {}, which agree with each \
-                         other; Sluice dates its records by that clock: set it, or name NTP servers that answer \
-                         (ntp.servers)",
-                        jobs.amount(),
-                        count(*pools as u64, "pool")
-                    );
-                    (description, json!({ "wrong": "system", "offset_seconds": jobs.seconds(), "pools": pools }))
-                });
+                let description = format!(
+                    "this machine's clock is {} {} by the jobs of {}, which agree with each \
+                     other; Sluice dates its records by that clock: set it, or name NTP servers that answer \
+                     (ntp.servers)",
+                    jobs.amount(),
+                    slow_or_fast(jobs.micros() > 0),
+                    count(*pools as u64, "pool")
+                );
+                let evidence = json!({ "wrong": "system", "offset_seconds": jobs.seconds(), "pools": pools });
+                (SYSTEM, description, evidence)
             }
             ClockState::Synchronised { .. }
             | ClockState::Unsynchronised { reason: UnsyncReason::Off, .. } => {
                 self.apart_since = None;
                 context.resolve(LOCAL_CLOCK.0, SYSTEM);
                 context.resolve(LOCAL_CLOCK.0, NTP);
+                return;
             }
             // The offset is unknown at present.
-            ClockState::Unsynchronised { .. } => {}
-        }
+            ClockState::Unsynchronised { .. } => return,
+        };
+        context.resolve(LOCAL_CLOCK.0, if wrong == SYSTEM { NTP } else { SYSTEM });
+        context.raise(LOCAL_CLOCK, wrong, || (description, evidence));
     }
 }
 

@@ -78,9 +78,7 @@ impl UnreadableJobRule {
                 "{upstream}: the pool sent a line that may be a job, and Sluice cannot read it ({why}), so nobody \
                  can tell whom a block would pay"
             );
-            let evidence =
-                json!({ "session": session.0, "reason": why, "line": line, "accepted_shares": accepted });
-            (description, evidence)
+            (description, json!({ "session": session.0, "reason": why, "line": line, "accepted_shares": accepted }))
         });
     }
 
@@ -102,13 +100,12 @@ impl UnreadableJobRule {
                 "{upstream}: the pool accepts shares for jobs that Sluice could not read, so nobody can tell whom \
                  a block would pay"
             );
-            let evidence = json!({
+            (description, json!({
                 "session": judged.session.0,
                 "job_id": job_id.map(JobId::as_str),
                 "accepted_shares": accepted,
                 "unread_lines": unread,
-            });
-            (description, evidence)
+            }))
         });
     }
 

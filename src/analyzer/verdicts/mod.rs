@@ -107,12 +107,6 @@ impl WorkDoubt {
     }
 }
 
-impl Default for Expectations {
-    fn default() -> Expectations {
-        Expectations::new(&PayoutPolicy::default(), Network::Auto)
-    }
-}
-
 impl fmt::Display for WorkDoubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
