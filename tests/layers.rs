@@ -41,7 +41,6 @@ const SHORT_FILES: &[(&str, &[&str])] = &[
         &[
             "record/atomic.rs",
             "sim/random.rs",
-            "analyzer/best_shares.rs",
             "status/server/log_once.rs",
             "util/address.rs",
             "util/plural.rs",

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::alerts::AlertBook;
-use super::best_shares::BestShares;
 use super::block::BlockCounter;
 use super::external_update::ExternalUpdate;
 use super::pools::{Pools, UpstreamNames};
@@ -15,13 +14,14 @@ use super::rules::{AlertContext, RuleSet, SessionSample, good_news, service};
 use super::session_event::{JobSeen, SessionEvent};
 use super::setup::Setup;
 use super::share::JudgedShare;
-use super::totals::{AnalyzerCounts, Totals};
+use super::totals::{AnalyzerCounts, BestShares, Totals, count_outcome};
 use crate::clock::{Clock, ClockReading, ClockState, JobTime, NtpTime, Offset};
 use crate::config::Severity;
 use crate::net::Stamp;
 use crate::notify::Notifier;
 use crate::record::{
-    AlertRow, BestShare, GeekTopic, History, JobRow, Recorder, RecordingHealth, SavedState, ShareOutcome,
+    AlertRow, BestShare, GeekTopic, History, JobRow, LifetimeCounts, Recorder, RecordingHealth, SavedState,
+    ShareOutcome,
 };
 use crate::stratum::Difficulty;
 use crate::tap::{Role, SessionId};
@@ -267,15 +267,9 @@ impl Accounting {
 
     fn count_lifetime(&mut self, judged: &JudgedShare, counts_as_block: bool) {
         let lifetime = &mut self.state.lifetime;
-        match &judged.outcome {
-            ShareOutcome::Accepted => {
-                lifetime.accepted += 1;
-                lifetime.accepted_difficulty += judged.share.assigned.map_or(0.0, Difficulty::value);
-            }
-            ShareOutcome::Rejected { .. } => lifetime.rejected += 1,
-            ShareOutcome::Unanswered => lifetime.unanswered += 1,
-            ShareOutcome::Unknown => lifetime.unknown += 1,
-        }
+        let LifetimeCounts { accepted, rejected, unanswered, unknown, .. } = lifetime;
+        count_outcome(&judged.outcome, [accepted, rejected, unanswered, unknown]);
+        lifetime.accepted_difficulty += judged.credited();
         lifetime.blocks += u64::from(counts_as_block);
         self.unsaved = true;
     }

@@ -12,9 +12,9 @@ use super::latency::Latency;
 use super::recent::JobView;
 use super::session::AnalyzedSession;
 use super::share::JudgedShare;
+use super::totals::count_outcome;
 use super::verdicts::{ChainState, ChainVerdict, PayoutState, PayoutVerdict, WorkDoubt};
 use crate::net::Stamp;
-use crate::record::ShareOutcome;
 
 /// The number of newest answer times that are kept of each pool.
 const MAX_NEWEST_ANSWERS: usize = 20;
@@ -94,12 +94,8 @@ impl Pools {
 
     pub(super) fn count_share(&mut self, judged: &JudgedShare) {
         let Some(pool) = self.pool_mut(judged.upstream) else { return };
-        match judged.outcome {
-            ShareOutcome::Accepted => pool.accepted += 1,
-            ShareOutcome::Rejected { .. } => pool.rejected += 1,
-            ShareOutcome::Unanswered => pool.unanswered += 1,
-            ShareOutcome::Unknown => pool.unknown += 1,
-        }
+        let PoolView { accepted, rejected, unanswered, unknown, .. } = pool;
+        count_outcome(&judged.outcome, [accepted, rejected, unanswered, unknown]);
         if let Some(time) = judged.answered_after {
             pool.answers.record(time);
             if pool.newest_answers.len() >= MAX_NEWEST_ANSWERS {

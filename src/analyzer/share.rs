@@ -84,6 +84,12 @@ pub struct JudgedShare {
 }
 
 impl JudgedShare {
+    /// The difficulty that the pool credits, if it has accepted the share.
+    pub(super) fn credited(&self) -> f64 {
+        let is_accepted = self.outcome == ShareOutcome::Accepted;
+        self.share.assigned.filter(|_| is_accepted).map_or(0.0, Difficulty::value)
+    }
+
     /// The part of it that the charts' history counts.
     pub(super) fn for_history(&self) -> HistoryShare<'_> {
         HistoryShare {

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use super::accounting::Accounting;
 use super::alerts::AlertsView;
-use super::best_shares::BestShares;
 use super::hashrate::HashRates;
 use super::pools::PoolView;
 use super::recent::RecentView;
 use super::rules::CreditView;
 use super::session::AnalyzedSession;
 use super::verdicts::PayoutState;
-use super::{AnalyzerCounts, Totals};
+use super::{AnalyzerCounts, BestShares, Totals};
 use crate::clock::{ClockState, NtpTime};
 use crate::net::Stamp;
 use crate::record::{BestShare, History, LifetimeCounts, RecordingHealth};
