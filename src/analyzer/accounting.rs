@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::alerts::AlertBook;
 use super::block::BlockCounter;
+use super::enforcement::Enforcement;
 use super::external_update::ExternalUpdate;
 use super::pools::{Pools, UpstreamNames};
 use super::recent::Recent;
@@ -43,6 +44,8 @@ pub(super) struct Accounting {
     pub(super) alerts: AlertBook,
     pub(super) rules: RuleSet,
     blocks: BlockCounter,
+    /// The findings that block a pool.
+    pub(super) enforcement: Option<Enforcement>,
     /// Nanoseconds to add to a stamp to get the system clock's time.
     pub(super) skew: i64,
     /// The machine's clocks when `skew` was last computed.
@@ -80,6 +83,7 @@ impl Accounting {
             alerts: AlertBook::new(&setup.rules.off),
             rules: RuleSet::new(&setup.rules, setup.silence, setup.first_job, setup.account),
             blocks: BlockCounter::default(),
+            enforcement: setup.enforcement,
             skew: 0,
             reading: clock.reading(),
             clock_state: clock.state(),
@@ -112,6 +116,7 @@ impl Accounting {
             SessionEvent::Job(job) if role.is_with_pool() => self.job(&job, role),
             SessionEvent::Job(job) => self.rules.job_forwarded(&job, self.correct(job.at)),
             SessionEvent::Rejudged(job, at) if role.is_with_pool() => {
+                self.enforce(&job);
                 self.with_rules(self.correct(at), |rules, context| rules.payout.rejudged(&job, context));
             }
             SessionEvent::Rejudged(..) => {}
@@ -296,6 +301,7 @@ impl Accounting {
     }
 
     fn job(&mut self, job: &JobSeen, role: Role) {
+        self.enforce(job);
         self.check_clock_by_job(job);
         let at = self.correct(job.at);
         self.totals.add_job(job, at);
@@ -316,6 +322,13 @@ impl Accounting {
             branches: job.branches,
         });
         recorder.geek(at, GeekTopic::Job, || job.describe());
+    }
+
+    /// Asks to block the job's pool, if the job is a reason.
+    fn enforce(&self, job: &JobSeen) {
+        if let Some(enforcement) = &self.enforcement {
+            enforcement.job(job);
+        }
     }
 
     /// Returns whether a row of this session may be recorded. If not, the row would crowd out those of others.

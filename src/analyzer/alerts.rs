@@ -83,6 +83,9 @@ struct OpenAlert {
     resolved: Option<NtpTime>,
 }
 
+/// The description of an alert, one sentence, and its evidence.
+pub(super) type Described = (String, Value);
+
 /// A finding of a rule, which may belong to an alert that exists already.
 #[derive(Debug)]
 pub(super) struct NewAlert<'a> {
@@ -121,7 +124,7 @@ impl AlertBook {
     pub(super) fn raise(
         &mut self,
         new: &NewAlert<'_>,
-        describe: impl FnOnce() -> (String, Value),
+        describe: impl FnOnce() -> Described,
     ) -> Option<AlertRow> {
         if self.is_disabled(new.id) {
             return None;
@@ -178,7 +181,7 @@ impl AlertBook {
     pub(super) fn report(
         &mut self,
         new: &NewAlert<'_>,
-        describe: impl FnOnce() -> (String, Value),
+        describe: impl FnOnce() -> Described,
     ) -> Option<AlertRow> {
         if self.is_disabled(new.id) {
             return None;
@@ -295,7 +298,7 @@ impl AlertBook {
 }
 
 impl Alert {
-    fn new(new: &NewAlert<'_>, (description, evidence): (String, Value)) -> Alert {
+    fn new(new: &NewAlert<'_>, (description, evidence): Described) -> Alert {
         Alert {
             id: new.id,
             severity: new.severity,

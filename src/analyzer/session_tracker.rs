@@ -14,7 +14,7 @@ use super::session_event::SessionEvent;
 use super::setup::Setup;
 use super::snapshot::{MinerView, Snapshot};
 use super::verdicts::Expectations;
-use super::{Enforcement, ExternalUpdate, ReloadedPolicy};
+use super::{ExternalUpdate, ReloadedPolicy};
 use crate::config::RulesConfig;
 use crate::net::Stamp;
 use crate::stratum::Difficulty;
@@ -27,7 +27,6 @@ const MAX_SPARE_SESSIONS: usize = 64;
 pub(super) struct SessionTracker {
     pub(super) accounting: Accounting,
     expectations: Expectations,
-    enforcement: Option<Enforcement>,
     sessions: HashMap<SessionId, AnalyzedSession>,
     pub(super) shared: SharedState,
     /// Sessions that were forgotten by [`SessionTracker::forget_sessions`] and have not spoken since.
@@ -49,7 +48,6 @@ impl SessionTracker {
     pub(super) fn new(setup: Setup, now: Stamp) -> SessionTracker {
         SessionTracker {
             expectations: setup.expectations.clone(),
-            enforcement: setup.enforcement.clone(),
             sessions: HashMap::new(),
             shared: SharedState::default(),
             forgotten: HashSet::new(),
@@ -85,7 +83,7 @@ impl SessionTracker {
     pub(super) fn read_held(&mut self, id: SessionId) -> usize {
         let Some(session) = self.sessions.get_mut(&id) else { return 0 };
         let Some(chunk) = session.order.pop() else { return 0 };
-        read(session, &chunk, &mut self.accounting, self.enforcement.as_ref());
+        read(session, &chunk, &mut self.accounting);
         chunk.bytes.len()
     }
 
@@ -97,7 +95,7 @@ impl SessionTracker {
     pub(super) fn read(&mut self, conversation: &Arc<Conversation>, chunk: &TapBytes) {
         self.session(conversation);
         if let Some(session) = self.sessions.get_mut(&conversation.id) {
-            read(session, chunk, &mut self.accounting, self.enforcement.as_ref());
+            read(session, chunk, &mut self.accounting);
         }
     }
 
@@ -116,7 +114,7 @@ impl SessionTracker {
         for session in self.sessions.values_mut() {
             session.set_expectations(&policy.expectations);
         }
-        if let Some(enforcement) = &mut self.enforcement {
+        if let Some(enforcement) = &mut self.accounting.enforcement {
             (enforcement.on_mismatch, enforcement.on_wrong) = (policy.on_mismatch, policy.on_wrong);
         }
         self.accounting.alerts.disable(&policy.rules.off);
@@ -145,9 +143,8 @@ impl SessionTracker {
         self.forgotten.remove(&id);
         let Some(mut session) = self.sessions.remove(&id) else { return };
         let role = session.conversation.role;
-        let (accounting, enforcement) = (&mut self.accounting, self.enforcement.as_ref());
         session.close(now);
-        take_events(&mut session, accounting, enforcement);
+        take_events(&mut session, &mut self.accounting);
         if self.is_ending && role.is_with_miner() {
             self.ended_miners.push(MinerView::of(
                 &session,
@@ -167,7 +164,7 @@ impl SessionTracker {
     pub(super) fn forget(&mut self, id: SessionId) -> Option<Arc<Conversation>> {
         let mut session = self.sessions.remove(&id)?;
         session.events.push(SessionEvent::Closed(id));
-        take_events(&mut session, &mut self.accounting, self.enforcement.as_ref());
+        take_events(&mut session, &mut self.accounting);
         Some(session.conversation.clone())
     }
 
@@ -189,12 +186,10 @@ impl SessionTracker {
     /// Does what is due twice a second. If the message of a session's end was dropped, the session ends here: the
     /// analyzer is then the last to hold the conversation.
     pub(super) fn tick(&mut self, now: Stamp) {
-        let (timeout, accounting, enforcement) =
-            (self.share_timeout, &mut self.accounting, self.enforcement.as_ref());
         let mut over = Vec::new();
         for (id, session) in &mut self.sessions {
-            session.expire(timeout, now);
-            take_events(session, accounting, enforcement);
+            session.expire(self.share_timeout, now);
+            take_events(session, &mut self.accounting);
             if Arc::strong_count(&session.conversation) == 1 && session.order.is_empty() {
                 over.push(*id);
             }
@@ -240,32 +235,14 @@ impl SessionTracker {
     }
 }
 
-fn read(
-    session: &mut AnalyzedSession,
-    chunk: &TapBytes,
-    accounting: &mut Accounting,
-    enforcement: Option<&Enforcement>,
-) {
+fn read(session: &mut AnalyzedSession, chunk: &TapBytes, accounting: &mut Accounting) {
     let too_long = session.too_long();
     session.read(chunk);
     accounting.summary.too_long += session.too_long() - too_long;
-    take_events(session, accounting, enforcement);
+    take_events(session, accounting);
 }
 
-/// Hands the session's new events to the accounting, and asks to block its pool if one of them is a reason.
-fn take_events(
-    session: &mut AnalyzedSession,
-    accounting: &mut Accounting,
-    enforcement: Option<&Enforcement>,
-) {
-    let role = session.conversation.role;
-    let enforcement = enforcement.filter(|_| role.is_with_pool());
-    for event in session.events.drain(..) {
-        if let (Some(enforcement), SessionEvent::Job(job) | SessionEvent::Rejudged(job, _)) =
-            (enforcement, &event)
-        {
-            enforcement.job(job);
-        }
-        accounting.take(event, role);
-    }
+/// Hands the session's new events to the accounting.
+fn take_events(session: &mut AnalyzedSession, accounting: &mut Accounting) {
+    session.events.drain(..).for_each(|event| accounting.take(event, session.conversation.role));
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::alerts::{AlertBook, NewAlert};
+use super::super::alerts::{AlertBook, Described, NewAlert};
 use crate::clock::{ClockState, NtpTime};
 use crate::config::Severity;
 use crate::record::{AlertRow, SavedState};
@@ -40,12 +40,7 @@ impl<'a> AlertContext<'a> {
     }
 
     /// Raises an alert about a state, or counts it once more.
-    pub(super) fn raise(
-        &mut self,
-        kind: AlertType,
-        subject: &str,
-        describe: impl FnOnce() -> (String, Value),
-    ) {
+    pub(super) fn raise(&mut self, kind: AlertType, subject: &str, describe: impl FnOnce() -> Described) {
         self.rows.extend(self.alerts.raise(&self.new_alert(kind, subject), describe));
     }
 
@@ -58,12 +53,7 @@ impl<'a> AlertContext<'a> {
         self.alerts.resolve(id, subject, self.at);
     }
 
-    pub(super) fn report(
-        &mut self,
-        kind: AlertType,
-        subject: &str,
-        describe: impl FnOnce() -> (String, Value),
-    ) {
+    pub(super) fn report(&mut self, kind: AlertType, subject: &str, describe: impl FnOnce() -> Described) {
         self.rows.extend(self.alerts.report(&self.new_alert(kind, subject), describe));
     }
 
