@@ -21,19 +21,12 @@ const MIN_LINES: usize = 40;
 /// Files shorter than `MIN_LINES`, and the reason. The head of a folder, `mod.rs`, may be as short as it likes.
 const SHORT_FILES: &[(&str, &[&str])] = &[
     ("it has no logic", &["main.rs"]),
-    ("one rule's family a file", &["analyzer/rules/internal.rs"]),
     ("a suggestion for a misspelt key is looked for by this name", &["config/did_you_mean.rs"]),
     ("one file of the data directory a file", &["record/geek_log.rs"]),
     ("one conversion or convention of the wire a file", &["work/rolling.rs"]),
     (
         "several callers need it, and none of them more than others",
-        &[
-            "sim/random.rs",
-            "analyzer/best_shares.rs",
-            "status/server/log_once.rs",
-            "util/address.rs",
-            "util/plural.rs",
-        ],
+        &["sim/random.rs", "status/server/log_once.rs", "util/address.rs", "util/plural.rs"],
     ),
 ];
 
@@ -60,7 +53,6 @@ const BACKWARD: &[(&str, &str, &str)] = &[
         "the form of an answer depends on the kind of request",
     ),
     ("analyzer/same_id.rs", "analyzer/requests.rs", "requests with one id are told apart by their kind"),
-    ("analyzer/share.rs", "analyzer/block.rs", "a judged share says who has found its block"),
     ("analyzer/job_verdict.rs", "analyzer/session_event.rs", "a verdict is kept with the event of its job"),
     (
         "proxy/aggregate/group/prefixes.rs",

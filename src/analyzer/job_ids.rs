@@ -34,7 +34,6 @@ pub(super) struct UpstreamJobIds(Arc<Mutex<BTreeMap<usize, RecentJobIds>>>);
 type Seconds = u32;
 
 impl RecentJobIds {
-    /// Remembers the id of a job that was read.
     pub(super) fn add(&mut self, id: &JobId, at: Stamp) {
         let id = hash_of(id);
         self.0.retain(|(known, _)| *known != id);
@@ -57,7 +56,6 @@ impl RecentJobIds {
 }
 
 impl UpstreamJobIds {
-    /// Remembers the id of a job that was read.
     pub(super) fn add(&self, upstream: Option<usize>, id: &JobId, at: Stamp) {
         let Some(upstream) = upstream else { return };
         let mut upstreams = self.0.lock();

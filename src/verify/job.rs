@@ -61,7 +61,7 @@ impl ObservedJob {
         let SubscribeAnswer { extranonce1, extranonce2_size } = extranonces;
         let extranonce_bytes = extranonce1.as_bytes().len() + extranonce2_size.bytes();
         let coinbase = Coinbase::of_job(&job, extranonce1, *extranonce2_size).ok();
-        let judged = JudgedJob::new((job.nbits, job.ntime), clean, coinbase, None, &policy.expectations);
+        let judged = JudgedJob::new((job.nbits, job.ntime), clean, coinbase, &policy.expectations);
         let outputs = judged.outputs();
         let coinbase = judged.coinbase.as_ref();
         let height = coinbase.and_then(|coinbase| coinbase.height().ok());
