@@ -98,6 +98,8 @@ impl Recorded {
                 .map_or(Value::Null, |text| serde_json::from_slice(&text).unwrap())
         };
         let (state, history) = (json("state.json"), json("history.json"));
+        let shares = std::fs::read(directory.join("shares.csv")).unwrap_or_default();
+        assert!(shares.last().is_none_or(|last| *last == b'\n'), "shares.csv ends within a row");
         Records { rows: rows(directory), state, history, blocks: blocks(directory), snapshot }
     }
 }
@@ -110,13 +112,11 @@ pub fn judged(snapshot: &Snapshot) -> u64 {
         .map_or(0, |totals| totals.accepted + totals.rejected + totals.unanswered + totals.unknown)
 }
 
-/// The rows of `shares.csv`; each has all the columns.
+/// The complete rows of `shares.csv`; each has all the columns. Sluice may be writing the last one.
 pub fn rows(directory: &Path) -> Vec<Row> {
-    let file = directory.join("shares.csv");
-    if !file.exists() {
-        return Vec::new();
-    }
-    csv::Reader::from_path(file).unwrap().deserialize().map(Result::unwrap).collect()
+    let Ok(text) = std::fs::read(directory.join("shares.csv")) else { return Vec::new() };
+    let complete = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    csv::Reader::from_reader(&text[..complete]).deserialize().map(Result::unwrap).collect()
 }
 
 fn blocks(directory: &Path) -> Vec<Value> {
