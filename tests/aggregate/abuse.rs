@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use sluice::sim::{PoolOptions, SimPool};
 
 use crate::aggregate::finding::{Field, code, params};
-use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::opened::{first_at_once, one_pool};
+use crate::aggregate::scripted::PoolEnd;
 use crate::aggregate::site::{Line, Site};
 use crate::common::own_process::in_own_process;
 use crate::common::{DEADLINE, resources, wait_for};
@@ -16,16 +17,8 @@ const LEAST: &str = "[vardiff]\nmax = 0.000001\n";
 const POOL: f64 = 0.000_01;
 
 fn pair() -> (Site, PoolEnd, Line) {
-    let scripted = Scripted::start();
-    let site = Site::start(&[scripted.address()], LEAST);
-    let mut miner = site.connect();
-    miner.worker = "bc1q.rig".to_owned();
-    miner.ask(1, "mining.subscribe", json!(["NerdMinerV2/V1.8.3"]));
-    miner.ask(2, "mining.authorize", json!([miner.worker, "x"]));
-    let pool = scripted.open("ab12", 8, POOL);
-    let answer = miner.answer(1);
-    miner.seated(&answer);
-    miner.wait_job();
+    let (scripted, site) = one_pool(LEAST);
+    let (miner, pool) = first_at_once(&site, &scripted, ("NerdMinerV2/V1.8.3", "bc1q.rig"), POOL);
     (site, pool, miner)
 }
 
@@ -41,8 +34,7 @@ fn the_same_share_in_other_clothes_or_of_the_same_job_given_again_is_a_duplicate
     let (kept, forwarded) = (field.between(1e-6, 9e-6), field.at_least(POOL));
     assert_eq!(miner.verdict(&kept), None);
     let id = miner.submit(&forwarded);
-    let seen = pool.share();
-    pool.answer(&seen, json!(true));
+    pool.accept_share();
     assert_eq!(code(&miner.answer(id)), None);
     for share in [&kept, &forwarded] {
         let plain = params(share);
@@ -72,8 +64,7 @@ fn the_same_share_in_other_clothes_or_of_the_same_job_given_again_is_a_duplicate
         let expected = if share == &forwarded { Some(22) } else { None };
         miner.ask("v", "mining.submit", renamed);
         if expected.is_none() {
-            let seen = pool.share();
-            pool.answer(&seen, json!(true));
+            pool.accept_share();
         }
         assert_eq!(code(&miner.answer("v")), expected);
     }

@@ -9,7 +9,8 @@ use sluice::proxy::enforcement;
 use sluice::util::stop::Stop;
 
 use crate::aggregate::opened::{
-    EASY, QUIET, code, expect_credited, expect_moved, first, follow_extranonces, share,
+    QUIET, code, expect_credited, expect_moved, first, follow_extranonces, is_within, mining, opening, share,
+    two_pools,
 };
 use crate::aggregate::scripted::{PoolEnd, Scripted};
 use crate::aggregate::site::{Line, Site};
@@ -26,11 +27,7 @@ fn the_pool_may_ask_us_to_connect_again_and_to_nobody_else() {
     expect_credited(&mut line, &mut end, "acct");
     let own = json!({ "id": null, "method": "client.reconnect", "params": ["127.0.0.1"] });
     end.line.say(&own);
-    let mut next = pool.accept();
-    next.open("bb000001", 8);
-    next.authorize();
-    next.set_difficulty(EASY);
-    next.notify(true);
+    let mut next = pool.accept_and_give_work("bb000001");
     expect_moved(&mut line, "bb000001");
     expect_credited(&mut line, &mut next, "acct");
     end.wait_closed();
@@ -39,8 +36,7 @@ fn the_pool_may_ask_us_to_connect_again_and_to_nobody_else() {
 
 #[test]
 fn a_pool_that_did_wrong_is_left_at_once() {
-    let (pool, backup) = (Scripted::start(), Scripted::start());
-    let site = Site::start(&[pool.address(), backup.address()], "");
+    let (pool, backup, site) = two_pools("");
     let (offend, requests) = enforcement::channel();
     enforcement::start(site.running(), requests, &Stop::new()).unwrap();
     let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
@@ -51,19 +47,14 @@ fn a_pool_that_did_wrong_is_left_at_once() {
     offend.send(EnforcementRequest { upstream: 0, description: "it pays somebody else".to_owned() }).unwrap();
     assert_eq!(code(&line.answer(id)), 20);
     end.wait_closed();
-    let mut spare = backup.accept();
-    spare.open("bb000001", 8);
-    spare.authorize();
-    spare.set_difficulty(EASY);
-    spare.notify(true);
+    let _spare = backup.accept_and_give_work("bb000001");
     expect_moved(&mut line, "bb000001");
     assert!(pool.accept_within(QUIET).is_none());
 }
 
 #[test]
 fn a_connection_in_the_making_to_a_pool_that_did_wrong_is_given_up() {
-    let (pool, backup) = (Scripted::start(), Scripted::start());
-    let site = Site::start(&[pool.address(), backup.address()], "");
+    let (pool, backup, site) = two_pools("");
     let (offend, requests) = enforcement::channel();
     enforcement::start(site.running(), requests, &Stop::new()).unwrap();
     let mut line = site.connect();
@@ -80,16 +71,13 @@ fn a_connection_in_the_making_to_a_pool_that_did_wrong_is_given_up() {
     end.wait_closed();
     let mut spare = backup.accept();
     spare.open("bb000001", 8);
-    let answer = line.answer(1);
-    line.seated(&answer);
-    assert!(crate::aggregate::opened::is_within(&line, "bb000001"));
+    line.wait_subscribed(1);
+    assert!(is_within(&line, "bb000001"));
 }
 
 #[test]
 fn the_end_waits_for_what_is_in_flight() {
-    let pool = Scripted::start();
-    let mut site = Site::start(&[pool.address()], "");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    let (_pool, mut site, mut line, mut end) = mining("", "acct.one");
     let mut idle = site.miner("idle", "acct.two");
     let waiting = share(&mut line);
     let id = line.submit(&waiting);
@@ -111,15 +99,10 @@ fn the_end_waits_for_what_is_in_flight() {
 
 #[test]
 fn the_end_does_not_wait_for_ever() {
-    let pool = Scripted::start();
-    let mut site = Site::start(&[pool.address()], "");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    let (pool, mut site, mut line, mut end) = mining("", "acct.one");
     // One whose subscribe waits for another pool connection, too.
     let mut waiting = site.connect();
-    waiting.write(
-        "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n\
-         {\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"bob\",\"x\"]}\n",
-    );
+    waiting.write(&opening("bob"));
     let _second = pool.accept();
     let swallowed = share(&mut line);
     let id = line.submit(&swallowed);
@@ -194,9 +177,7 @@ fn expect_every_accepted_share_told(accepted: &[String], sent: &[(String, Option
 
 #[test]
 fn a_miner_that_always_has_a_share_in_flight_is_told_of_every_accepted_one_at_the_end() {
-    let pool = Scripted::start();
-    let mut site = Site::start(&[pool.address()], "");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    let (_pool, mut site, mut line, mut end) = mining("", "acct.one");
     std::thread::scope(|scope| {
         let mining = scope.spawn(|| mine_without_pause(&mut line));
         let judging = scope.spawn(|| accept_late(&mut end));
@@ -225,10 +206,7 @@ fn a_miner_that_must_leave_and_always_has_a_share_in_flight_is_told_of_every_acc
         // The preferred pool is back; the miner can't be told of another extranonce.
         let pool = Scripted::on(address);
         let mut preferred = pool.accept_opening();
-        preferred.open("bb000001", 8);
-        preferred.authorize();
-        preferred.set_difficulty(EASY);
-        preferred.notify(true);
+        preferred.give_work("bb000001");
         let began = Instant::now();
         let sent = mining.join().unwrap();
         let took = began.elapsed();

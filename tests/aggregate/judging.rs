@@ -7,6 +7,7 @@ use sluice::stratum::{Extranonce1, Notify, Ntime, Submit};
 use sluice::work::{BlockHash, ShareValues};
 
 use crate::aggregate::finding::{Field, code, params, target};
+use crate::aggregate::opened::{first_at_once, one_pool};
 use crate::aggregate::scripted::{PoolEnd, Scripted, Work};
 use crate::aggregate::site::{Line, Site};
 
@@ -17,21 +18,13 @@ const POOL: f64 = 0.000_01;
 
 /// A pool at 1e-5, and a miner at 1e-6.
 fn pair() -> (Site, Scripted, PoolEnd, Line) {
-    let scripted = Scripted::start();
-    let site = Site::start(&[scripted.address()], LEAST);
-    let (pool, miner) = join(&site, &scripted, 8);
+    let (scripted, site) = one_pool(LEAST);
+    let (pool, miner) = join(&site, &scripted);
     (site, scripted, pool, miner)
 }
 
-fn join(site: &Site, scripted: &Scripted, size: usize) -> (PoolEnd, Line) {
-    let mut miner = site.connect();
-    miner.worker = "bc1q.rig".to_owned();
-    miner.ask(1, "mining.subscribe", json!(["NerdMinerV2/V1.8.3"]));
-    miner.ask(2, "mining.authorize", json!([miner.worker, "x"]));
-    let pool = scripted.open("ab12", size, POOL);
-    let answer = miner.answer(1);
-    miner.seated(&answer);
-    miner.wait_job();
+fn join(site: &Site, scripted: &Scripted) -> (PoolEnd, Line) {
+    let (miner, pool) = first_at_once(site, scripted, ("NerdMinerV2/V1.8.3", "bc1q.rig"), POOL);
     (pool, miner)
 }
 
@@ -79,9 +72,8 @@ fn known(pool: &mut PoolEnd) {
 
 #[test]
 fn a_fall_of_the_pools_difficulty_reaches_the_miner_with_a_job_at_once() {
-    let scripted = Scripted::start();
-    let site = Site::start(&[scripted.address()], "");
-    let (mut pool, mut miner) = join(&site, &scripted, 8);
+    let (scripted, site) = one_pool("");
+    let (mut pool, mut miner) = join(&site, &scripted);
     assert_eq!(miner.difficulty, POOL);
     let before = miner.job.clone().unwrap();
     let mut old = Field::of(&miner, 1);
@@ -271,16 +263,14 @@ fn a_job_id_that_is_given_to_other_work_ends_the_work_before() {
     let again = miner.wait_job();
     assert!(again.ntime > field.job.ntime && again.coinb1 == field.job.coinb1);
     let id = miner.submit(&field.at_least(POOL));
-    let forwarded = pool.share();
-    pool.answer(&forwarded, json!(true));
+    pool.accept_share();
     assert_eq!(code(&miner.answer(id)), None);
 }
 
 #[test]
 fn what_was_forwarded_is_not_forwarded_again_however_long_ago_it_was() {
-    let scripted = Scripted::start();
-    let site = Site::start(&[scripted.address()], "");
-    let (mut pool, mut miner) = join(&site, &scripted, 8);
+    let (scripted, site) = one_pool("");
+    let (mut pool, mut miner) = join(&site, &scripted);
     pool.set_difficulty(1e-8);
     while miner.difficulty > 1e-8 {
         miner.wait_job();
@@ -291,8 +281,7 @@ fn what_was_forwarded_is_not_forwarded_again_however_long_ago_it_was() {
     for batch in std::iter::once(&[first.clone()][..]).chain(shares.chunks(100)) {
         let ids: Vec<u64> = batch.iter().map(|share| miner.submit(share)).collect();
         for _ in batch {
-            let forwarded = pool.share();
-            pool.answer(&forwarded, json!(true));
+            pool.accept_share();
         }
         for id in ids {
             assert_eq!(code(&miner.answer(id)), None);
@@ -304,9 +293,8 @@ fn what_was_forwarded_is_not_forwarded_again_however_long_ago_it_was() {
 
 #[test]
 fn a_pool_that_answers_late_costs_no_share() {
-    let scripted = Scripted::start();
-    let site = Site::start(&[scripted.address()], "");
-    let (mut pool, mut miner) = join(&site, &scripted, 8);
+    let (scripted, site) = one_pool("");
+    let (mut pool, mut miner) = join(&site, &scripted);
     pool.set_difficulty(1e-8);
     while miner.difficulty > 1e-8 {
         miner.wait_job();
@@ -318,8 +306,7 @@ fn a_pool_that_answers_late_costs_no_share() {
     let waiting: Vec<_> = (0..500).map(|_| pool.share()).collect();
     waiting.iter().for_each(|share| pool.answer(share, json!(true)));
     for _ in 500..1200 {
-        let share = pool.share();
-        pool.answer(&share, json!(true));
+        pool.accept_share();
     }
     for id in ids {
         assert_eq!(code(&miner.answer(id)), None);

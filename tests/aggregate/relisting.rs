@@ -91,8 +91,7 @@ fn a_pool_that_refuses_us_is_no_better_than_one_that_is_not_listed_any_more() {
     refusing.open("bb000001", 8);
     let authorize = refusing.request("mining.authorize");
     // Its refusal last: it is left for that at once.
-    refusing.set_difficulty(EASY);
-    refusing.notify(true);
+    refusing.first_job();
     refusing.refuse(&authorize, 24, "never heard of it");
     refusing.wait_closed();
     for _ in 0..3 {

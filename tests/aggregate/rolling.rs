@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sluice::proxy::aggregate::Limits;
 
+use crate::aggregate::opened::one_pool;
 use crate::aggregate::scripted::{PoolEnd, Scripted};
 use crate::aggregate::site::{Line, Site};
 use crate::common::{upstream, wait_for};
@@ -61,7 +62,7 @@ fn join(miner: &mut Line, end: &mut PoolEnd) -> Vec<Value> {
     while lines.last().is_none_or(|line: &Value| line["method"] != "mining.notify") {
         let line = miner.next();
         if line["id"] == 2 {
-            miner.seated(&line);
+            miner.take_search_space(&line);
         }
         lines.push(line);
     }
@@ -104,8 +105,7 @@ fn before_the_pool_is_up_the_usual_bits_are_granted_and_corrected_later() {
             Some("0000e000"),
         ),
     ] {
-        let pool = Scripted::start();
-        let site = Site::start(&[pool.address()], "");
+        let (pool, site) = one_pool("");
         let mut miner = site.connect();
         assert_eq!(configure(&mut miner, asked).as_deref(), first, "{how:?}");
         miner.ask(2, "mining.subscribe", json!(["x"]));
@@ -128,8 +128,7 @@ fn before_the_pool_is_up_the_usual_bits_are_granted_and_corrected_later() {
 
 #[test]
 fn a_late_answer_to_configure_corrects_what_miners_roll() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
+    let (pool, site) = one_pool("");
     let mut miner = site.connect();
     assert_eq!(configure(&mut miner, "ffffffff").as_deref(), Some("1fffe000"));
     miner.ask(9, "mining.subscribe", json!(["x"]));
@@ -175,8 +174,7 @@ fn silence_is_no_version_rolling_until_the_pool_says_otherwise() {
 
 #[test]
 fn who_configures_after_subscribe_is_told_the_pools_bits() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
+    let (pool, site) = one_pool("");
     let opening = std::thread::spawn(move || {
         let mut end = pool.accept();
         answer_configure(&mut end, Pool::Grants("00006000"));
@@ -192,8 +190,7 @@ fn who_configures_after_subscribe_is_told_the_pools_bits() {
 
 #[test]
 fn other_extensions_are_answered_each() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
+    let (_pool, site) = one_pool("");
     let mut miner = site.connect();
     miner.ask(
         "x",
@@ -220,8 +217,7 @@ fn other_extensions_are_answered_each() {
 
 #[test]
 fn a_configure_about_something_else_leaves_the_mask() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
+    let (pool, site) = one_pool("");
     let mut miner = site.connect();
     assert_eq!(configure(&mut miner, "ffffffff").as_deref(), Some("1fffe000"));
     miner.ask(8, "mining.configure", json!([["subscribe-extranonce"], {}]));

@@ -7,17 +7,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::opened::{one_pool, resident};
+use crate::aggregate::scripted::PoolEnd;
 use crate::aggregate::site::{Line, Site};
 use crate::common::DEADLINE;
 
 fn world() -> (PoolEnd, Site, Line) {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let opening = std::thread::spawn(move || pool.open("0a0b0c0d", 8, 1e-10));
-    let mut miner = site.miner("odd/1", "w");
-    miner.forget();
-    (opening.join().unwrap(), site, miner)
+    let (pool, site) = one_pool("");
+    let (miner, end) = resident(&site, &pool, "odd/1", 1e-10);
+    (end, site, miner)
 }
 
 fn refusal(id: &Value, code: i64, words: &str) -> Value {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sluice::proxy::aggregate::Limits;
 use socket2::{Domain, Socket, Type};
 
+use crate::aggregate::opened::{expect_accepted, resident};
 use crate::aggregate::scripted::{PoolEnd, Scripted};
 use crate::aggregate::site::{Line, Site};
 use crate::common::certificates::Certificate;
@@ -25,10 +26,7 @@ const MOST: usize = 400;
 fn world(more: &str, limits: Limits) -> (PoolEnd, Site, Line, Scripted) {
     let pool = Scripted::start();
     let site = Site::with_limits(&format!("{more}{}", upstream(pool.address())), limits);
-    let opening = std::thread::spawn(move || (pool.open("0a0b0c0d", 8, 1e-10), pool));
-    let mut miner = site.miner("resident", "w");
-    miner.forget();
-    let (end, pool) = opening.join().unwrap();
+    let (miner, end) = resident(&site, &pool, "resident", 1e-10);
     (end, site, miner, pool)
 }
 
@@ -101,10 +99,7 @@ fn a_tls_miner_is_served_and_when_it_stops_reading_it_is_closed() {
     let mut miner = Line::of(connect());
     miner.join("tls", "w");
     let share = miner.mine(1e-10, f64::MAX);
-    let id = miner.submit(&share);
-    let share = end.share();
-    end.answer(&share, json!(true));
-    assert_eq!(miner.answer(id)["result"], true);
+    expect_accepted(&mut miner, &mut end, &share);
     drop(miner);
     wait_for("its end", || site.running().sessions() == 1);
     let mut stuck = Line::of(connect());
@@ -198,10 +193,7 @@ fn who_has_no_job_yet_hears_something_too() {
     let pool = Scripted::start();
     let site = Site::with_limits(&upstream(pool.address()), limits);
     let mut miner = site.connect();
-    miner.ask(1, "mining.subscribe", json!(["cgminer/4.13.6"]));
-    let mut end = pool.accept();
-    end.open("0a0b0c0d", 8);
-    miner.answer(1);
+    let mut end = pool.open_for(&mut miner, "cgminer/4.13.6", "0a0b0c0d");
     miner.ask(2, "mining.authorize", json!(["w", "x"]));
     miner.answer(2);
     for _ in 0..2 {

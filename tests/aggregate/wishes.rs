@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::aggregate::finding::Field;
-use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::opened::one_pool;
+use crate::aggregate::scripted::PoolEnd;
 use crate::aggregate::site::{Line, Site};
 use crate::common::wait_for;
 
@@ -12,13 +13,9 @@ const AXE: &str = "bitaxe/BM1370/v2.15.1";
 
 /// A pool that asks for this.
 fn open(more: &str, difficulty: f64) -> (Site, PoolEnd) {
-    let scripted = Scripted::start();
-    let site = Site::start(&[scripted.address()], more);
+    let (scripted, site) = one_pool(more);
     let mut first = site.connect();
-    first.ask(1, "mining.subscribe", json!(["first"]));
-    let mut pool = scripted.accept();
-    pool.open("ab12", 8);
-    first.answer(1);
+    let mut pool = scripted.open_for(&mut first, "first", "ab12");
     first.ask(2, "mining.authorize", json!(["bc1q.first", "x"]));
     pool.authorize();
     pool.set_difficulty(difficulty);
@@ -34,35 +31,22 @@ fn join(site: &Site, agent: &str, password: &str) -> Line {
     line.ask(2, "mining.authorize", json!([line.worker, password]));
     assert_eq!(line.answer(2)["result"], true);
     line.wait_job();
-    told(&mut line);
+    line.sent_by_now();
     line
-}
-
-/// All that the miner was told by now.
-fn told(miner: &mut Line) -> Vec<Value> {
-    miner.ask("p", "mining.ping", json!([]));
-    let mut told = Vec::new();
-    loop {
-        let next = miner.next();
-        if next["id"] == "p" {
-            return told;
-        }
-        told.push(next);
-    }
 }
 
 /// Sends a wish, which is answered `true`; what else the miner was told.
 fn wish(miner: &mut Line, params: Value) -> Vec<Value> {
     miner.ask(9, "mining.suggest_difficulty", params);
     assert_eq!(miner.answer(9)["result"], true);
-    told(miner)
+    miner.sent_by_now()
 }
 
 /// The miner is given this difficulty, with other work.
 fn changes_to(miner: &mut Line, params: Value, difficulty: f64) {
     let before = miner.job.clone().unwrap();
-    let told = wish(miner, params);
-    let methods: Vec<&str> = told.iter().map(|message| message["method"].as_str().unwrap()).collect();
+    let messages = wish(miner, params);
+    let methods: Vec<&str> = messages.iter().map(|message| message["method"].as_str().unwrap()).collect();
     assert_eq!(methods, ["mining.set_difficulty", "mining.notify"]);
     let job = miner.job.clone().unwrap();
     assert_eq!((miner.difficulty, job.clean_jobs), (difficulty, Some(false)));
@@ -100,7 +84,7 @@ fn a_wish_is_followed_in_every_form() {
     let target = format!("{:0>64}", format!("007fff80{}", "0".repeat(48)));
     miner.ask(9, "mining.suggest_target", json!(target));
     assert_eq!(miner.answer(9)["result"], true);
-    told(&mut miner);
+    miner.sent_by_now();
     assert_eq!(miner.difficulty, 512.0);
     for nothing in
         [json!([]), json!({ "difficulty": 512 }), json!(null), json!(true), json!([[512]]), json!(-5)]

@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::opened::{one_pool, resident};
+use crate::aggregate::scripted::PoolEnd;
 use crate::aggregate::site::{Line, Site};
 
 fn world(more: &str) -> (PoolEnd, Site, Line) {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], more);
-    let opening = std::thread::spawn(move || pool.open("0a0b0c0d", 8, 1e-10));
-    let mut miner = site.miner("cpuminer/2.5.1", "w");
-    miner.forget();
-    (opening.join().unwrap(), site, miner)
+    let (pool, site) = one_pool(more);
+    let (miner, end) = resident(&site, &pool, "cpuminer/2.5.1", 1e-10);
+    (end, site, miner)
 }
 
 const PARENT: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -62,8 +60,7 @@ fn jobs_of_every_form_reach_the_miner_and_their_shares_the_pool() {
 
 #[test]
 fn a_pool_may_give_its_job_before_it_answers_the_subscribe() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
+    let (pool, site) = one_pool("");
     let opening = std::thread::spawn(move || {
         let mut end = pool.accept();
         let subscribe = end.request("mining.subscribe");
@@ -139,7 +136,7 @@ fn the_pools_questions_are_answered() {
         (json!(9), "odd", json!({ "id": 9, "result": null, "error": [20, "Not supported.", null] })),
     ] {
         end.line.say(&json!({ "id": id, "method": method, "params": ["x"] }));
-        let answer = end.line.wait("an answer", |message| message.get("method").is_none());
+        let answer = end.line.next_answer();
         assert_eq!(answer, expected);
     }
     // What asks for an answer is not for the miners, but for a message.
