@@ -28,7 +28,7 @@ fn verdict(miner: &mut Line, params: Value) -> Option<i64> {
 }
 
 #[test]
-fn the_same_share_in_other_clothes_or_of_the_same_job_given_again_is_a_duplicate() {
+fn the_same_share_in_another_spelling_or_under_another_job_id_is_a_duplicate() {
     let (_site, mut pool, mut miner) = pair();
     let mut field = Field::of(&miner, 0xabcd);
     let (kept, forwarded) = (field.between(1e-6, 9e-6), field.at_least(POOL));
@@ -72,7 +72,7 @@ fn the_same_share_in_other_clothes_or_of_the_same_job_given_again_is_a_duplicate
 }
 
 #[test]
-fn what_is_no_share_is_answered_here_by_its_code() {
+fn an_invalid_share_is_rejected_with_its_code_and_not_forwarded() {
     let (site, mut pool, mut miner) = pair();
     let mut field = Field::of(&miner, 1);
     let good = params(&field.at_least(POOL));
@@ -122,7 +122,7 @@ fn what_is_no_share_is_answered_here_by_its_code() {
 }
 
 #[test]
-fn who_does_nothing_else_is_closed_and_then_banned() {
+fn a_miner_that_sends_nothing_good_is_disconnected_and_then_banned() {
     let pool = SimPool::start(PoolOptions::with_difficulty(1.0).unwrap()).unwrap();
     let site = Site::start(&[pool.addr()], "[ratelimit]\nmax_connections_per_minute = 100\n");
     let began = Instant::now();
@@ -176,7 +176,7 @@ fn stale_shares_after_a_block_are_no_reproach() {
 }
 
 #[test]
-fn neither_are_those_of_jobs_that_two_blocks_in_quick_succession_have_ended() {
+fn stale_shares_after_several_blocks_in_quick_succession_are_no_reproach() {
     let (_site, mut pool, mut miner) = pair();
     let mut old = Field::of(&miner, 1);
     for _ in 0..3 {
@@ -191,7 +191,7 @@ fn neither_are_those_of_jobs_that_two_blocks_in_quick_succession_have_ended() {
 }
 
 #[test]
-fn who_sends_mostly_good_shares_is_not_closed_for_the_others() {
+fn a_miner_with_mostly_good_shares_is_not_disconnected_for_the_others() {
     let (_site, _pool, mut miner) = pair();
     let mut field = Field::of(&miner, 1);
     let (mut good, mut low) = (0, 0);

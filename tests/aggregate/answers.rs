@@ -33,7 +33,7 @@ fn opened(more: &str) -> (Scripted, PoolEnd, Site, Line) {
     (pool, end, site, miner)
 }
 
-/// So many shares of the miner's job, each with its number as the id.
+/// Shares of the miner's job, each with its number as the id.
 fn flood(miner: &Line, count: u64) -> String {
     flood_of(miner, count, 0)
 }
@@ -135,7 +135,7 @@ fn shares_in_flight_are_bounded_and_none_is_refused_for_it() {
 }
 
 #[test]
-fn what_was_accepted_late_counts_as_accepted() {
+fn shares_that_the_pool_accepts_late_count_as_accepted() {
     const COUNT: u64 = 1536;
     let (_pool, end, site, miner) = opened("");
     let mut second = site.connect();
@@ -159,7 +159,7 @@ fn what_was_accepted_late_counts_as_accepted() {
 }
 
 #[test]
-fn what_the_pool_never_answers_is_answered_after_the_share_timeout() {
+fn a_share_that_the_pool_never_answers_is_answered_after_the_share_timeout() {
     let (_pool, mut end, _site, mut miner) = opened("[analysis]\nshare_timeout = \"1s\"\n");
     let began = Instant::now();
     let text = flood(&miner, 3);
@@ -230,7 +230,7 @@ fn a_pool_lost_in_the_middle_of_a_flood_costs_no_answer_and_no_miner() {
 }
 
 #[test]
-fn a_miner_that_is_let_go_gets_its_answers_first() {
+fn a_miner_that_is_disconnected_gets_its_answers_first() {
     let (pool, site) = one_pool("");
     // It can't be told of another extranonce.
     let (mut miner, mut end) = resident(&site, &pool, "NerdMinerV2", EVERY_HASH);

@@ -14,7 +14,7 @@ use crate::common::{DEADLINE, upstream};
 
 const AGENT: &str = "bitaxe/BM1370/v2.15.1";
 
-/// What such a miner works on.
+/// The work of such a miner.
 #[derive(Default)]
 struct AxeOs {
     seen: VecDeque<String>,

@@ -37,7 +37,7 @@ fn expect_forwarded(line: &mut Line, end: &mut PoolEnd, share: &sluice::stratum:
 }
 
 #[test]
-fn by_a_name_that_nobody_has_said() {
+fn a_block_under_an_unknown_name_reaches_the_pool() {
     let (_pool, _site, mut line, mut end) = mining("[aggregate]\nuser = \"{user}.{worker}\"\n", "acct.w1");
     give(&mut end, 1, false);
     wait_for_job(&mut line);
@@ -49,7 +49,7 @@ fn by_a_name_that_nobody_has_said() {
 }
 
 #[test]
-fn by_a_name_that_the_pool_refuses() {
+fn a_block_under_a_refused_name_reaches_the_pool() {
     let (_pool, site, _one, mut end) = mining("[aggregate]\nuser = \"{user}.{worker}\"\n", "acct.w1");
     let mut line = site.asking("two", "acct.w2");
     end.refuse_authorize(24, "never heard of it");
@@ -60,7 +60,7 @@ fn by_a_name_that_the_pool_refuses() {
 }
 
 #[test]
-fn several_clean_jobs_late() {
+fn a_block_of_a_job_that_several_clean_jobs_have_ended_reaches_the_pool() {
     let (_pool, _site, mut line, mut end) = mining("", "acct.one");
     give(&mut end, 1, true);
     wait_for_job(&mut line);
@@ -75,7 +75,7 @@ fn several_clean_jobs_late() {
 }
 
 #[test]
-fn after_the_pool_has_changed_the_search_space() {
+fn a_block_in_the_search_space_before_reaches_the_pool() {
     let (_pool, _site, mut line, mut end) = mining("", "acct.one");
     follow_extranonces(&mut line);
     give(&mut end, 1, true);
@@ -90,7 +90,7 @@ fn after_the_pool_has_changed_the_search_space() {
 }
 
 #[test]
-fn while_the_proxy_ends() {
+fn a_block_found_while_the_proxy_ends_reaches_the_pool() {
     let (_pool, mut site, mut line, mut end) = mining("", "acct.one");
     give(&mut end, 1, false);
     wait_for_job(&mut line);
@@ -111,7 +111,7 @@ fn while_the_proxy_ends() {
 }
 
 #[test]
-fn a_lost_connection_takes_none() {
+fn a_block_of_a_lost_connection_is_answered_as_stale() {
     let (pool, _site, mut line, mut end) = mining("", "acct.one");
     follow_extranonces(&mut line);
     give(&mut end, 1, false);

@@ -21,7 +21,7 @@ fn open(more: &str, difficulty: f64) -> (Site, PoolEnd, Line) {
     (site, pool, first)
 }
 
-/// What a new miner of this agent is given first; `suggests` before it authorizes.
+/// Joins as a new miner of this agent, which suggests a difficulty before it authorizes if `suggests` is one.
 fn begins_at(site: &Site, agent: &str, suggests: Option<f64>) -> Line {
     let mut line = site.connect();
     line.worker = "bc1q.new".to_owned();
@@ -89,7 +89,7 @@ fn without_vardiff_the_pools_difficulty_goes_through() {
 }
 
 #[test]
-fn what_a_nerdminer_suggests_again_and_again_changes_nothing() {
+fn a_nerdminers_repeated_suggestion_changes_nothing() {
     let (_site, _pool, mut miner) = open("", 1.0);
     miner.sent_by_now();
     for (id, suggested) in [(10, 0.00015), (11, 0.00015), (12, 10_000.0), (13, 0.00015)] {
@@ -101,7 +101,7 @@ fn what_a_nerdminer_suggests_again_and_again_changes_nothing() {
 }
 
 #[test]
-fn what_a_miner_would_like_to_begin_with_is_read_wherever_it_says_so() {
+fn a_suggested_start_difficulty_is_read_from_method_target_and_password() {
     let (site, _pool, _first) = open("", 5000.0);
     let begins = |method: &str, params: Value, password: &str| {
         let mut line = site.connect();
@@ -141,7 +141,7 @@ fn what_a_miner_would_like_to_begin_with_is_read_wherever_it_says_so() {
 }
 
 #[test]
-fn an_unknown_small_miner_is_believed_once() {
+fn an_unknown_small_miners_suggestion_is_followed_once() {
     let (site, _pool, _first) = open("", 100.0);
     let mut line = begins_at(&site, "homemade", None);
     assert_eq!(line.difficulty, 1.0);
@@ -228,7 +228,7 @@ fn silence_eases_the_difficulty() {
 }
 
 #[test]
-fn what_the_pool_asked_for_between_fall_and_rise_still_holds_for_the_job() {
+fn the_lowest_difficulty_that_a_job_has_had_holds_for_its_shares() {
     let (_site, mut pool, mut miner) = open("", 1e-3);
     miner.sent_by_now();
     // Its own difficulty falls with the pool's, by the same job once more.
@@ -236,8 +236,7 @@ fn what_the_pool_asked_for_between_fall_and_rise_still_holds_for_the_job() {
     miner.wait_job();
     assert_eq!(miner.difficulty, 1e-8);
     pool.set_difficulty(1e-3);
-    pool.line.say(&json!({ "id": 42, "method": "mining.ping", "params": [] }));
-    pool.line.answer(42);
+    pool.wait_until_read();
     let share = miner.mine(1e-8, 1e-4);
     expect_accepted(&mut miner, &mut pool, &share);
     // It is another matter with the next job.

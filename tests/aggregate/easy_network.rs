@@ -60,7 +60,7 @@ fn a_share_that_the_pool_finds_too_low_is_good_and_no_alert() {
 }
 
 #[test]
-fn what_is_wrong_with_such_a_share_is_wrong_all_the_same() {
+fn other_faults_of_a_share_on_an_easy_network_are_still_faults() {
     let (_site, mut pool, mut miner) = pair();
     let mut field = Field::of(&miner, 1);
     for (verdict, expected) in

@@ -88,12 +88,12 @@ fn the_end_waits_for_what_is_in_flight() {
             Instant::now()
         });
         idle.wait_end();
+        let answered = Instant::now();
         end.answer(&arrived, json!(true));
         assert_eq!(line.answer(id)["result"], true);
         line.wait_end();
         end.wait_closed();
-        let ended = ending.join().unwrap();
-        assert!(ended.elapsed() < Duration::from_secs(1));
+        assert!(ending.join().unwrap() > answered);
     });
 }
 
@@ -110,7 +110,7 @@ fn the_end_does_not_wait_for_ever() {
     let began = Instant::now();
     site.shut_down();
     let took = began.elapsed();
-    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert!(took < Duration::from_secs(30), "{took:?}");
     assert_eq!(code(&line.answer(id)), 20);
     line.wait_end();
     waiting.wait_end();
@@ -168,10 +168,10 @@ fn accept_late(end: &mut PoolEnd) -> Vec<String> {
 fn expect_every_accepted_share_told(accepted: &[String], sent: &[(String, Option<bool>)]) {
     assert!(!accepted.is_empty());
     for nonce in accepted {
-        let told = sent.iter().find(|(sent, _)| sent == nonce).and_then(|(_, told)| *told);
-        assert_eq!(told, Some(true), "the pool accepted share {nonce}");
+        let verdict = sent.iter().find(|(sent, _)| sent == nonce).and_then(|(_, verdict)| *verdict);
+        assert_eq!(verdict, Some(true), "the pool accepted share {nonce}");
     }
-    let refused = sent.iter().filter(|(_, told)| *told == Some(false)).count();
+    let refused = sent.iter().filter(|(_, verdict)| *verdict == Some(false)).count();
     assert_eq!(refused, 0, "of {} shares", sent.len());
 }
 
@@ -187,7 +187,8 @@ fn a_miner_that_always_has_a_share_in_flight_is_told_of_every_accepted_one_at_th
         let took = began.elapsed();
         let (sent, accepted) = (mining.join().unwrap(), judging.join().unwrap());
         expect_every_accepted_share_told(&accepted, &sent);
-        assert!(took < Duration::from_secs(2), "{took:?}");
+        // The drain ends after 5 s, whatever is in flight.
+        assert!(took < Duration::from_millis(4500), "{took:?}");
     });
 }
 
@@ -211,6 +212,7 @@ fn a_miner_that_must_leave_and_always_has_a_share_in_flight_is_told_of_every_acc
         let sent = mining.join().unwrap();
         let took = began.elapsed();
         expect_every_accepted_share_told(&judging.join().unwrap(), &sent);
-        assert!(took < Duration::from_millis(1500), "{took:?}");
+        // `disconnect_wait` is 2 s.
+        assert!(took < Duration::from_millis(1900), "{took:?}");
     });
 }

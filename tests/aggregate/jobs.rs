@@ -1,4 +1,4 @@
-//! What the pool's jobs mean for the work that miners have.
+//! The effect of the pool's jobs on the work that miners have.
 
 use serde_json::json;
 use sluice::stratum::Submit;

@@ -44,7 +44,7 @@ fn the_subscribe_answer_is_one_write_that_a_probe_can_read() {
 }
 
 #[test]
-fn who_authorizes_before_it_subscribes_is_served_alike() {
+fn a_miner_that_authorizes_before_it_subscribes_is_served_as_well() {
     let (_pool, site, _first, mut end) = mining("[aggregate]\nuser = \"{user}.{worker}\"\n", "acct.one");
     let mut late = site.connect();
     late.ask(1, "mining.authorize", json!(["acct.early", "x"]));
@@ -55,7 +55,7 @@ fn who_authorizes_before_it_subscribes_is_served_alike() {
 }
 
 #[test]
-fn it_may_authorize_first_at_the_pool_too() {
+fn a_miner_may_authorize_first_where_the_pool_judges_names() {
     let (pool, site) = one_pool("[aggregate]\nlocal_authorize = false\n");
     let mut line = site.connect();
     line.ask(1, "mining.authorize", json!(["acct.early", "secret"]));

@@ -13,7 +13,7 @@ use crate::aggregate::site::{Line, Site};
 
 /// Every miner at 1e-6, unless the pool asks for less.
 const LEAST: &str = "[vardiff]\nmax = 0.000001\n";
-/// So many hashes are a share of difficulty 1e-5: 43,000.
+/// A share of this difficulty takes 43,000 hashes.
 const POOL: f64 = 0.000_01;
 
 /// A pool at 1e-5, and a miner at 1e-6.
@@ -64,12 +64,6 @@ fn a_share_is_forwarded_exactly_when_the_pool_asks_for_no_more_and_to_the_letter
     }
 }
 
-/// Waits until the proxy has read what the pool said.
-fn known(pool: &mut PoolEnd) {
-    pool.line.say(&json!({ "id": "v", "method": "client.get_version", "params": [] }));
-    pool.line.answer("v");
-}
-
 #[test]
 fn a_fall_of_the_pools_difficulty_reaches_the_miner_with_a_job_at_once() {
     let (scripted, site) = one_pool("");
@@ -102,7 +96,7 @@ fn a_fall_of_the_pools_difficulty_reaches_the_miner_with_a_job_at_once() {
     }
     // A rise holds from the next job on: until then the lowest does that the job has had.
     pool.set_difficulty(1.0);
-    known(&mut pool);
+    pool.wait_until_read();
     let mut field = Field::of(&miner, 3);
     for share in [field.between(2.01e-6, 9e-6), field.at_least(POOL)] {
         let id = miner.submit(&share);
@@ -166,7 +160,7 @@ fn a_block_is_forwarded_whatever_else_is_wrong_with_it_and_once() {
     assert!(pool.line.is_quiet_for(Duration::from_millis(100)));
 }
 
-/// What a pool credits, as it judges: the job's difficulty or the present one, whichever is lower.
+/// The credit as a pool counts it: the job's difficulty or the present one, whichever is lower.
 struct Books {
     jobs: Vec<(String, Notify, f64)>,
     now: f64,
@@ -215,7 +209,7 @@ fn the_pool_credits_what_it_would_have_credited_directly() {
         if is_late {
             pool.set_difficulty(difficulty);
             books.now = difficulty;
-            known(&mut pool);
+            pool.wait_until_read();
         }
         for miner in &mut miners {
             let mut field = Field::of(miner, 1000 + round as u64);
@@ -268,7 +262,7 @@ fn a_job_id_that_is_given_to_other_work_ends_the_work_before() {
 }
 
 #[test]
-fn what_was_forwarded_is_not_forwarded_again_however_long_ago_it_was() {
+fn a_share_is_never_forwarded_twice_however_long_ago_it_was() {
     let (scripted, site) = one_pool("");
     let (mut pool, mut miner) = join(&site, &scripted);
     pool.set_difficulty(1e-8);

@@ -27,7 +27,7 @@ struct Away {
     line: Line,
     backup: Scripted,
     spare: PoolEnd,
-    /// Of the preferred pool.
+    /// The preferred pool's.
     address: SocketAddr,
 }
 
@@ -35,7 +35,7 @@ fn away(limits: Limits) -> Away {
     let (pool, backup) = (Scripted::start(), Scripted::start());
     let pools = format!("{}{}", upstream(&pool, "first"), upstream(&backup, "second"));
     let failover = "[failover]\nfailback_after = \"0s\"\nbackoff_min = \"100ms\"\nbackoff_max = \"100ms\"\n\
-        first_job_timeout = \"200ms\"\n";
+        first_job_timeout = \"200ms\"\nconnect_deadline = \"60s\"\nanswer_timeout = \"40s\"\n";
     let site = Site::with_limits(&format!("{failover}{pools}"), limits);
     let address = pool.address();
     let (mut line, end) = first(&site, &pool, "aa000001", "x.one");
@@ -80,7 +80,7 @@ fn a_backup_without_work_is_left_for_the_next() {
     give_no_work(&mut waiting, "cc000001");
     let began = Instant::now();
     let mut spare = backup.accept();
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     spare.give_work("bb000001");
     expect_moved(&mut line, "bb000001");
     expect_credited(&mut line, &mut spare, "us");
@@ -150,7 +150,7 @@ fn a_pool_that_closes_every_connection_after_a_while_is_left_too() {
     drop(end);
     let began = Instant::now();
     let mut spare = backup.accept();
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     spare.give_work("bb000001");
     expect_moved(&mut line, "bb000001");
 }
@@ -174,28 +174,27 @@ fn losses_that_are_far_apart_are_bad_luck() {
 }
 
 #[test]
-fn who_waits_for_a_better_pool_sees_the_present_one_end() {
+fn the_loss_of_the_present_pool_is_noticed_while_a_better_one_is_dialled() {
     let mut away = away(Limits::default());
     let pool = Scripted::on(away.address);
     let _silent = pool.accept_opening();
     drop(away.spare);
     let began = Instant::now();
     let mut spare = away.backup.accept_opening();
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     spare.give_work("bb000002");
     expect_moved(&mut away.line, "bb000002");
     expect_credited(&mut away.line, &mut spare, "second");
 }
 
 #[test]
-fn what_a_better_pool_lets_miners_roll_holds_when_they_are_there() {
+fn a_better_pools_version_mask_holds_only_when_the_miners_are_there() {
     let away = away(Limits::default());
     let pool = Scripted::on(away.address);
     let mut end = pool.accept_opening();
     let configure = end.request("mining.configure");
     end.answer(&configure, json!({ "version-rolling": false }));
-    end.line.say(&json!({ "id": 42, "method": "mining.ping", "params": [] }));
-    end.line.answer(42);
+    end.wait_until_read();
     let mut new = away.site.connect();
     new.ask(1, "mining.configure", json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }]));
     assert_eq!(new.answer(1)["result"]["version-rolling.mask"], "1fffe000");
@@ -279,7 +278,7 @@ fn nobody_is_kept_by_an_only_pool_without_work() {
     expect_credited(&mut later, &mut end, "acct");
 }
 
-/// Whoever connects to the configured port is always sent to the other one.
+/// A connection to the configured port is always sent to the other one.
 #[test]
 fn another_port_of_the_pools_own_host_is_followed() {
     let (pool, other) = (Scripted::start(), Scripted::start());

@@ -40,7 +40,7 @@ fn a_transient_drop_leads_to_the_same_pool_again() {
     assert_eq!(follows.verdict(&late), Some(21));
     expect_credited(&mut follows, &mut end, "acct.one");
     assert!(end.line.is_quiet_for(QUIET), "the late share did not reach the pool");
-    // Who had to leave comes again, and is right.
+    // Who had to leave reconnects, and is right.
     let mut plain = site.miner("plain", "acct.two");
     assert!(is_within(&plain, "bb000001"));
     expect_credited(&mut plain, &mut end, "acct.two");
@@ -138,7 +138,7 @@ fn the_connection_outlives_the_last_miner_for_the_grace() {
 }
 
 #[test]
-fn those_who_must_leave_take_no_room_from_those_who_come_back() {
+fn miners_that_must_reconnect_find_room_when_they_come_back() {
     // One byte of prefix: room for 255.
     const MINERS: usize = 140;
     let pool = Scripted::start();

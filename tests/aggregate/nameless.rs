@@ -33,7 +33,7 @@ fn nameless() -> Vec<Value> {
 }
 
 #[test]
-fn who_names_no_account_is_refused_and_can_still_say_who_it_is() {
+fn an_authorize_without_an_account_is_refused_and_a_later_one_accepted() {
     for local in [true, false] {
         let pool = Scripted::start();
         let site = Site::start(&[pool.address()], &format!("[aggregate]\nlocal_authorize = {local}\n"));
@@ -67,7 +67,7 @@ fn who_names_no_account_is_refused_and_can_still_say_who_it_is() {
 }
 
 #[test]
-fn where_the_configuration_names_the_user_any_name_will_do() {
+fn any_name_is_accepted_if_the_configuration_names_the_user() {
     let pool = Scripted::start();
     let site = Site::with(&upstream(&pool, "farm"));
     let (_first, mut end) = first(&site, &pool, "aa000001", "one");

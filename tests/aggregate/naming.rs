@@ -44,7 +44,7 @@ fn one_fixed_user_is_one_connection() {
 }
 
 #[test]
-fn what_the_pool_refuses_its_miner_hears() {
+fn a_name_that_the_pool_refuses_is_refused_to_its_miner() {
     let pool = Scripted::start();
     let more = "[aggregate]\nuser = \"{user}.{worker}\"\n[vardiff]\nmax = 0.000001\n";
     let site = Site::start(&[pool.address()], more);
@@ -146,7 +146,7 @@ fn two_accounts_are_never_on_one_connection() {
     follows.wait_job();
     assert!(is_within(&follows, "bb000001"));
     expect_credited(&mut follows, &mut bobs, "bob");
-    // Alice comes again, and the address is bob's by now: who can't be told comes twice.
+    // Alice reconnects, and the address is bob's by now: who can't be told comes twice.
     let mut plain = site.connect();
     plain.ask(1, "mining.subscribe", json!(["alice's"]));
     plain.answer(1);

@@ -136,7 +136,7 @@ pub fn expect_credited_soon(line: &mut Line, end: &mut PoolEnd, name: &str) {
     });
 }
 
-/// What a line is, in short: "answer 1", or the method.
+/// A line in short: "answer 1", or the method.
 pub fn kind(message: &Value) -> String {
     message["method"].as_str().map_or_else(|| format!("answer {}", message["id"]), str::to_owned)
 }

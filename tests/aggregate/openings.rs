@@ -191,7 +191,7 @@ fn the_pools_own_set_extranonce_reaches_a_miner_before_the_job_it_is_for() {
 }
 
 #[test]
-fn who_says_its_name_first_is_served_too() {
+fn a_miner_that_authorizes_first_is_served() {
     let (mut end, site, _resident) = world();
     let mut miner = site.connect();
     miner.write("{\"id\":1,\"method\":\"mining.authorize\",\"params\":[\"bc1qearly.x\",\"x\"]}\n");

@@ -16,7 +16,7 @@ pub struct Scripted {
 /// A job's describable part.
 pub struct Work {
     pub id: String,
-    /// What tells its coinbase from others'.
+    /// Makes its coinbase differ from others'.
     pub salt: u32,
     pub version: u32,
     pub nbits: u32,
@@ -229,6 +229,12 @@ impl PoolEnd {
     pub fn set_extranonce(&mut self, extranonce1: &str, size: usize) {
         let params = json!([extranonce1, size]);
         self.line.say(&json!({ "id": null, "method": "mining.set_extranonce", "params": params }));
+    }
+
+    /// Waits until the proxy has read everything that was sent to it.
+    pub fn wait_until_read(&mut self) {
+        self.line.ask("read", "client.get_version", json!([]));
+        self.line.answer("read");
     }
 
     /// Waits until the other end is closed.

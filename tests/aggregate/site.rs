@@ -117,7 +117,9 @@ fn config(text: &str) -> Config {
     } else {
         listen
     };
-    Config::parse(&format!("{listen}{text}"), &Overrides::default()).unwrap_or_else(|error| panic!("{error}"))
+    let failover = crate::common::patient_failover(text);
+    Config::parse(&format!("{listen}{text}{failover}"), &Overrides::default())
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// One end of a conversation.
@@ -232,7 +234,7 @@ impl Line {
         is_it
     }
 
-    /// What was read first and not asked for.
+    /// The oldest message that was read and not asked for.
     pub fn kept(&mut self) -> Option<Value> {
         self.kept.pop_front()
     }
@@ -262,7 +264,7 @@ impl Line {
         self.kept.clear();
     }
 
-    /// What came with the line read last, and is not read yet.
+    /// Bytes that came with the last line and are not read yet.
     pub fn buffered(&self) -> String {
         String::from_utf8_lossy(self.reader.buffer()).into_owned()
     }

@@ -175,7 +175,7 @@ fn a_miner_that_half_closes_still_gets_its_answers() {
 }
 
 #[test]
-fn everybody_hears_something_from_time_to_time() {
+fn every_miner_gets_a_reminder_from_time_to_time() {
     let limits = Limits { remind_after: Duration::from_millis(150), ..Limits::default() };
     let (_end, _site, mut miner, _pool) = world("", limits);
     for _ in 0..3 {
@@ -188,7 +188,7 @@ fn everybody_hears_something_from_time_to_time() {
 }
 
 #[test]
-fn who_has_no_job_yet_hears_something_too() {
+fn a_miner_without_a_job_is_pinged_from_time_to_time() {
     let limits = Limits { remind_after: Duration::from_millis(150), ..Limits::default() };
     let pool = Scripted::start();
     let site = Site::with_limits(&upstream(pool.address()), limits);
@@ -327,13 +327,13 @@ fn a_tls_miner_that_leaves_and_does_not_read_delays_nobodys_job() {
         let opening = "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"tls\"]}\n\
                    {\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"w\",\"x\"]}\n";
         leaving.write_all(opening.as_bytes()).unwrap();
-        let mut heard = Vec::new();
-        while !String::from_utf8_lossy(&heard).contains("mining.notify") {
+        let mut received = Vec::new();
+        while !String::from_utf8_lossy(&received).contains("mining.notify") {
             let mut buffer = [0; 4096];
             let length = leaving.read(&mut buffer).unwrap();
-            heard.extend_from_slice(&buffer[..length]);
+            received.extend_from_slice(&buffer[..length]);
         }
-        let first = String::from_utf8_lossy(&heard);
+        let first = String::from_utf8_lossy(&received);
         let subscribed: Value = serde_json::from_str(first.lines().next().unwrap()).unwrap();
         let sender = format!("{}-down", subscribed["result"][0][0][1].as_str().unwrap());
         // Jobs are given in the order in which the miners came: one before it, one after it.
@@ -349,7 +349,8 @@ fn a_tls_miner_that_leaves_and_does_not_read_delays_nobodys_job() {
         resident.wait_job();
         wait_for("the new job", || later.wait_job().job_id != before_it);
         let took = began.elapsed();
-        assert!(took < Duration::from_secs(2), "{took:?}");
+        // `write_timeout` is 20 s.
+        assert!(took < Duration::from_secs(10), "{took:?}");
         read_to_the_end(&socket);
     });
 }

@@ -7,15 +7,8 @@ use serde_json::json;
 use crate::aggregate::opened::{
     EASY, expect_accepted, expect_credited, follow_extranonces, is_within, mining, one_pool, send, share,
 };
-use crate::aggregate::scripted::PoolEnd;
 use crate::aggregate::site::Line;
 use crate::common::wait_for;
-
-/// What the pool has said until now was taken.
-fn heard(end: &mut PoolEnd) {
-    end.line.say(&json!({ "id": "heard", "method": "client.get_version", "params": [] }));
-    end.line.answer("heard");
-}
 
 /// Difficulty and a clean job, one after the other.
 fn expect_work(line: &mut Line) {
@@ -42,7 +35,7 @@ fn nothing_comes_before_the_first_answer_to_subscribe_and_it_is_true_when_it_com
     end.set_extranonce("bb000001", 8);
     end.notify(true);
     end.line.say(&json!({ "id": null, "method": "mining.news", "params": [] }));
-    heard(&mut end);
+    end.wait_until_read();
     end.answer(&asked, json!(true));
     assert_eq!(line.next(), json!({ "id": 1, "result": true, "error": null }));
     let answer = line.next();
@@ -69,11 +62,11 @@ fn a_later_answer_to_subscribe_is_of_the_space_that_holds_by_then() {
     end.notify(true);
     line.wait("its new extranonce", |message| message["method"] == "mining.set_extranonce");
     line.wait_job();
-    let told = line.extranonce1.clone();
+    let extranonce1 = line.extranonce1.clone();
     line.forget();
     arrived.iter().for_each(|share| end.answer(share, json!(true)));
     line.wait_subscribed(77);
-    assert_eq!(line.extranonce1, told);
+    assert_eq!(line.extranonce1, extranonce1);
     line.forget();
     line.ask("p", "mining.ping", json!([]));
     line.wait("its difficulty", |message| message["method"] == "mining.set_difficulty");

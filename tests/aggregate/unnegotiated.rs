@@ -15,7 +15,7 @@ use crate::aggregate::site::{Line, Site};
 use crate::aggregate::versions::{POOL, forwarded, miner_code, pair, rolling};
 use crate::common::upstream;
 
-/// What a miner submits that has rolled these bits, in the way of BIP310 under BIP320's mask.
+/// The params of a miner that has rolled these bits as BIP310 says, under BIP320's mask.
 fn rolled(miner: &Line, extranonce2: u64, bits: u32) -> Value {
     rolled_as(VersionConvention::Bip310, miner, extranonce2, bits)
 }
@@ -103,8 +103,7 @@ fn a_changed_mask_holds_at_once_and_the_one_before_for_earlier_jobs() {
     assert_eq!(forwarded(&mut pool, &mut miner, within)[5], "00100000");
     // A wider one holds for the job that is there.
     set_mask(&mut pool, "1fffffe0");
-    pool.line.say(&json!({ "id": 42, "method": "mining.ping", "params": [] }));
-    pool.line.answer(42);
+    pool.wait_until_read();
     let wide = rolled(&miner, 4, 0x1000_0020);
     assert_eq!(forwarded(&mut pool, &mut miner, wide)[5], "10000020");
 }

@@ -1,4 +1,4 @@
-//! What a pool says and can't be read, where that is not to be passed over.
+//! Messages of the pool that can't be read and must not be passed over.
 
 use std::io::Write;
 use std::time::Duration;

@@ -1,6 +1,9 @@
 //! The sixth param of a share.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use sluice::proxy::aggregate::Limits;
 use sluice::stratum::{Version, VersionBits, VersionMask};
 use sluice::work::VersionConvention;
 
@@ -8,13 +11,17 @@ use crate::aggregate::finding::{Field, code, params, target};
 use crate::aggregate::opened::{expect_credited, expect_moved, first, follow_extranonces, one_pool};
 use crate::aggregate::scripted::{PoolEnd, Scripted, Work};
 use crate::aggregate::site::{Line, Site};
+use crate::common::upstream;
 
 pub const POOL: f64 = 0.000_01;
 
 /// A pool that answers configure with this, and a miner that has asked for all bits or for none. The job's
 /// version is such that the conventions differ.
 pub fn pair(granted: Value, asks: bool) -> (Site, PoolEnd, Line) {
-    let (scripted, site) = one_pool("");
+    let scripted = Scripted::start();
+    // However slow this machine is, no miner has to reconnect because it still rolls by a former mask.
+    let limits = Limits { mask_grace: Duration::from_secs(600), ..Limits::default() };
+    let site = Site::with_limits(&upstream(scripted.address()), limits);
     let mut miner = site.connect();
     miner.worker = "bc1q.axe".to_owned();
     if asks {
@@ -108,8 +115,8 @@ fn after_a_change_of_the_mask_the_one_before_holds_for_earlier_jobs() {
     old.version =
         VersionConvention::Bip310.apply(old.job.version, VersionMask::BIP320, VersionBits(0x1000_0000));
     pool.line.say(&json!({ "id": null, "method": "mining.set_version_mask", "params": ["00ffe000"] }));
-    let told = miner.wait("the mask", |message| message["method"] == "mining.set_version_mask");
-    assert_eq!(told["params"], json!(["00ffe000"]));
+    let mask = miner.wait("the mask", |message| message["method"] == "mining.set_version_mask");
+    assert_eq!(mask["params"], json!(["00ffe000"]));
     assert_eq!(forwarded(&mut pool, &mut miner, params(&old.at_least(POOL)))[5], "10000000");
     pool.give(&Work { id: "c".to_owned(), salt: 4, ..Work::default() });
     miner.wait_job();

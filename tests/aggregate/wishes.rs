@@ -54,7 +54,7 @@ fn changes_to(miner: &mut Line, params: Value, difficulty: f64) {
 }
 
 #[test]
-fn the_first_wish_after_authorize_is_followed_and_the_next_ones_are_not() {
+fn the_first_suggestion_after_authorize_is_followed_and_the_next_ones_are_not() {
     let (site, _pool) = open("", 50_000.0);
     let mut miner = join(&site, AXE, "x");
     assert_eq!(miner.difficulty, 1000.0);
@@ -68,14 +68,14 @@ fn the_first_wish_after_authorize_is_followed_and_the_next_ones_are_not() {
 }
 
 #[test]
-fn the_wish_that_changes_nothing_costs_no_job() {
+fn a_suggestion_that_changes_nothing_costs_no_job() {
     let (site, _pool) = open("", 50_000.0);
     let mut miner = join(&site, AXE, "x");
     assert_eq!(wish(&mut miner, json!([1000])), Vec::<Value>::new());
 }
 
 #[test]
-fn a_wish_is_followed_in_every_form() {
+fn a_suggestion_is_followed_in_every_form() {
     let (site, _pool) = open("", 50_000.0);
     for params in [json!(512), json!("512"), json!(["512"]), json!([512.0]), json!([512, "more"])] {
         changes_to(&mut join(&site, AXE, "x"), params, 512.0);
@@ -94,7 +94,7 @@ fn a_wish_is_followed_in_every_form() {
 }
 
 #[test]
-fn a_wish_counts_until_the_first_share() {
+fn a_suggestion_counts_until_the_first_share() {
     let (site, _pool) = open("[vardiff]\nmax = 0.000001\n", 50_000.0);
     let mut miner = join(&site, "cpuminer/2.5.1", "x");
     assert_eq!(miner.difficulty, 1e-6);
@@ -104,7 +104,7 @@ fn a_wish_counts_until_the_first_share() {
 }
 
 #[test]
-fn a_wish_stays_within_the_bounds_of_the_configuration_and_of_the_pool() {
+fn a_suggestion_stays_within_the_bounds_of_the_configuration_and_of_the_pool() {
     let (site, mut pool) = open("[vardiff]\nmin = 100\nmax = 20000\n", 8000.0);
     changes_to(&mut join(&site, AXE, "x"), json!([100_000]), 8000.0);
     changes_to(&mut join(&site, AXE, "x"), json!([2]), 100.0);
@@ -143,14 +143,14 @@ fn a_machine_that_comes_back_goes_on_where_it_was_whatever_it_wishes() {
 }
 
 #[test]
-fn without_vardiff_a_wish_is_none_of_our_business() {
+fn without_vardiff_a_suggestion_changes_nothing() {
     let (site, _pool) = open("[vardiff]\nenabled = false\n", 16_383.75);
     let mut miner = join(&site, AXE, "x");
     assert_eq!(wish(&mut miner, json!([512])), Vec::<Value>::new());
     assert_eq!(miner.difficulty, 16_383.75);
 }
 
-/// What a NerdMiner says is its firmware's constant, as a keepalive.
+/// A NerdMiner's suggestion is its firmware's constant, and serves as a keepalive.
 #[test]
 fn a_nerdminer_that_has_begun_is_not_changed_by_it() {
     let (site, _pool) = open("", 50.0);

@@ -1,4 +1,4 @@
-//! What pools say beside jobs and answers, and jobs in all the forms that were seen (wire reference,
+//! Messages of pools beside jobs and answers, and jobs in all the forms that were seen (wire reference,
 //! sections 2.7 to 2.12).
 
 use std::time::Duration;
@@ -109,7 +109,7 @@ fn unknown_notifications_are_passed_on_unless_that_is_forbidden() {
 }
 
 #[test]
-fn nobody_hears_a_message_before_it_is_authorized() {
+fn no_message_reaches_a_miner_before_it_is_authorized() {
     let (mut end, site, mut resident) = world("");
     let mut opening = site.connect();
     opening.ask(1, "mining.subscribe", json!(["cgminer/4.13.6"]));
@@ -169,7 +169,7 @@ fn answers_to_nothing_are_nobodys() {
 
 /// Some miners take a method by its beginning, and don't mind capitals (wire reference, section 5.2, 16).
 #[test]
-fn what_a_miner_could_take_for_something_else_is_not_passed_on() {
+fn a_message_that_a_miner_could_mistake_is_not_passed_on() {
     let (mut end, _site, mut miner) = world("");
     for method in
         ["mining.notifyx", "mining.Set_Extranonce2", "MINING.SET_DIFFICULTY_NOW", "mining.set_version_masks"]

@@ -13,7 +13,7 @@ use sluice::stratum::Difficulty;
 use crate::common::binary::Sluice;
 use crate::common::recorded::rows;
 use crate::common::site::ADDRESS;
-use crate::common::{BarePool, DEADLINE, upstream, wait_for, wait_within};
+use crate::common::{BarePool, DEADLINE, accepted, submit, upstream, wait_for, wait_within};
 
 /// No faster than a busy machine's analyzer and disk can follow: what they drop is another test's concern.
 const PAUSE_EVERY: u32 = 32;
@@ -33,11 +33,9 @@ fn load(sluice: &Sluice, pool: &BarePool, first: u32, go_on: impl Fn() -> bool) 
     let mut at_pool = pool.accept();
     let mut nonce = first;
     while go_on() {
-        let submit = format!(
-            "{{\"id\":{nonce},\"method\":\"mining.submit\",\"params\":[\"w\",\"1\",\"00\",\"5\",\"{nonce:08x}\"]}}\n"
-        );
-        let answer = format!("{{\"id\":{nonce},\"result\":true,\"error\":null}}\n");
-        if !through(&mut miner, &mut at_pool, &submit) || !through(&mut at_pool, &mut miner, &answer) {
+        if !through(&mut miner, &mut at_pool, &submit("w", nonce, nonce))
+            || !through(&mut at_pool, &mut miner, &accepted(nonce))
+        {
             break;
         }
         nonce += 1;
@@ -165,7 +163,8 @@ fn a_data_directory_that_is_deleted_gets_its_lock_and_its_files_back() {
     let pool = BarePool::start();
     let mut sluice = start(&pool, &data);
     load(&sluice, &pool, 1, || shares(&data).is_empty());
-    std::fs::remove_dir_all(&data).unwrap();
+    // The program may make a file just then.
+    wait_for("the deletion", || std::fs::remove_dir_all(&data).is_ok());
     wait_for("the lock", || data.join("lock").exists());
     sluice.wait_line("its lock was deleted while Sluice runs; it is made and locked again");
     load(&sluice, &pool, 100_000, || shares(&data).is_empty());

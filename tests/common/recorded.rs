@@ -25,7 +25,7 @@ pub struct Recorded {
 /// One row of `shares.csv`, by column.
 pub type Row = HashMap<String, String>;
 
-/// What was left behind.
+/// The files of a proxy that has ended.
 pub struct Records {
     pub rows: Vec<Row>,
     pub state: Value,
@@ -38,11 +38,12 @@ pub struct Records {
 /// As [`Proxy::start`] reads its text.
 pub fn config(text: &str) -> Config {
     let listen = "[listen]\nstratum = [\"127.0.0.1:0\"]\n";
-    let text = if text.contains("[listen]") { text.to_owned() } else { format!("{listen}{text}") };
+    let listen = if text.contains("[listen]") { "" } else { listen };
+    let text = format!("{listen}{text}{}", super::patient_failover(text));
     Config::parse(&text, &Overrides::default()).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// What an analyzer needs that records into `directory`.
+/// The setup of an analyzer that records into `directory`.
 pub fn setup(config: &Config, directory: &Path) -> Setup {
     let (recorder, state, history) = Recorder::start(&config.record, directory, Clock::system()).unwrap();
     // Shares must be cheap here.
