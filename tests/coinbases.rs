@@ -121,7 +121,7 @@ fn the_jobs_of_real_pools() {
     all_ran("real_notifies", &jobs, ran);
 }
 
-/// What the files know of a coinbase.
+/// The files' facts about a coinbase.
 struct Expected<'a> {
     pool: &'a str,
     network: &'a str,

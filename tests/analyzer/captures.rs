@@ -221,8 +221,10 @@ fn every_recorded_share_is_recorded_with_its_hash_and_its_verdict() {
             let pool = BarePool::start();
             let recorded = Recorded::start(&format!("[forward]\npath = \"{path}\"\n{}", pool.upstream()));
             replay(&recorded, &pool, &conversation);
-            let records = recorded.finish();
             let (expected, lost) = walk(&conversation).finish();
+            // The end of the program does not wait for an analyzer that is far behind.
+            recorded.wait_judged(expected.len() as u64);
+            let records = recorded.finish();
             let mut found: Vec<Expected> = records.rows.iter().map(Expected::of_row).collect();
             found.sort();
             assert_eq!(found.len(), expected.len(), "{path}");

@@ -15,7 +15,7 @@ pub struct Session {
     pub mask: Option<VersionMask>,
     pub timeline: DifficultyTimeline,
     jobs: HashMap<JobId, PreparedJob>,
-    /// What was asked and not answered yet, by id; ids are used again.
+    /// Requests without an answer yet, by id; ids are used again.
     asked: Vec<(String, Asked)>,
 }
 
