@@ -13,9 +13,11 @@ pub mod pem;
 pub mod port_owner;
 pub mod process;
 pub mod proxy_protocol;
+pub mod read_buffer;
 pub mod resolve;
 pub mod socks5;
 pub mod splice;
+pub mod stack;
 pub mod stamp;
 pub mod stream;
 pub mod tls;
@@ -23,5 +25,6 @@ pub mod tls_errors;
 pub mod tls_stream;
 mod tls_verify;
 
+pub use read_buffer::ReadBuffer;
 pub use stamp::Stamp;
 pub use stream::{Received, Stream, StreamReader};

@@ -114,9 +114,7 @@ fn start_thread(
     mut run: impl FnMut() -> Result<(), Stopped> + Send + 'static,
 ) -> io::Result<()> {
     service(name).start(move || {
-        if let Err(why) = process::yield_to_others() {
-            log::debug!("a reference's thread keeps its priority: {why}");
-        }
+        process::yield_to_others("a reference");
         // It ends with the program only.
         run().or(Ok::<(), Stopped>(()))
     })?;

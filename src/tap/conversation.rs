@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::copied_bytes::CopiedBytes;
 use super::session_clock::SessionClock;
 use crate::net::Stamp;
 use crate::stratum::Login;
@@ -276,7 +277,7 @@ pub enum TapEvent {
 #[derive(Debug)]
 pub struct TapBytes {
     pub direction: Direction,
-    pub bytes: Box<[u8]>,
+    pub bytes: CopiedBytes,
     /// The time when they became readable.
     pub readable_at: Stamp,
     /// The time when the kernel took the last of them for sending.

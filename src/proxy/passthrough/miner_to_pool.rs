@@ -14,7 +14,9 @@ use super::pump::{self, SpliceRefused};
 use super::session::{PassthroughSession, SessionGuard};
 use crate::config::ForwardPath;
 use crate::net::options::is_timeout;
-use crate::net::{Received, Stamp, Stream, StreamReader};
+use crate::net::read_buffer::FIRST_SIZE_UP;
+use crate::net::stack::release_unused_stack;
+use crate::net::{ReadBuffer, Received, Stamp, Stream, StreamReader};
 use crate::proxy::{FirstBytes, IncomingConnection, LogTopic, OnTimeout, Watch, first_bytes, linger};
 use crate::stratum::Login;
 use crate::tap::Tap;
@@ -90,7 +92,7 @@ impl MinerToPool {
 struct Forwarder<'a> {
     guard: &'a SessionGuard,
     reader: StreamReader,
-    buffer: Vec<u8>,
+    buffer: ReadBuffer,
     tap: Tap,
     watch: MinerWatch<'a>,
     /// Looks for the login where no analyzer does.
@@ -101,7 +103,7 @@ impl<'a> Forwarder<'a> {
     fn new(guard: &'a SessionGuard, miner: Arc<Stream>) -> Forwarder<'a> {
         let (session, services) = (&guard.session, &guard.services);
         let tap = Tap::new(services.to_analyzer.clone(), session.conversation.clone(), Direction::Up);
-        let buffer = vec![0; services.config.forward.buffer];
+        let buffer = ReadBuffer::new(FIRST_SIZE_UP, services.config.forward.buffer);
         let watch = MinerWatch::new(guard, miner.clone());
         let logins = services.to_analyzer.is_none().then(LoginFinder::new);
         Forwarder { guard, reader: StreamReader::new(miner), buffer, tap, watch, logins }
@@ -111,7 +113,7 @@ impl<'a> Forwarder<'a> {
         let (session, listener_context) = (&self.guard.session, &self.guard.services.listener_context);
         let miner = session.conversation.miner();
         let first =
-            match first_bytes(listener_context, miner, &mut self.watch, &mut self.reader, &mut self.buffer) {
+            match first_bytes(listener_context, miner, &mut self.watch, &mut self.reader, self.buffer.as_mut_slice()) {
                 FirstBytes::Miner(received) => received,
                 FirstBytes::Finished => {
                     session.first_answer.finish();
@@ -127,7 +129,10 @@ impl<'a> Forwarder<'a> {
                 }
             };
         let end = match self.open(first) {
-            Ok(connection) => self.pump(&connection),
+            Ok(connection) => {
+                release_unused_stack();
+                self.pump(&connection)
+            }
             Err(end) => end,
         };
         self.suspect_silence();
@@ -145,7 +150,7 @@ impl<'a> Forwarder<'a> {
         // Waiting for the pool is not forwarding, and does not count as Sluice's delay.
         let connected_at = first_answer.wait_for_connection().ok_or(DirectionEnd::DestinationBroken)?;
         loop {
-            let bytes = &self.buffer[..received.length];
+            let bytes = self.buffer.filled(received.length);
             let settled = match first_answer.send(bytes) {
                 Sent::Kept => None,
                 Sent::Over => return Err(DirectionEnd::DestinationBroken),
@@ -169,7 +174,7 @@ impl<'a> Forwarder<'a> {
             }
             received = loop {
                 self.watch.arm();
-                match self.reader.recv(&mut self.buffer) {
+                match self.reader.recv(self.buffer.as_mut_slice()) {
                     Ok(received) if received.length > 0 => break received,
                     Ok(_) => return Err(DirectionEnd::Finished),
                     Err(error) if is_timeout(&error) => match self.watch.on_timeout() {

@@ -78,9 +78,7 @@ impl Gate {
         };
         let thread = service("http").stack(SESSION_STACK).start(move || {
             // Threads that this one starts inherit its scheduling.
-            if let Err(error) = process::yield_to_others() {
-                log::debug!("the page's threads run at normal priority: {error}");
-            }
+            process::yield_to_others("the page");
             accept_loop.run();
             // The other handle would keep the port open, and visitors waiting, when the program stops.
             let _ = SockRef::from(&accept_loop.listener).shutdown(Shutdown::Both);

@@ -70,7 +70,7 @@ pub(super) fn start(
         let (server, work, alive) = (server.clone(), work.clone(), alive.clone());
         let (handler, key) = (handler.clone(), key.to_owned());
         spawn(format!("page-{index}"), SERVICE_STACK, move || {
-            let _ = process::yield_to_others();
+            process::yield_to_others("the page");
             serve_all(&server, &handler, &key, &work, index);
             // The server ends with its last owner, before `alive` disconnects.
             drop(server);
