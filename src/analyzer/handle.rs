@@ -13,7 +13,7 @@ use super::AnalyzerCounts;
 use super::consumer::Consumer;
 use super::setup::Setup;
 use super::snapshot::Snapshot;
-use crate::net::process::yield_to_others;
+use crate::net::sched::yield_to_others;
 use crate::record::Recorder;
 use crate::tap::TapMessage;
 use crate::util::os_error::describe;

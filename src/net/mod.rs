@@ -15,6 +15,7 @@ pub mod process;
 pub mod proxy_protocol;
 pub mod read_buffer;
 pub mod resolve;
+pub mod sched;
 pub mod socks5;
 pub mod splice;
 pub mod stack;

@@ -217,7 +217,7 @@ impl Recorder {
 
     fn enqueue(&self, to: RecordFile, text: Vec<u8>) {
         let has_finished = self.shared.has_finished.load(Ordering::Relaxed);
-        if has_finished || self.rows.try_send(QueuedRecord { to, text: text.into_boxed_slice() }).is_err() {
+        if has_finished || self.rows.try_send(QueuedRecord { to, text }).is_err() {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
         if self.rows.len() >= WAKE_AT {

@@ -22,7 +22,7 @@ use super::time_source::TimeSource;
 use super::timing_csv::JobRow;
 use super::write_retry::{TimePair, WriteError, WriteRetry};
 use crate::config::RecordConfig;
-use crate::net::process::yield_to_others;
+use crate::net::sched::yield_to_others;
 use crate::util::plural::count;
 use crate::util::stop::Stopped;
 use crate::util::supervise;
@@ -49,7 +49,7 @@ pub(super) struct RecorderShared {
 #[derive(Debug)]
 pub(super) struct QueuedRecord {
     pub to: RecordFile,
-    pub text: Box<[u8]>,
+    pub text: Vec<u8>,
 }
 
 /// The file a record belongs to.

@@ -29,7 +29,7 @@ pub use timings::ReferenceTimings;
 pub use tip::Tip;
 
 use crate::config::ReferenceConfig;
-use crate::net::{https, process};
+use crate::net::{https, sched};
 use crate::upstream::{name_of, route_to};
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise::service;
@@ -114,7 +114,7 @@ fn start_thread(
     mut run: impl FnMut() -> Result<(), Stopped> + Send + 'static,
 ) -> io::Result<()> {
     service(name).start(move || {
-        process::yield_to_others("a reference");
+        sched::yield_to_others("a reference");
         // It ends with the program only.
         run().or(Ok::<(), Stopped>(()))
     })?;

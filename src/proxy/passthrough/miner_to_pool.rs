@@ -15,6 +15,7 @@ use super::session::{PassthroughSession, SessionGuard};
 use crate::config::ForwardPath;
 use crate::net::options::is_timeout;
 use crate::net::read_buffer::FIRST_SIZE_UP;
+use crate::net::sched::wake_first;
 use crate::net::stack::release_unused_stack;
 use crate::net::{ReadBuffer, Received, Stamp, Stream, StreamReader};
 use crate::proxy::{FirstBytes, IncomingConnection, LogTopic, OnTimeout, Watch, first_bytes, linger};
@@ -45,6 +46,7 @@ impl MinerToPool {
         let guard = self.guard.clone();
         let session = guard.session.clone();
         let _end_guard = EndGuard { session: session.clone(), direction: Direction::Up };
+        wake_first();
         // The pool is dialled now, not when the miner has sent something.
         let down = PoolToMiner::new(guard.clone());
         if let Err(error) =
@@ -112,22 +114,27 @@ impl<'a> Forwarder<'a> {
     fn forward(&mut self) -> DirectionEnd {
         let (session, listener_context) = (&self.guard.session, &self.guard.services.listener_context);
         let miner = session.conversation.miner();
-        let first =
-            match first_bytes(listener_context, miner, &mut self.watch, &mut self.reader, self.buffer.as_mut_slice()) {
-                FirstBytes::Miner(received) => received,
-                FirstBytes::Finished => {
-                    session.first_answer.finish();
-                    return DirectionEnd::Finished;
-                }
-                FirstBytes::Broken => {
-                    session.first_answer.finish();
-                    return DirectionEnd::SourceBroken;
-                }
-                FirstBytes::Refused => {
-                    session.close();
-                    return DirectionEnd::SourceBroken;
-                }
-            };
+        let first = match first_bytes(
+            listener_context,
+            miner,
+            &mut self.watch,
+            &mut self.reader,
+            self.buffer.as_mut_slice(),
+        ) {
+            FirstBytes::Miner(received) => received,
+            FirstBytes::Finished => {
+                session.first_answer.finish();
+                return DirectionEnd::Finished;
+            }
+            FirstBytes::Broken => {
+                session.first_answer.finish();
+                return DirectionEnd::SourceBroken;
+            }
+            FirstBytes::Refused => {
+                session.close();
+                return DirectionEnd::SourceBroken;
+            }
+        };
         let end = match self.open(first) {
             Ok(connection) => {
                 release_unused_stack();

@@ -13,6 +13,7 @@ use super::session::SessionGuard;
 use crate::config::ForwardPath;
 use crate::net::options::{is_dead, is_timeout};
 use crate::net::read_buffer::FIRST_SIZE_DOWN;
+use crate::net::sched::wake_first;
 use crate::net::stack::release_unused_stack;
 use crate::net::{ReadBuffer, Received, Stamp, Stream, StreamReader};
 use crate::proxy::{LogTopic, OnTimeout, Watch, linger};
@@ -91,6 +92,7 @@ impl PoolToMiner {
     pub(super) fn run(mut self) -> Result<(), Stopped> {
         let session = self.guard.session.clone();
         let _end_guard = EndGuard { session: session.clone(), direction: Direction::Down };
+        wake_first();
         let Some(mut opened) = self.open() else {
             session.abort();
             return Ok(());
