@@ -11,8 +11,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 /// The sizes of the buffers, for a share or answer, a long share, and jobs. A longer copy has a buffer of its own.
 const SIZES: [usize; 4] = [256, 1024, 2048, 4096];
 
-/// Caps the free buffers of each size, 7 MiB in all. More are in use only while a job reaches thousands of miners.
-const MAX_FREE: usize = 1024;
+/// Caps the bytes of the free buffers of each size. 4,096 of the smallest are what a saturated CPU fills until the
+/// analyzer has read them; more are needed only while a job reaches thousands of miners.
+const MAX_FREE_BYTES: usize = 1 << 20;
 
 /// The free buffers that are left alone. A session thread that takes the very buffer which the analyzer is about to put
 /// back would wait for the analyzer.
@@ -88,7 +89,7 @@ impl Drop for CopiedBytes {
 
 impl FreeBuffers {
     fn new(size: usize) -> FreeBuffers {
-        let (put, take) = bounded(MAX_FREE);
+        let (put, take) = bounded(MAX_FREE_BYTES / size);
         FreeBuffers { size, put, take }
     }
 
@@ -111,6 +112,7 @@ mod tests {
             }
         }
         CopiedBytes::release_free_buffers();
-        assert!(FREE_BUFFERS.iter().all(|free| free.take.len() <= MAX_FREE));
+        let copy = CopiedBytes::from([7; 300].as_slice());
+        assert_eq!((copy.to_vec(), copy.buffer.len()), (vec![7; 300], 1024));
     }
 }
