@@ -79,6 +79,8 @@ impl MinerToPool {
     }
 
     /// Turns the incoming connection into the miner's stream.
+    // As with each call of the opening, its frame must not stay on the stack while the thread forwards for days.
+    #[inline(never)]
     fn receive(self) -> Option<Arc<Stream>> {
         let MinerToPool { guard, incoming } = self;
         let (session, context) = (&guard.session, &guard.services.listener_context);
@@ -112,30 +114,7 @@ impl<'a> Forwarder<'a> {
     }
 
     fn forward(&mut self) -> DirectionEnd {
-        let (session, listener_context) = (&self.guard.session, &self.guard.services.listener_context);
-        let miner = session.conversation.miner();
-        let first = match first_bytes(
-            listener_context,
-            miner,
-            &mut self.watch,
-            &mut self.reader,
-            self.buffer.as_mut_slice(),
-        ) {
-            FirstBytes::Miner(received) => received,
-            FirstBytes::Finished => {
-                session.first_answer.finish();
-                return DirectionEnd::Finished;
-            }
-            FirstBytes::Broken => {
-                session.first_answer.finish();
-                return DirectionEnd::SourceBroken;
-            }
-            FirstBytes::Refused => {
-                session.close();
-                return DirectionEnd::SourceBroken;
-            }
-        };
-        let end = match self.open(first) {
+        let end = match self.connect() {
             Ok(connection) => {
                 release_unused_stack();
                 self.pump(&connection)
@@ -149,6 +128,32 @@ impl<'a> Forwarder<'a> {
             self.guard.session.first_answer.finish();
         }
         end
+    }
+
+    /// Waits for the miner's first bytes and for the pool's first answer.
+    #[inline(never)]
+    fn connect(&mut self) -> Result<Arc<PoolConnection>, DirectionEnd> {
+        let (session, listener_context) = (&self.guard.session, &self.guard.services.listener_context);
+        let miner = session.conversation.miner();
+        let first = match first_bytes(
+            listener_context,
+            miner,
+            &mut self.watch,
+            &mut self.reader,
+            self.buffer.as_mut_slice(),
+        ) {
+            FirstBytes::Miner(received) => received,
+            FirstBytes::Finished => {
+                session.first_answer.finish();
+                return Err(DirectionEnd::Finished);
+            }
+            FirstBytes::Broken => return Err(DirectionEnd::SourceBroken),
+            FirstBytes::Refused => {
+                session.close();
+                return Err(DirectionEnd::SourceBroken);
+            }
+        };
+        self.open(first)
     }
 
     /// Sends the miner's bytes until the session has settled on a pool, and returns that connection.

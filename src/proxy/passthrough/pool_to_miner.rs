@@ -126,6 +126,8 @@ impl PoolToMiner {
     }
 
     /// Finds a pool that answers. `None` when there is none, or the miner has left.
+    // Its frame must not stay on the stack while the thread forwards for days.
+    #[inline(never)]
     fn open(&mut self) -> Option<OpenedPool> {
         let guard = self.guard.clone();
         let (services, session) = (&guard.services, &guard.session);
