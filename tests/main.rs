@@ -20,6 +20,7 @@ mod failover;
 mod floods;
 mod forensics;
 mod hostile;
+mod hot_path;
 mod http;
 mod layers;
 mod leaks;

@@ -21,7 +21,7 @@ pub use timings::ReferenceTimings;
 pub use tip::Tip;
 
 use crate::config::ReferenceConfig;
-use crate::net::{https, process};
+use crate::net::{https, sched};
 use crate::upstream::{name_of, route_to};
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise::service;
@@ -91,9 +91,7 @@ fn start_thread(
     mut run: impl FnMut() -> Result<(), Stopped> + Send + 'static,
 ) -> io::Result<()> {
     service(name).start(move || {
-        if let Err(why) = process::yield_to_others() {
-            log::debug!("a reference's thread keeps its priority: {why}");
-        }
+        sched::yield_to_others("a reference");
         // It ends with the program only.
         run().or(Ok::<(), Stopped>(()))
     })?;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::copied_bytes::CopiedBytes;
 use super::session_clock::SessionClock;
 use crate::net::Stamp;
 use crate::stratum::Login;
@@ -278,7 +279,7 @@ pub enum TapEvent {
 #[derive(Debug)]
 pub struct TapBytes {
     pub direction: Direction,
-    pub bytes: Box<[u8]>,
+    pub bytes: CopiedBytes,
     /// The time when they became readable.
     pub readable_at: Stamp,
     /// The time when the kernel took the last of them for sending.

@@ -17,7 +17,7 @@ use super::reply::HttpReply;
 use super::tiny_http::TinyHttp;
 use super::visitors::Visitors;
 use crate::limits::AddressKey;
-use crate::net::process;
+use crate::net::{process, sched};
 use crate::util::address::canonical;
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
@@ -75,9 +75,7 @@ impl Gate {
         };
         let thread = service("http").stack(SESSION_STACK).start(move || {
             // Threads that this one starts inherit its scheduling.
-            if let Err(error) = process::yield_to_others() {
-                log::debug!("the page's threads run at normal priority: {error}");
-            }
+            sched::yield_to_others("the page");
             accept_loop.run();
             // The other handle would keep the port open, and visitors waiting, when the program stops.
             let _ = SockRef::from(&accept_loop.listener).shutdown(Shutdown::Both);

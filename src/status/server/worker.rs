@@ -17,7 +17,7 @@ use super::relay::{HOST_HEADER, KEY_HEADER};
 use super::reply;
 use super::target::RequestTarget;
 use super::{GatedRequest, Handler, HttpAnswer, Method};
-use crate::net::process;
+use crate::net::sched;
 use crate::util::stop::Stopped;
 use crate::util::thread::{SERVICE_STACK, spawn};
 
@@ -71,7 +71,7 @@ pub(super) fn start(
         let (server, work, alive) = (server.clone(), work.clone(), alive.clone());
         let (handler, key) = (handler.clone(), key.to_owned());
         spawn(format!("page-{index}"), SERVICE_STACK, move || {
-            let _ = process::yield_to_others();
+            sched::yield_to_others("the page");
             serve_all(&server, &handler, &key, &work, index);
             // The server ends with its last owner, before `alive` disconnects.
             drop(server);
