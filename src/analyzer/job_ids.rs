@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::net::Stamp;
 use crate::stratum::JobId;
@@ -56,7 +58,7 @@ impl RecentJobIds {
 impl UpstreamJobIds {
     pub(super) fn add(&self, upstream: Option<usize>, id: &JobId, at: Stamp) {
         let Some(upstream) = upstream else { return };
-        let mut upstreams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut upstreams = self.0.lock();
         let (ids, id) = (upstreams.entry(upstream).or_default(), hash_of(id));
         if !ids.0.iter().rev().take(SAME_JOB_SEARCH).any(|(known, _)| *known == id) {
             ids.push(id, at, MAX_UPSTREAM_IDS);
@@ -66,7 +68,7 @@ impl UpstreamJobIds {
     /// Tells whether a job with this id was read in any session, however long ago.
     pub(super) fn contains(&self, upstream: Option<usize>, id: &JobId) -> bool {
         let Some(upstream) = upstream else { return false };
-        let upstreams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let upstreams = self.0.lock();
         let id = hash_of(id);
         upstreams.get(&upstream).is_some_and(|ids| ids.0.iter().any(|(known, _)| *known == id))
     }

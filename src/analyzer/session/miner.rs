@@ -13,7 +13,7 @@ use crate::analyzer::share::{PendingShare, UnseenJob};
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
 use crate::stratum::{
-    ConfigureRequest, Envelope, JobId, Login, Submit, elements, first_text, shortened, worker_name,
+    Envelope, JobId, Login, Submit, elements, first_text, requested_version_mask, shortened, worker_name,
 };
 use crate::tap::{Role, TapBytes};
 
@@ -55,7 +55,7 @@ impl AnalyzedSession {
             Some("mining.configure") => {
                 let asks_for_extranonce = |params: &RawValue| params.get().contains("subscribe-extranonce");
                 self.takes_extranonce |= message.params.is_some_and(asks_for_extranonce);
-                RequestKind::Configure { mask: ConfigureRequest::from_params(message.params).version_rolling }
+                RequestKind::Configure { mask: requested_version_mask(message.params) }
             }
             Some("mining.submit") => {
                 self.events.push(SessionEvent::Submitted);

@@ -9,7 +9,7 @@ use crate::analyzer::share::{is_local_refusal, outcome_of};
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
 use crate::stratum::{
-    ConfigureAnswer, Difficulty, Envelope, PoolMethod, Readings, Reconnect, ResponseVerdict, VersionMask,
+    Difficulty, Envelope, PoolMethod, Readings, Reconnect, ResponseVerdict, VersionMask, granted_version_mask,
 };
 use crate::tap::{Role, TapBytes};
 
@@ -142,7 +142,7 @@ impl AnalyzedSession {
         match kind {
             RequestKind::Subscribe => self.apply_subscribe_answer(message, answered_at),
             RequestKind::Configure { mask } => {
-                let granted = ConfigureAnswer::from_result(message.good_result()).version_rolling;
+                let granted = granted_version_mask(message.good_result());
                 // BIP310: the pool grants a subset of the bits asked for. ckpool does not always keep to it.
                 let granted = granted.zip(mask).map(|(granted, asked)| granted.intersection(asked));
                 // A refusal does not take back an earlier mining.set_version_mask.
