@@ -225,6 +225,7 @@ fn the_lists_show_what_is_asked_for() {
     let shown = Shown::start(&names, "");
     shown.mine(&names, 20);
     shown.pool.new_block();
+    shown.see("the new block", |snapshot| snapshot.pools[0].new_block.is_some());
     let moment = shown.quiet(1e9);
     let of_one = document("/api/shares", &[("worker", names[0]), ("limit", "200")], &moment);
     let shares = of_one["shares"].as_array().unwrap();
@@ -248,6 +249,14 @@ fn the_lists_show_what_is_asked_for() {
     let jobs = jobs["jobs"].as_array().unwrap();
     assert!(jobs.iter().any(|job| job["clean"] == true && job["height"] == 967_018), "{jobs:?}");
     assert_eq!(document("/api/upstreams", &[], &moment)["upstreams"][0]["chain"]["network"], "mainnet");
+    let block = &document("/api/upstreams", &[], &moment)["upstreams"][0]["new_block"];
+    assert_eq!((&block["miners"], &block["blocks"]), (&2.into(), &1.into()), "{block}");
+    assert!(block["spread_ms"].as_f64() > Some(0.0) && block["seconds_ago"].as_f64() > Some(2.0), "{block}");
+    assert_eq!(
+        (&block["median_spread_ms"], block),
+        (&block["spread_ms"], &read(&moment)["upstreams"][0]["new_block"])
+    );
+    every_name_is_explained(&moment);
     let history = document("/api/history", &[("span", "24h")], &moment);
     let buckets = history["buckets"].as_array().unwrap();
     assert_eq!((buckets.len(), &history["bucket_seconds"]), (144, &600.into()));

@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::common::prometheus::{Families, find, read, value};
 use crate::common::shown::{ADDRESS, Shown, empty, miner};
-use sluice::analyzer::{Latency, PoolView, Snapshot, Totals, WorkerTotals};
+use sluice::analyzer::{BlockSpread, Latency, PoolView, Snapshot, Totals, WorkerTotals};
 use sluice::proxy::UpstreamState;
 use sluice::status::metrics::metrics;
 use sluice::status::snapshot::StatusSnapshot;
@@ -195,6 +196,10 @@ fn the_same_pool_twice_and_odd_numbers_are_no_trouble() {
     status.runtime.upstreams = vec![state.clone(), state];
     let found = read(&metrics(&status));
     assert_eq!(found["sluice_upstream_up"].samples.len(), 2);
+    let second = [("upstream", "2"), ("pool", "pool.example:3333")];
+    assert_eq!(value(&found, "sluice_new_block_spread_seconds", &second), 0.0084);
+    assert_eq!(value(&found, "sluice_new_block_miners", &second), 12.0);
+    assert_eq!(found["sluice_new_block_miners"].samples.len(), 1, "the first has had none");
     assert_eq!(value(&found, "sluice_proven_difficulty_total", &[]), 1e300);
     assert_eq!(find(&found, "sluice_accepted_difficulty_total", &[]), None);
     assert_eq!(find(&found, "sluice_network_difficulty", &[]), None);
@@ -214,6 +219,13 @@ fn pool(place: usize) -> PoolView {
         answers: Latency::default(),
         newest_answers: Default::default(),
         job: None,
+        new_block: (place == 1).then_some(BlockSpread {
+            time: Duration::from_micros(8400),
+            miners: 12,
+            age: Duration::from_secs(180),
+            median: Duration::from_millis(7),
+            blocks: 2,
+        }),
         payout: None,
         outputs: [].into(),
         chain: None,

@@ -114,6 +114,7 @@ impl Accounting {
             SessionEvent::Judged(judged) => self.judged(*judged, role),
             SessionEvent::Job(job) if role.is_with_pool() => self.job(&job, role),
             SessionEvent::Job(job) => self.rules.job_forwarded(&job, self.correct(job.at)),
+            SessionEvent::NewBlock(job) => self.pools.add_new_block(&job, role),
             SessionEvent::Rejudged(job, at) if role.is_with_pool() => {
                 self.enforce(&job);
                 self.with_rules(self.correct(at), |rules, context| rules.payout.rejudged(&job, context));

@@ -4,6 +4,7 @@
 mod accounting;
 mod alerts;
 mod answer_form;
+mod block_spread;
 mod consumer;
 mod current_work;
 mod enforcement;
@@ -39,6 +40,7 @@ mod verdicts;
 mod work_proof;
 
 pub use alerts::{Alert, AlertsView};
+pub use block_spread::BlockSpread;
 pub use handle::{Analyzer, AnalyzerEnded, Published};
 pub use setup::Setup;
 

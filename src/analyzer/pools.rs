@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::block_spread::{BlockSpread, BlockSpreads, NewBlockJob};
 use super::current_work::CurrentVerdicts;
 use super::job_verdict::OutputView;
 use super::latency::Latency;
@@ -15,6 +16,7 @@ use super::share::JudgedShare;
 use super::totals::count_outcome;
 use super::verdicts::{ChainState, ChainVerdict, PayoutState, PayoutVerdict, WorkDoubt};
 use crate::net::Stamp;
+use crate::tap::Role;
 
 /// The number of newest answer times that are kept of each pool.
 const MAX_NEWEST_ANSWERS: usize = 20;
@@ -38,6 +40,8 @@ pub struct PoolView {
     pub newest_answers: VecDeque<Duration>,
     /// The newest job.
     pub job: Option<Arc<JobView>>,
+    /// The newest block that has reached its miners; `None` before the first.
+    pub new_block: Option<BlockSpread>,
     /// The worst payout verdict on the work of a connected miner. After the last miner has left, its verdict stays
     /// as long as its job can be valid. The same holds for `outputs` and `chain`.
     pub payout: Option<PayoutVerdict>,
@@ -78,18 +82,23 @@ pub(super) struct Pools {
     pools: BTreeMap<usize, PoolView>,
     /// The time until which each pool's verdicts are valid if it sends no further job.
     good_until: BTreeMap<usize, Stamp>,
+    block_spreads: BlockSpreads,
     names: UpstreamNames,
 }
 
 impl Pools {
     pub(super) fn new(names: UpstreamNames) -> Pools {
-        Pools { pools: BTreeMap::new(), good_until: BTreeMap::new(), names }
+        Pools { names, ..Pools::default() }
     }
 
     pub(super) fn set_job(&mut self, place: Option<usize>, job: Arc<JobView>) {
         if let Some(pool) = self.pool_mut(place) {
             pool.job = Some(job);
         }
+    }
+
+    pub(super) fn add_new_block(&mut self, job: &NewBlockJob, role: Role) {
+        self.block_spreads.add(job, role);
     }
 
     pub(super) fn count_share(&mut self, judged: &JudgedShare) {
@@ -131,6 +140,7 @@ impl Pools {
         for (place, pool) in &mut self.pools {
             let PoolWork { miners, worst, .. } = found.get(place).copied().unwrap_or_default();
             pool.miners = miners;
+            pool.new_block = self.block_spreads.newest(*place, now);
             if let Some(verdicts) = worst.and_then(|session| session.work.verdicts(now, stale_job)) {
                 pool.set_verdicts(verdicts);
                 if let Some(until) = worst.and_then(|session| session.work.good_until(stale_job)) {

@@ -27,8 +27,10 @@ use super::work_proof::WorkProof;
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
 use crate::stratum::line_reader::{Line, LineReader, LongLines};
-use crate::stratum::{Difficulty, DifficultyTimeline, Extranonce1, Extranonce2Size, Readings, VersionMask};
-use crate::tap::{Conversation, Direction, TapBytes};
+use crate::stratum::{
+    Difficulty, DifficultyTimeline, Extranonce1, Extranonce2Size, PrevHash, Readings, VersionMask,
+};
+use crate::tap::{Conversation, Direction, SessionId, TapBytes};
 use crate::work::RecentHashes;
 use waiting_jobs::{WaitingJobs, WaitingMemory};
 
@@ -65,6 +67,8 @@ pub(super) struct AnalyzedSession {
     is_authorized: bool,
     /// The time when the pool first accepted an authorize or a share.
     mining_since: Option<Stamp>,
+    /// The newest job's block, and the pool session that carried it. `None` if a job may have been missed since.
+    newest_block: Option<(PrevHash, Option<SessionId>)>,
     /// The time of the newest job, readable or not.
     last_job_at: Option<Stamp>,
     version_mask: Option<VersionMask>,
@@ -170,6 +174,7 @@ impl AnalyzedSession {
             newest_lines: (opened, 0),
             is_authorized: false,
             mining_since: None,
+            newest_block: None,
             last_job_at: None,
             version_mask: None,
             difficulties: DifficultyTimeline::new(),

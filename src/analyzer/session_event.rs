@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use super::block_spread::NewBlockJob;
 use super::job_verdict::{JudgedJob, OutputView};
 use super::jobs::SessionJob;
 use super::share::JudgedShare;
@@ -23,6 +24,7 @@ pub(super) enum SessionEvent {
     Block(Box<JudgedShare>),
     Judged(Box<JudgedShare>),
     Job(Box<JobSeen>),
+    NewBlock(NewBlockJob),
     /// An excused job with its verdict without the excuse, and the time when the excuse ended.
     Rejudged(Box<JobSeen>, Stamp),
     Unreadable,

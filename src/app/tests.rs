@@ -93,3 +93,36 @@ fn copies_go_to_the_given_queue_instead_of_an_analyzer() {
     drop(miner);
     app.shut_down(|_| panic!("there is no analyzer to report on"));
 }
+
+/// It takes the two seconds in which more miners may follow, in both modes at once.
+#[test]
+fn a_new_block_is_followed_from_the_pool_to_its_last_miner() {
+    let follow = |mode| {
+        let pool = pool();
+        let app = App::start(&config(mode, &pool), AppOptions::default(), &Stop::new()).unwrap();
+        let join = || {
+            let options = MinerOptions::new(app.addresses()[0], MinerModel::Bitaxe, WORKER);
+            SimMiner::start(MinerOptions { hash_rate_limit: Some(SimHashRate(50_000.0)), ..options }).unwrap()
+        };
+        let mut miners: Vec<SimMiner> = (0..3).map(|_| join()).collect();
+        wait_for("work for all", || miners.iter().all(|miner| miner.stats().accepted > 0));
+        let shown = || app.snapshot().pools.first().and_then(|pool| pool.new_block);
+        wait_for("their jobs", || app.snapshot().totals.as_ref().is_some_and(|totals| totals.accepted > 2));
+        assert_eq!(shown(), None, "{mode:?}: a first job is no new block");
+        let height = || app.snapshot().totals.as_ref().and_then(|totals| totals.height);
+        let before = height();
+        pool.new_block();
+        wait_for("the next height", || height() > before);
+        miners.push(join());
+        wait_for("the new block", || shown().is_some());
+        let block = shown().unwrap();
+        assert_eq!((block.miners, block.blocks), (3, 1), "{mode:?}: one came after it");
+        assert!(block.time > Duration::ZERO && block.time < DEADLINE, "{mode:?}: {block:?}");
+        assert!(block.age >= block.time && block.median == block.time, "{mode:?}: {block:?}");
+        app.shut_down(|_| ());
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| follow(Mode::Passthrough));
+        scope.spawn(|| follow(Mode::Aggregate));
+    });
+}

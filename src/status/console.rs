@@ -7,7 +7,7 @@ use super::snapshot::RuntimeStatus;
 use crate::analyzer::{HashRates, MinerView, Snapshot, Totals};
 use crate::record::BestShare;
 use crate::util::escape::Printable;
-use crate::util::format::{count, count_of, percent, rate, short, span};
+use crate::util::format::{count, count_of, delay, percent, rate, short, span};
 
 /// Caps the listed miners and reject reasons.
 const MAX_LISTED: usize = 3;
@@ -22,7 +22,7 @@ pub fn report(snapshot: &Snapshot, runtime: &RuntimeStatus) -> Vec<String> {
         timing(snapshot, totals),
         clock(snapshot),
         miners(snapshot, runtime),
-        pools(totals, runtime),
+        pools(snapshot, totals, runtime),
     ];
     lines.extend(top_miners(snapshot));
     lines.push(security(snapshot, totals, runtime));
@@ -104,7 +104,7 @@ fn miners(snapshot: &Snapshot, runtime: &RuntimeStatus) -> String {
     )
 }
 
-fn pools(totals: &Totals, runtime: &RuntimeStatus) -> String {
+fn pools(snapshot: &Snapshot, totals: &Totals, runtime: &RuntimeStatus) -> String {
     let mut line = format!(
         "POOLS        height {} | {}",
         totals.height.map_or_else(|| "unknown".to_owned(), |height| height.to_string()),
@@ -112,6 +112,11 @@ fn pools(totals: &Totals, runtime: &RuntimeStatus) -> String {
     );
     for (place, upstream) in runtime.listed() {
         let _ = write!(line, " | #{} {} {}", place + 1, Printable(&upstream.name), upstream.standing);
+        let view = snapshot.pools.iter().find(|pool| pool.place == place);
+        if let Some(block) = view.and_then(|view| view.new_block) {
+            let (miners, time) = (count(block.miners as u64, "miner"), delay(block.time));
+            let _ = write!(line, ", new block at {miners} within {time}");
+        }
     }
     line
 }

@@ -47,6 +47,7 @@ mod tests {
             answers: Latency::default(),
             newest_answers: Default::default(),
             job: None,
+            new_block: None,
             payout: Some(PayoutVerdict {
                 state,
                 expected: None,

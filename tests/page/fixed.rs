@@ -1,8 +1,9 @@
 //! Pages of moments that are made up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use sluice::analyzer::{MinerView, Snapshot};
+use sluice::analyzer::{BlockSpread, MinerView, Snapshot};
 use sluice::net::Stamp;
 use sluice::reference::{ReferenceKind, ReferenceView, Tip};
 use sluice::sim::MinerModel;
@@ -48,6 +49,37 @@ fn a_farm_has_a_hundred_rows_and_a_link_to_the_rest() {
         browser.screen(screen);
         assert_fine(&browser, screen, "a farm");
     }
+}
+
+#[test]
+fn a_pools_newest_block_is_told_with_its_miners() {
+    let Some(browser) = Browser::start() else { return };
+    let mut site = Site::start();
+    site.mine("first", MinerModel::Bitaxe);
+    site.wait_accepted(1);
+    let status = site.status();
+    let show = |block: Option<BlockSpread>| {
+        let mut snapshot = (*status.snapshot).clone();
+        snapshot.pools[0].new_block = block;
+        let page = PageServer::fixed(StatusSnapshot { snapshot: Arc::new(snapshot), ..status.clone() });
+        browser.open(&page.url());
+        let text = browser.text("#pools");
+        for screen in [Screen::PHONE, Screen::DESK] {
+            browser.screen(screen);
+            assert_fine(&browser, screen, "a new block");
+        }
+        text
+    };
+    assert!(!show(None).contains("new block"));
+    let (time, median, age) =
+        (Duration::from_micros(8400), Duration::from_micros(7900), Duration::from_secs(180));
+    let one = show(Some(BlockSpread { time, miners: 1, age, median: time, blocks: 1 }));
+    assert!(
+        one.contains("new block 3 min ago: at 1 miner within 8.4 ms") && !one.contains("median"),
+        "{one}"
+    );
+    let many = show(Some(BlockSpread { time, miners: 1200, age, median, blocks: 20 }));
+    assert!(many.contains("at 1,200 miners within 8.4 ms, median of 20 blocks 7.9 ms"), "{many}");
 }
 
 /// One for each state, the last with words of a stranger.

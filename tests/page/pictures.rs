@@ -43,6 +43,9 @@ fn pictures() {
         site.mine(name, habit);
     }
     site.wait_accepted(60);
+    site.pool.new_block();
+    browser.open(&site.url());
+    browser.wait("document.querySelector('#pools').textContent.includes('new block')");
     take(&browser, &site.url(), &directory, "miners");
 
     let payout = SimPayout::Address(STRANGER.to_owned());

@@ -2,6 +2,7 @@
 
 use super::waiting_jobs::WaitingJob;
 use super::{AnalyzedSession, LostCopies, MAX_OPENING};
+use crate::analyzer::block_spread::NewBlockJob;
 use crate::analyzer::current_work::Oddness;
 use crate::analyzer::job_verdict::JudgedJob;
 use crate::analyzer::jobs::AddedJob;
@@ -9,13 +10,21 @@ use crate::analyzer::session_event::{EventKind, JobSeen, SessionEvent};
 use crate::analyzer::verdicts::{PayoutState, WorkDoubt};
 use crate::net::Stamp;
 use crate::stratum::{JobReading, ReadingAgreement, Readings};
+use crate::tap::TapBytes;
 
 /// The most bytes of an unreadable line that are kept as evidence.
 const MAX_EXCERPT_BYTES: usize = 200;
 
 impl AnalyzedSession {
     /// Follows a line that is a job in at least one reading.
-    pub(super) fn job_line(&mut self, readings: &Readings<'_>, has_exact_name: bool, line: &[u8], at: Stamp) {
+    pub(super) fn job_line(
+        &mut self,
+        readings: &Readings<'_>,
+        has_exact_name: bool,
+        line: &[u8],
+        chunk: &TapBytes,
+        at: Stamp,
+    ) {
         let mut read = Vec::new();
         for job in readings.jobs() {
             match job {
@@ -27,6 +36,7 @@ impl AnalyzedSession {
             self.events.push(SessionEvent::Unreadable);
             return;
         }
+        self.follow_block(&read, chunk);
         for JobReading { job, .. } in &read {
             self.job_ids.add(&job.job_id, at);
             self.shared.upstream_job_ids.add(self.conversation.upstream(), &job.job_id, at);
@@ -47,6 +57,23 @@ impl AnalyzedSession {
             self.unread("the pool's extranonce1 could not be read", line, at);
         } else if !self.waiting_jobs.keep(job) {
             self.unread("it came before the search space was known, and is too long to be kept", line, at);
+        }
+    }
+
+    /// Reports the session's first job for another block. Its very first job is no news: it got that because it
+    /// connected, and so it is after its pool connection was replaced in aggregate mode.
+    fn follow_block(&mut self, read: &[JobReading], chunk: &TapBytes) {
+        let Some(prevhash) = read.first().map(|reading| reading.job.prevhash) else { return };
+        let carrier = self.conversation.carrier();
+        let before = self.newest_block.replace((prevhash, carrier));
+        if before.is_some_and(|before| before.0 != prevhash && before.1 == carrier) {
+            self.events.push(SessionEvent::NewBlock(NewBlockJob {
+                session: self.conversation.id,
+                upstream: self.conversation.upstream(),
+                prevhash,
+                readable_at: chunk.readable_at,
+                sent_at: chunk.sent_at,
+            }));
         }
     }
 
@@ -126,6 +153,7 @@ impl AnalyzedSession {
 
     /// Doubts all verdicts because the pool sent a possible job that could not be read.
     pub(super) fn unread(&mut self, why: &str, line: &[u8], at: Stamp) {
+        self.newest_block = None;
         self.work.mark_unread(WorkDoubt::Unread, at);
         self.unread_event(why, line, at);
     }
@@ -139,6 +167,7 @@ impl AnalyzedSession {
     pub(super) fn copies_lost(&mut self, at: Stamp) {
         let first = self.gap.and_then(|gap| gap.first).or(Some(at));
         self.gap = Some(LostCopies { first, newest: at, followed_at: None });
+        self.newest_block = None;
         self.work.mark_unread(WorkDoubt::Missed, at);
     }
 }

@@ -57,7 +57,7 @@ impl AnalyzedSession {
             self.last_job_at = Some(at);
         }
         if has_job {
-            self.job_line(&readings, has_exact_name, line, at);
+            self.job_line(&readings, has_exact_name, line, chunk, at);
         }
         self.pool_answer(&answers, line, readings.shape().is_none(), at);
     }

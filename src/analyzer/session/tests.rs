@@ -72,13 +72,18 @@ impl Site {
     }
 
     fn job(&mut self, id: &str, script: &str) {
+        self.job_on("00", id, script);
+    }
+
+    /// A job for the block after one with this byte in its hash.
+    fn job_on(&mut self, before: &str, id: &str, script: &str) {
         let (length, number) = (script.len() / 2, self.now.as_nanos() as u32);
         let ntime = self.now.as_nanos() / 1_000_000_000;
         self.down(&format!(
             "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"{id}\",\"{}\",\"0100000001{}ffffffff\
              100369c10e{number:08x}\",\"ffffffff0100f2052a01000000{length:02x}{script}00000000\",[],\
              \"20000000\",\"17023a04\",\"{ntime:08x}\",false]}}\n",
-            "00".repeat(32),
+            before.repeat(32),
             "00".repeat(32)
         ));
     }
@@ -249,4 +254,30 @@ fn lost_copies_excuse_shares_for_unknown_jobs_for_a_while() {
         }
         assert_eq!(site.alerts("job.unreadable") == 0, is_honest);
     }
+}
+
+#[test]
+fn only_a_job_for_another_block_is_a_new_block() {
+    let mut site = Site::new();
+    let new_blocks = |site: &mut Site| {
+        site.wait(3);
+        let view = site.tracker.snapshot(site.now);
+        view.pools[0].new_block.map_or((0, 0), |block| (block.blocks, block.miners))
+    };
+    site.job_on("11", "a", OWNERS_SCRIPT);
+    site.job_on("11", "b", OWNERS_SCRIPT);
+    assert_eq!(new_blocks(&mut site), (0, 0), "the first job, and one for the same block");
+    site.job_on("22", "c", OWNERS_SCRIPT);
+    assert_eq!(new_blocks(&mut site), (1, 1));
+    site.join();
+    site.job_on("22", "a", OWNERS_SCRIPT);
+    assert_eq!(new_blocks(&mut site), (1, 1), "a miner that connects");
+    // The first job of the next block may be among what was lost or could not be read.
+    site.lose_copies();
+    site.job_on("33", "b", OWNERS_SCRIPT);
+    site.down("{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"c\"]}\n");
+    site.job_on("44", "d", OWNERS_SCRIPT);
+    assert_eq!(new_blocks(&mut site), (1, 1));
+    site.job_on("55", "e", OWNERS_SCRIPT);
+    assert_eq!(new_blocks(&mut site), (2, 1));
 }

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use super::value::{LatencyJson, MILLISECONDS, TimeJson, number, percent};
 use super::verdict::{ChainJson, PayoutJson};
 use super::{text, value};
-use crate::analyzer::{Latency, PoolView};
+use crate::analyzer::{BlockSpread, Latency, PoolView};
 use crate::proxy::UpstreamState;
 use crate::status::snapshot::StatusSnapshot;
 use crate::upstream::PoolStatus;
@@ -30,6 +30,9 @@ pub(super) struct UpstreamBriefJson<'a> {
     place: usize,
     state: &'a UpstreamState,
 }
+
+/// The newest block that has reached its miners.
+struct NewBlockJson(BlockSpread);
 
 /// Lists the upstreams in the order of preference.
 pub(super) fn upstreams(status: &StatusSnapshot) -> String {
@@ -71,8 +74,23 @@ impl Serialize for UpstreamBriefJson<'_> {
             unknown = count(|pool| pool.unknown),
             accepted_percent = percent(accepted, rejected),
             answer_ms = LatencyJson(pool.map_or(&Latency::default(), |pool| &pool.answers), MILLISECONDS),
+            new_block = pool.and_then(|pool| pool.new_block).map(NewBlockJson),
             payout_state = pool.and_then(|pool| Some(pool.payout.as_ref()?.state.as_str())),
             chain_state = pool.and_then(|pool| Some(pool.chain.as_ref()?.state.as_str())),
+        )
+    }
+}
+
+impl Serialize for NewBlockJson {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let BlockSpread { time, miners, age, median, blocks } = self.0;
+        object!(
+            to,
+            seconds_ago = age.as_secs_f64(),
+            miners = miners,
+            spread_ms = time.as_secs_f64() * MILLISECONDS,
+            median_spread_ms = median.as_secs_f64() * MILLISECONDS,
+            blocks = blocks,
         )
     }
 }

@@ -71,6 +71,11 @@ fn health(to: &mut MetricsText, all: &[UpstreamMetrics<'_>]) {
     });
     let help = "Time since the pool last sent anything to one of its miners.";
     gauge("sluice_upstream_silence_seconds", help, &|one| one.state.heard_ago.map(|ago| ago.as_secs_f64()));
+    let help = "Time from the pool's newest block to the last miner's socket.";
+    gauge("sluice_new_block_spread_seconds", help, &|one| Some(one.view?.new_block?.time.as_secs_f64()));
+    gauge("sluice_new_block_miners", "Miners that the pool's newest block has reached.", &|one| {
+        Some(one.view?.new_block?.miners as f64)
+    });
     gauge("sluice_payout_ratio", "Part of a block that the expected address would get.", &|one| {
         verdicts::percent(one.view?.payout.as_ref()?).map(|percent| percent / 100.0)
     });

@@ -7,7 +7,7 @@ use crate::analyzer::PoolView;
 use crate::proxy::UpstreamState;
 use crate::status::snapshot::StatusSnapshot;
 use crate::upstream::PoolStatus;
-use crate::util::format::{count, delay, grouped, span};
+use crate::util::format::{ago, count, delay, grouped, span};
 
 pub(super) fn section(status: &StatusSnapshot) -> Markup {
     html! {
@@ -47,6 +47,13 @@ fn item(number: usize, state: &UpstreamState, pool: Option<&PoolView>) -> Markup
                 (delay(pool.answers.quantile(0.5))) ", p99 " (delay(pool.answers.quantile(0.99)))
             }
         } }
+        @if let Some(block) = pool.and_then(|pool| pool.new_block) {
+            span {
+                "new block " (ago(block.age)) ": at " (count(block.miners as u64, "miner")) " within "
+                (delay(block.time))
+                @if block.blocks > 1 { ", median of " (block.blocks) " blocks " (delay(block.median)) }
+            }
+        }
         @if let Some(tag) = pool.and_then(|pool| pool.job.as_ref()?.tag.as_ref()) {
             span.tag { "“" (tag) "”" }
         }
