@@ -243,17 +243,16 @@ impl Accounting {
         if let Some(record) = self.block_record(&judged, Some(judged.outcome.clone())) {
             self.record_block(record);
         }
-        let row = self.share_row(&judged).map(Arc::new);
         let may_record = self.may_record(judged.session);
-        if let Some(recorder) = self.recorder.as_ref().filter(|_| may_record) {
-            let at = self.correct(judged.share.at);
+        let recorder = self.recorder.as_ref().filter(|_| may_record);
+        if let Some(recorder) = recorder {
             recorder.geek(at, GeekTopic::Share, || rows::describe(&judged));
-            if let Some(row) = &row {
-                recorder.record_share(row);
-            }
         }
-        if let Some(row) = row {
-            self.recent.add_share(row);
+        if let Some(row) = self.share_row(judged) {
+            if let Some(recorder) = recorder {
+                recorder.record_share(&row);
+            }
+            self.recent.add_share(Arc::new(row));
         }
         if is_best || counts_as_block {
             self.save_now();

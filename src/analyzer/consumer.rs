@@ -31,6 +31,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 const MAX_PAUSE: Duration = Duration::from_millis(20);
 /// The time between two ticks, at which counts are published, shares time out and old entries are forgotten.
 const TICK: Duration = Duration::from_millis(500);
+/// The time between two readings of the clocks while copies come without a pause. A step of the system's clock within
+/// this time puts the time of a share off by the step, and by at most a minute.
+const CLOCK_READING_INTERVAL: Duration = Duration::from_millis(1);
 /// Caps the copies that are held to be put in order.
 const MAX_HELD: usize = 4096;
 /// Caps the bytes of the held copies. A flood comes in chunks of a whole buffer.
@@ -52,6 +55,7 @@ pub(super) struct Consumer {
     renews: Sender<()>,
     tracker: SessionTracker,
     steady: SteadyClock,
+    clock_read_at: Instant,
     /// The sessions whose copies are held, and until when, in the order of arrival.
     held: VecDeque<(Instant, SessionId, SessionHold)>,
     held_bytes: usize,
@@ -88,6 +92,7 @@ impl Consumer {
             reports_restarts: setup.reports_restarts.then(|| supervise::restarts(u64::MAX).0),
             tracker: SessionTracker::new(setup, began),
             steady: SteadyClock::new(began, Instant::now()),
+            clock_read_at: Instant::now(),
             held: VecDeque::new(),
             held_bytes: 0,
             abandoned: BTreeSet::new(),
@@ -205,7 +210,9 @@ impl Consumer {
 
     /// Holds a copy out of the queue, so that copies that were forwarded before it can overtake it.
     fn take(&mut self, copy: TapMessage, now: Instant) {
-        self.check_clock(now);
+        if now.saturating_duration_since(self.clock_read_at) >= CLOCK_READING_INTERVAL {
+            self.check_clock(now);
+        }
         let TapMessage { conversation, event } = copy;
         let id = conversation.id;
         let held = match event {
@@ -279,6 +286,7 @@ impl Consumer {
     }
 
     fn check_clock(&mut self, now: Instant) {
+        self.clock_read_at = now;
         let reading = self.tracker.accounting.read_clocks();
         if let Some(skew) = self.steady.update(reading.system, now) {
             log::info!("the system's clock was set; the analyzer adjusts the times of running sessions");
