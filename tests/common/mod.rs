@@ -156,9 +156,12 @@ impl BarePool {
     }
 }
 
-/// A port of 127.0.0.1 where nobody listens.
+/// A port of 127.0.0.1 where nobody listens, and that no other test is given.
 pub fn refusing_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let port = pool::Port::reserve();
+    let address = port.address();
+    std::mem::forget(port);
+    address
 }
 
 /// A listener that completes no further handshake: its backlog is full, so a connect just hangs, as

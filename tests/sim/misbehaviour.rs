@@ -116,7 +116,7 @@ fn what_a_pool_does_to_connections_is_survived() {
     for misbehaviour in [close_on_accept, close_after, stall] {
         let pool = pool(PoolOptions { misbehaviour: misbehaviour.clone(), ..options() });
         let miner = start(&pool, MinerModel::Cgminer, |options| {
-            options.silence_timeout = Some(Duration::from_millis(300))
+            options.silence_timeout = Some(Duration::from_secs(1))
         });
         if misbehaviour.stop_reading_after.is_none() {
             assert!(miner.wait_until(soon(), |stats| stats.reconnects >= 2), "{misbehaviour:?}");
@@ -148,7 +148,7 @@ fn lines_in_single_bytes_are_put_together() {
 
 #[test]
 fn a_client_that_does_not_read_delays_nobody() {
-    let pool = pool(PoolOptions { write_timeout: Duration::from_millis(300), ..options() });
+    let pool = pool(PoolOptions { write_timeout: Duration::from_millis(1500), ..options() });
     let stalled = Client::open(&pool, "stalled");
     let miner = start(&pool, MinerModel::Cpuminer, |_| {});
     assert!(miner.wait_until(soon(), |stats| stats.accepted > 0));
