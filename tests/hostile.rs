@@ -40,10 +40,10 @@ impl Scene {
     /// Both ends of a session that is past its opening.
     fn open(&self) -> (TcpStream, TcpStream) {
         let mut miner = self.recorded.connect();
-        let mut at_pool = self.pool.accept();
-        let said = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"test\"]}\n";
-        miner.write_all(said).unwrap();
-        expect(&at_pool, said);
+        let subscribe = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"test\"]}\n";
+        miner.write_all(subscribe).unwrap();
+        let mut at_pool = self.pool.accept_miner();
+        expect(&at_pool, subscribe);
         let answer = b"{\"id\":1,\"result\":[[],\"aabbccdd\",4],\"error\":null}\n";
         at_pool.write_all(answer).unwrap();
         expect(&miner, answer);

@@ -148,6 +148,17 @@ impl BarePool {
         stream
     }
 
+    /// The next connection of a miner that has spoken. Probes of the pool are turned away.
+    pub fn accept_miner(&self) -> TcpStream {
+        loop {
+            let (stream, mut first) = (self.accept(), [0; 512]);
+            let length = stream.peek(&mut first).unwrap();
+            if !first[..length].windows(7).any(|word| word == b"sluice/") {
+                return stream;
+            }
+        }
+    }
+
     /// The next connection, if there is one in time.
     pub fn accept_within(&self, time: Duration) -> Option<TcpStream> {
         let socket = socket2::SockRef::from(&self.listener);
