@@ -31,7 +31,7 @@ impl WatchedReference {
         let (tips, stop) = (Arc::new(Mutex::new(Vec::new())), Stop::new());
         let observed = tips.clone();
         let observe = move |tip| observed.lock().unwrap().push(tip);
-        let references = References::start_with(configured, pace, observe, &stop).unwrap();
+        let references = References::start(configured, pace, observe, &stop).unwrap();
         WatchedReference { references, tips, stop }
     }
 

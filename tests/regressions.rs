@@ -99,7 +99,7 @@ fn waves_are_expected_throughout_an_outage_and_at_its_end() {
     let (waves, stop) = (Arc::new(AtomicUsize::new(0)), Stop::new());
     let counted = waves.clone();
     let on_failure = move || _ = counted.fetch_add(1, Ordering::SeqCst);
-    let upstreams = Upstreams::start(&config.upstreams, &config.failover, on_failure, &stop).unwrap();
+    let upstreams = Upstreams::start(&[], &config.upstreams, &config.failover, on_failure, &stop).unwrap();
     let pool = sluice::upstream::UpstreamId(0);
     assert!(upstreams.connect(&[], Instant::now() + Duration::from_millis(10)).is_err());
     wait_for("one more at each probe", || waves.load(Ordering::SeqCst) > 5);

@@ -13,7 +13,7 @@ use sluice::config::{Config, Overrides};
 use sluice::proxy::aggregate::Limits;
 use sluice::stratum::{Difficulty, Extranonce1, Extranonce2, Nonce, Notify, Submit};
 use sluice::tap::TapMessage;
-use sluice::work::{ShareTerms, Target, rebuild};
+use sluice::work::{PreparedJob, ShareTerms, Target};
 use std::sync::Arc;
 
 use crate::common::{DEADLINE, Proxy};
@@ -375,6 +375,7 @@ impl Line {
         let difficulty = Difficulty::new(least).unwrap();
         let (low, high) =
             (Target::from_difficulty(difficulty), Difficulty::new(most).map(Target::from_difficulty));
+        let prepared = PreparedJob::new(job.clone(), self.extranonce1.clone());
         loop {
             self.nonces += 1;
             let submit = Submit {
@@ -386,7 +387,7 @@ impl Line {
                 version_bits: None,
             };
             let terms = ShareTerms { extranonce2_size: size, version_mask: None, difficulty };
-            let share = rebuild(job, &self.extranonce1, &submit, &terms).unwrap();
+            let share = prepared.rebuild(&submit, &terms).unwrap();
             let is_too_good = high.as_ref().is_ok_and(|high| high.is_met_by(&share.hash));
             if low.is_met_by(&share.hash) && !is_too_good {
                 return submit;

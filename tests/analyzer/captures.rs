@@ -7,7 +7,7 @@ use std::io::Write;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sluice::stratum::{Difficulty, Extranonce1, Extranonce2Size, Notify, Submit, VersionMask};
-use sluice::work::{RebuiltShare, ShareTerms, rebuild};
+use sluice::work::{PreparedJob, RebuiltShare, ShareTerms};
 
 use crate::common::capture::{self, Conversation, From};
 use crate::common::recorded::{Recorded, Row};
@@ -135,7 +135,7 @@ impl Walk {
         };
         let job = Notify::from_params(Some(&raw(job))).unwrap();
         let extranonce1 = Extranonce1::from_text(&self.extranonce1).unwrap();
-        match rebuild(&job, &extranonce1, submit, &terms) {
+        match PreparedJob::new(job, extranonce1).rebuild(submit, &terms) {
             Ok(share) => Some(share),
             Err(error) => error.share().cloned(),
         }

@@ -1,6 +1,7 @@
 //! Helpers for the tests through real sockets: a proxy in this process, and peers whose both ends
 //! the test holds.
 
+pub mod allocations;
 pub mod binary;
 pub mod browser;
 pub mod capture;

@@ -5,7 +5,7 @@ use sluice::stratum::{
     Difficulty, Extranonce1, Extranonce2, Extranonce2Size, JobId, Nonce, Notify, Ntime, Submit, VersionBits,
     VersionMask,
 };
-use sluice::work::{ShareTerms, rebuild};
+use sluice::work::{PreparedJob, ShareTerms};
 
 use super::job::{EASIEST, Job};
 use super::miner::Miner;
@@ -161,7 +161,7 @@ fn difficulty_and_mask_before_the_answer_hold() {
     let params = serde_json::from_str::<Box<serde_json::value::RawValue>>(&job.params()).unwrap();
     let notify = Notify::from_params(Some(&params)).unwrap();
     let extranonce1 = Extranonce1::from_text("08000002").unwrap();
-    let share = rebuild(&notify, &extranonce1, &submit, &terms).unwrap();
+    let share = PreparedJob::new(notify, extranonce1).rebuild(&submit, &terms).unwrap();
     assert_eq!(shares[0]["hash"], share.hash.to_string());
     assert_eq!(shares[0]["assigned_difficulty"], 0.5);
 }
