@@ -63,7 +63,7 @@ impl MinerGroup {
                 let why = state.newly_unusable(&pools).next();
                 return Err(why.map_or(LeaseError::NoPool, |why| LeaseError::Unusable(why.to_owned())));
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.leasable.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

@@ -40,8 +40,11 @@ pub(crate) struct MinerGroup {
     pub(crate) opener: IpAddr,
     services: Arc<AggregateServices>,
     state: Mutex<GroupState>,
-    /// Notified of whatever a thread may wait for: a connection, a job, a miner, an end.
+    /// Notified of what the manager's thread may wait for: a connection, a job, a miner, an end.
     changed: Condvar,
+    /// Notified of what miners without a lease wait for. They are many: 5,000 that are woken by the arrival of each
+    /// of them would take the processor for half a minute.
+    leasable: Condvar,
     /// The same connection as in the state; read without a lock for each share.
     current: ArcSwapOption<SharedConnection>,
     /// Miners that wait for a lease.
@@ -101,6 +104,7 @@ impl MinerGroup {
             services,
             state: Mutex::new(state),
             changed: Condvar::new(),
+            leasable: Condvar::new(),
             current: ArcSwapOption::empty(),
             waiting: AtomicUsize::new(0),
         }
@@ -183,6 +187,8 @@ impl MinerGroup {
         if self.connection().is_none_or(is_listed) {
             self.disconnect_others();
         }
+        // All that are listed now may be unusable.
+        self.leasable.notify_all();
     }
 
     /// Disconnects miners whose account may no longer share this connection with the pools that are listed
@@ -246,6 +252,7 @@ impl MinerGroup {
         self.current.store(None);
         let miners = std::mem::take(&mut state.miners);
         self.notify_changed(state);
+        self.leasable.notify_all();
         if let Some(connection) = connection {
             connection.end();
         }
@@ -257,6 +264,7 @@ impl MinerGroup {
         let mut state = self.lock();
         state.is_retired = true;
         self.notify_changed(state);
+        self.leasable.notify_all();
     }
 
     /// Retires the group, if no miner is here or about to join. `false` otherwise.
@@ -283,6 +291,10 @@ impl MinerGroup {
             return None;
         }
         state.empty_since.map(|since| since.elapsed())
+    }
+
+    pub(crate) fn has_miners(&self) -> bool {
+        !self.lock().miners.is_empty()
     }
 
     pub(crate) fn miners(&self) -> Vec<Arc<ConnectedMiner>> {
@@ -313,12 +325,13 @@ impl MinerGroup {
         self.current.store(Some(connection.clone()));
         self.move_miners(&mut state, connection);
         self.notify_changed(state);
+        self.leasable.notify_all();
     }
 
     /// Notes that a pool was reached and can't be used.
     pub(crate) fn note_unusable(&self, upstream: UpstreamId, why: &str) {
         self.lock().unusable.insert(upstream, (why.to_owned(), Instant::now()));
-        self.changed.notify_all();
+        self.leasable.notify_all();
     }
 
     /// Drops the connection, which has ended.
@@ -329,7 +342,7 @@ impl MinerGroup {
         self.notify_changed(state);
     }
 
-    /// Wakes all threads that wait for a change of this group.
+    /// Wakes the manager, and others that wait for a change of this group.
     pub(crate) fn wake_waiters(&self) {
         self.notify_changed(self.lock());
     }

@@ -183,8 +183,19 @@ impl ConnectedMiner {
             if slot.is_some() || left.is_zero() || self.is_leaving() {
                 return (work, slot);
             }
-            work = self.answered.wait_timeout(work, left).unwrap_or_else(PoisonError::into_inner).0;
+            work = self.wait_for_reply(work, left);
         }
+    }
+
+    fn wait_for_reply<'a>(
+        &self,
+        mut work: MutexGuard<'a, MinerWork>,
+        time: Duration,
+    ) -> MutexGuard<'a, MinerWork> {
+        work.awaits_reply = true;
+        work = self.answered.wait_timeout(work, time).unwrap_or_else(PoisonError::into_inner).0;
+        work.awaits_reply = false;
+        work
     }
 
     /// Takes the lock once there is room for more replies. A miner that sends requests faster than it reads,
@@ -198,7 +209,7 @@ impl ConnectedMiner {
                 return (work, has_waited);
             }
             has_waited = true;
-            drop(self.answered.wait_timeout(work, LEAVE_CHECK));
+            drop(self.wait_for_reply(work, LEAVE_CHECK));
         }
     }
 
@@ -296,6 +307,13 @@ impl ConnectedMiner {
         }
     }
 
+    /// Reminds a miner that was sent nothing for long, if its outbox has no thread for that.
+    pub(crate) fn remind_if_quiet(&self) {
+        if self.outbox.is_quiet(self.limits.remind_after) {
+            self.remind();
+        }
+    }
+
     /// Sends a reminder, because some miners leave after a long silence.
     fn remind(&self) {
         let work = self.work();
@@ -320,7 +338,9 @@ impl ConnectedMiner {
         let _ = self.give_up_at.set(deadline);
         self.is_leaving.store(true, Ordering::Release);
         self.answered.notify_all();
-        self.outbox.wake_at(deadline.min(Instant::now() + self.limits.disconnect_wait / 4));
+        if work.replies.waiting() > 0 {
+            self.outbox.wake_at(deadline.min(Instant::now() + self.limits.disconnect_wait / 4));
+        }
         self.end_if_answered(&work.replies);
     }
 
@@ -351,6 +371,9 @@ impl ConnectedMiner {
         let work = self.work();
         self.is_leaving.store(true, Ordering::Release);
         self.is_fully_read.store(true, Ordering::Release);
+        if let Some(at) = self.give_up_at.get().filter(|_| work.replies.waiting() > 0) {
+            self.outbox.wake_at(*at);
+        }
         self.end_if_answered(&work.replies);
     }
 
@@ -383,7 +406,10 @@ impl ConnectedMiner {
     fn change_replies(&self, change: impl FnOnce(&mut OrderedReplies) -> Ready, since: Stamp) {
         let mut work = self.work();
         let ready = change(&mut work.replies);
-        self.answered.notify_all();
+        // A call into the kernel for each reply, if nobody waits, too.
+        if work.awaits_reply {
+            self.answered.notify_all();
+        }
         self.send_replies(&mut work, &ready, since);
         self.end_if_answered(&work.replies);
         drop(work);

@@ -201,7 +201,7 @@ fn wait_until_usable(
             return Ok(Err(ConnectError::CreditsNobody));
         }
         // With miners on their way from another pool it is worth waiting for a job.
-        if has_space && (group.miners().is_empty() || (has_job && !connection.owes_verdicts())) {
+        if has_space && (!group.has_miners() || (has_job && !connection.owes_verdicts())) {
             return Ok(Ok(()));
         }
         if instead_of.is_some_and(SharedConnection::is_spent) {

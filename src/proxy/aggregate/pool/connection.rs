@@ -246,8 +246,12 @@ impl SharedConnection {
 
     /// Takes the open request of this id, and when it was sent.
     pub(crate) fn answered(&self, id: u64) -> Option<(PendingRequest, Instant)> {
-        let answered = self.pending().answered(id);
-        self.answered.notify_one();
+        let mut pending = self.pending();
+        let answered = pending.answered(id);
+        // A call into the kernel for each answer, if nobody waits, too.
+        if pending.waiting > 0 {
+            self.answered.notify_one();
+        }
         answered
     }
 
@@ -329,7 +333,9 @@ impl SharedConnection {
             if left.is_zero() {
                 break;
             }
+            pending.waiting += 1;
             pending = self.answered.wait_timeout(pending, left).unwrap_or_else(PoisonError::into_inner).0;
+            pending.waiting -= 1;
         }
         pending
     }
