@@ -73,10 +73,6 @@ impl PoolJob {
         self.prepared.job()
     }
 
-    pub(crate) fn space_id(&self) -> SpaceId {
-        self.space.space_id
-    }
-
     /// The lowest difficulty that the pool has asked for with this job. If the pool lowers the difficulty in
     /// between, miners get this job at the lower one, and their shares are forwarded to the pool (wire
     /// reference, section 3.6, rule 1).

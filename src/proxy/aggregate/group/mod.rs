@@ -19,13 +19,12 @@ use arc_swap::ArcSwapOption;
 
 use super::AggregateServices;
 use super::identity::Account;
-use super::jobs::{JobNumbers, MinerJob, SpaceId};
+use super::jobs::{MinerJob, SpaceId};
 use super::miner::ConnectedMiner;
 use super::pool::connection::SharedConnection;
 use crate::net::Stamp;
 use crate::stratum::VersionMask;
 use crate::tap::SessionId;
-use crate::tap::ToAnalyzer;
 use crate::upstream::UpstreamId;
 use crate::util::plural::count;
 use prefixes::PrefixTable;
@@ -38,7 +37,7 @@ pub(crate) struct MinerGroup {
     pub(crate) number: usize,
     /// The address of the miner that it was opened for.
     pub(crate) opener: IpAddr,
-    services: Arc<AggregateServices>,
+    pub(crate) services: Arc<AggregateServices>,
     state: Mutex<GroupState>,
     /// Notified of what the manager's thread may wait for: a connection, a job, a miner, an end.
     changed: Condvar,
@@ -113,10 +112,6 @@ impl MinerGroup {
     /// The present connection, if there is one.
     pub(crate) fn connection(&self) -> Option<Arc<SharedConnection>> {
         self.current.load_full()
-    }
-
-    pub(crate) fn services(&self) -> &Arc<AggregateServices> {
-        &self.services
     }
 
     /// The version bits that the pool lets miners roll. `None` while the pool has not said.
@@ -363,22 +358,6 @@ impl MinerGroup {
         state.changes += 1;
         drop(state);
         self.changed.notify_all();
-    }
-
-    pub(crate) fn to_analyzer(&self) -> ToAnalyzer {
-        self.services.to_analyzer.clone()
-    }
-
-    pub(crate) fn next_space_id(&self) -> SpaceId {
-        self.services.next_space_id()
-    }
-
-    pub(crate) fn numbers(&self) -> &JobNumbers {
-        &self.services.numbers
-    }
-
-    pub(crate) fn is_strict(&self) -> bool {
-        self.services.config.aggregate.strict_broadcast
     }
 
     /// Whether this is the connection of the group.

@@ -155,7 +155,7 @@ impl ConnectedMiner {
         if let Some(mask) = group.known_mask() {
             self.set_mask(mask, Stamp::now());
         }
-        let starts_over = self.work().starts_over();
+        let starts_over = self.work().starts_over;
         if starts_over {
             group.resend_job(self);
         } else {

@@ -82,7 +82,8 @@ pub struct VardiffState {
     awaits_start: bool,
     window: ShareWindow,
     unevaluated: u32,
-    work: f64,
+    /// The work of all shares, as a sum of difficulties.
+    pub work: f64,
 }
 
 /// A change of the difficulty.
@@ -224,11 +225,6 @@ impl VardiffState {
     /// The time without a share at the present difficulty, as of the last call with a time.
     pub fn silence(&self) -> Duration {
         Duration::try_from_secs_f64(self.window.silence()).unwrap_or_default()
-    }
-
-    /// The work of all shares, as a sum of difficulties.
-    pub fn work(&self) -> f64 {
-        self.work
     }
 
     fn settle(&mut self, estimate: Estimate) {

@@ -338,8 +338,7 @@ impl MinerRequests {
         let requester =
             Requester { miner: Arc::downgrade(&self.miner), slot, id: id.into(), is_good_here: false };
         if let Err(requester) = connection.authorize_for(&pool_name, worker.password.clone(), requester) {
-            let refusal = StratumError::new(RefusalCode::Other, POOL_LOST);
-            self.miner.complete(requester.slot, refuse_line(&requester.id, &refusal, Default::default()), at);
+            requester.refuse(&StratumError::new(RefusalCode::Other, POOL_LOST), at);
             return Flow::Leave;
         }
         Flow::Continue

@@ -4,6 +4,7 @@ use crate::proxy::aggregate::group::prefixes::PrefixTable;
 use crate::proxy::aggregate::jobs::JobNumbers;
 use crate::proxy::aggregate::jobs::tests::job_of;
 use crate::stratum::{Nbits, Notify, Ntime, PrevHash, Version};
+use crate::work::BlockHash;
 
 fn leased() -> MinerWork {
     let mut work = MinerWork::new(Arc::new(config::VardiffConfig::default()));
@@ -151,11 +152,11 @@ fn a_second_subscribe_repeats_difficulty_and_job_and_no_hash_counts_twice() {
     let first = numbers.issue(job(1), true, None);
     work.assign(&first, Difficulty::ONE, now).unwrap();
     let hash = BlockHash::from_bytes([7; 32]);
-    assert!(work.is_new(hash));
-    assert!(!work.starts_over());
+    assert!(work.hashes.is_new(hash));
+    assert!(!work.starts_over);
     work.note_subscribed();
-    assert!(work.starts_over());
+    assert!(work.starts_over);
     let lines = work.assign(&numbers.reissue(&first, now), Difficulty::ONE, now).unwrap();
     assert!(lines.contains("mining.set_difficulty") && lines.trim_end().ends_with("true]}"), "{lines}");
-    assert!(!work.starts_over() && !work.is_new(hash) && work.find(&first.id).is_some());
+    assert!(!work.starts_over && !work.hashes.is_new(hash) && work.find(&first.id).is_some());
 }
