@@ -175,14 +175,16 @@ impl Outbox {
         let mut state = self.lock();
         state.is_writing = false;
         match result {
-            Ok(sent) if sent == bytes.len() => state.note_sent(bytes, since),
-            Ok(sent) => state.put_back(LineBatch { bytes: kept(), since }, sent),
-            Err(error) => {
-                self.fail(state, &error);
-                return false;
+            Ok(sent) if sent == bytes.len() => {
+                state.note_sent(bytes, since);
+                self.send_queued(state, stream)
             }
+            Ok(sent) => {
+                state.put_back(LineBatch { bytes: kept(), since }, sent);
+                self.leave_rest(state)
+            }
+            Err(error) => self.fail(state, &error),
         }
-        self.send_queued(state, stream)
     }
 
     fn queue_up(&self, mut state: MutexGuard<'_, OutboxState>, batch: LineBatch) -> bool {
@@ -191,8 +193,7 @@ impl Outbox {
         if state.queued > self.limits.max_queued_bytes || state.queue.len() > self.limits.max_queued_lines() {
             state.is_overrun = true;
             state.failure = Some(String::from("it does not read what it is sent: too much is queued for it"));
-            self.close_with(state);
-            return false;
+            return self.close_with(state);
         }
         if self.is_half_full(&state) {
             self.is_crowded.store(true, Ordering::Release);
@@ -208,7 +209,7 @@ impl Outbox {
     /// socket does not take, and what comes all the time. `false` when the peer is being closed.
     fn send_queued<'a>(&'a self, mut state: MutexGuard<'a, OutboxState>, stream: &TcpStream) -> bool {
         for _ in 0..MAX_FURTHER_WRITES {
-            if state.is_closed || state.queue.is_empty() || state.sent > 0 {
+            if state.is_closed || state.queue.is_empty() {
                 break;
             }
             let count = state.queue.len().min(MAX_BATCHES_A_WRITE);
@@ -222,10 +223,7 @@ impl Outbox {
             state.is_writing = false;
             let mut sent = match result {
                 Ok(sent) => sent,
-                Err(error) => {
-                    self.fail(state, &error);
-                    return false;
-                }
+                Err(error) => return self.fail(state, &error),
             };
             let is_whole = |batch: &LineBatch, sent: &mut usize| {
                 let left = sent.checked_sub(batch.bytes.len());
@@ -236,7 +234,15 @@ impl Outbox {
             for batch in batches.into_iter().skip(unsent).rev() {
                 state.put_back(batch, sent);
             }
+            if unsent < count {
+                break;
+            }
         }
+        self.leave_rest(state)
+    }
+
+    /// Leaves to the peer's thread what is left in the queue. `false` when the peer is being closed.
+    fn leave_rest(&self, mut state: MutexGuard<'_, OutboxState>) -> bool {
         if self.is_crowded.load(Ordering::Acquire) {
             self.changed.notify_all();
         }
@@ -256,7 +262,11 @@ impl Outbox {
         if !state.has_thread && is_done && self.stream.get().is_none_or(|stream| stream.plain().is_some()) {
             state.is_over = true;
             drop(state);
-            self.stream.get().iter().for_each(|stream| stream.finish());
+            if let Some(stream) = self.stream.get() {
+                stream.finish();
+                // The reader sees the end, too.
+                stream.stop_reading();
+            }
         } else if let Some(start) = self.thread.get().filter(|_| !state.has_thread) {
             state.has_thread = true;
             drop(state);
@@ -453,17 +463,19 @@ impl Outbox {
         }
     }
 
-    fn fail(&self, mut state: MutexGuard<'_, OutboxState>, error: &io::Error) {
+    fn fail(&self, mut state: MutexGuard<'_, OutboxState>, error: &io::Error) -> bool {
         state.failure = Some(self.describe_failure(error));
-        self.close_with(state);
+        self.close_with(state)
     }
 
-    fn close_with(&self, mut state: MutexGuard<'_, OutboxState>) {
+    /// Closes the peer, and returns `false`, as a send to it does.
+    fn close_with(&self, mut state: MutexGuard<'_, OutboxState>) -> bool {
         state.is_closed = true;
         state.drop_queue();
         drop(state);
         self.abort();
         self.changed.notify_all();
+        false
     }
 
     fn abort(&self) {

@@ -1,5 +1,6 @@
 //! Broadcasts what the pool sends to all miners of a group.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -65,14 +66,14 @@ impl MinerGroup {
         }
     }
 
-    /// Broadcasts a job. `change` tells how it differs from the one before.
+    /// Broadcasts a job, to the miner with the most hashes a second first. `change` tells how it differs from the one before.
     pub(in super::super) fn job(
         &self,
         connection: &Arc<SharedConnection>,
         miner_job: &Arc<MinerJob>,
         change: JobChange,
     ) {
-        let miners: Vec<Arc<ConnectedMiner>> = {
+        let mut miners: Vec<Arc<ConnectedMiner>> = {
             let mut state = self.lock();
             if !state.is_current(connection) {
                 // A thread may wait for this connection to be ready.
@@ -86,6 +87,8 @@ impl MinerGroup {
             }
             state.miners.values().cloned().collect()
         };
+        // The last one waits for all others.
+        miners.sort_by_cached_key(|miner| Reverse(miner.strength()));
         for miner in &miners {
             miner.send_job(miner_job, connection, miner_job.pool_job.readable_at);
         }

@@ -19,7 +19,7 @@ pub(crate) mod vardiff_timer;
 pub(crate) mod work;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,8 @@ pub(crate) struct ConnectedMiner {
     /// Notified when the pool has answered something, or the session is over. Belongs to the lock on `work`.
     answered: Condvar,
     group: Mutex<Option<Arc<MinerGroup>>>,
+    /// The bits of the difficulty that is right for its hash rate, as of its last job.
+    strength: AtomicU64,
     /// The miner was told to end, or has.
     is_leaving: AtomicBool,
     /// When reading from it was stopped. What arrives much later is not taken.
@@ -89,6 +91,7 @@ impl ConnectedMiner {
             work: Mutex::new(MinerWork::new(vardiff)),
             answered: Condvar::new(),
             group: Mutex::default(),
+            strength: AtomicU64::new(0),
             is_leaving: AtomicBool::new(false),
             stopped_at: OnceLock::new(),
             give_up_at: OnceLock::new(),
@@ -243,7 +246,14 @@ impl ConnectedMiner {
         if let Some(lines) = work.assign(miner_job, connection.difficulty(), Instant::now()) {
             // Under the lock on the miner: jobs leave in the order in which they were assigned.
             self.outbox.send_shared(&lines, since);
+            self.strength.store(work.right_difficulty().to_bits(), Ordering::Relaxed);
         }
+    }
+
+    /// A number that is greater the more hashes a second the miner does.
+    pub(crate) fn strength(&self) -> u64 {
+        // Numbers above zero have the order of their bits.
+        self.strength.load(Ordering::Relaxed)
     }
 
     /// Moves the miner to a search space, with a job of it if there is one already. A miner that has not

@@ -71,7 +71,7 @@ pub struct VardiffState {
     cap: f64,
     sent: Difficulty,
     /// The difficulty that the miner would have without the cap.
-    right: f64,
+    pub right: f64,
     /// The last estimate, kept until it is sent.
     estimate: Option<Estimate>,
     /// The present difficulty comes from silence, and there was no share at it yet.

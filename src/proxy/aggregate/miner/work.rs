@@ -246,6 +246,11 @@ impl MinerWork {
         self.assigned.back().and(self.vardiff.as_ref()).map(VardiffState::difficulty)
     }
 
+    /// The difficulty that is right for its hash rate, whatever the pool asks for; 0 before its first job.
+    pub(crate) fn right_difficulty(&self) -> f64 {
+        self.vardiff.as_ref().map_or(0.0, |vardiff| vardiff.right)
+    }
+
     /// Counts a good share of a job with this difficulty. `true` when it must get a job with another
     /// difficulty at once.
     pub(crate) fn count(&mut self, worth: Difficulty, now: Instant) -> bool {
