@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use super::limits::Limits;
 use crate::net::options::{is_dead, is_timeout};
 use crate::net::{Stamp, Stream};
+use crate::proxy::aggregate::Limits;
 use crate::tap::Tap;
 use crate::util::os_error::describe;
 use crate::util::span::seconds;

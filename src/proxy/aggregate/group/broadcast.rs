@@ -6,14 +6,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
-use super::super::identity::PoolName;
-use super::super::miner::ConnectedMiner;
-use super::{JobChange, MinerGroup};
 use crate::net::Stamp;
-use crate::proxy::aggregate::jobs::MinerJob;
-use crate::proxy::aggregate::pool::connection::SharedConnection;
-use crate::proxy::aggregate::pool::names::NameStatus;
-use crate::proxy::aggregate::pool::pending::Requester;
+use crate::proxy::aggregate::{
+    ConnectedMiner, JobChange, MinerGroup, MinerJob, NameStatus, PoolName, Requester, SharedConnection,
+};
 use crate::stratum::{Difficulty, Reconnect, StratumError, VersionMask};
 
 /// Caps the lines that are passed on. Longer ones would fill the queue of every miner that does not take them

@@ -17,12 +17,10 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
-use super::AggregateServices;
-use super::identity::Account;
-use super::jobs::{MinerJob, SpaceId};
-use super::miner::ConnectedMiner;
-use super::pool::connection::SharedConnection;
 use crate::net::Stamp;
+use crate::proxy::aggregate::{
+    Account, AggregateServices, ConnectedMiner, MinerJob, SharedConnection, SpaceId,
+};
 use crate::stratum::VersionMask;
 use crate::tap::SessionId;
 use crate::upstream::UpstreamId;

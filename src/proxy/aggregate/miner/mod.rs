@@ -23,15 +23,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::group::{LeaseError, MinerGroup};
-use super::jobs::MinerJob;
-use super::limits::Limits;
-use super::outbox::{Outbox, WakeReason};
-use super::pool::connection::SharedConnection;
-use super::{set_extranonce_line, set_version_mask_line};
 use crate::analyzer::MINER_CLOSED;
 use crate::config;
 use crate::net::Stamp;
+use crate::proxy::aggregate::{
+    LeaseError, Limits, MinerGroup, MinerJob, Outbox, SharedConnection, WakeReason, set_extranonce_line,
+    set_version_mask_line,
+};
 use crate::stratum::{RefusalCode, StratumError, SubscribeAnswer, VersionMask, refuse_line, result_line};
 use crate::tap::Tap;
 use crate::tap::{Conversation, SessionId};

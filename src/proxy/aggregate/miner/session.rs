@@ -5,12 +5,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::ConnectedMiner;
 use super::requests::{Flow, MinerRequests};
 use crate::limits::{Abuse, Admission};
 use crate::net::options::is_timeout;
 use crate::net::{Received, Stamp, Stream, StreamReader};
-use crate::proxy::aggregate::AggregateServices;
+use crate::proxy::aggregate::{AggregateServices, ConnectedMiner};
 use crate::proxy::{
     FirstBytes, IncomingConnection, LogTopic, OnTimeout, TimedWatch, Watch, first_bytes, linger,
 };

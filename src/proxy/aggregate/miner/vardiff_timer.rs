@@ -6,9 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::ConnectedMiner;
-use crate::proxy::aggregate::AggregateServices;
-use crate::proxy::aggregate::group::MinerGroup;
+use crate::proxy::aggregate::{AggregateServices, ConnectedMiner, MinerGroup};
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::supervise::service;

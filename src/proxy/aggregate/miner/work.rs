@@ -10,10 +10,8 @@ use super::replies::OrderedReplies;
 use super::share_verdict::RejectKind;
 use super::vardiff::VardiffState;
 use crate::config;
-use crate::proxy::aggregate::difficulty_line;
-use crate::proxy::aggregate::group::prefixes::Prefix;
-use crate::proxy::aggregate::identity::WorkerName;
-use crate::proxy::aggregate::jobs::{MAX_JOB_BYTES, MinerJob, PoolJob, SpaceId};
+use crate::proxy::aggregate::jobs::MAX_JOB_BYTES;
+use crate::proxy::aggregate::{MinerJob, PoolJob, Prefix, SpaceId, WorkerName, difficulty_line};
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, JobId, VersionMask};
 use crate::work::RecentHashes;
 

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::connection::SharedConnection;
 use super::reader::{ConnectionEnd, read};
 use crate::net::Stamp;
-use crate::proxy::aggregate::group::MinerGroup;
+use crate::proxy::aggregate::{MinerGroup, SharedConnection};
 use crate::tap::{Conversation, Direction, TapEvent};
 use crate::tap::{Tap, send_event};
 use crate::upstream::{PoolConnection, PoolFailure, PoolStatus};

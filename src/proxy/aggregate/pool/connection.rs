@@ -7,14 +7,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::forwarded::Forwarded;
-use super::pending::{PendingRequest, PendingRequests, Requester};
+use super::pending::{PendingRequest, PendingRequests};
 use super::state::PoolState;
 use crate::analyzer::{POOL_LOST, POOL_SILENT, TOO_MANY_PENDING};
 use crate::config::{self, Secret};
 use crate::net::{Stamp, Stream};
-use crate::proxy::aggregate::identity::PoolName;
-use crate::proxy::aggregate::limits::Limits;
-use crate::proxy::aggregate::outbox::Outbox;
+use crate::proxy::aggregate::{Limits, Outbox, PoolName, Requester};
 use crate::proxy::{ListenerContext, LogTopic};
 use crate::stratum::{
     Difficulty, Login, RefusalCode, StratumError, configure_line, request_line, subscribe_line,

@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::avoided::AvoidedPools;
 use super::connect::{ConnectError, ConnectReason, authorize_all, is_uncredited, no_work, open};
-use super::connection::SharedConnection;
 use super::disconnects::{DisconnectCounter, Loss};
 use super::no_configure::NoConfigurePools;
-use crate::proxy::aggregate::group::MinerGroup;
+use crate::proxy::aggregate::{MinerGroup, SharedConnection};
 use crate::upstream::{PoolConnection, PoolFailure, PoolStatus, UpstreamId};
 use crate::util::span::seconds;
 use crate::util::stop::{Stop, Stopped};

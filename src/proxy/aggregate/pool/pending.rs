@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::Secret;
 use crate::net::Stamp;
-use crate::proxy::aggregate::identity::PoolName;
-use crate::proxy::aggregate::miner::ConnectedMiner;
-use crate::proxy::aggregate::miner::replies::ReplySlot;
+use crate::proxy::aggregate::{ConnectedMiner, PoolName, ReplySlot};
 use crate::stratum::{StratumError, accept_line, refuse_line};
 
 /// Caps the requests that wait: 5,000 miners with a share each, and three times as many.

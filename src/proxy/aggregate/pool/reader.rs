@@ -5,13 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::connection::SharedConnection;
-use super::names::NameStatus;
 use super::pending::PendingRequest;
 use crate::net::options::{is_dead, is_timeout};
 use crate::net::{Stamp, StreamReader};
-use crate::proxy::aggregate::group::{JobChange, MinerGroup};
-use crate::proxy::aggregate::jobs::PoolJob;
+use crate::proxy::aggregate::{JobChange, MinerGroup, NameStatus, PoolJob, SharedConnection};
 use crate::stratum::LineReader;
 use crate::stratum::{
     ConfigureAnswer, Difficulty, Envelope, Notify, RefusalCode, ResponseVerdict, StratumError,

@@ -12,15 +12,11 @@ use super::version_rolling::{bits_for_pool, mask_for};
 use super::{Flow, MinerRequests};
 use crate::analyzer::TOO_MANY_PENDING;
 use crate::net::Stamp;
-use crate::proxy::aggregate::identity::MinerName;
-use crate::proxy::aggregate::miner::ConnectedMiner;
 use crate::proxy::aggregate::miner::share_verdict::{
     RejectKind, ShareContext, ShareVerdict, Stale, judge, wrong_length,
 };
-use crate::proxy::aggregate::miner::work::MinerWork;
-use crate::proxy::aggregate::pool::connection::SharedConnection;
-use crate::proxy::aggregate::pool::pending::Requester;
 use crate::proxy::aggregate::pool::state::ShareAtPool;
+use crate::proxy::aggregate::{ConnectedMiner, MinerName, MinerWork, Requester, SharedConnection};
 use crate::stratum::{Envelope, RefusalCode, StratumError, Submit, accept_line, refuse_line};
 use crate::tap::offer_hash;
 use crate::work::{HashedShare, RebuildError, RebuiltShare, ShareTerms};

@@ -8,8 +8,7 @@ use serde_json::json;
 use super::{Flow, MinerRequests};
 use crate::net::Stamp;
 use crate::proxy::LogTopic;
-use crate::proxy::aggregate::group::LeaseError;
-use crate::proxy::aggregate::identity::Account;
+use crate::proxy::aggregate::{Account, LeaseError};
 use crate::stratum::{
     ConfigureAnswer, ConfigureRequest, Envelope, RefusalCode, first_text, result_line, shortened,
 };

@@ -1,9 +1,7 @@
 use super::*;
-use crate::proxy::aggregate::group::extranonce_space::ExtranonceSplit;
-use crate::proxy::aggregate::group::prefixes::PrefixTable;
 use crate::proxy::aggregate::jobs::JobNumbers;
 use crate::proxy::aggregate::jobs::tests::job_of;
-use crate::stratum::{Nbits, Notify, Ntime, PrevHash, Version};
+use crate::proxy::aggregate::{ExtranonceSplit, PrefixTable};
 use crate::work::BlockHash;
 
 fn leased() -> MinerWork {
@@ -22,18 +20,7 @@ fn leased() -> MinerWork {
 }
 
 fn job(block: u8) -> Arc<PoolJob> {
-    let notify = Notify {
-        job_id: JobId::from_counter(u64::from(block)),
-        prevhash: PrevHash::from_wire_bytes([block; 32]),
-        coinb1: vec![block; 60],
-        coinb2: vec![2; 90],
-        branches: Vec::new(),
-        version: Version(0x2000_0000),
-        nbits: Nbits(0x1d00_ffff),
-        ntime: Ntime(1000),
-        clean_jobs: Some(true),
-    };
-    Arc::new(PoolJob::sample(SpaceId(1), notify, u64::from(block)))
+    Arc::new(job_of(u64::from(block), block, vec![2; 90], u32::from(block)))
 }
 
 #[test]
@@ -84,7 +71,7 @@ fn another_pools_first_job_is_sent_however_low_its_number() {
 fn very_long_jobs_are_kept_for_as_long_as_there_is_room() {
     let (mut work, numbers, now) = (leased(), JobNumbers::default(), Instant::now());
     let miner_jobs: Vec<_> = (0..400)
-        .map(|number| numbers.issue(Arc::new(job_of(1, vec![2; 30_000], number)), number == 0, None))
+        .map(|number| numbers.issue(Arc::new(job_of(1, 7, vec![2; 30_000], number)), number == 0, None))
         .collect();
     for miner_job in &miner_jobs {
         work.assign(miner_job, Difficulty::ONE, now).unwrap();

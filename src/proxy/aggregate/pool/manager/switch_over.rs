@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::connect::authorize_all;
-use super::super::connection::SharedConnection;
 use super::{ConnectionManager, MAX_CHECK_INTERVAL};
+use crate::proxy::aggregate::SharedConnection;
 use crate::upstream::{PoolConnection, UpstreamId};
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
