@@ -12,9 +12,10 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use socket2::SockRef;
 
 use crate::net::options::{is_dead, is_timeout};
@@ -131,7 +132,7 @@ impl Outbox {
         // fails in the write as well.
         let _ = stream.set_write_timeout(Some(self.limits.write_timeout));
         let _ = self.stream.set(stream);
-        let state = self.lock();
+        let state = self.state.lock();
         if state.is_closed {
             self.abort();
         }
@@ -155,7 +156,7 @@ impl Outbox {
     }
 
     fn send_or_queue(&self, bytes: &[u8], kept: impl FnOnce() -> Arc<[u8]>, since: Stamp) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.is_closed || state.is_finishing {
             return false;
         }
@@ -164,7 +165,7 @@ impl Outbox {
         state.is_writing = true;
         drop(state);
         let result = send_now(stream, &[IoSlice::new(bytes)]);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.is_writing = false;
         match result {
             Ok(sent) if sent == bytes.len() => {
@@ -211,7 +212,7 @@ impl Outbox {
             drop(state);
             let slices: Vec<IoSlice<'_>> = batches.iter().map(|batch| IoSlice::new(&batch.bytes)).collect();
             let result = send_now(stream, &slices);
-            state = self.lock();
+            state = self.state.lock();
             state.is_writing = false;
             let mut sent = match result {
                 Ok(sent) => sent,
@@ -279,10 +280,10 @@ impl Outbox {
             return false;
         }
         let is_full = |state: &OutboxState| !state.is_closed && !state.is_over && self.is_half_full(state);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let has_to_wait = is_full(&state);
         while is_full(&state) {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait(&mut state);
         }
         self.is_crowded.store(false, Ordering::Release);
         has_to_wait
@@ -295,7 +296,7 @@ impl Outbox {
 
     /// Wakes the peer's thread at this time, if its work is not over then; the earliest time counts.
     pub(crate) fn wake_at(&self, at: Instant) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.wake_at = Some(state.wake_at.map_or(at, |earlier| earlier.min(at)));
         if !state.is_closed && !state.is_over {
             self.wake_thread(state);
@@ -305,7 +306,7 @@ impl Outbox {
     /// Whether nothing was sent for this long, and no thread takes care of that. It is only so once in that
     /// time.
     pub(crate) fn is_quiet(&self, quiet: Duration) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let is_quiet = !state.has_thread && state.last_sent.elapsed() >= quiet;
         if is_quiet {
             state.last_sent = Instant::now();
@@ -315,25 +316,18 @@ impl Outbox {
 
     /// Waits until everything was sent, `time` at most.
     pub(crate) fn wait_over(&self, time: Duration) {
-        let deadline = Instant::now() + time;
-        let mut state = self.lock();
-        while !state.is_over && !state.is_closed {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        let mut state = self.state.lock();
+        self.changed.wait_while_for(&mut state, |state| !state.is_over && !state.is_closed, time);
     }
 
     /// Whether the peer was closed because it does not read.
     pub(crate) fn is_overrun(&self) -> bool {
-        self.lock().is_overrun
+        self.state.lock().is_overrun
     }
 
     /// The reason that this end closed the connection, if it did because nothing more could be sent.
     pub(crate) fn failure(&self) -> Option<String> {
-        self.lock().failure.clone()
+        self.state.lock().failure.clone()
     }
 
     fn describe_failure(&self, error: &io::Error) -> String {
@@ -348,7 +342,7 @@ impl Outbox {
 
     /// Takes nothing more. What waits is still sent, and then the sending direction is closed.
     pub(crate) fn finish(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.is_finishing = true;
         self.wake_thread(state);
     }
@@ -362,7 +356,7 @@ impl Outbox {
 
     /// Closes the connection at once.
     pub(crate) fn close(&self) {
-        self.close_with(self.lock());
+        self.close_with(self.state.lock());
     }
 
     fn fail(&self, mut state: MutexGuard<'_, OutboxState>, error: &io::Error) -> bool {
@@ -384,11 +378,6 @@ impl Outbox {
         if let Some(stream) = self.stream.get() {
             stream.abort();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, OutboxState> {
-        // The queue holds whole lines, also after a panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

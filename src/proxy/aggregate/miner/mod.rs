@@ -20,8 +20,10 @@ pub(crate) mod work;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::analyzer::MINER_CLOSED;
 use crate::config;
@@ -107,15 +109,15 @@ impl ConnectedMiner {
 
     pub(crate) fn work(&self) -> MutexGuard<'_, MinerWork> {
         // Each change of a miner's state is complete in itself.
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+        self.work.lock()
     }
 
     pub(crate) fn group(&self) -> Option<Arc<MinerGroup>> {
-        self.group.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.group.lock().clone()
     }
 
     pub(crate) fn set_group(&self, group: Option<Arc<MinerGroup>>) {
-        *self.group.lock().unwrap_or_else(PoisonError::into_inner) = group;
+        *self.group.lock() = group;
     }
 
     /// Sends lines that are no reply.
@@ -184,19 +186,8 @@ impl ConnectedMiner {
             if slot.is_some() || left.is_zero() || self.is_leaving() {
                 return (work, slot);
             }
-            work = self.wait_for_reply(work, left);
+            self.answered.wait_for(&mut work, left);
         }
-    }
-
-    fn wait_for_reply<'a>(
-        &self,
-        mut work: MutexGuard<'a, MinerWork>,
-        time: Duration,
-    ) -> MutexGuard<'a, MinerWork> {
-        work.awaits_reply = true;
-        work = self.answered.wait_timeout(work, time).unwrap_or_else(PoisonError::into_inner).0;
-        work.awaits_reply = false;
-        work
     }
 
     /// Takes the lock once there is room for more replies. A miner that sends requests faster than it reads,
@@ -205,12 +196,12 @@ impl ConnectedMiner {
         let mut has_waited = false;
         loop {
             has_waited |= self.outbox.wait_for_room();
-            let work = self.work();
+            let mut work = self.work();
             if !work.replies.is_full() {
                 return (work, has_waited);
             }
             has_waited = true;
-            drop(self.wait_for_reply(work, LEAVE_CHECK));
+            self.answered.wait_for(&mut work, LEAVE_CHECK);
         }
     }
 
@@ -414,10 +405,7 @@ impl ConnectedMiner {
     fn change_replies(&self, change: impl FnOnce(&mut OrderedReplies) -> Ready, since: Stamp) {
         let mut work = self.work();
         let ready = change(&mut work.replies);
-        // A call into the kernel for each reply, if nobody waits, too.
-        if work.awaits_reply {
-            self.answered.notify_all();
-        }
+        self.answered.notify_all();
         self.send_replies(&mut work, &ready, since);
         self.end_if_answered(&work.replies);
         drop(work);

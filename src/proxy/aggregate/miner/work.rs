@@ -63,8 +63,6 @@ pub(crate) struct AssignedJob {
 pub(crate) struct MinerWork {
     /// Replies that can't be sent yet.
     pub(crate) replies: OrderedReplies,
-    /// The miner's own thread waits for a reply.
-    pub(crate) awaits_reply: bool,
     settings: Arc<config::VardiffConfig>,
     pub(crate) user_agent: String,
     /// The difficulty that it would like to begin with, and where it asked for that.

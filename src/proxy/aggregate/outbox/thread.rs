@@ -1,8 +1,9 @@
 //! The thread of an outbox: it sends what the peer does not take at once, and waits for what is due.
 
 use std::io;
-use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::MutexGuard;
 
 use super::{Outbox, OutboxState, WakeReason};
 use crate::net::options::is_timeout;
@@ -25,7 +26,7 @@ impl Outbox {
     /// The socket's: the peer is gone, or took nothing for too long.
     pub(crate) fn run(&self, quiet: Duration, wake: impl Fn(WakeReason)) -> io::Result<()> {
         let _over = OutboxEndGuard(self);
-        self.lock().has_thread = true;
+        self.state.lock().has_thread = true;
         self.send_all(quiet, wake)
     }
 
@@ -53,7 +54,7 @@ impl Outbox {
     }
 
     fn wait(&self, quiet: Duration) -> (AfterWake, MutexGuard<'_, OutboxState>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if state.is_closed || state.is_over {
                 return (AfterWake::Over, state);
@@ -76,7 +77,7 @@ impl Outbox {
                 return (AfterWake::Wake(WakeReason::Quiet), state);
             }
             let left = state.wake_at.map_or(left, |at| left.min(at.saturating_duration_since(now)));
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut state, left);
         }
     }
 
@@ -88,7 +89,7 @@ impl Outbox {
         state.is_writing = true;
         drop(state);
         let result = stream.send_all(&lines.bytes[sent..]);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.is_writing = false;
         match result {
             Ok(()) => {
@@ -117,7 +118,7 @@ impl Drop for OutboxEndGuard<'_> {
         if std::thread::panicking() {
             self.0.close();
         }
-        self.0.lock().is_over = true;
+        self.0.state.lock().is_over = true;
         self.0.changed.notify_all();
     }
 }

@@ -56,8 +56,6 @@ pub(crate) enum PendingRequest {
 pub(crate) struct PendingRequests {
     open: HashMap<u64, (PendingRequest, Instant)>,
     last: u64,
-    /// The threads that wait for room.
-    pub(crate) waiting: usize,
 }
 
 impl PendingRequests {

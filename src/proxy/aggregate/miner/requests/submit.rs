@@ -2,10 +2,11 @@
 //! miner is held from the look-up to the reply. It is released before the share is sent to the pool, which
 //! may have to be waited for.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
+use parking_lot::MutexGuard;
 use serde_json::json;
 
 use super::version_rolling::{bits_for_pool, mask_for};
@@ -88,8 +89,8 @@ impl MinerRequests {
         // Noted before it is sent: the answer may be faster.
         let is_to_be_sent = for_pool.is_some() && refused_name.is_none();
         let was_sent = share.pool.as_ref().is_some_and(|(connection, _)| match is_to_be_sent {
-            true => !connection.forwarded().note(hash),
-            false => connection.forwarded().knows(&hash),
+            true => !connection.forwarded.lock().note(hash),
+            false => connection.forwarded.lock().knows(&hash),
         });
         // A repeated share that the pool has not had, and wants now, still has a value.
         if was_sent || !is_new && for_pool.is_none() {
@@ -103,7 +104,7 @@ impl MinerRequests {
                 let deadline = Instant::now() + self.services.config.analysis.share_timeout;
                 let (mut work, slot) = miner.reserve_until(work, id, deadline);
                 let Some(slot) = slot else {
-                    connection.forwarded().forget(&hash);
+                    connection.forwarded.lock().forget(&hash);
                     refuse(&mut work, &StratumError::new(RefusalCode::Other, TOO_MANY_PENDING));
                     return self.credit(is_new, is_urgent);
                 };
@@ -112,7 +113,7 @@ impl MinerRequests {
                     Requester { miner: Arc::downgrade(&self.miner), slot, id: id.into(), is_good_here };
                 let params = params_for_pool(&share, at_pool);
                 if let Err((requester, refusal)) = connection.submit(requester, &params, at, deadline) {
-                    connection.forwarded().forget(&hash);
+                    connection.forwarded.lock().forget(&hash);
                     requester.refuse(&refusal, at);
                 }
             }
