@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::requests::{Flow, MinerRequests};
 use crate::limits::{Abuse, Admission};
 use crate::net::options::is_timeout;
+use crate::net::sched::wake_first;
 use crate::net::{Received, Stamp, Stream, StreamReader};
 use crate::proxy::aggregate::{AggregateServices, ConnectedMiner};
 use crate::proxy::{
@@ -36,6 +37,7 @@ pub(crate) fn start(services: &Arc<AggregateServices>, incoming: IncomingConnect
     send_event(&services.to_analyzer, &miner.conversation, TapEvent::Opened);
     let guard = MinerGuard { services: services.clone(), miner, admission: OnceLock::new() };
     spawn(format!("{id}-up"), SESSION_STACK, move || {
+        wake_first();
         run(&guard, incoming);
         Ok::<(), Stopped>(())
     })?;
@@ -116,6 +118,7 @@ fn run(guard: &MinerGuard, incoming: IncomingConnection) {
 fn start_sending(services: &AggregateServices, miner: &Arc<ConnectedMiner>) {
     let (sending, quiet) = (miner.clone(), services.limits.remind_after);
     let thread = spawn(format!("{}-down", miner.id()), SESSION_STACK, move || {
+        wake_first();
         if let Err(error) = sending.outbox.run(quiet, |why| sending.wake(why)) {
             log::debug!("session {}: {error}", sending.id());
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::reader::{ConnectionEnd, read};
 use crate::net::Stamp;
+use crate::net::sched::wake_first;
 use crate::proxy::aggregate::{MinerGroup, SharedConnection};
 use crate::tap::{Conversation, Direction, TapEvent};
 use crate::tap::{Tap, send_event};
@@ -120,8 +121,13 @@ fn start_threads(group: &Arc<MinerGroup>, connection: &Arc<SharedConnection>) {
     let name = format!("pool-{}", group.number);
     let (sending, receiving, reading_group) = (connection.clone(), connection.clone(), group.clone());
     let silence = group.services.config.failover.silence_timeout;
-    let threads = spawn(format!("{name}-out"), SERVICE_STACK, move || sending.run_outbox()).and_then(|_| {
+    let threads = spawn(format!("{name}-out"), SERVICE_STACK, move || {
+        wake_first();
+        sending.run_outbox()
+    })
+    .and_then(|_| {
         spawn(name, SERVICE_STACK, move || {
+            wake_first();
             let _ended = ReaderEndGuard { group: &reading_group, connection: &receiving };
             let end = read(&reading_group, &receiving, silence);
             note_end(&reading_group, &receiving, &end);
