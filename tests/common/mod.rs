@@ -172,7 +172,7 @@ impl BarePool {
 pub fn refusing_address() -> SocketAddr {
     let port = pool::Port::reserve();
     let address = port.address();
-    std::mem::forget(port);
+    Box::leak(Box::new(port));
     address
 }
 
