@@ -3,7 +3,7 @@
 //!
 //! Locks are taken in this order, and none is held while waiting for the network: the state of a group
 //! ([`MinerGroup`]), the state of a miner ([`ConnectedMiner::work`]), the state of a connection
-//! ([`SharedConnection::pool_state`]), an outbox. No other lock is taken under these: the one on a miner's group, and
+//! ([`SharedConnection::connection_state`]), an outbox. No other lock is taken under these: the one on a miner's group, and
 //! those on a connection's open requests and on its forwarded shares. A share takes each lock once.
 
 pub(crate) mod device_class;
