@@ -31,7 +31,7 @@ const THRESHOLD: f64 = 1e-7;
 
 /// The accepted work.
 #[derive(Debug, Clone, Copy)]
-pub struct ProvenWork<'a> {
+pub struct AcceptedWork<'a> {
     /// The time since which all shares are known.
     pub since: NtpTime,
     /// Time and assigned difficulty of each share, the oldest first.
@@ -56,7 +56,11 @@ pub enum CreditVerdict {
 
 /// Compares the newest figures with the proven work. `before` has figures of the same pool and account
 /// from at least ten minutes earlier.
-pub fn compare(proven: &ProvenWork<'_>, newest: &PoolFigures, before: Option<&PoolFigures>) -> CreditVerdict {
+pub fn compare(
+    proven: &AcceptedWork<'_>,
+    newest: &PoolFigures,
+    before: Option<&PoolFigures>,
+) -> CreditVerdict {
     by_totals(proven, newest, before)
         .or_else(|| by_hash_rate(proven, newest))
         .unwrap_or(CreditVerdict::Unknown)
@@ -64,7 +68,7 @@ pub fn compare(proven: &ProvenWork<'_>, newest: &PoolFigures, before: Option<&Po
 
 /// Compares totals; `None` if the pool publishes none, or they were reset.
 fn by_totals(
-    proven: &ProvenWork<'_>,
+    proven: &AcceptedWork<'_>,
     newest: &PoolFigures,
     before: Option<&PoolFigures>,
 ) -> Option<CreditVerdict> {
@@ -82,7 +86,7 @@ fn by_totals(
     Some(sample.judge(credited, sample.sum))
 }
 
-fn by_hash_rate(proven: &ProvenWork<'_>, newest: &PoolFigures) -> Option<CreditVerdict> {
+fn by_hash_rate(proven: &AcceptedWork<'_>, newest: &PoolFigures) -> Option<CreditVerdict> {
     let rate = newest.hash_rate?;
     let window = rate.window.filter(|window| *window >= Duration::from_secs(300))?.as_secs_f64();
     let to = seconds(newest.at);
@@ -100,7 +104,7 @@ fn by_hash_rate(proven: &ProvenWork<'_>, newest: &PoolFigures) -> Option<CreditV
 }
 
 /// The work of one window as an exponential moving average sees it.
-fn faded(proven: &ProvenWork<'_>, end: f64, window: f64) -> f64 {
+fn faded(proven: &AcceptedWork<'_>, end: f64, window: f64) -> f64 {
     let weight = |at: f64| if at > end { 0.0 } else { ((at - end) / window).exp() };
     proven.shares.iter().map(|(at, work)| work * weight(seconds(*at))).sum()
 }
@@ -115,7 +119,7 @@ struct CreditSample {
 }
 
 impl CreditSample {
-    fn between(proven: &ProvenWork<'_>, from: f64, to: f64) -> CreditSample {
+    fn between(proven: &AcceptedWork<'_>, from: f64, to: f64) -> CreditSample {
         let mut sample = CreditSample::default();
         for (at, work) in proven.shares {
             let at = seconds(*at);
@@ -210,7 +214,7 @@ mod tests {
         for round in 0..20_000 {
             let pause = [2.0, 10.0, 40.0, 100.0][round % 4];
             let shares = miner.shares(pause, 8000.0);
-            let proven = ProvenWork { since: at(0.0), shares: &shares };
+            let proven = AcceptedWork { since: at(0.0), shares: &shares };
             // The books are up to two minutes behind.
             let lag = 120.0 * miner.next();
             let credited = sum(&shares, 0.0, 8000.0 - lag);
@@ -234,7 +238,7 @@ mod tests {
     fn a_pool_that_keeps_work_back_is_found() {
         let mut miner = Miner(1);
         let shares = miner.shares(10.0, 20_000.0);
-        let proven = ProvenWork { since: at(0.0), shares: &shares };
+        let proven = AcceptedWork { since: at(0.0), shares: &shares };
         let all = sum(&shares, 0.0, 20_000.0);
         let found = compare(&proven, &total(20_000.0, all * 0.7), Some(&total(0.0, 0.0)));
         let CreditVerdict::CreditsLess { credited, proven: work, probability } = found else {
@@ -253,15 +257,15 @@ mod tests {
     #[test]
     fn no_verdict_without_enough_to_go_by() {
         let few: Vec<_> = (0..29).map(|n| (at(1000.0 + f64::from(n)), 1.0)).collect();
-        let proven = ProvenWork { since: at(0.0), shares: &few };
+        let proven = AcceptedWork { since: at(0.0), shares: &few };
         assert_eq!(compare(&proven, &rate(4000.0, 0.0), None), CreditVerdict::Unknown);
         assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(0.0, 0.0))), CreditVerdict::Unknown);
         let many: Vec<_> = (0..4000).map(|n| (at(f64::from(n)), 1.0)).collect();
-        let proven = ProvenWork { since: at(1000.0), shares: &many };
+        let proven = AcceptedWork { since: at(1000.0), shares: &many };
         // The window began before anything was known.
         assert_eq!(compare(&proven, &rate(4000.0, 0.0), None), CreditVerdict::Unknown);
         assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(0.0, 0.0))), CreditVerdict::Unknown);
-        let proven = ProvenWork { since: at(0.0), shares: &many };
+        let proven = AcceptedWork { since: at(0.0), shares: &many };
         assert!(matches!(compare(&proven, &rate(4000.0, 0.0), None), CreditVerdict::CreditsLess { .. }));
         // Without a window, with books that began anew, too close together, or with nothing at all.
         let mut without = rate(4000.0, 0.0);
@@ -275,7 +279,7 @@ mod tests {
     #[test]
     fn a_miner_that_has_just_begun_is_no_evidence_against_a_fading_average() {
         let shares = Miner(3).shares(1.0, 3600.0);
-        let proven = ProvenWork { since: at(-10_000.0), shares: &shares };
+        let proven = AcceptedWork { since: at(-10_000.0), shares: &shares };
         let fading = faded(&proven, START as f64 + 3600.0, 3600.0);
         assert!(fading < 0.7 * sum(&shares, 0.0, 3600.0));
         assert_eq!(compare(&proven, &rate(3600.0, fading), None), CreditVerdict::Agrees);

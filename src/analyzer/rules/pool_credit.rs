@@ -9,7 +9,7 @@ use super::super::share::JudgedShare;
 use super::{AlertContext, AlertType, number};
 use crate::clock::NtpTime;
 use crate::config::Severity;
-use crate::pool_stats::{CreditVerdict, PoolFigures, ProvenWork, compare};
+use crate::pool_stats::{AcceptedWork, CreditVerdict, PoolFigures, compare};
 use crate::record::ShareOutcome;
 use crate::work::account_of_worker;
 
@@ -118,7 +118,7 @@ impl CreditRule {
     /// The worst verdict over the last half hour, hour, two hours and so on, and by the hash rate. A pool that has
     /// just begun to withhold credit was honest before.
     fn judge(&mut self, figures: &PoolFigures, since: NtpTime) -> CreditVerdict {
-        let proven = ProvenWork { since, shares: self.shares.make_contiguous() };
+        let proven = AcceptedWork { since, shares: self.shares.make_contiguous() };
         let doubling = self.earlier.iter().rev().zip(1_usize..).filter(|(_, n)| n.is_power_of_two());
         let before = doubling.map(|(before, _)| Some(&**before)).chain([None]);
         let verdicts = before.map(|before| compare(&proven, figures, before));
