@@ -141,7 +141,7 @@ impl PoolHealth {
     }
 
     /// Notes that a probe was answered. `true` when the upstream gave no work and then could not be reached:
-    /// from now on it only gives no work.
+    /// its failure is now only that it gives no work.
     pub fn answered(&mut self) -> bool {
         match (&mut self.state, &self.owes_work) {
             (HealthState::Failed { failure, .. }, Some(owed)) if !failure.is_about_work() => {

@@ -40,7 +40,7 @@ impl fmt::Display for RelistError {
         match self {
             RelistError::Setup(why) => write!(f, "{why}"),
             RelistError::TooMany => {
-                f.write_str("too many different upstreams since the start; restart Sluice")
+                f.write_str("too many different pools since the start; restart Sluice")
             }
         }
     }
