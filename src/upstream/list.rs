@@ -39,9 +39,7 @@ impl fmt::Display for RelistError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RelistError::Setup(why) => write!(f, "{why}"),
-            RelistError::TooMany => {
-                f.write_str("too many different pools since the start; restart Sluice")
-            }
+            RelistError::TooMany => f.write_str("too many different pools since the start; restart Sluice"),
         }
     }
 }
