@@ -31,7 +31,7 @@ pub struct UpstreamList {
 #[derive(Debug)]
 pub enum RelistError {
     Setup(SetupError),
-    /// This run has had too many different ones.
+    /// This run has had too many different upstreams.
     TooMany,
 }
 
@@ -55,7 +55,7 @@ impl UpstreamList {
     /// The next list. An upstream with the same settings keeps its number.
     ///
     /// # Errors
-    /// When this run has had too many different ones.
+    /// [`RelistError::TooMany`].
     pub fn relisted(&self, configured: &[config::UpstreamConfig]) -> Result<UpstreamList, RelistError> {
         let mut next = UpstreamList { known: self.known.clone(), order: Vec::new() };
         for one in configured {
