@@ -87,6 +87,14 @@ impl SessionTracker {
         chunk.bytes.len()
     }
 
+    /// Returns whether bytes of this session may have been sent whose copy is not in the queue yet.
+    pub(super) fn is_sending(&self, id: SessionId) -> bool {
+        self.sessions.get(&id).is_some_and(|session| {
+            let conversation = &session.conversation;
+            conversation.up.is_sending() || conversation.down.is_sending()
+        })
+    }
+
     pub(super) fn role(&self, id: SessionId) -> Option<Role> {
         self.sessions.get(&id).map(|session| session.conversation.role)
     }

@@ -162,7 +162,7 @@ impl Outbox {
         }
         let stream = self.plain().filter(|_| state.queue.is_empty() && !state.is_writing);
         let Some(stream) = stream else { return self.queue_up(state, LineBatch { bytes: kept(), since }) };
-        state.is_writing = true;
+        state.begin_write();
         drop(state);
         let result = send_now(stream, &[IoSlice::new(bytes)]);
         let mut state = self.state.lock();
@@ -173,6 +173,7 @@ impl Outbox {
                 self.send_queued(state, stream)
             }
             Ok(sent) => {
+                state.tap.end_of_send();
                 state.put_back(LineBatch { bytes: kept(), since }, sent);
                 self.leave_rest(state)
             }
@@ -208,7 +209,7 @@ impl Outbox {
             let count = state.queue.len().min(MAX_BATCHES_A_WRITE);
             let batches: Vec<LineBatch> = state.queue.drain(..count).collect();
             state.queued -= batches.iter().map(|batch| batch.bytes.len()).sum::<usize>();
-            state.is_writing = true;
+            state.begin_write();
             drop(state);
             let slices: Vec<IoSlice<'_>> = batches.iter().map(|batch| IoSlice::new(&batch.bytes)).collect();
             let result = send_now(stream, &slices);
@@ -224,6 +225,7 @@ impl Outbox {
             };
             let unsent = batches.iter().position(|batch| !is_whole(batch, &mut sent)).unwrap_or(count);
             batches[..unsent].iter().for_each(|batch| state.note_sent(&batch.bytes, batch.since));
+            state.tap.end_of_send();
             for batch in batches.into_iter().skip(unsent).rev() {
                 state.put_back(batch, sent);
             }
@@ -360,6 +362,7 @@ impl Outbox {
     }
 
     fn fail(&self, mut state: MutexGuard<'_, OutboxState>, error: &io::Error) -> bool {
+        state.tap.end_of_send();
         state.failure = Some(self.describe_failure(error));
         self.close_with(state)
     }
@@ -390,6 +393,11 @@ impl OutboxState {
 
     fn drop_queue(&mut self) {
         (self.queue, self.queued, self.sent) = (VecDeque::new(), 0, 0);
+    }
+
+    fn begin_write(&mut self) {
+        self.is_writing = true;
+        self.tap.about_to_send();
     }
 
     fn note_sent(&mut self, bytes: &[u8], since: Stamp) {

@@ -276,6 +276,7 @@ impl PoolToMiner {
         match &opened.first {
             FirstEvent::Bytes(received) => {
                 let bytes = self.buffer.filled(received.length);
+                self.tap.about_to_send();
                 if miner.send_all(bytes).is_err() {
                     return DirectionEnd::DestinationBroken;
                 }

@@ -86,7 +86,7 @@ impl Outbox {
             return Ok(());
         };
         let sent = state.sent;
-        state.is_writing = true;
+        state.begin_write();
         drop(state);
         let result = stream.send_all(&lines.bytes[sent..]);
         let mut state = self.state.lock();
@@ -102,6 +102,7 @@ impl Outbox {
                 Ok(())
             }
             Err(error) => {
+                state.tap.end_of_send();
                 state.is_overrun = is_timeout(&error);
                 self.fail(state, &error);
                 Err(error)
