@@ -214,7 +214,7 @@ impl Consumer {
         let held = match event {
             TapEvent::Opened => return,
             // Not held: it is looked up when the copy of the share is read.
-            TapEvent::Hashed(hashed) => return self.tracker.shared.hashed_shares.add(*hashed),
+            TapEvent::Hashed(hashed) => return self.tracker.shared.known_hashes.add(*hashed),
             TapEvent::Bytes(mut chunk) => {
                 conversation.traffic(chunk.direction).dequeued();
                 let summary = &mut self.tracker.accounting.summary;

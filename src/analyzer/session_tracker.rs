@@ -204,7 +204,7 @@ impl SessionTracker {
         }
         over.into_iter().for_each(|id| self.close(id, now));
         self.bound_memory();
-        self.shared.hashed_shares.drop_older();
+        self.shared.known_hashes.drop_older();
         let stale_job = self.policy.stale_job;
         let gaps: Vec<Option<JobGap>> =
             self.sessions.values_mut().map(|session| session.work.gap(now, stale_job)).collect();

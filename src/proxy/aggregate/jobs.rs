@@ -19,7 +19,7 @@ pub(crate) struct SpaceId(pub(crate) u64);
 /// reference, section 1.2: the largest is of 34) hundreds still fit.
 pub(crate) const MAX_JOB_BYTES: usize = 16 * 1024 * 1024;
 
-/// A job from a pool.
+/// A job as it came on one connection to a pool.
 #[derive(Debug)]
 pub(crate) struct PoolJob {
     /// The connection that its shares go to, while that exists.

@@ -49,14 +49,16 @@ impl MinerGroup {
         connection: &Arc<SharedConnection>,
         refusal: Option<&StratumError>,
     ) {
-        let mut pool_state = connection.pool_state();
+        let mut connection_state = connection.connection_state();
         match refusal {
-            None => pool_state.unauthorized = 0,
-            Some(refusal) if pool_state.names.is_about_a_name(refusal) => pool_state.unauthorized += 1,
+            None => connection_state.unauthorized = 0,
+            Some(refusal) if connection_state.names.is_about_a_name(refusal) => {
+                connection_state.unauthorized += 1
+            }
             Some(_) => {}
         }
-        let is_change = pool_state.credits_nobody();
-        drop(pool_state);
+        let is_change = connection_state.credits_nobody();
+        drop(connection_state);
         if is_change {
             self.wake_waiters();
         }
@@ -151,13 +153,13 @@ impl MinerGroup {
             return connection.log(&services.listener_context, &text);
         }
         let is_new = {
-            let mut pool_state = connection.pool_state();
-            let is_new = pool_state.redirection.is_none();
+            let mut connection_state = connection.connection_state();
+            let is_new = connection_state.redirection.is_none();
             // Another port of the pool's own host is followed. The port of another configured pool is not.
             let is_own = reconnect.is_to(&connection.configured.host);
             let port = reconnect.port_number().filter(|_| is_own);
             let at = Instant::now() + reconnect.wait.min(MAX_RECONNECT_WAIT);
-            pool_state.redirection.get_or_insert((at, port));
+            connection_state.redirection.get_or_insert((at, port));
             is_new
         };
         if is_new {

@@ -115,7 +115,7 @@ impl MinerGroup {
 
     /// The version bits that the pool lets miners roll. `None` while the pool has not said.
     pub(crate) fn known_mask(&self) -> Option<Option<VersionMask>> {
-        self.connection()?.pool_state().known_mask()
+        self.connection()?.connection_state().known_mask()
     }
 
     /// Whether this group may mine for the account. The group belongs to the account from then on.
@@ -135,14 +135,18 @@ impl MinerGroup {
     pub(crate) fn is_live(&self, space_id: SpaceId) -> bool {
         self.connection().is_some_and(|connection| {
             !connection.is_over()
-                && connection.pool_state().space.as_ref().is_some_and(|space| space.space_id == space_id)
+                && connection
+                    .connection_state()
+                    .space
+                    .as_ref()
+                    .is_some_and(|space| space.space_id == space_id)
         })
     }
 
     /// Sends the current job to a miner that has just become ready for it.
     pub(crate) fn send_current_job(&self, miner: &ConnectedMiner) {
         let Some(connection) = self.connection().filter(|one| !one.is_over()) else { return };
-        let newest = connection.pool_state().newest.clone();
+        let newest = connection.connection_state().newest.clone();
         if let Some(miner_job) = newest {
             miner.send_job(&miner_job, &connection, Stamp::now());
         }
@@ -151,7 +155,7 @@ impl MinerGroup {
     /// Sends the current job once more, as other work and with the miner's new difficulty.
     pub(crate) fn resend_job(&self, miner: &ConnectedMiner) {
         let Some(connection) = self.connection().filter(|one| !one.is_over()) else { return };
-        let newest = connection.pool_state().newest.clone();
+        let newest = connection.connection_state().newest.clone();
         // For a miner that has not had the newest job yet, that is other work already. Times would run away
         // if each miner's retarget advanced them for all.
         let other = newest.filter(|newest| !miner.work().has(newest));
@@ -300,7 +304,7 @@ impl MinerGroup {
         let works = |connection: Arc<SharedConnection>| {
             connection.upstream == upstream
                 && !connection.is_over()
-                && connection.pool_state().newest.is_some()
+                && connection.connection_state().newest.is_some()
         };
         let groups = self.services.router.groups();
         groups
@@ -311,7 +315,7 @@ impl MinerGroup {
 
     /// Makes this the present connection. Miners that are here move over, or must reconnect.
     pub(crate) fn switch_to(&self, connection: &Arc<SharedConnection>) {
-        let known_mask = connection.pool_state().known_mask();
+        let known_mask = connection.connection_state().known_mask();
         known_mask.into_iter().for_each(|mask| self.services.remember_mask(mask));
         let mut state = self.state.lock();
         state.unusable.remove(&connection.upstream);
@@ -364,9 +368,9 @@ impl MinerGroup {
     }
 
     fn renew(&self, connection: &SharedConnection) -> Option<Arc<MinerJob>> {
-        let mut pool_state = connection.pool_state();
-        let miner_job = self.services.numbers.reissue(pool_state.newest.as_ref()?, Instant::now());
-        pool_state.newest = Some(miner_job.clone());
+        let mut connection_state = connection.connection_state();
+        let miner_job = self.services.numbers.reissue(connection_state.newest.as_ref()?, Instant::now());
+        connection_state.newest = Some(miner_job.clone());
         Some(miner_job)
     }
 }

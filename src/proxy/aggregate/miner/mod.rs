@@ -3,7 +3,7 @@
 //!
 //! Locks are taken in this order, and none is held while waiting for the network: the state of a group
 //! ([`MinerGroup`]), the state of a miner ([`ConnectedMiner::work`]), the state of a connection
-//! ([`SharedConnection::pool_state`]), an outbox. No other lock is taken under these: the one on a miner's group, and
+//! ([`SharedConnection::connection_state`]), an outbox. No other lock is taken under these: the one on a miner's group, and
 //! those on a connection's open requests and on its forwarded shares. A share takes each lock once.
 
 pub(crate) mod device_class;
@@ -57,11 +57,11 @@ pub(crate) struct ConnectedMiner {
     group: Mutex<Option<Arc<MinerGroup>>>,
     /// The bits of the difficulty that is right for its hash rate, as of its last job.
     strength: AtomicU64,
-    /// The miner was told to end, or has.
+    /// The session is to end, or has ended.
     is_leaving: AtomicBool,
     /// When reading from it was stopped. What arrives much later is not taken.
     stopped_at: OnceLock<Stamp>,
-    /// When what the pool has not answered by then is answered with an error.
+    /// The time at which requests that the pool has not answered are answered with an error.
     give_up_at: OnceLock<Instant>,
     /// Nothing more is read from it.
     is_fully_read: AtomicBool,

@@ -149,7 +149,7 @@ struct AggregateSession<'a> {
     tap: Tap,
     requests: MinerRequests,
     last_received: Instant,
-    /// When what was read before had been handled.
+    /// The time at which everything read before had been handled.
     free_at: Stamp,
     /// The socket's read timeout, as it was set last.
     timeout: Option<Option<Duration>>,

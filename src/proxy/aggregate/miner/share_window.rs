@@ -138,8 +138,8 @@ impl ShareWindow {
     }
 }
 
-/// Whether a part has more than its share of all, with a chance below exp(-12). By the relative
-/// entropy of the two ways to divide them (Chernoff's bound for the binomial).
+/// Whether a part has a larger fraction of all shares than its time explains: the chance of that is below
+/// exp(-12). Computed from the relative entropy of the two fractions (Chernoff's bound for the binomial).
 fn is_burst(part: f64, part_seconds: f64, all: f64, seconds: f64) -> bool {
     let (rest, rest_seconds) = (all - part, seconds - part_seconds);
     if rest_seconds <= 0.0 || part_seconds <= 0.0 || part / part_seconds <= all / seconds {

@@ -75,7 +75,7 @@ pub(crate) struct MinerWork {
     pub(crate) mask: Option<VersionMask>,
     /// The version bits that the pool lets anyone roll, as of the last check.
     pub(crate) pool_mask: Option<VersionMask>,
-    /// When some bits were taken from it that it had been granted, or had rolled without asking.
+    /// When the miner last lost version bits that it had been granted, or had rolled without asking.
     pub(crate) narrowed_at: Option<Instant>,
     pub(crate) lease: Option<ExtranonceLease>,
     /// When it moved to another search space than its first.

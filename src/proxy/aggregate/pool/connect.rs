@@ -88,8 +88,8 @@ pub(crate) fn authorize_all(group: &MinerGroup, connection: &SharedConnection) {
 pub(crate) fn is_uncredited(group: &MinerGroup, connection: &SharedConnection) -> bool {
     // Where miners bring their own passwords, they have to bring the right ones.
     let names_are_ours = group.services.config.aggregate.local_authorize;
-    let pool_state = connection.pool_state();
-    pool_state.credits_nobody() || (names_are_ours && pool_state.names.are_all_refused())
+    let connection_state = connection.connection_state();
+    connection_state.credits_nobody() || (names_are_ours && connection_state.names.are_all_refused())
 }
 
 fn start_connection(
@@ -184,7 +184,7 @@ fn wait_until_usable(
         let seen = group.change_count();
         stop.check()?;
         let (has_space, has_job, unusable, owes_verdicts) = {
-            let state = connection.pool_state();
+            let state = connection.connection_state();
             let owes_verdicts = state.names.are_all_pending();
             (state.space.is_some(), state.newest.is_some(), state.unusable.clone(), owes_verdicts)
         };

@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::forwarded::Forwarded;
 use super::pending::{PendingRequest, PendingRequests};
-use super::state::PoolState;
+use super::state::ConnectionState;
 use crate::analyzer::{POOL_LOST, POOL_SILENT, TOO_MANY_PENDING};
 use crate::config::{self, Secret};
 use crate::net::{Stamp, Stream};
@@ -38,7 +38,7 @@ pub(crate) struct SharedConnection {
     answered: Condvar,
     /// The shares that were sent.
     pub(crate) forwarded: Mutex<Forwarded>,
-    pool_state: Mutex<PoolState>,
+    connection_state: Mutex<ConnectionState>,
     /// The bits of the pool's present difficulty.
     difficulty: AtomicU64,
     /// The number of times that the pool has cleaned its jobs.
@@ -65,7 +65,7 @@ impl SharedConnection {
             pending: Mutex::default(),
             answered: Condvar::new(),
             forwarded: Mutex::default(),
-            pool_state: Mutex::default(),
+            connection_state: Mutex::default(),
             difficulty: AtomicU64::new(Difficulty::ONE.value().to_bits()),
             generation: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
@@ -88,7 +88,7 @@ impl SharedConnection {
         if configure {
             self.ask(PendingRequest::Configure, |id| configure_line(id, Some(MIN_ROLLED_BITS)));
         } else {
-            self.pool_state().knows_mask = true;
+            self.connection_state().knows_mask = true;
         }
         let agent = concat!("sluice/", env!("CARGO_PKG_VERSION"));
         self.ask(PendingRequest::Subscribe, |id| subscribe_line(id, agent));
@@ -96,7 +96,7 @@ impl SharedConnection {
 
     /// Authorizes a name, unless that was done within `again`.
     pub(crate) fn authorize(&self, name: &PoolName, password: &str, again: Duration) {
-        if self.pool_state().names.ask(name, again, Instant::now()) {
+        if self.connection_state().names.ask(name, again, Instant::now()) {
             let request = PendingRequest::Authorize { name: name.clone(), password: None, requester: None };
             let login = Login::new(name.0.as_str(), password);
             self.ask(request, |id| login.authorize_line(id));
@@ -113,7 +113,7 @@ impl SharedConnection {
         password: Option<Secret>,
         requester: Requester,
     ) -> Result<(), Requester> {
-        self.pool_state().names.note(name, Instant::now());
+        self.connection_state().names.note(name, Instant::now());
         let login = Login::new(name.0.as_str(), password.as_ref().map_or("", Secret::expose));
         let request = PendingRequest::Authorize { name: name.clone(), password, requester: Some(requester) };
         match self.ask(request, |id| login.authorize_line(id)) {
@@ -124,8 +124,8 @@ impl SharedConnection {
 
     /// The reason that no one is credited here, for people.
     pub(crate) fn refusal(&self) -> String {
-        let pool_state = self.pool_state();
-        let of_name = pool_state
+        let connection_state = self.connection_state();
+        let of_name = connection_state
             .names
             .first_refusal()
             .map(|(name, refusal)| format!("it refuses {name}: {}", refusal.reason));
@@ -134,20 +134,20 @@ impl SharedConnection {
 
     /// Whether it has accepted a miner, or may, and has given no job. It owes none to miners that it refuses.
     pub(crate) fn owes_work(&self) -> bool {
-        let pool_state = self.pool_state();
-        pool_state.newest.is_none() && pool_state.names.has_unrefused()
+        let connection_state = self.connection_state();
+        connection_state.newest.is_none() && connection_state.names.has_unrefused()
     }
 
     /// A login that the pool has accepted here.
     pub(crate) fn login(&self) -> Option<Login> {
-        let pool_state = self.pool_state();
-        let (name, password) = pool_state.names.accepted()?;
+        let connection_state = self.connection_state();
+        let (name, password) = connection_state.names.accepted()?;
         Some(Login::new(name.0.clone(), password.unwrap_or(&self.configured.password).expose()))
     }
 
     /// Whether nothing more is to be expected of it: it has ended, or is about to be left.
     pub(crate) fn is_spent(&self) -> bool {
-        self.is_over() || self.pool_state().unusable.is_some()
+        self.is_over() || self.connection_state().unusable.is_some()
     }
 
     /// Forwards a share. `params` are those of `mining.submit`. Waits until `deadline` if the pool owes very
@@ -210,7 +210,7 @@ impl SharedConnection {
     /// one was accepted, after `verdict`.
     pub(crate) fn expire(&self, share: Duration, verdict: Duration) {
         let now = Instant::now();
-        let verdict = if self.pool_state().names.has_accepted() { verdict } else { share };
+        let verdict = if self.connection_state().names.has_accepted() { verdict } else { share };
         let (late, owes_verdict) = {
             let mut pending = self.pending.lock();
             let owes_verdict = pending.owes_verdict(verdict, now);
@@ -219,7 +219,7 @@ impl SharedConnection {
         self.answered.notify_all();
         let (names, late): (Vec<_>, Vec<_>) =
             late.into_iter().partition(|request| matches!(request, PendingRequest::Authorize { .. }));
-        if owes_verdict && self.pool_state().names.note_unanswered() {
+        if owes_verdict && self.connection_state().names.note_unanswered() {
             // Miners that wait for a verdict are credited as the first one was.
             names.into_iter().for_each(accept_unjudged);
         } else {
@@ -260,9 +260,9 @@ impl SharedConnection {
         self.generation.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    pub(crate) fn pool_state(&self) -> MutexGuard<'_, PoolState> {
+    pub(crate) fn connection_state(&self) -> MutexGuard<'_, ConnectionState> {
         // Each change is complete in itself.
-        self.pool_state.lock()
+        self.connection_state.lock()
     }
 
     /// Sends a request. `None` when it was sent; else the request, which will not be answered.

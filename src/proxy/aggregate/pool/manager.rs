@@ -245,7 +245,7 @@ impl ConnectionManager<'_> {
                 connection.end();
                 return Ok(ServiceEnd::Left);
             }
-            let has_work = connection.pool_state().newest.is_some();
+            let has_work = connection.connection_state().newest.is_some();
             if !is_noted && has_work {
                 is_noted = true;
                 services.upstreams.gave_work(upstream, connection.login());
@@ -321,7 +321,7 @@ impl ConnectionManager<'_> {
         let is_obeyed = self.redirected_at.is_none_or(|at| at.elapsed() >= pause);
         let is_ignored = self.ignored_until.is_some_and(|until| Instant::now() < until);
         let is_due = |(at, _): &mut (Instant, Option<u16>)| is_obeyed && *at <= Instant::now();
-        let (_, port) = connection.pool_state().redirection.take_if(is_due).filter(|_| !is_ignored)?;
+        let (_, port) = connection.connection_state().redirection.take_if(is_due).filter(|_| !is_ignored)?;
         self.redirected_at = Some(Instant::now());
         Some(port)
     }
@@ -332,7 +332,7 @@ impl ConnectionManager<'_> {
         connection: &SharedConnection,
         without_work: Option<Instant>,
     ) -> Option<PoolFailure> {
-        let unusable = connection.pool_state().unusable.clone();
+        let unusable = connection.connection_state().unusable.clone();
         if let Some(why) = unusable {
             return Some(PoolFailure::Refused(why));
         }

@@ -14,7 +14,7 @@ const MAX_UNAUTHORIZED: u32 = 10;
 
 /// The state of a connection, as the pool has set it.
 #[derive(Debug, Default)]
-pub(crate) struct PoolState {
+pub(crate) struct ConnectionState {
     pub(crate) space: Option<ExtranonceSpace>,
     /// The search space of a `mining.set_extranonce`, in effect from the next job on (wire reference, section
     /// 2.6).
@@ -48,7 +48,7 @@ pub(crate) struct ShareAtPool {
     pub(crate) mask: Option<Option<VersionMask>>,
 }
 
-impl PoolState {
+impl ConnectionState {
     pub(crate) fn credits_nobody(&self) -> bool {
         self.unauthorized >= MAX_UNAUTHORIZED
     }

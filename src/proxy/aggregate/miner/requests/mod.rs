@@ -255,7 +255,7 @@ impl MinerRequests {
     fn known_refusal(&self, worker: &WorkerName) -> Option<StratumError> {
         let connection = self.miner.group()?.connection()?;
         let name = self.services.naming.at_pool(&worker.name, &connection.configured.user);
-        connection.pool_state().refusal_of(&name)
+        connection.connection_state().refusal_of(&name)
     }
 
     /// Keeps a name, and returns whether it is new. `None` when there are too many.
@@ -322,7 +322,7 @@ impl MinerRequests {
             return Flow::Leave;
         };
         let pool_name = self.services.naming.at_pool(&worker.name, &connection.configured.user);
-        if connection.pool_state().names.would_accept(&pool_name, worker.password.as_ref()) {
+        if connection.connection_state().names.would_accept(&pool_name, worker.password.as_ref()) {
             // The pool would answer the same again, or not at all (wire reference, section 2.2).
             self.answer(accept_line(id), at);
             self.miner.work().is_authorized = true;

@@ -152,7 +152,7 @@ impl MinerRequests {
         // Not the group's connection: one that was left for a better pool lives on for a moment.
         let pool = job.source.upgrade().filter(|one| !one.is_over()).map(|connection| {
             let name = self.services.naming.at_pool(&MinerName::new(name), &connection.configured.user);
-            let at_pool = connection.pool_state().at_pool(&name);
+            let at_pool = connection.connection_state().at_pool(&name);
             (connection, at_pool)
         });
         let stale = match &pool {
