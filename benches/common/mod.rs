@@ -58,6 +58,12 @@ pub fn setting(name: &str, default: usize) -> usize {
     }
 }
 
+/// The words of a list in the environment, such as `BENCH_CONTENDERS=direct,haproxy`.
+pub fn words(name: &str) -> Vec<String> {
+    let text = std::env::var(name).unwrap_or_default();
+    text.split(',').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect()
+}
+
 /// Connects with the socket options of miners and pools.
 pub fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
@@ -151,6 +157,14 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     if values.len() % 2 == 0 { (values[middle - 1] + values[middle]) / 2.0 } else { values[middle] }
+}
+
+/// The values a quarter below and above which the others are.
+pub fn quartiles(values: &[f64]) -> [f64; 2] {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let last = values.len() - 1;
+    [0.25, 0.75].map(|part| values[(last as f64 * part).round() as usize])
 }
 
 /// Waits for a condition, with a deadline.
