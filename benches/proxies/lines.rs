@@ -2,11 +2,15 @@
 //! a Bitaxe at a solo pool.
 
 use std::fmt::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
 const USER: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4.bitaxe";
 const BRANCHES: usize = 12;
+/// The subsidy and fees, as in a coinbase.
+const VALUE: &str = "60aaec1200000000";
+const PREVHASH: &str = "5b2f9e31d9d6c1c86f0c2c5e8f3b77a1d4e09b1c000199e10000000000000000";
 
 pub fn subscribe() -> String {
     "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"bitaxe/BM1370/v2.9.0\"]}\n".to_owned()
@@ -32,18 +36,21 @@ pub fn set_difficulty() -> String {
     "{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[1e-10]}\n".to_owned()
 }
 
-/// The job with this number, 1,400 bytes or so.
+/// The job with this number, 1,400 bytes or so. Its coinbase is a whole one, which pays the miner and commits to the
+/// transactions, and its time is now, so that there is nothing to complain about.
 pub fn notify(number: u32) -> String {
-    let coinbase = format!(
-        "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff2003a4bc0e{number:08x}\",\
-         \"ffffffff0100f2052a01000000160014751e76e8199196d454941c45d1b3a323f1433bd600000000"
-    );
     let branches: Vec<String> =
         (0..BRANCHES).map(|i| format!("\"{}\"", format!("{i:02x}").repeat(32))).collect();
+    let coinbase = format!(
+        "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff2003a4bc0e{number:08x}\",\
+         \"2f62656e63686d61726b2f2fffffffff02{VALUE}160014751e76e8199196d454941c45d1b3a323f1433bd6\
+         0000000000000000266a24aa21a9ed{}00000000",
+        "5c".repeat(32)
+    );
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     format!(
-        "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"{number:x}\",\"{}\",\"{coinbase}\",[{}],\
-         \"20000000\",\"17023a04\",\"68596192\",true]}}\n",
-        "00".repeat(32),
+        "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"{number:x}\",\"{PREVHASH}\",\"{coinbase}\",[{}],\
+         \"20000000\",\"17023a04\",\"{now:08x}\",true]}}\n",
         branches.join(",")
     )
 }
