@@ -9,11 +9,12 @@ mod common;
 mod tests_common;
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::miners::Miners;
+use common::pool::Pool;
 use common::proc;
 use common::proxies::Proxy;
 use common::{connect, print_table};
@@ -24,6 +25,8 @@ use tests_common::tls_bridge;
 
 /// The time until all threads of the proxy wait again.
 const SETTLE: Duration = Duration::from_millis(800);
+/// The time in which the miners send shares.
+const WORK: Duration = Duration::from_millis(300);
 /// The recommended session stack is this multiple of the measured depth.
 const MARGIN: usize = 2;
 
@@ -36,13 +39,11 @@ struct Scenario {
 }
 
 fn main() {
-    let (plain, plain_address) = common::listen();
-    common::start_pool(plain, Some(common::notify()));
+    let pool = Pool::start();
     let certificate = Certificate::new(&["localhost"]);
     let (tls, tls_address) = common::listen();
-    start_tls_pool(tls, certificate.server());
     let upstream = |url: &str| format!("[[upstream]]\nurl = \"{url}\"\n");
-    let to_plain = upstream(&format!("stratum+tcp://{plain_address}"));
+    let to_plain = upstream(&format!("stratum+tcp://{}", pool.address));
     let to_tls = upstream(&format!("stratum+ssl://localhost:{}", tls_address.port()));
     let trusted = format!("{to_tls}ca_file = {:?}\n", certificate.cert_file());
     let refused = upstream(&format!("stratum+tcp://{}", tests_common::refusing_address()));
@@ -53,6 +54,7 @@ fn main() {
         listener.cert_file(),
         listener.key_file()
     );
+    start_tls_port(tls, certificate.server(), pool);
     let scenario = |name, configuration: String| Scenario { name, configuration, miner_tls: None };
     let scenarios = [
         scenario("plain", to_plain.clone()),
@@ -107,14 +109,9 @@ fn measure_stacks(scenario: Scenario, tls_listen: SocketAddr) -> BTreeMap<String
         None => connect(proxy.address),
         Some(certificate) => tls_bridge::client(certificate.client(), "localhost", connect(tls_listen)),
     });
-    for mut miner in &miners {
-        common::subscribe(miner, Some(&common::notify())).unwrap();
-        for _ in 0..100 {
-            miner.write_all(&common::submit()).unwrap();
-            common::expect(miner, common::ANSWER).unwrap();
-        }
-    }
-    let _ = miners[0].shutdown(Shutdown::Write);
+    let mut miners = Miners::over(miners.into_iter());
+    miners.closed_loop(1, WORK);
+    let _ = miners.stream(0).shutdown(Shutdown::Write);
     std::thread::sleep(SETTLE);
     let mut depths = BTreeMap::new();
     for stack in proc::stacks(proxy.pid()) {
@@ -132,12 +129,11 @@ fn measure_stacks(scenario: Scenario, tls_listen: SocketAddr) -> BTreeMap<String
     depths
 }
 
-/// Starts a TLS pool that keeps the connections of miners that have half-closed.
-fn start_tls_pool(listener: TcpListener, config: Arc<ServerConfig>) {
+/// Lets miners reach the pool by TLS, too, as long as the benchmark runs.
+fn start_tls_port(listener: TcpListener, config: Arc<ServerConfig>, pool: Pool) {
     std::thread::spawn(move || {
         while let Ok((socket, _)) = listener.accept() {
-            let plain: TcpStream = tls_bridge::server(config.clone(), socket);
-            common::answer_in_thread(plain, Some(common::notify()));
+            pool.serve(tls_bridge::server(config.clone(), socket));
         }
     });
 }

@@ -13,28 +13,23 @@
 //! - `BENCH_RUN=NAME`: keeps the raw figures in `benches/runs/`; `BENCH_TABLES=FILE` prints the tables of such a file
 //! - `SLUICE_BINARY=PATH`: another Sluice than the one just built; `SLUICE_BINARY_BEFORE=PATH`: one more, beside it
 
-mod clock;
 #[path = "../common/mod.rs"]
 mod common;
 mod contenders;
-mod lines;
 mod memory;
-mod miners;
-mod pool;
 mod runs;
 mod scenarios;
-mod schedule;
 mod tables;
 mod visitors;
 
 use std::process::Command;
 use std::time::Duration;
 
+use common::pool::Pool;
 use common::{setting, words};
 use contenders::Contender;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
-use pool::Pool;
 use runs::{Run, Turn};
 use scenarios::Scenario;
 
@@ -54,6 +49,7 @@ fn main() {
         true => vec![2, 1],
         false => counts.iter().map(|count| count.parse().expect("BENCH_CPUS is a list of numbers")).collect(),
     };
+    common::run_first();
     for cpus in counts {
         use_cpus(&allowed[..cpus.min(allowed.len())]);
         measure_all(&mut run, cpus);

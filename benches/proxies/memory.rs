@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::common::miners::Miners;
+use super::common::pool::Pool;
 use super::common::proc::Memory;
 use super::contenders::Contender;
-use super::miners::Miners;
-use super::pool::Pool;
 use super::runs::{Run, Turn, round};
 
 pub const NAME: &str = "memory, 1500 idle miners";

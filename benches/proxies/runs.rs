@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::clock::Nanos;
+use super::common::clock::Nanos;
 
 /// The figures of one turn.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::clock::Nanos;
+use super::common::clock::Nanos;
+use super::common::miners::{Load, Miners};
+use super::common::pool::Pool;
 use super::common::proc::{self, Usage};
 use super::contenders::Contender;
-use super::miners::{Load, Miners};
-use super::pool::Pool;
 use super::runs::{add_quantiles, round};
 
 /// The time after connecting until all threads wait.

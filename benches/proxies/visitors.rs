@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::common;
+use super::common::pool::Pool;
 use super::contenders::Contender;
-use super::pool::Pool;
 use super::runs::{Run, Turn};
 use super::scenarios::Scenario;
 

@@ -10,7 +10,6 @@ use std::time::Duration;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::clock::{Nanos, Timer};
-use super::common;
 use super::lines::{self, MinerWork};
 use super::pool::{Broadcast, Pool};
 use super::schedule::Schedule;
@@ -66,19 +65,29 @@ struct Arrivals {
 }
 
 impl Miners {
-    /// Connects, subscribes and authorizes the miners one after the other; each has a job then.
+    /// Connects the miners and has each of them subscribe, authorize and get a job, one after the other.
     pub fn connect(address: SocketAddr, count: usize) -> Miners {
+        Miners::over((0..count).map(|_| super::connect(address)))
+    }
+
+    /// Miners over these connections; otherwise like [`Miners::connect`].
+    pub fn over(streams: impl Iterator<Item = TcpStream>) -> Miners {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).unwrap();
         let timer = Timer::new();
         epoll.add(&timer, EpollEvent::new(EpollFlags::EPOLLIN, TIMER)).unwrap();
         let mut buffer = vec![0; BUFFER];
-        let mut miners = Vec::with_capacity(count);
-        for number in 0..count {
-            let miner = Miner::open(address, &mut buffer);
-            epoll.add(&miner.stream, EpollEvent::new(EpollFlags::EPOLLIN, number as u64)).unwrap();
+        let mut miners = Vec::new();
+        for stream in streams {
+            let miner = Miner::open(stream, &mut buffer);
+            epoll.add(&miner.stream, EpollEvent::new(EpollFlags::EPOLLIN, miners.len() as u64)).unwrap();
             miners.push(miner);
         }
         Miners { miners, epoll, timer, buffer }
+    }
+
+    /// The connection of a miner.
+    pub fn stream(&self, miner: usize) -> &TcpStream {
+        &self.miners[miner].stream
     }
 
     /// Has every miner send a share each `mean` or so, independently of each other, for as long as `time`.
@@ -196,9 +205,9 @@ impl Arrivals {
 }
 
 impl Miner {
-    fn open(address: SocketAddr, buffer: &mut [u8]) -> Miner {
+    fn open(stream: TcpStream, buffer: &mut [u8]) -> Miner {
         let mut miner = Miner {
-            stream: common::connect(address),
+            stream,
             partial: Vec::new(),
             work: MinerWork::default(),
             unanswered: VecDeque::new(),

@@ -9,15 +9,21 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::clock::Nanos;
-use super::{common, lines};
+use super::lines;
 
 const EVENTS: usize = 256;
 const BUFFER: usize = 64 * 1024;
+
+/// An order to the pool's thread.
+type Order = [u8; 1];
+const SEND_JOB: &Order = b"j";
+const SERVE: &Order = b"s";
 
 /// The handle of the pool's thread, which runs as long as the benchmark.
 pub struct Pool {
     pub address: SocketAddr,
     orders: UnixStream,
+    streams: Sender<TcpStream>,
     broadcasts: Receiver<Broadcast>,
 }
 
@@ -32,16 +38,25 @@ pub struct Broadcast {
 
 impl Pool {
     pub fn start() -> Pool {
-        let (listener, address) = common::listen();
+        let (listener, address) = super::listen();
         let (orders, incoming) = UnixStream::pair().unwrap();
-        let (sender, broadcasts) = channel();
-        std::thread::spawn(move || Server::new(listener, incoming, sender).run());
-        Pool { address, orders, broadcasts }
+        let ((sender, broadcasts), (streams, adopted)) = (channel(), channel());
+        std::thread::spawn(move || {
+            super::run_first();
+            Server::new(listener, incoming, sender, adopted).run();
+        });
+        Pool { address, orders, streams, broadcasts }
+    }
+
+    /// Serves a connection that came another way, such as the plain end of one with TLS.
+    pub fn serve(&self, stream: TcpStream) {
+        self.streams.send(stream).unwrap();
+        (&self.orders).write_all(SERVE).unwrap();
     }
 
     /// Has a new job sent to every miner.
     pub fn send_job(&self) {
-        (&self.orders).write_all(b"j").unwrap();
+        (&self.orders).write_all(SEND_JOB).unwrap();
     }
 
     /// Waits until the job of [`Pool::send_job`] has been sent.
@@ -55,6 +70,7 @@ struct Server {
     listener: TcpListener,
     orders: UnixStream,
     broadcasts: Sender<Broadcast>,
+    adopted: Receiver<TcpStream>,
     /// By file descriptor.
     connections: Vec<Option<Connection>>,
     accepted: u32,
@@ -70,12 +86,17 @@ struct Connection {
 }
 
 impl Server {
-    fn new(listener: TcpListener, orders: UnixStream, broadcasts: Sender<Broadcast>) -> Server {
+    fn new(
+        listener: TcpListener,
+        orders: UnixStream,
+        broadcasts: Sender<Broadcast>,
+        adopted: Receiver<TcpStream>,
+    ) -> Server {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).unwrap();
         listener.set_nonblocking(true).unwrap();
         epoll.add(&listener, readable(listener.as_raw_fd())).unwrap();
         epoll.add(&orders, readable(orders.as_raw_fd())).unwrap();
-        Server { epoll, listener, orders, broadcasts, connections: Vec::new(), accepted: 0, jobs: 1 }
+        Server { epoll, listener, orders, broadcasts, adopted, connections: Vec::new(), accepted: 0, jobs: 1 }
     }
 
     fn run(mut self) {
@@ -88,11 +109,15 @@ impl Server {
                 match event.data() as usize {
                     fd if fd == listener => self.accept(),
                     fd if fd == orders => {
+                        let mut order = Order::default();
                         // The benchmark has ended when its end is closed.
-                        if (&self.orders).read_exact(&mut [0]).is_err() {
+                        if (&self.orders).read_exact(&mut order).is_err() {
                             return;
                         }
-                        self.broadcast();
+                        match &order {
+                            SERVE => self.adopted.recv().into_iter().for_each(|stream| self.add(stream)),
+                            _ => self.broadcast(),
+                        }
                     }
                     fd => self.serve(fd, &mut buffer),
                 }
@@ -102,18 +127,21 @@ impl Server {
 
     fn accept(&mut self) {
         while let Ok((stream, _)) = self.listener.accept() {
-            stream.set_nodelay(true).unwrap();
-            stream.set_nonblocking(true).unwrap();
-            let fd = stream.as_raw_fd();
-            self.epoll.add(&stream, readable(fd)).unwrap();
-            if self.connections.len() <= fd as usize {
-                self.connections.resize_with(fd as usize + 1, || None);
-            }
-            self.accepted += 1;
-            let connection =
-                Connection { stream, number: self.accepted, partial: Vec::new(), gets_jobs: false };
-            self.connections[fd as usize] = Some(connection);
+            self.add(stream);
         }
+    }
+
+    fn add(&mut self, stream: TcpStream) {
+        stream.set_nodelay(true).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let fd = stream.as_raw_fd();
+        self.epoll.add(&stream, readable(fd)).unwrap();
+        if self.connections.len() <= fd as usize {
+            self.connections.resize_with(fd as usize + 1, || None);
+        }
+        self.accepted += 1;
+        let connection = Connection { stream, number: self.accepted, partial: Vec::new(), gets_jobs: false };
+        self.connections[fd as usize] = Some(connection);
     }
 
     fn broadcast(&mut self) {
