@@ -54,6 +54,7 @@ fn main() {
         use_cpus(&allowed[..cpus.min(allowed.len())]);
         measure_all(&mut run, cpus);
     }
+    tables::print_summary(&run.turns);
 }
 
 /// Measures all wanted scenarios on the CPUs that are in use.
@@ -77,7 +78,7 @@ fn measure_all(run: &mut Run, cpus: usize) {
                 run.push(Turn { cpus, scenario, round, contender, figures });
             }
         }
-        tables::print_scenario(&run.turns, (cpus, &scenario.name));
+        tables::print_last(&run.turns);
     }
     for contender in &contenders {
         for line in contender.log_about("forward.path") {
@@ -87,11 +88,11 @@ fn measure_all(run: &mut Run, cpus: usize) {
     drop(contenders);
     if is_wanted(visitors::NAME) {
         visitors::measure(&pool, cpus, rounds, time, run);
-        tables::print_scenario(&run.turns, (cpus, visitors::NAME));
+        tables::print_last(&run.turns);
     }
     if is_wanted(memory::NAME) {
         memory::measure(&pool, &wanted, cpus, run);
-        tables::print_scenario(&run.turns, (cpus, memory::NAME));
+        tables::print_last(&run.turns);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Markdown tables of a run: one a scenario, one line a contender.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::common::{median, print_table, quartiles};
 use super::runs::Turn;
@@ -61,47 +61,74 @@ const COLUMNS: &[Column] = &[
     Column("refused", "refused", Shown::Median),
 ];
 
+/// A scenario's turns.
+struct Scenario<'a> {
+    cpus: usize,
+    name: &'a str,
+    /// In the order of the first round, which begins with the first contender. Later rounds rotate.
+    contenders: Vec<(&'a str, Rounds<'a>)>,
+}
+
 /// A contender's figures in a scenario, by round.
 type Rounds<'a> = BTreeMap<usize, &'a Turn>;
 
-/// Prints the tables of all scenarios, in the order in which they were measured.
+/// Prints the tables of all scenarios, and the summaries.
 pub fn print(turns: &[Turn]) {
-    let mut scenarios: Vec<(usize, &str)> = Vec::new();
-    for turn in turns {
-        let scenario = (turn.cpus, turn.scenario.as_str());
-        if !scenarios.contains(&scenario) {
-            scenarios.push(scenario);
+    let scenarios = scenarios(turns);
+    scenarios.iter().for_each(print_scenario);
+    print_summary(turns);
+}
+
+/// Prints the table of the scenario that was measured last.
+pub fn print_last(turns: &[Turn]) {
+    scenarios(turns).last().into_iter().for_each(print_scenario);
+}
+
+/// Prints a table for each number of CPUs, with a line for each scenario.
+pub fn print_summary(turns: &[Turn]) {
+    let all = scenarios(turns);
+    for cpus in all.iter().map(|one| one.cpus).collect::<BTreeSet<usize>>().into_iter().rev() {
+        let own: Vec<&Scenario> =
+            all.iter().filter(|one| one.cpus == cpus && one.find(DIRECT).is_some()).collect();
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in own.iter().flat_map(|one| &one.contenders).filter(|(name, _)| *name != DIRECT) {
+            if !names.contains(name) {
+                names.push(name);
+            }
         }
-    }
-    for scenario in scenarios {
-        print_scenario(turns, scenario);
+        let rows: Vec<Vec<String>> = own.iter().map(|scenario| scenario.summary(&names)).collect();
+        println!("\n### Summary, {}: added µs at p50 / added µs at p99 / CPU µs a message\n", plural(cpus));
+        print_table(&[&[""], names.as_slice()].concat(), &rows);
     }
 }
 
-/// Prints the table of one scenario, given by its number of CPUs and its name.
-pub fn print_scenario(turns: &[Turn], (cpus, scenario): (usize, &str)) {
-    let own = || turns.iter().filter(|turn| turn.cpus == cpus && turn.scenario == scenario);
-    let mut contenders: Vec<(&str, Rounds)> = Vec::new();
-    // The first round begins with the first contender; later ones rotate.
-    for turn in own() {
+fn scenarios(turns: &[Turn]) -> Vec<Scenario<'_>> {
+    let mut scenarios: Vec<Scenario> = Vec::new();
+    for turn in turns {
+        let (cpus, name) = (turn.cpus, turn.scenario.as_str());
+        let place = scenarios.iter().position(|one| one.cpus == cpus && one.name == name);
+        let place = place.unwrap_or_else(|| {
+            scenarios.push(Scenario { cpus, name, contenders: Vec::new() });
+            scenarios.len() - 1
+        });
+        let contenders = &mut scenarios[place].contenders;
         match contenders.iter_mut().find(|(name, _)| *name == turn.contender) {
             Some((_, rounds)) => drop(rounds.insert(turn.round, turn)),
             None => contenders.push((&turn.contender, Rounds::from([(turn.round, turn)]))),
         }
     }
-    let find = |name| contenders.iter().find(|(one, _)| *one == name).map(|(_, rounds)| rounds);
-    let (direct, rival) = (find(DIRECT), find(RIVAL));
+    scenarios
+}
+
+fn print_scenario(scenario: &Scenario) {
+    let contenders = &scenario.contenders;
     let mut head = vec![""];
-    let is_late = |rounds: &Rounds| {
-        let late: Vec<f64> = rounds.values().filter_map(|turn| turn.figures.get("late99").copied()).collect();
-        !late.is_empty() && median(late) > LATE
-    };
     let mark = |rounds: &Rounds| if is_late(rounds) { LATE_MARK } else { "" };
     let mut rows: Vec<Vec<String>> =
         contenders.iter().map(|(name, rounds)| vec![format!("{name}{}", mark(rounds))]).collect();
     for column in COLUMNS {
         let cells: Vec<Option<String>> =
-            contenders.iter().map(|(name, rounds)| column.cell(name, rounds, direct, rival)).collect();
+            contenders.iter().map(|(name, rounds)| column.cell(scenario, name, rounds)).collect();
         if cells.iter().any(Option::is_some) {
             head.push(column.0);
             for (row, cell) in rows.iter_mut().zip(cells) {
@@ -109,23 +136,45 @@ pub fn print_scenario(turns: &[Turn], (cpus, scenario): (usize, &str)) {
             }
         }
     }
-    let plural = if cpus == 1 { "" } else { "s" };
     let rounds = contenders.iter().map(|(_, rounds)| rounds.len()).max().unwrap_or(0);
-    println!("\n### {scenario}; {cpus} CPU{plural}, {rounds} rounds\n");
+    println!("\n### {}; {}, {rounds} rounds\n", scenario.name, plural(scenario.cpus));
     print_table(&head, &rows);
     if contenders.iter().any(|(_, rounds)| is_late(rounds)) {
         println!("\n{LATE_NOTE}");
     }
 }
 
+fn plural(cpus: usize) -> String {
+    format!("{cpus} CPU{}", if cpus == 1 { "" } else { "s" })
+}
+
+fn is_late(rounds: &Rounds) -> bool {
+    let late: Vec<f64> = rounds.values().filter_map(|turn| turn.figures.get("late99").copied()).collect();
+    !late.is_empty() && median(late) > LATE
+}
+
+impl Scenario<'_> {
+    fn find(&self, contender: &str) -> Option<&Rounds<'_>> {
+        self.contenders.iter().find(|(name, _)| *name == contender).map(|(_, rounds)| rounds)
+    }
+
+    /// The line of a summary: a cell for each of these contenders.
+    fn summary(&self, names: &[&str]) -> Vec<String> {
+        let name: Vec<&str> = self.name.splitn(3, ',').take(2).collect();
+        let cell = |name: &&str| {
+            let rounds = self.find(name)?;
+            let figures = [("p50", Shown::Added), ("p99", Shown::Added), ("cpu", Shown::Median)];
+            let figures = figures.map(|(figure, shown)| Column("", figure, shown).cell(self, name, rounds));
+            Some(figures.map(Option::unwrap_or_default).join(" / "))
+        };
+        let cells = names.iter().map(|name| cell(name).unwrap_or_default());
+        [name.join(",")].into_iter().chain(cells).collect()
+    }
+}
+
 impl Column {
-    fn cell(
-        &self,
-        name: &str,
-        own: &Rounds,
-        direct: Option<&Rounds>,
-        rival: Option<&Rounds>,
-    ) -> Option<String> {
+    fn cell(&self, scenario: &Scenario, name: &str, own: &Rounds) -> Option<String> {
+        let (direct, rival) = (scenario.find(DIRECT), scenario.find(RIVAL));
         let figure = |turn: &Turn| turn.figures.get(self.1).copied();
         let at = |rounds: Option<&Rounds>, round: &usize| rounds?.get(round).and_then(|turn| figure(turn));
         let each =
