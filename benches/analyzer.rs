@@ -77,7 +77,7 @@ fn copies(notify: &str) -> Vec<TapMessage> {
     let mut push = |session: &Arc<Conversation>, direction, text: String| {
         time += 1000;
         let at = Stamp::from_nanos(time);
-        let bytes = (text + "\n").into_bytes().into_boxed_slice();
+        let bytes = (text + "\n").as_bytes().into();
         let chunk = TapBytes { direction, bytes, readable_at: at, sent_at: at, after_gap: false };
         copies.push(TapMessage { conversation: session.clone(), event: TapEvent::Bytes(chunk) });
     };

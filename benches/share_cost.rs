@@ -8,7 +8,7 @@ use sluice::stratum::{
     Difficulty, DifficultyTimeline, Envelope, Extranonce1, Extranonce2Size, JobId, Notify, ResponseVerdict,
     Submit, elements,
 };
-use sluice::work::{AddressChain, Coinbase, PreparedJob, ShareTerms, rebuild};
+use sluice::work::{AddressChain, Coinbase, PreparedJob, ShareTerms};
 
 const SET_DIFFICULTY: &[u8] = br#"{"params":[10000],"id":null,"method":"mining.set_difficulty"}"#;
 const SUBMIT: &[u8] = br#"{"id":11,"method":"mining.submit","params":["bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4.bitaxe","64851638001239e9","1700000000000000","668d76e2","7552034c","00b44000"]}"#;
@@ -98,12 +98,6 @@ fn job_with(coinb1: usize) -> Notify {
 }
 
 #[divan::bench(args = COINB1)]
-fn share_unprepared(bencher: Bencher, coinb1: usize) {
-    let (job, extranonce1, submit, terms) = (job_with(coinb1), extranonce1(), submit(), terms());
-    bencher.bench(|| rebuild(black_box(&job), &extranonce1, black_box(&submit), &terms).unwrap());
-}
-
-#[divan::bench(args = COINB1)]
 fn share_prepared(bencher: Bencher, coinb1: usize) {
     let (job, submit, terms) = (PreparedJob::new(job_with(coinb1), extranonce1()), submit(), terms());
     bencher.bench(|| job.rebuild(black_box(&submit), &terms).unwrap());
@@ -116,7 +110,7 @@ fn job_prepare(bencher: Bencher) {
         .bench_values(|(job, extranonce1)| PreparedJob::new(job, extranonce1));
 }
 
-/// Decodes all of the coinbase: height, tag, extranonce position, outputs with their addresses.
+/// Decodes all of the coinbase: height, tag, outputs with their addresses.
 #[divan::bench(args = ["64851638001239e9", "765b", "17137173556511577"])]
 fn job_decode(bencher: Bencher, id: &str) {
     let line = notify_line(id);
@@ -127,7 +121,7 @@ fn job_decode(bencher: Bencher, id: &str) {
     let size = *sizes.iter().find(|size| Coinbase::of_job(&job, &extranonce1, **size).is_ok()).unwrap();
     bencher.bench(|| {
         let coinbase = Coinbase::of_job(black_box(&job), &extranonce1, size).unwrap();
-        black_box((coinbase.height().ok(), coinbase.tag(), coinbase.extranonce_position()));
+        black_box((coinbase.height().ok(), coinbase.tag()));
         for output in coinbase.outputs() {
             black_box((output.kind(), output.address(AddressChain::Mainnet)));
         }

@@ -23,7 +23,7 @@ use crate::proxy::aggregate::Limits;
 use crate::proxy::passthrough;
 use crate::proxy::{Proxy, ProxyServer, enforcement};
 use crate::record::Recorder;
-use crate::reference::{References, Tip};
+use crate::reference::{ReferenceTimings, References, Tip};
 use crate::status::server::{HttpServer, PagePort};
 use crate::status::snapshot::{ProgramInfo, RuntimeStatus, SnapshotSources, StatusSnapshot, StatusSnapshots};
 use crate::status::web;
@@ -130,7 +130,12 @@ impl App {
         let proxy = server.proxy().clone();
         enforcement::start(&proxy, requests, stop)?;
         if is_analyzed && options.uses_network {
-            references = References::start(&config.references, send_tips_to(news.clone()), stop)?;
+            references = References::start(
+                &config.references,
+                &ReferenceTimings::default(),
+                send_tips_to(news.clone()),
+                stop,
+            )?;
         }
         let to_rules = is_analyzed.then_some(news);
         let live_config = Arc::new(ArcSwap::from_pointee(config.clone()));

@@ -1,4 +1,4 @@
-//! What the analyzer makes of conversations: every share with its hash, its difficulty and its
+//! The analyzer's reading of conversations: every share with its hash, its difficulty and its
 //! verdict, also when ids repeat, copies come late or are lost.
 
 mod captures;

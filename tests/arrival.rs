@@ -1,4 +1,4 @@
-//! Who gets in: strangers on the Stratum port, PROXY headers, TLS, time-outs and limits.
+//! Admission: strangers on the Stratum port, PROXY headers, TLS, time-outs and limits.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use crate::common::binary::Sluice;
 use crate::common::certificates::Certificate;
 use crate::common::pool::{Mood, Pool, ask, is_quiet, served_by};
-use crate::common::{BarePool, DEADLINE, Proxy, expect, expect_end, half_close, tls_bridge, wait_for};
+use crate::common::{
+    BarePool, DEADLINE, Proxy, expect, expect_end, half_close, holds_for, tls_bridge, wait_for,
+};
 
 const PATHS: [&str; 2] = ["copy", "splice"];
 
@@ -37,7 +39,7 @@ fn listen(more: &str) -> String {
 /// A proxy in front of a pool that notes what it hears.
 fn world(more: &str) -> (Pool, Proxy) {
     let pool = Pool::start("pool", Mood::Answer);
-    let proxy = Proxy::start(&format!("{more}{}", pool.upstream()));
+    let proxy = Proxy::to(&[pool.address()], more);
     (pool, proxy)
 }
 
@@ -76,7 +78,7 @@ fn refused(more: &str, said: &[u8]) -> Vec<u8> {
             proxy.wait_sessions(0);
             // A miner is still welcome, and is all that the pool has heard.
             assert_eq!(ask(&proxy.connect(), "{}"), "pool {}\n");
-            assert_eq!(pool.heard(), "{}\n", "{path}");
+            assert_eq!(pool.received(), "{}\n", "{path}");
         }
     }
     answer
@@ -104,7 +106,7 @@ fn a_browser_gets_an_answer_it_understands() {
     assert_eq!(length, Some(body.len().to_string().as_str()), "{body:?}");
     drop(browser);
     proxy.wait_sessions(0);
-    assert_eq!(pool.heard(), "");
+    assert_eq!(pool.received(), "");
 }
 
 #[test]
@@ -163,7 +165,7 @@ fn other_binary_bytes_are_not_called_stratum_v2() {
     let mut miner = proxy.connect();
     miner.write_all(&longer).unwrap();
     miner.write_all(b"\n").unwrap();
-    wait_for("the pool to hear it", || pool.heard().len() > longer.len() / 2);
+    wait_for("the pool to hear it", || pool.received().len() > longer.len() / 2);
 }
 
 #[test]
@@ -193,7 +195,7 @@ fn an_ipv4_miner_in_ipv6_clothes_is_an_ipv4_miner() {
     let mut second = proxy.connect();
     second.write_all(format!("{}{{}}\n", mapped("10.1.2.3")).as_bytes()).unwrap();
     assert_eq!(read_all(&second), b"");
-    assert!(!pool.heard().contains("{}"));
+    assert!(!pool.received().contains("{}"));
 }
 
 #[test]
@@ -234,7 +236,7 @@ fn where_a_proxy_header_is_asked_for_a_miner_without_one_is_closed() {
         miner.write_all(said).unwrap();
         assert_eq!(read_all(&miner), b"", "{}", said.escape_ascii());
     }
-    assert_eq!(pool.heard(), "");
+    assert_eq!(pool.received(), "");
 }
 
 #[test]
@@ -243,7 +245,7 @@ fn the_announced_address_is_judged() {
     let mut balancer = proxy.connect();
     balancer.write_all(b"PROXY TCP4 8.8.8.8 10.0.0.1 40000 3334\r\n{\"id\":1}\n").unwrap();
     assert_eq!(read_all(&balancer), b"");
-    assert_eq!(pool.heard(), "");
+    assert_eq!(pool.received(), "");
     // The balancer's own health check speaks for itself.
     let mut check = proxy.connect();
     check.write_all(b"PROXY UNKNOWN\r\n").unwrap();
@@ -268,7 +270,7 @@ fn a_tls_miner_is_served_and_a_plain_one_on_that_port_is_closed() {
         plain.write_all(b"{\"id\":1,\"method\":\"mining.subscribe\"}\n").unwrap();
         // It may get a TLS alert; then the end.
         read_all(&plain);
-        assert_eq!(pool.heard(), "");
+        assert_eq!(pool.received(), "");
         let miner = tls_bridge::client(certificate.client(), "127.0.0.1", proxy.connect());
         assert_eq!(served_by(&miner), "pool");
         assert_eq!(ask(&miner, "{\"id\":9}"), "pool {\"id\":9}\n");
@@ -328,11 +330,7 @@ fn without_the_analyzer_an_answered_miner_counts_as_authorized() {
     assert_eq!(served_by(&answered), "pool");
     expect_end(&silent);
     // The other's time is over as well, and looked at as often as the silent one's.
-    let until = Instant::now() + Duration::from_millis(1200);
-    while Instant::now() < until {
-        assert!(is_quiet(&answered));
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    holds_for(Duration::from_millis(1200), "it stays so", || is_quiet(&answered));
     assert_eq!(served_by(&answered), "pool");
 }
 
@@ -359,7 +357,7 @@ fn talking_is_not_authorizing() {
     for path in PATHS {
         let text = format!("{}[forward]\npath = \"{path}\"\n", listen("handshake_timeout = \"1s\""));
         let (_pool, proxy) = world(&text);
-        assert!(talk_until_closed(&proxy.connect(), Duration::from_secs(8)), "{path}");
+        assert!(talk_until_closed(&proxy.connect(), DEADLINE), "{path}");
     }
 }
 
@@ -374,7 +372,7 @@ fn an_idle_miner_is_closed_after_its_idle_timeout_and_a_busy_one_is_not() {
         }
         let begun = Instant::now();
         let mut closed_after = None;
-        while begun.elapsed() < Duration::from_secs(10) && closed_after.is_none() {
+        while begun.elapsed() < DEADLINE && closed_after.is_none() {
             assert_eq!(ask(&busy, "{}"), "pool {}\n");
             closed_after = (!is_quiet(&idle)).then(|| begun.elapsed());
             std::thread::sleep(Duration::from_millis(50));
@@ -508,6 +506,6 @@ fn each_kind_of_stranger_gets_one_clear_line_in_the_log() {
         assert!(about[0].contains(&ends[0].to_string()), "{about:?}");
         let warnings = log.lines().filter(|line| line.contains("127.0.0.1:") && line.contains("WARN"));
         assert_eq!(warnings.count(), 1, "{log}");
-        assert_eq!(pool.heard().lines().count(), 1, "{}", pool.heard());
+        assert_eq!(pool.received().lines().count(), 1, "{}", pool.received());
     }
 }

@@ -223,7 +223,7 @@ fn early_bytes_of_a_pool_that_speaks_first_pass() {
 }
 
 #[test]
-fn what_was_read_is_delivered_when_the_sender_closes_at_once() {
+fn bytes_that_were_read_are_delivered_when_the_sender_closes_at_once() {
     for way in all_ways() {
         for _ in 0..20 {
             let (mut miner, mut pool) = way.open();

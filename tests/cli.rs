@@ -113,7 +113,7 @@ fn a_pool_on_the_command_line_needs_no_file() {
 }
 
 #[test]
-fn what_the_machine_lacks_is_exit_code_1() {
+fn a_missing_resource_is_exit_code_1() {
     let (_dir, output) = check(&format!("data_dir = \"sluice.toml/data\"\n{POOL}"));
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("data_dir: cannot write to sluice.toml"), "{}", stderr(&output));
@@ -315,7 +315,7 @@ fn what_may_come_to_be_is_a_warning() {
 }
 
 #[test]
-fn what_contradicts_itself_is_exit_code_2() {
+fn contradictory_options_are_exit_code_2() {
     let testnet = "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx";
     let ckpool = "[[upstream]]\nurl = \"stratum+tcp://solo.ckpool.org:3333\"\n";
     for (text, words) in [

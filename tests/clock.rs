@@ -6,13 +6,13 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ntp_server::{DAY, Machine, Manner, Server, impatient, really};
-use sluice::clock::{Clock, ClockState, JobTime, NtpSchedule, Offset, UnsyncReason};
+use sluice::clock::{Clock, ClockState, HostClocks, JobTime, NtpSchedule, Offset, UnsyncReason};
 use sluice::net::Stamp;
 use sluice::util::stop::Stop;
 
 /// Generous: the tests share their processors.
 const SLACK_MICROS: i64 = 60_000;
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Running {
     clock: Clock,
@@ -28,7 +28,7 @@ impl Drop for Running {
 fn start(servers: &[&Server]) -> Running {
     let names: Vec<String> = servers.iter().map(|server| server.address.to_string()).collect();
     let stop = Stop::new();
-    Running { clock: Clock::start_with_schedule(&names, impatient(), &stop).unwrap(), stop }
+    Running { clock: Clock::start_on(HostClocks::default(), &names, impatient(), &stop).unwrap(), stop }
 }
 
 fn wait_for(clock: &Clock, what: &str, is_so: impl Fn(&ClockState) -> bool) -> ClockState {
@@ -51,7 +51,7 @@ fn synchronised(clock: &Clock) -> (Offset, Duration, usize) {
     }
 }
 
-/// What is said when there is no time.
+/// The message if no server gives a time.
 fn refused(clock: &Clock) -> String {
     let is_refused = |state: &ClockState| {
         matches!(
@@ -157,7 +157,7 @@ fn a_closed_port_is_noticed_at_once() {
     let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let stop = Stop::new();
     let pace = NtpSchedule { timeout: Duration::from_secs(60), ..impatient() };
-    let clock = Clock::start_with_schedule(&[address.to_string()], pace, &stop).unwrap();
+    let clock = Clock::start_on(HostClocks::default(), &[address.to_string()], pace, &stop).unwrap();
     let said = refused(&clock);
     assert!(said.contains("nobody listens"), "{said}");
     stop.stop();
@@ -180,7 +180,7 @@ fn an_answer_that_took_too_long_is_refused() {
     let server = Server::start(manner);
     let stop = Stop::new();
     let pace = NtpSchedule { timeout: Duration::from_secs(5), ..impatient() };
-    let clock = Clock::start_with_schedule(&[server.address.to_string()], pace, &stop).unwrap();
+    let clock = Clock::start_on(HostClocks::default(), &[server.address.to_string()], pace, &stop).unwrap();
     let said = refused(&clock);
     assert!(said.contains("to answer"), "{said}");
     stop.stop();
@@ -199,7 +199,7 @@ fn silence_leaves_the_systems_clock_and_a_later_answer_is_taken() {
 
 #[test]
 fn no_server_is_off() {
-    let clock = Clock::start_with_schedule(&[], impatient(), &Stop::new()).unwrap();
+    let clock = Clock::start_on(HostClocks::default(), &[], impatient(), &Stop::new()).unwrap();
     assert!(matches!(clock.state(), ClockState::Unsynchronised { reason: UnsyncReason::Off, .. }));
     assert_eq!(clock.offset(), None);
 }

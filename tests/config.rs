@@ -29,7 +29,7 @@ fn said(text: &str) -> String {
     }
 }
 
-/// What is said about `text`, which must be one line with all of `parts`.
+/// Checks the error about `text`, which must be one line with all of `parts`.
 #[track_caller]
 fn says(text: &str, parts: &[&str]) {
     let said = said(&format!("{POOL}{text}"));

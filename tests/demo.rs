@@ -26,8 +26,8 @@ fn shares_are_accepted_and_ctrl_c_ends_it_cleanly_with_none_lost() {
     assert_eq!(accepted, 5);
     kill(Pid::from_raw(i32::try_from(demo.id()).unwrap()), Signal::SIGINT).unwrap();
     let credited = lines.find(|line| line.contains("pools accepted")).expect("an account at the end");
-    let [credited, told] = numbers(&credited)[..] else { panic!("{credited}") };
+    let [credited, submitted] = numbers(&credited)[..] else { panic!("{credited}") };
     assert!(credited >= 5);
-    assert_eq!(credited, told);
+    assert_eq!(credited, submitted);
     assert_eq!(demo.wait().unwrap().code(), Some(0));
 }

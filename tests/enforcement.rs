@@ -43,7 +43,7 @@ fn upstreams(page: SocketAddr) -> Vec<Value> {
     document["upstreams"].as_array().unwrap().clone()
 }
 
-/// What is shown is half a second old.
+/// Waits, because the page is up to half a second old.
 fn wait_standing(page: SocketAddr, standing: &str) {
     wait_for(standing, || upstreams(page)[0]["standing"] == standing);
 }

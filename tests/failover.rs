@@ -82,7 +82,7 @@ fn a_pool_that_closes_at_once_is_passed_over() {
 fn a_silent_pool_is_passed_over() {
     let first = Pool::start("first", Mood::Silent);
     the_second_serves(&first.upstream());
-    assert!(first.heard().contains("mining.configure"), "it was not asked");
+    assert!(first.received().contains("mining.configure"), "it was not asked");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_pool_with_anothers_certificate_is_passed_over() {
     let first = Pool::on(listener, "first", Mood::Answer, Some(certificate.server()));
     the_second_serves(&tls_upstream(first.address(), &certificate));
     assert!(first.accepted() > 0);
-    assert_eq!(first.heard(), "", "a stranger heard the miner");
+    assert_eq!(first.received(), "", "a stranger heard the miner");
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_pool_killed_in_mid_session_ends_it_and_the_next_is_served_by_the_second() {
     for path in PATHS {
         let (first, second) = (Pool::start("first", Mood::Answer), Pool::start("second", Mood::Answer));
         let proxy =
-            Proxy::start(&format!("[forward]\npath = \"{path}\"\n{}{}", first.upstream(), second.upstream()));
+            Proxy::to(&[first.address(), second.address()], &format!("[forward]\npath = \"{path}\"\n"));
         let miner = proxy.connect();
         assert_eq!(served_by(&miner), "first");
         first.kill();
@@ -156,7 +156,7 @@ fn a_pool_silent_in_mid_session_counts_as_failed() {
         first.set_mood(Mood::Silent);
         miner.write_all(b"{\"method\":\"mining.submit\"}\n").unwrap();
         expect_end(&miner);
-        assert!(first.heard().contains("mining.submit"));
+        assert!(first.received().contains("mining.submit"));
         let (next, before) = (proxy.connect(), first.accepted());
         assert_eq!(served_by(&next), "second");
         assert_eq!(first.accepted(), before, "it was asked again");
@@ -177,11 +177,10 @@ fn miner_from(last: u8, proxy: &Proxy) -> TcpStream {
 fn miners_return_to_the_preferred_pool_one_at_a_time() {
     for path in PATHS {
         let (port, second) = (Port::reserve(), Pool::start("second", Mood::Answer));
-        let proxy = Proxy::start(&format!(
-            "{QUICK}failback_after = \"300ms\"\n[forward]\npath = \"{path}\"\n{}{}",
-            upstream(port.address()),
-            second.upstream()
-        ));
+        let proxy = Proxy::to(
+            &[port.address(), second.address()],
+            &format!("{QUICK}failback_after = \"300ms\"\n[forward]\npath = \"{path}\"\n"),
+        );
         let mut staying: Vec<(u8, TcpStream)> = (2..5).map(|last| (last, miner_from(last, &proxy))).collect();
         for (_, miner) in &staying {
             assert_eq!(served_by(miner), "second");
@@ -221,11 +220,8 @@ fn miners_return_to_the_preferred_pool_one_at_a_time() {
 #[test]
 fn a_miner_that_ignores_its_end_does_not_keep_the_others_from_returning() {
     let (port, second) = (Port::reserve(), Pool::start("second", Mood::Answer));
-    let proxy = Proxy::start(&format!(
-        "{QUICK}failback_after = \"100ms\"\n{}{}",
-        upstream(port.address()),
-        second.upstream()
-    ));
+    let proxy =
+        Proxy::to(&[port.address(), second.address()], &format!("{QUICK}failback_after = \"100ms\"\n"));
     let (deaf, other) = (miner_from(2, &proxy), miner_from(3, &proxy));
     assert_eq!((served_by(&deaf), served_by(&other)), ("second".into(), "second".into()));
     let _first = Pool::on(port.open(), "first", Mood::Answer, None);
@@ -237,11 +233,8 @@ fn a_miner_that_ignores_its_end_does_not_keep_the_others_from_returning() {
 #[test]
 fn a_miner_that_always_has_a_share_in_flight_is_moved_when_its_answers_are_in() {
     let (port, second) = (Port::reserve(), BarePool::start());
-    let proxy = Proxy::start(&format!(
-        "{QUICK}failback_after = \"200ms\"\n{}{}",
-        upstream(port.address()),
-        second.upstream()
-    ));
+    let proxy =
+        Proxy::to(&[port.address(), second.address()], &format!("{QUICK}failback_after = \"200ms\"\n"));
     let submit = |id: usize| format!("{{\"id\":{id},\"method\":\"mining.submit\",\"params\":[]}}\n");
     let answer = |id: usize| format!("{{\"id\":{id},\"result\":true,\"error\":null}}\n");
     let mut miner = proxy.connect();
@@ -272,15 +265,14 @@ fn a_miner_that_always_has_a_share_in_flight_is_moved_when_its_answers_are_in() 
 #[test]
 fn a_pool_that_had_been_silent_is_not_returned_to_before_it_answers() {
     let (first, second) = (Pool::start("first", Mood::Silent), Pool::start("second", Mood::Answer));
-    let proxy = Proxy::start(&format!(
-        "{QUICK}answer_timeout = \"200ms\"\nfailback_after = \"100ms\"\n{}{}",
-        first.upstream(),
-        second.upstream()
-    ));
+    let proxy = Proxy::to(
+        &[first.address(), second.address()],
+        &format!("{QUICK}answer_timeout = \"200ms\"\nfailback_after = \"100ms\"\n"),
+    );
     let miner = proxy.connect();
     assert_eq!(served_by(&miner), "second");
     // It accepts the probe, which is more than a dead pool does, but says nothing.
-    wait_for("a probe that asks", || first.heard().contains("sluice/"));
+    wait_for("a probe that asks", || first.received().contains("sluice/"));
     let until = Instant::now() + Duration::from_millis(800);
     while Instant::now() < until {
         assert!(is_quiet(&miner), "moved to a silent pool");
@@ -295,7 +287,7 @@ fn a_pool_that_had_been_silent_is_not_returned_to_before_it_answers() {
 #[test]
 fn without_any_pool_the_miner_is_closed_at_the_deadline_not_before() {
     let port = Port::reserve();
-    let proxy = Proxy::start(&format!("{QUICK}connect_deadline = \"1s\"\n{}", upstream(port.address())));
+    let proxy = Proxy::to(&[port.address()], &format!("{QUICK}connect_deadline = \"1s\"\n"));
     let begun = Instant::now();
     let mut miner = proxy.connect();
     miner.write_all(b"{\"id\":1}\n").unwrap();
@@ -307,11 +299,8 @@ fn without_any_pool_the_miner_is_closed_at_the_deadline_not_before() {
 #[test]
 fn one_pool_that_closes_and_one_that_refuses_are_tried_until_the_deadline() {
     let (closing, port) = (Pool::start("closing", Mood::Close), Port::reserve());
-    let proxy = Proxy::start(&format!(
-        "{QUICK}connect_deadline = \"1s\"\n{}{}",
-        closing.upstream(),
-        upstream(port.address())
-    ));
+    let proxy =
+        Proxy::to(&[closing.address(), port.address()], &format!("{QUICK}connect_deadline = \"1s\"\n"));
     let begun = Instant::now();
     let mut miner = proxy.connect();
     miner.write_all(b"{\"id\":1}\n").unwrap();
@@ -325,11 +314,7 @@ fn a_miner_that_no_pool_wants_is_not_left_hanging() {
     let port = Port::reserve();
     // Probes find the first one well, again and again; the miner does not.
     for other in [second.address(), port.address()] {
-        let proxy = Proxy::start(&format!(
-            "{QUICK}connect_deadline = \"1s\"\n{}{}",
-            first.upstream(),
-            upstream(other)
-        ));
+        let proxy = Proxy::to(&[first.address(), other], &format!("{QUICK}connect_deadline = \"1s\"\n"));
         let mut miner = proxy.connect();
         miner.write_all(b"{\"id\":1,\"method\":\"nonsense\"}\n").unwrap();
         expect_end(&miner);
@@ -342,10 +327,10 @@ fn a_miner_that_no_pool_wants_is_not_left_hanging() {
 fn a_pool_that_comes_up_in_time_serves_the_waiting_miner() {
     for path in PATHS {
         let port = Port::reserve();
-        let proxy = Proxy::start(&format!(
-            "{QUICK}connect_deadline = \"15s\"\n[forward]\npath = \"{path}\"\n{}",
-            upstream(port.address())
-        ));
+        let proxy = Proxy::to(
+            &[port.address()],
+            &format!("{QUICK}connect_deadline = \"15s\"\n[forward]\npath = \"{path}\"\n"),
+        );
         let mut miner = proxy.connect();
         miner.write_all(b"{\"id\":1,\"meth").unwrap();
         // Long enough for several tries: the pool is known to be dead.
@@ -354,18 +339,17 @@ fn a_pool_that_comes_up_in_time_serves_the_waiting_miner() {
         let pool = Pool::on(port.open(), "late", Mood::Answer, None);
         miner.write_all(b"od\":2}\n").unwrap();
         assert_eq!(crate::common::read_line(&miner), "late {\"id\":1,\"method\":2}\n");
-        assert_eq!(pool.heard(), "{\"id\":1,\"method\":2}\n");
+        assert_eq!(pool.received(), "{\"id\":1,\"method\":2}\n");
     }
 }
 
 #[test]
 fn a_dead_preferred_pool_is_not_dialled_for_every_miner() {
     let (first, second) = (Pool::start("first", Mood::Close), Pool::start("second", Mood::Answer));
-    let proxy = Proxy::start(&format!(
-        "[failover]\nbackoff_min = \"5m\"\nbackoff_max = \"5m\"\n{}{}",
-        first.upstream(),
-        second.upstream()
-    ));
+    let proxy = Proxy::to(
+        &[first.address(), second.address()],
+        "[failover]\nbackoff_min = \"5m\"\nbackoff_max = \"5m\"\n",
+    );
     assert_eq!(served_by(&proxy.connect()), "second");
     // One miner's bad luck is confirmed by a probe; then nobody goes there any more.
     wait_for("the probe", || !proxy.running().is_up(0));
@@ -380,11 +364,10 @@ fn a_dead_preferred_pool_is_not_dialled_for_every_miner() {
 #[test]
 fn a_connection_that_asks_nothing_makes_no_pool_look_dead() {
     let (first, second) = (Pool::start("first", Mood::Answer), Pool::start("second", Mood::Answer));
-    let proxy = Proxy::start(&format!(
-        "[failover]\nbackoff_min = \"5m\"\nbackoff_max = \"5m\"\n{}{}",
-        first.upstream(),
-        second.upstream()
-    ));
+    let proxy = Proxy::to(
+        &[first.address(), second.address()],
+        "[failover]\nbackoff_min = \"5m\"\nbackoff_max = \"5m\"\n",
+    );
     // What a health check or a port scan does. The pool closes in answer, which is no failure.
     for number in 1..=3 {
         let scanner = proxy.connect();
@@ -398,11 +381,10 @@ fn a_connection_that_asks_nothing_makes_no_pool_look_dead() {
 #[test]
 fn a_miner_that_leaves_before_the_answer_makes_no_pool_look_dead() {
     let (first, second) = (BarePool::start(), Pool::start("second", Mood::Answer));
-    let proxy = Proxy::start(&format!(
-        "[failover]\nbackoff_min = \"5m\"\nbackoff_max = \"5m\"\n{}{}",
-        first.upstream(),
-        second.upstream()
-    ));
+    let proxy = Proxy::to(
+        &[first.address(), second.address()],
+        "[failover]\nbackoff_min = \"5m\"\nbackoff_max = \"5m\"\n",
+    );
     let mut miner = proxy.connect();
     let pool = first.accept();
     miner.write_all(b"{\"id\":1}\n").unwrap();
@@ -419,11 +401,10 @@ fn a_miner_that_leaves_before_the_answer_makes_no_pool_look_dead() {
 
 /// With two pools and at most six connections a minute.
 fn rated(first: &Pool, second: &Pool) -> Proxy {
-    Proxy::start(&format!(
-        "[ratelimit]\nmax_connections_per_minute = 6\n[failover]\nsilence_timeout = \"1s\"\n{}{}",
-        first.upstream(),
-        second.upstream()
-    ))
+    Proxy::to(
+        &[first.address(), second.address()],
+        "[ratelimit]\nmax_connections_per_minute = 6\n[failover]\nsilence_timeout = \"1s\"\n",
+    )
 }
 
 #[test]

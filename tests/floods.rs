@@ -13,7 +13,7 @@ use sluice::record::Recorder;
 use sluice::tap::Conversation;
 
 use crate::common::recorded::{Recorded, judged, rows, setup};
-use crate::common::{BarePool, expect, wait_for};
+use crate::common::{BarePool, accepted, exchange, expect, submit, wait_for};
 
 const SUBMIT: &str =
     "{\"id\":4,\"method\":\"mining.submit\",\"params\":[\"flood\",\"1\",\"00\",\"5\",\"7\"]}\n";
@@ -64,15 +64,9 @@ fn results(path: &str, floods: usize, from_the_pool: bool, count: u32) -> Vec<St
         }
         flooding.push((miner, at_pool));
     }
-    let (mut miner, mut at_pool) = (recorded.connect(), pool.accept());
+    let (miner, at_pool) = (recorded.connect(), pool.accept());
     for nonce in 1..=count {
-        let submit = format!(
-            "{{\"id\":4,\"method\":\"mining.submit\",\"params\":[\"honest\",\"1\",\"00\",\"5\",\"{nonce:08x}\"]}}\n"
-        );
-        miner.write_all(submit.as_bytes()).unwrap();
-        expect(&at_pool, submit.as_bytes());
-        at_pool.write_all(b"{\"id\":4,\"result\":true,\"error\":null}\n").unwrap();
-        expect(&miner, b"{\"id\":4,\"result\":true,\"error\":null}\n");
+        exchange(&miner, &at_pool, &submit("honest", 4, nonce), &accepted(4));
     }
     let honest = newest(&recorded);
     recorded.proxy.late_analyzer =
@@ -86,7 +80,7 @@ fn results(path: &str, floods: usize, from_the_pool: bool, count: u32) -> Vec<St
 }
 
 #[test]
-fn who_floods_loses_its_own_copies_and_nobody_elses() {
+fn a_session_that_floods_loses_its_own_copies_only() {
     for path in ["copy", "splice"] {
         assert_eq!(results(path, 1, false, 50), vec!["accepted"; 50]);
         assert_eq!(results(path, 30, false, 5), vec!["accepted"; 5]);
@@ -94,7 +88,7 @@ fn who_floods_loses_its_own_copies_and_nobody_elses() {
     }
 }
 
-/// What a pool says too often must not hide what its own miner does.
+/// A pool's flood must not hide its own miner's shares.
 #[test]
 fn a_pool_that_floods_does_not_hide_the_shares_of_its_own_miner() {
     let pool = BarePool::start();
@@ -107,9 +101,7 @@ fn a_pool_that_floods_does_not_hide_the_shares_of_its_own_miner() {
     let news = "{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[1]}\n";
     fill(&mut at_pool, &miner, news, &conversation);
     for nonce in 1..=40 {
-        let submit = format!(
-            "{{\"id\":{nonce},\"method\":\"mining.submit\",\"params\":[\"honest\",\"1\",\"00\",\"5\",\"{nonce:08x}\"]}}\n"
-        );
+        let submit = submit("honest", nonce, nonce);
         miner.write_all(submit.as_bytes()).unwrap();
         expect(&at_pool, submit.as_bytes());
     }
@@ -134,15 +126,9 @@ fn a_flood_takes_nobody_elses_shares_at_the_end_of_the_program() {
         flood.write_all(much.as_bytes()).unwrap();
         expect(&at_pool, much.as_bytes());
     }
-    let (mut miner, mut honest_at_pool) = (recorded.connect(), pool.accept());
+    let (miner, honest_at_pool) = (recorded.connect(), pool.accept());
     for nonce in 1..=20 {
-        let submit = format!(
-            "{{\"id\":4,\"method\":\"mining.submit\",\"params\":[\"honest\",\"1\",\"00\",\"5\",\"{nonce:08x}\"]}}\n"
-        );
-        miner.write_all(submit.as_bytes()).unwrap();
-        expect(&honest_at_pool, submit.as_bytes());
-        honest_at_pool.write_all(b"{\"id\":4,\"result\":true,\"error\":null}\n").unwrap();
-        expect(&miner, b"{\"id\":4,\"result\":true,\"error\":null}\n");
+        exchange(&miner, &honest_at_pool, &submit("honest", 4, nonce), &accepted(4));
     }
     let directory = recorded.directory.path().to_owned();
     let analyzer = Analyzer::start_on(copies, setup(&config, &directory)).unwrap();
@@ -178,18 +164,12 @@ fn an_honest_miners_shares_have_rows_while_others_flood() {
             }
         }));
     }
-    let (mut miner, mut at_pool) = (recorded.connect(), pool.accept());
+    let (miner, at_pool) = (recorded.connect(), pool.accept());
     for nonce in 1..=60_u32 {
         // The flood goes on between two shares.
         let before = sent.load(Ordering::Relaxed);
         wait_for("the flood", || sent.load(Ordering::Relaxed) > before + 2);
-        let submit = format!(
-            "{{\"id\":4,\"method\":\"mining.submit\",\"params\":[\"honest\",\"1\",\"00\",\"5\",\"{nonce:08x}\"]}}\n"
-        );
-        miner.write_all(submit.as_bytes()).unwrap();
-        expect(&at_pool, submit.as_bytes());
-        at_pool.write_all(b"{\"id\":4,\"result\":true,\"error\":null}\n").unwrap();
-        expect(&miner, b"{\"id\":4,\"result\":true,\"error\":null}\n");
+        exchange(&miner, &at_pool, &submit("honest", 4, nonce), &accepted(4));
     }
     for stream in &streams {
         let _ = stream.shutdown(Shutdown::Both);
@@ -209,7 +189,7 @@ fn an_honest_miners_shares_have_rows_while_others_flood() {
 
 /// The disk takes nothing for a while. What waits for it is bounded, and no session has all of it.
 #[test]
-fn who_floods_a_slow_disk_loses_its_own_rows_and_nobody_elses() {
+fn a_session_that_floods_a_slow_disk_loses_its_own_rows_only() {
     let pool = BarePool::start();
     let (mut recorded, copies, config) = Recorded::stalled(&pool.upstream());
     let disk = Arc::new(Mutex::new(()));
@@ -230,20 +210,15 @@ fn who_floods_a_slow_disk_loses_its_own_rows_and_nobody_elses() {
     let setup = Setup { recorder: Some(recorder), state, history, ..plain };
     recorded.proxy.late_analyzer = Some(Analyzer::start_on(copies, setup).unwrap());
     let shares = |name: &str, count: u32| {
-        let (mut miner, mut at_pool) = (recorded.connect(), pool.accept());
+        let (miner, at_pool) = (recorded.connect(), pool.accept());
         let before = judged(&recorded.snapshot());
         for first in (0..count).step_by(50) {
             let (mut asked, mut answers) = (String::new(), String::new());
             for nonce in first..(first + 50).min(count) {
-                asked += &format!(
-                    "{{\"id\":{nonce},\"method\":\"mining.submit\",\"params\":[\"{name}\",\"1\",\"00\",\"5\",\"{nonce:08x}\"]}}\n"
-                );
-                answers += &format!("{{\"id\":{nonce},\"result\":true,\"error\":null}}\n");
+                asked += &submit(name, nonce, nonce);
+                answers += &accepted(nonce);
             }
-            miner.write_all(asked.as_bytes()).unwrap();
-            expect(&at_pool, asked.as_bytes());
-            at_pool.write_all(answers.as_bytes()).unwrap();
-            expect(&miner, answers.as_bytes());
+            exchange(&miner, &at_pool, &asked, &answers);
         }
         recorded.wait_judged(before + u64::from(count));
     };

@@ -10,7 +10,7 @@ use sluice::tap::TapMessage;
 
 use crate::common::own_process::in_own_process;
 use crate::common::recorded::{Recorded, judged, setup};
-use crate::common::{BarePool, expect, expect_end, half_close, resources, wait_for};
+use crate::common::{BarePool, expect, expect_end, half_close, resources, submit, wait_for};
 
 /// How much a scenario may add to the resident memory of this process, which is both ends as well.
 /// The queue of copies, whose size is the owner's own choice, may take 20 of it: 256 large copies of
@@ -54,7 +54,7 @@ impl Scene {
         let before = self.judged();
         let (mut miner, mut at_pool) = self.open();
         for id in 0..5 {
-            let line = submit(&id.to_string(), "w", id);
+            let line = submit("w", id, id);
             miner.write_all(line.as_bytes()).unwrap();
             expect(&at_pool, line.as_bytes());
             let line = format!("{{\"id\":{id},\"result\":true,\"error\":null}}\n");
@@ -69,12 +69,6 @@ impl Scene {
     fn judged(&self) -> u64 {
         judged(&self.recorded.snapshot())
     }
-}
-
-fn submit(id: &str, worker: &str, nonce: u32) -> String {
-    format!(
-        "{{\"id\":{id},\"method\":\"mining.submit\",\"params\":[\"{worker}\",\"1\",\"00\",\"5\",\"{nonce:08x}\"]}}\n"
-    )
 }
 
 /// Sends pieces one way through and compares them at the other end. Gives what was sent.
@@ -192,7 +186,7 @@ fn jobs_without_end() {
 fn submits_that_are_never_answered() {
     in_own_process(|| {
         let piece = |number: usize| {
-            let share = |nonce: usize| submit(&nonce.to_string(), "w", nonce as u32);
+            let share = |nonce: usize| submit("w", nonce, nonce as u32);
             (0..100).map(|place| share(number * 100 + place)).collect::<String>().into_bytes()
         };
         both_ways("200,000 submits", 2000, piece, &["up"], Pace::Followed);
@@ -224,7 +218,7 @@ fn deep_json() {
 fn invalid_utf_8() {
     in_own_process(|| {
         let piece = |number: usize| {
-            let mut line = submit(&number.to_string(), "w\u{e9}\u{202e}", number as u32).into_bytes();
+            let mut line = submit("w\u{e9}\u{202e}", number, number as u32).into_bytes();
             let place = number % (line.len() - 1);
             line[place] = [0xff, 0xc3, 0x80, 0x00, 0x1b][number % 5];
             line
@@ -240,8 +234,8 @@ fn ids_and_names_of_60_kb() {
         let piece = |number: usize| {
             let long = "i".repeat(60_000);
             match number % 2 {
-                0 => submit(&format!("\"{number}{long}\""), "w", number as u32),
-                _ => submit(&number.to_string(), &format!("{number}{long}"), number as u32),
+                0 => submit("w", format!("\"{number}{long}\""), number as u32),
+                _ => submit(&format!("{number}{long}"), number, number as u32),
             }
             .into_bytes()
         };
@@ -268,7 +262,7 @@ fn reasons_of_60_kb_are_not_kept() {
                 for nonce in 0..400_u32 {
                     // Nothing of this flood is to be lost.
                     wait_for("the queue to be read", || scene.copies.is_empty());
-                    let line = submit(&nonce.to_string(), &format!("{nonce}{}", "n".repeat(2000)), nonce);
+                    let line = submit(&format!("{nonce}{}", "n".repeat(2000)), nonce, nonce);
                     miner.write_all(line.as_bytes()).unwrap();
                     expect(&at_pool, line.as_bytes());
                     let reason = format!("{nonce}{}", "r".repeat(60_000));

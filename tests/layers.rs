@@ -21,32 +21,12 @@ const MIN_LINES: usize = 40;
 /// Files shorter than `MIN_LINES`, and the reason. The head of a folder, `mod.rs`, may be as short as it likes.
 const SHORT_FILES: &[(&str, &[&str])] = &[
     ("it has no logic", &["main.rs"]),
-    ("one rule's family a file", &["analyzer/rules/internal.rs"]),
-    ("one section of the configuration a file", &["config/forward.rs"]),
     ("a suggestion for a misspelt key is looked for by this name", &["config/did_you_mean.rs"]),
-    (
-        "one notification service a file, and the failure that all report",
-        &[
-            "notify/discord.rs",
-            "notify/ntfy.rs",
-            "notify/send_failure.rs",
-            "notify/telegram.rs",
-            "notify/webhook.rs",
-        ],
-    ),
-    ("one pool's API a file", &["pool_stats/ckpool.rs", "pool_stats/ocean.rs", "pool_stats/public_pool.rs"]),
     ("one file of the data directory a file", &["record/geek_log.rs"]),
-    ("one conversion or convention of the wire a file", &["work/prevhash.rs", "work/rolling.rs"]),
+    ("one conversion or convention of the wire a file", &["work/rolling.rs"]),
     (
         "several callers need it, and none of them more than others",
-        &[
-            "record/atomic.rs",
-            "sim/random.rs",
-            "analyzer/best_shares.rs",
-            "status/server/log_once.rs",
-            "util/address.rs",
-            "util/plural.rs",
-        ],
+        &["sim/random.rs", "status/server/log_once.rs", "util/address.rs", "util/plural.rs"],
     ),
 ];
 
@@ -73,7 +53,6 @@ const BACKWARD: &[(&str, &str, &str)] = &[
         "the form of an answer depends on the kind of request",
     ),
     ("analyzer/same_id.rs", "analyzer/requests.rs", "requests with one id are told apart by their kind"),
-    ("analyzer/share.rs", "analyzer/block.rs", "a judged share says who has found its block"),
     ("analyzer/job_verdict.rs", "analyzer/session_event.rs", "a verdict is kept with the event of its job"),
     (
         "proxy/aggregate/group/prefixes.rs",

@@ -15,7 +15,7 @@ const MEASURED: usize = 10_000;
 /// On the other path; its pipes would show much sooner.
 const MEASURED_SPLICE: usize = 3_000;
 
-/// What the allocator and the kernel may keep of their own: threads of other sizes, arenas. A leak
+/// Memory that the allocator and the kernel may keep: threads of other sizes, arenas. A leak
 /// of 1 KiB a connection would be 10 MiB.
 const MEMORY_GROWTH_KIB: usize = 6 * 1024;
 
@@ -103,7 +103,7 @@ fn connect_many(count: usize, address: SocketAddr) {
     });
 }
 
-/// What is held once everything has come to rest: nothing has changed for a while, and there is no
+/// Resources held once everything has come to rest: nothing has changed for a while, and there is no
 /// more than `at_most`. When that does not come, what is held at the deadline.
 fn at_rest(proxy: &Proxy, at_most: Option<Resources>) -> Resources {
     proxy.wait_sessions(0);

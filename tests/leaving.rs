@@ -4,13 +4,13 @@ mod refusals;
 #[path = "leaving/unusable.rs"]
 mod unusable;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::common::job_pool::{JobMiner, JobPool};
 use crate::common::site::PageServer;
-use crate::common::{Proxy, Unroutable, expect_end, wait_for};
+use crate::common::{Proxy, Unroutable, expect_end, holds_for, wait_for};
 use serde_json::json;
 use sluice::net::resolve::set_test_name;
 use sluice::upstream::PoolStatus;
@@ -40,7 +40,7 @@ fn with_and_without_analysis(test: fn(bool)) {
     });
 }
 
-/// What a visitor of the page reads.
+/// The page as a visitor reads it.
 fn page_of(proxy: &Proxy) -> String {
     let page = PageServer::start(proxy.app().snapshots().clone(), None);
     let mut stream = TcpStream::connect(page.address()).unwrap();
@@ -124,19 +124,22 @@ fn a_probe_knows_answers_that_name_their_method() {
 #[test]
 fn no_work_is_remembered_when_miners_reconnect() {
     let (idle, second) = (JobPool::start(false), JobPool::start(true));
-    let proxy = proxy("", &[&idle, &second]);
-    let began = Instant::now();
+    let text = "[failover]\nfirst_job_timeout = \"1s\"\n";
+    let proxy = Proxy::to(&[idle.address(), second.address()], text);
     let mut sessions = 0;
     wait_for("the second pool", || {
-        let miner = JobMiner::join(proxy.address(), "w.one");
+        // Whether it is answered does not matter: this session may be the one that is closed.
+        let mut miner = JobMiner(proxy.connect());
+        miner.say(&json!({ "id": 1, "method": "mining.subscribe", "params": ["test"] }));
+        miner.say(&json!({ "id": 2, "method": "mining.authorize", "params": ["w.one", "secret"] }));
         sessions += 1;
-        let until = Instant::now() + Duration::from_millis(60);
-        while Instant::now() < until && miner.is_quiet() {
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        let (began, mut answers) = (Instant::now(), BufReader::new(&miner.0));
+        while began.elapsed() < Duration::from_millis(60)
+            && answers.read_line(&mut String::new()).is_ok_and(|length| length > 0)
+        {}
         second.accepted() > 0
     });
-    assert!(sessions >= 3, "{sessions} sessions in {:?}", began.elapsed());
+    assert!(sessions >= 3, "{sessions} sessions");
 }
 
 #[test]
@@ -168,11 +171,7 @@ fn keeps_miners_of_the_only_pool(is_analyzed: bool) {
     let page = page_of(&proxy);
     assert!(page.contains("it gives no work: it accepts miners and has sent no job"), "{page}");
     let second = JobMiner::join(proxy.address(), "w.two");
-    let until = Instant::now() + Duration::from_millis(1500);
-    while Instant::now() < until {
-        assert!(first.is_quiet() && second.is_quiet(), "a miner was closed");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    holds_for(Duration::from_millis(1500), "no miner is closed", || first.is_quiet() && second.is_quiet());
     idle.give_work(true);
     first.expect_job();
     second.expect_job();
@@ -184,7 +183,7 @@ fn keeps_miners_of_the_only_pool(is_analyzed: bool) {
 fn the_only_pool_is_taken_again_without_work_as_soon_as_it_is_back() {
     let idle = JobPool::on(TcpListener::bind("127.0.0.4:0").unwrap(), false);
     let address = idle.address();
-    let proxy = proxy("", &[&idle]);
+    let proxy = proxy("connect_deadline = \"60s\"\n", &[&idle]);
     let first = JobMiner::join(proxy.address(), "w.one");
     wait_for("the failure", || !proxy.running().is_up(0));
     idle.stop_listening();
@@ -199,7 +198,7 @@ fn the_only_pool_is_taken_again_without_work_as_soon_as_it_is_back() {
         let (back, began) = (JobPool::on(TcpListener::bind(address).unwrap(), false), Instant::now());
         assert!(waiting.join().unwrap().is_quiet());
         // Not at the end of `connect_deadline`.
-        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
         assert!(!proxy.running().is_up(0));
         drop(back);
     });
@@ -255,11 +254,9 @@ fn one_miner_without_work_is_no_proof_against_a_pool_that_gives_others_some() {
     let working = JobMiner::join(proxy.address(), "w.one");
     working.expect_job();
     let starved = JobMiner::join(proxy.address(), "w.starved");
-    let until = Instant::now() + Duration::from_millis(600);
-    while Instant::now() < until {
-        assert!(proxy.running().is_up(0) && starved.is_quiet() && working.is_quiet());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    holds_for(Duration::from_millis(600), "it stays so", || {
+        proxy.running().is_up(0) && starved.is_quiet() && working.is_quiet()
+    });
     assert_eq!(second.accepted(), 0);
     assert_eq!(pool.probes()[0], json!(["w.one", "secret"]));
 }
@@ -293,17 +290,13 @@ fn a_pool_that_is_slow_with_shares_keeps_its_miners() {
     let before = first.accepted();
     miner.submit();
     wait_for("a probe", || first.accepted() > before);
-    let until = Instant::now() + Duration::from_millis(300);
-    while Instant::now() < until {
-        assert!(miner.is_quiet() && proxy.running().is_up(0));
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    holds_for(Duration::from_millis(300), "it stays so", || miner.is_quiet() && proxy.running().is_up(0));
     assert_eq!(second.accepted(), 0);
     // Else the end of the proxy waits for the answer.
     drop(first);
 }
 
-/// What no pool needs to answer is no debt.
+/// A suggestion needs no answer, so that a missing one is no sign of a dead pool.
 #[test]
 fn an_unanswered_suggestion_makes_no_pool_look_dead() {
     let (first, second) = (JobPool::start(true), JobPool::start(true));
@@ -313,11 +306,7 @@ fn an_unanswered_suggestion_makes_no_pool_look_dead() {
     miner.say(&json!({ "id": 3, "method": "mining.suggest_difficulty", "params": [0.001] }));
     first.stop_listening();
     let before = first.accepted();
-    let until = Instant::now() + Duration::from_millis(1500);
-    while Instant::now() < until {
-        assert!(miner.is_quiet() && proxy.running().is_up(0));
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    holds_for(Duration::from_millis(1500), "it stays so", || miner.is_quiet() && proxy.running().is_up(0));
     assert_eq!((first.accepted() - before, second.accepted()), (0, 0));
 }
 
@@ -328,16 +317,18 @@ fn found_where_it_moved_to(name: &str, leave: impl FnOnce(SocketAddr) -> Option<
     let old = TcpListener::bind((at(2), 0)).unwrap();
     let address = old.local_addr().unwrap();
     let old = JobPool::on(old, true);
-    let proxy = Proxy::start(&format!("[[upstream]]\nurl = \"stratum+tcp://{name}:{}\"\n", address.port()));
+    let proxy = Proxy::start(&format!(
+        "[failover]\nconnect_deadline = \"10s\"\n[[upstream]]\nurl = \"stratum+tcp://{name}:{}\"\n",
+        address.port()
+    ));
     JobMiner::join(proxy.address(), "w.one").expect_job();
     old.stop_listening();
     drop(old);
     let _nowhere = leave(address);
     let new = JobPool::on(TcpListener::bind((at(3), address.port())).unwrap(), true);
     set_test_name(name, &[at(3)]);
-    let began = Instant::now();
+    // Otherwise the miner is disconnected at `connect_deadline`.
     JobMiner::join(proxy.address(), "w.one").expect_job();
-    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
     assert!(new.accepted() >= 1);
 }
 

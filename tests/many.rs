@@ -11,7 +11,7 @@ use crate::common::{DEADLINE, EchoPool, expect, wait_for};
 
 const MINERS: usize = 2_000;
 
-/// What is there without a miner: main, signals, listener, analyzer, probe, log.
+/// Threads without a miner: main, signals, listener, analyzer, probe, log.
 const OWN_THREADS: usize = 16;
 /// Log, listener, standard streams and the like.
 const OWN_DESCRIPTORS: usize = 64;

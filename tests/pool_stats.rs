@@ -161,8 +161,8 @@ fn the_figures_are_shown() {
     assert_eq!((&stats["hashrate"], &stats["hashrate_window_seconds"]), (&1.5e6.into(), &3600.into()));
     assert_eq!((&stats["credited_total"], &stats["verdict"]), (&7.0.into(), &"unknown".into()));
     assert_eq!((&stats["answered"], &stats["failed"]), (&1.into(), &0.into()));
-    let told = &status["notify"][0];
-    assert_eq!((&told["name"], &told["sent"]), (&"notify[1] (webhook)".into(), &0.into()));
+    let recipient = &status["notify"][0];
+    assert_eq!((&recipient["name"], &recipient["sent"]), (&"notify[1] (webhook)".into(), &0.into()));
     // Before the first miner the page only says how to connect one.
     let options = MinerOptions::new(sluice.address(), MinerModel::Bitaxe, format!("{ADDRESS}.one"));
     let _miner = SimMiner::start(options).unwrap();

@@ -6,23 +6,16 @@ use std::time::{Duration, Instant};
 
 use crate::common::binary::{Sluice, fails};
 use crate::common::certificates::Certificate;
-use crate::common::{BarePool, EchoPool, expect, expect_end, read_line};
+use crate::common::{BarePool, EchoPool, accepted, expect, expect_end, read_line, submit};
 
 const SUBSCRIBE: &[u8] = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"test\"]}\n";
 const SUBSCRIBED: &[u8] = b"{\"id\":1,\"result\":[[],\"ae6812eb\",4],\"error\":null}\n";
 
-/// What every configuration here begins with. No page: its port could be taken.
+/// Less than the 10 s that the end waits for shares in flight.
+const SOON: Duration = Duration::from_secs(8);
+
+/// The beginning of every configuration here. No page: its port could be taken.
 const BASE: &str = "[listen]\nstratum = [\"127.0.0.1:0\"]\n[http]\nlisten = \"\"\n[ntp]\nservers = []\n";
-
-fn submit(id: usize) -> String {
-    format!(
-        "{{\"id\":{id},\"method\":\"mining.submit\",\"params\":[\"w\",\"1\",\"00\",\"5\",\"{id:08x}\"]}}\n"
-    )
-}
-
-fn answer(id: usize) -> String {
-    format!("{{\"id\":{id},\"result\":true,\"error\":null}}\n")
-}
 
 /// A miner that has subscribed, and the pool's end of it.
 fn subscribed(sluice: &Sluice, pool: &BarePool) -> (TcpStream, TcpStream) {
@@ -44,14 +37,14 @@ fn has_ended(mut stream: &TcpStream) -> bool {
 
 /// Three shares are in flight when the signal comes; the pool answers about a second later. Every
 /// answer arrives, and the program ends soon after the last.
-fn shares_in_flight_are_answered(signal: &str, more: &str, quick: Duration) {
+fn shares_in_flight_are_answered(signal: &str, more: &str) {
     let pool = BarePool::start();
     let sluice = Sluice::run(&format!("{BASE}{more}{}", pool.upstream()));
     let (mut miner, mut at_pool) = subscribed(&sluice, &pool);
     let (idle, at_pool_idle) = subscribed(&sluice, &pool);
     for id in 4..7 {
-        miner.write_all(submit(id).as_bytes()).unwrap();
-        expect(&at_pool, submit(id).as_bytes());
+        miner.write_all(submit("w", id, id).as_bytes()).unwrap();
+        expect(&at_pool, submit("w", id, id).as_bytes());
     }
     sluice.signal(signal);
     sluice.wait_line("shares in flight still get their answers");
@@ -65,41 +58,41 @@ fn shares_in_flight_are_answered(signal: &str, more: &str, quick: Duration) {
         std::thread::sleep(Duration::from_millis(10));
     }
     for id in 4..7 {
-        at_pool.write_all(answer(id).as_bytes()).unwrap();
+        at_pool.write_all(accepted(id).as_bytes()).unwrap();
     }
     let answered = Instant::now();
     for id in 4..7 {
-        expect(&miner, answer(id).as_bytes());
+        expect(&miner, accepted(id).as_bytes());
     }
     expect_end(&miner);
     expect_end(&idle);
     let (status, log) = sluice.wait();
     assert_eq!(status.code(), Some(0), "{log}");
     // Far from the ten seconds that a pool has which never answers.
-    assert!(answered.elapsed() < quick, "{:?}\n{log}", answered.elapsed());
+    assert!(answered.elapsed() < SOON, "{:?}\n{log}", answered.elapsed());
     assert!(!log.contains("not every share"), "{log}");
     drop(at_pool_idle);
 }
 
 #[test]
 fn sigterm_waits_for_the_answers_in_flight() {
-    shares_in_flight_are_answered("TERM", "", Duration::from_secs(3));
+    shares_in_flight_are_answered("TERM", "");
 }
 
 #[test]
 fn sigint_waits_for_the_answers_in_flight() {
-    shares_in_flight_are_answered("INT", "", Duration::from_secs(3));
+    shares_in_flight_are_answered("INT", "");
 }
 
 #[test]
 fn on_the_splice_path_too() {
-    shares_in_flight_are_answered("TERM", "[forward]\npath = \"splice\"\n", Duration::from_secs(3));
+    shares_in_flight_are_answered("TERM", "[forward]\npath = \"splice\"\n");
 }
 
 #[test]
-fn without_the_analyzer_too() {
+fn shares_in_flight_are_answered_without_the_analyzer() {
     // Nobody knows then what was the last answer: two seconds after the last share are waited.
-    shares_in_flight_are_answered("TERM", "[analysis]\nenabled = false\n", Duration::from_secs(5));
+    shares_in_flight_are_answered("TERM", "[analysis]\nenabled = false\n");
 }
 
 /// The program ends soon, with these miners connected.
@@ -111,10 +104,10 @@ fn the_last_report_is_about_the_miners_that_were_there() {
     let sluice = Sluice::run(&format!("{BASE}{}", pool.upstream()));
     let mut pairs: Vec<_> = (0..3).map(|_| subscribed(&sluice, &pool)).collect();
     for (miner, at_pool) in &mut pairs[1..] {
-        miner.write_all(submit(7).as_bytes()).unwrap();
-        expect(at_pool, submit(7).as_bytes());
-        at_pool.write_all(answer(7).as_bytes()).unwrap();
-        expect(miner, answer(7).as_bytes());
+        miner.write_all(submit("w", 7, 7).as_bytes()).unwrap();
+        expect(at_pool, submit("w", 7, 7).as_bytes());
+        at_pool.write_all(accepted(7).as_bytes()).unwrap();
+        expect(miner, accepted(7).as_bytes());
     }
     sluice.signal("TERM");
     let (status, log) = sluice.wait();
@@ -132,7 +125,7 @@ fn ends_soon(sluice: Sluice, miners: &[&TcpStream]) {
     }
     let (status, log) = sluice.wait();
     assert_eq!(status.code(), Some(0), "{log}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}\n{log}", begun.elapsed());
+    assert!(begun.elapsed() < SOON, "{:?}\n{log}", begun.elapsed());
 }
 
 #[test]
@@ -219,15 +212,15 @@ fn a_second_signal_ends_at_once() {
     let pool = BarePool::start();
     let sluice = Sluice::run(&format!("{BASE}{}", pool.upstream()));
     let (mut miner, at_pool) = subscribed(&sluice, &pool);
-    miner.write_all(submit(4).as_bytes()).unwrap();
-    expect(&at_pool, submit(4).as_bytes());
+    miner.write_all(submit("w", 4, 4).as_bytes()).unwrap();
+    expect(&at_pool, submit("w", 4, 4).as_bytes());
     sluice.signal("TERM");
     sluice.wait_line("shares in flight still get their answers");
     let begun = Instant::now();
     sluice.signal("INT");
     let (status, log) = sluice.wait();
     assert_eq!(status.code(), Some(130), "{log}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
 }
 
 #[test]

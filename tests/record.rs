@@ -5,7 +5,7 @@ mod crash;
 mod disk;
 mod history;
 mod kept;
-use crate::common::ntp_server;
+use crate::common::{DEADLINE, ntp_server};
 mod rotation;
 
 use std::fs;
@@ -119,7 +119,7 @@ fn msg_ids(text: &str) -> Vec<u64> {
 fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !is_so() {
-        assert!(begin.elapsed() < Duration::from_secs(20), "{what}");
+        assert!(begin.elapsed() < DEADLINE, "{what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -15,24 +15,24 @@ use sluice::reference::{ReferenceTimings, ReferenceView, References, Tip};
 use sluice::util::stop::Stop;
 
 /// References that run until dropped, and what they told.
-struct Heard {
+struct WatchedReference {
     references: References,
     tips: Arc<Mutex<Vec<Tip>>>,
     stop: Stop,
 }
 
-impl Heard {
+impl WatchedReference {
     /// With these `[[reference]]` sections.
-    fn start(text: &str, pace: &ReferenceTimings) -> Heard {
-        Heard::with(&configured(text), pace)
+    fn start(text: &str, pace: &ReferenceTimings) -> WatchedReference {
+        WatchedReference::with(&configured(text), pace)
     }
 
-    fn with(configured: &[ReferenceConfig], pace: &ReferenceTimings) -> Heard {
+    fn with(configured: &[ReferenceConfig], pace: &ReferenceTimings) -> WatchedReference {
         let (tips, stop) = (Arc::new(Mutex::new(Vec::new())), Stop::new());
-        let told = tips.clone();
-        let tell = move |tip| told.lock().unwrap().push(tip);
-        let references = References::start_with(configured, pace, tell, &stop).unwrap();
-        Heard { references, tips, stop }
+        let observed = tips.clone();
+        let observe = move |tip| observed.lock().unwrap().push(tip);
+        let references = References::start(configured, pace, observe, &stop).unwrap();
+        WatchedReference { references, tips, stop }
     }
 
     fn tips(&self) -> Vec<Tip> {
@@ -63,7 +63,7 @@ impl Heard {
     }
 }
 
-impl Drop for Heard {
+impl Drop for WatchedReference {
     fn drop(&mut self) {
         self.stop.stop();
     }

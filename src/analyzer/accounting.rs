@@ -5,25 +5,24 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::alerts::AlertBook;
-use super::best_shares::BestShares;
-use super::block::{BlockCounter, BlockSeen};
+use super::block::BlockCounter;
+use super::enforcement::Enforcement;
 use super::external_update::ExternalUpdate;
-use super::pools::Pools;
-use super::pools::UpstreamNames;
+use super::pools::{Pools, UpstreamNames};
 use super::recent::Recent;
 use super::rows;
-use super::rules::internal;
-use super::rules::{AlertContext, CreditView, RuleSet, SessionSample};
+use super::rules::{AlertContext, RuleSet, SessionSample, good_news, service};
 use super::session_event::{JobSeen, SessionEvent};
+use super::setup::Setup;
 use super::share::JudgedShare;
-use super::totals::AnalyzerCounts;
-use super::totals::Totals;
+use super::totals::{AnalyzerCounts, BestShares, Totals, count_outcome};
 use crate::clock::{Clock, ClockReading, ClockState, JobTime, NtpTime, Offset};
-use crate::config::{self, Severity};
+use crate::config::Severity;
 use crate::net::Stamp;
 use crate::notify::Notifier;
 use crate::record::{
-    AlertRow, BestShare, GeekTopic, History, JobRow, Recorder, RecordingHealth, SavedState, ShareOutcome,
+    AlertRow, BestShare, GeekTopic, History, JobRow, LifetimeCounts, Recorder, RecordingHealth, SavedState,
+    ShareOutcome,
 };
 use crate::stratum::Difficulty;
 use crate::tap::{Role, SessionId};
@@ -43,8 +42,10 @@ pub(super) struct Accounting {
     pub(super) pools: Pools,
     pub(super) recent: Recent,
     pub(super) alerts: AlertBook,
-    rules: RuleSet,
+    pub(super) rules: RuleSet,
     blocks: BlockCounter,
+    /// The findings that block a pool.
+    pub(super) enforcement: Option<Enforcement>,
     /// Nanoseconds to add to a stamp to get the system clock's time.
     pub(super) skew: i64,
     /// The machine's clocks when `skew` was last computed.
@@ -55,7 +56,7 @@ pub(super) struct Accounting {
     pub(super) history: Arc<History>,
     /// The state has changed since it was last saved.
     unsaved: bool,
-    clock: Clock,
+    pub(super) clock: Clock,
     pub(super) recorder: Option<Recorder>,
     /// The rows of each session since the last tick, counted while the recorder's queue is crowded.
     rows_while_crowded: HashMap<SessionId, u32>,
@@ -68,15 +69,8 @@ pub(super) struct Accounting {
 }
 
 impl Accounting {
-    pub(super) fn new(
-        clock: Clock,
-        (recorder, notifier): (Option<Recorder>, Option<Notifier>),
-        (state, history): (SavedState, History),
-        upstreams: UpstreamNames,
-        near_miss: f64,
-        (alerts, rules): (AlertBook, RuleSet),
-        now: Stamp,
-    ) -> Accounting {
+    pub(super) fn new(setup: Setup, now: Stamp) -> Accounting {
+        let Setup { clock, state, upstreams, .. } = setup;
         Accounting {
             seconds_before: state.lifetime.seconds,
             began: Instant::now(),
@@ -86,20 +80,21 @@ impl Accounting {
             state,
             pools: Pools::new(upstreams.clone()),
             recent: Recent::default(),
-            alerts,
-            rules,
+            alerts: AlertBook::new(&setup.rules.off),
+            rules: RuleSet::new(&setup.rules, setup.silence, setup.first_job, setup.account),
             blocks: BlockCounter::default(),
+            enforcement: setup.enforcement,
             skew: 0,
             reading: clock.reading(),
             clock_state: clock.state(),
-            history: Arc::new(history),
+            history: Arc::new(setup.history),
             unsaved: false,
             clock,
-            recorder,
+            recorder: setup.recorder,
             rows_while_crowded: HashMap::new(),
-            notifier,
+            notifier: setup.notifier,
             upstreams,
-            near_miss,
+            near_miss: setup.analysis.near_miss,
         }
     }
 
@@ -121,15 +116,14 @@ impl Accounting {
             SessionEvent::Job(job) if role.is_with_pool() => self.job(&job, role),
             SessionEvent::Job(job) => self.rules.job_forwarded(&job, self.correct(job.at)),
             SessionEvent::Rejudged(job, at) if role.is_with_pool() => {
-                let at = self.correct(at);
-                self.with_rules(|rules, context| rules.payout.rejudged(&job, at, context));
+                self.enforce(&job);
+                self.with_rules(self.correct(at), |rules, context| rules.payout.rejudged(&job, context));
             }
             SessionEvent::Rejudged(..) => {}
-            SessionEvent::Event(event, at) if role.is_with_pool() => {
-                let at = self.correct(at);
-                self.with_rules(|rules, context| rules.event(&event, at, context));
+            SessionEvent::Protocol(event) if role.is_with_pool() => {
+                self.with_rules(self.correct(event.at), |rules, context| rules.event(&event, context));
             }
-            SessionEvent::Event(event, at) => self.rules.share.event(&event, self.correct(at)),
+            SessionEvent::Protocol(event) => self.rules.share.event(&event, self.correct(event.at)),
             SessionEvent::Closed(session) => self.rules.closed(session),
         }
     }
@@ -137,15 +131,12 @@ impl Accounting {
     /// Takes in an update that comes from outside the conversations.
     pub(super) fn external_update(&mut self, update: &ExternalUpdate) {
         match update {
-            ExternalUpdate::Tip(tip) => {
-                let at = self.correct(tip.at);
-                self.rules.chain.reference(tip, at);
-            }
+            ExternalUpdate::Tip(tip) => self.rules.chain.reference(tip, self.correct(tip.at)),
             ExternalUpdate::PoolStats(figures) => {
-                self.with_rules(|rules, context| rules.credit.pool_figures(figures, context))
+                self.with_rules(figures.at, |rules, context| rules.credit.pool_figures(figures, context));
             }
             ExternalUpdate::PoolsUsable(are_usable) => {
-                self.rules.unreachable.set_usable(*are_usable, Instant::now())
+                self.rules.unreachable.set_usable(*are_usable, Instant::now());
             }
             // The session tracker applies it.
             ExternalUpdate::Policy(_) => {}
@@ -160,25 +151,21 @@ impl Accounting {
         self.rows_while_crowded.clear();
         // The recorder asks rarely, and a disagreement of the clocks in between must not be missed.
         self.clock.date_certainty();
-        self.with_rules(|rules, context| rules.tick(sessions, now, context));
-        if let Some(health) = self.recording() {
-            self.with_rules(|rules, context| rules.recording.tick(&health, now, context));
-        }
+        let recording = self.recording();
+        self.with_rules(now, |rules, context| rules.tick(sessions, recording.as_ref(), context));
         let rows = self.alerts.expire(now);
         self.record_alerts(rows);
         Arc::make_mut(&mut self.history).tick(unix_seconds(now));
-        self.save();
-    }
-
-    /// Hands the history to the recorder, and the state too if it has changed.
-    fn save(&mut self) {
-        let run = self.began.elapsed().as_secs();
-        self.state.lifetime.seconds = self.seconds_before + run;
+        self.count_runtime();
         let Some(recorder) = &self.recorder else { return };
         if std::mem::take(&mut self.unsaved) {
             recorder.save_state(self.state.clone());
         }
         recorder.save_history(self.history.clone());
+    }
+
+    fn count_runtime(&mut self) {
+        self.state.lifetime.seconds = self.seconds_before + self.began.elapsed().as_secs();
     }
 
     /// Converts a stamp to NTP time.
@@ -194,35 +181,9 @@ impl Accounting {
 
     /// Reports threads of this program that panicked and were restarted.
     pub(super) fn restarted(&mut self, restarts: &[Restart]) {
-        let at = self.clock.now();
         for restart in restarts {
-            self.with_rules(|_, context| internal::restarted(restart, at, context));
+            self.with_rules(self.clock.now(), |_, context| service::restarted(restart, context));
         }
-    }
-
-    /// Applies changed thresholds.
-    pub(super) fn set_thresholds(&mut self, thresholds: &config::RulesConfig) {
-        self.rules.set_thresholds(thresholds);
-    }
-
-    /// Takes the new skew after the system's clock was set, with rules that start afresh.
-    pub(super) fn clock_was_set(&mut self, skew: i64, rules: RuleSet) {
-        self.skew = skew;
-        self.rules = rules;
-    }
-
-    /// Returns whether the pool has recently accepted shares of this session for jobs that Sluice could not read.
-    pub(super) fn accepts_unseen(&self, session: crate::tap::SessionId) -> bool {
-        self.rules.unreadable_job.accepts_unseen(session)
-    }
-
-    /// Returns the pool's published figures with their verdict.
-    pub(super) fn credit(&self) -> Option<&CreditView> {
-        self.rules.credit.view()
-    }
-
-    pub(super) fn clock_state(&self) -> ClockState {
-        self.clock.state()
     }
 
     pub(super) fn recording(&self) -> Option<RecordingHealth> {
@@ -230,24 +191,25 @@ impl Accounting {
     }
 
     /// Records a share that meets the network's target before the pool has judged it.
-    fn block(&mut self, block: &BlockSeen) {
-        let record = self.block_record(block, None);
-        let is_routine = block.is_every_share && self.blocks.is_routine(record.at);
+    fn block(&mut self, sent: &JudgedShare) {
+        let Some(record) = self.block_record(sent, None) else { return };
+        let is_every_share = sent.share.is_every_share_worth(1.0);
+        let is_routine = is_every_share && self.blocks.is_routine(record.at);
         let level = if is_routine { log::Level::Debug } else { log::Level::Warn };
         log::log!(
             level,
             "a share meets the network's target and awaits the pool's verdict: session {}, worker {:?}, \
              height {}, hash {}",
-            block.finder.session,
-            block.share.worker,
-            block.height.map_or_else(|| "?".to_owned(), |height| height.to_string()),
+            record.session,
+            record.share.worker,
+            record.height.map_or_else(|| "?".to_owned(), |height| height.to_string()),
             record.hash()
         );
-        if block.is_every_share && !is_routine {
+        if is_every_share && !is_routine {
             log::info!(
                 "the network's difficulty ({}) is not above the miner's: every share meets the network's target, \
                  and the following ones are not reported one by one",
-                block.network_difficulty
+                record.network_difficulty
             );
         }
         self.record_block(record);
@@ -259,7 +221,7 @@ impl Accounting {
             self.totals.add_answer(&judged);
         }
         let at = self.correct(judged.share.at);
-        self.with_rules(|rules, context| rules.share(&judged, role, at, context));
+        self.with_rules(at, |rules, context| rules.share(&judged, role, context));
         if role.is_with_miner() {
             self.miner_share(judged);
         }
@@ -272,15 +234,14 @@ impl Accounting {
         let is_near = self.totals.add_share(&judged, counts_as_block, self.near_miss);
         self.count_lifetime(&judged, counts_as_block);
         if counts_as_block {
-            self.with_rules(|rules, context| rules.good_news.block(&judged, at, context));
+            self.with_rules(at, |_, context| good_news::block(&judged, context));
         }
         if is_near {
-            self.with_rules(|rules, context| rules.good_news.near_miss(&judged, at, context));
+            self.with_rules(at, |_, context| good_news::near_miss(&judged, context));
         }
         let is_best = self.offer_best(&judged);
         Arc::make_mut(&mut self.history).share(unix_seconds(at), &judged.for_history());
-        if let Some(block) = BlockSeen::of(&judged.share, judged.block_finder()) {
-            let record = self.block_record(&block, Some(judged.outcome.clone()));
+        if let Some(record) = self.block_record(&judged, Some(judged.outcome.clone())) {
             self.record_block(record);
         }
         let row = self.share_row(&judged).map(Arc::new);
@@ -302,7 +263,7 @@ impl Accounting {
 
     /// Saves the state at once, after a best share or a block.
     fn save_now(&mut self) {
-        self.state.lifetime.seconds = self.seconds_before + self.began.elapsed().as_secs();
+        self.count_runtime();
         if let Some(recorder) = &self.recorder {
             self.unsaved = false;
             recorder.save_state_now(self.state.clone());
@@ -311,15 +272,9 @@ impl Accounting {
 
     fn count_lifetime(&mut self, judged: &JudgedShare, counts_as_block: bool) {
         let lifetime = &mut self.state.lifetime;
-        match &judged.outcome {
-            ShareOutcome::Accepted => {
-                lifetime.accepted += 1;
-                lifetime.accepted_difficulty += judged.share.assigned.map_or(0.0, Difficulty::value);
-            }
-            ShareOutcome::Rejected { .. } => lifetime.rejected += 1,
-            ShareOutcome::Unanswered => lifetime.unanswered += 1,
-            ShareOutcome::Unknown => lifetime.unknown += 1,
-        }
+        let LifetimeCounts { accepted, rejected, unanswered, unknown, .. } = lifetime;
+        count_outcome(&judged.outcome, [accepted, rejected, unanswered, unknown]);
+        lifetime.accepted_difficulty += judged.credited();
         lifetime.blocks += u64::from(counts_as_block);
         self.unsaved = true;
     }
@@ -339,20 +294,21 @@ impl Accounting {
             log::info!("best share ever: {:.6} by {:?}", rebuilt.difficulty, share.worker);
             // The very first share is not worth an alert.
             if let Some(before) = before {
-                self.with_rules(|rules, context| rules.good_news.best(judged, before, at, context));
+                self.with_rules(at, |_, context| good_news::best(judged, before, context));
             }
         }
         is_best
     }
 
     fn job(&mut self, job: &JobSeen, role: Role) {
+        self.enforce(job);
         self.check_clock_by_job(job);
         let at = self.correct(job.at);
         self.totals.add_job(job, at);
         let view = self.recent.add_job(job, at);
         self.pools.set_job(job.upstream, view);
         let upstream = self.upstreams.name(job.upstream);
-        self.with_rules(|rules, context| rules.job(job, role, at, context));
+        self.with_rules(at, |rules, context| rules.job(job, role, context));
         let may_record = self.may_record(job.session);
         let Some(recorder) = self.recorder.as_ref().filter(|_| may_record) else { return };
         recorder.record_job(&JobRow {
@@ -366,6 +322,13 @@ impl Accounting {
             branches: job.branches,
         });
         recorder.geek(at, GeekTopic::Job, || job.describe());
+    }
+
+    /// Asks to block the job's pool, if the job is a reason.
+    fn enforce(&self, job: &JobSeen) {
+        if let Some(enforcement) = &self.enforcement {
+            enforcement.job(job);
+        }
     }
 
     /// Returns whether a row of this session may be recorded. If not, the row would crowd out those of others.
@@ -393,8 +356,8 @@ impl Accounting {
         self.clock_state = self.clock.state();
     }
 
-    /// Runs `run` with the rules, and records the alerts they raise.
-    fn with_rules(&mut self, run: impl FnOnce(&mut RuleSet, &mut AlertContext<'_>)) {
+    /// Runs `run` with the rules on a finding of this time, and records the alerts they raise.
+    fn with_rules(&mut self, at: NtpTime, run: impl FnOnce(&mut RuleSet, &mut AlertContext<'_>)) {
         let mut rows = Vec::new();
         let upstreams = self.upstreams.all();
         let mut context = AlertContext {
@@ -404,6 +367,8 @@ impl Accounting {
             clock: &self.clock_state,
             state: &mut self.state,
             unsaved: &mut self.unsaved,
+            at,
+            is_tick: false,
         };
         run(&mut self.rules, &mut context);
         self.record_alerts(rows);

@@ -83,6 +83,9 @@ struct OpenAlert {
     resolved: Option<NtpTime>,
 }
 
+/// The description of an alert, one sentence, and its evidence.
+pub(super) type Described = (String, Value);
+
 /// A finding of a rule, which may belong to an alert that exists already.
 #[derive(Debug)]
 pub(super) struct NewAlert<'a> {
@@ -121,7 +124,7 @@ impl AlertBook {
     pub(super) fn raise(
         &mut self,
         new: &NewAlert<'_>,
-        describe: impl FnOnce() -> (String, Value),
+        describe: impl FnOnce() -> Described,
     ) -> Option<AlertRow> {
         if self.is_disabled(new.id) {
             return None;
@@ -138,7 +141,7 @@ impl AlertBook {
             alert.severity = new.severity;
             (alert.description, alert.evidence) = describe();
             let row = AlertRow { at: new.at, ..alert.row(AlertKind::Begins) };
-            return self.may_record(new).then_some(row);
+            return self.may_record(new.id, new.at).then_some(row);
         }
         if of_rule.len() >= MAX_OPEN_PER_RULE {
             self.overflowed += 1;
@@ -148,7 +151,7 @@ impl AlertBook {
         let alert = Alert::new(new, describe());
         let row = alert.row(AlertKind::Begins);
         of_rule.insert(new.subject.to_owned(), OpenAlert { alert, resolved: None });
-        self.may_record(new).then_some(row)
+        self.may_record(new.id, new.at).then_some(row)
     }
 
     /// Keeps the alert about a state open, without counting.
@@ -164,12 +167,6 @@ impl AlertBook {
         self.open.get(id).is_some_and(|of_rule| !of_rule.is_empty())
     }
 
-    /// Returns whether this rule has an open alert about `subject`.
-    pub(super) fn is_open_about(&self, id: &str, subject: &str) -> bool {
-        self.open.get(id).is_some_and(|of_rule| of_rule.contains_key(subject))
-    }
-
-    /// The subjects of this rule's open alerts.
     pub(super) fn open_subjects(&self, id: &str) -> Vec<String> {
         self.open.get(id).map_or_else(Vec::new, |of_rule| of_rule.keys().cloned().collect())
     }
@@ -181,11 +178,10 @@ impl AlertBook {
         }
     }
 
-    /// Reports an event.
     pub(super) fn report(
         &mut self,
         new: &NewAlert<'_>,
-        describe: impl FnOnce() -> (String, Value),
+        describe: impl FnOnce() -> Described,
     ) -> Option<AlertRow> {
         if self.is_disabled(new.id) {
             return None;
@@ -198,7 +194,7 @@ impl AlertBook {
         alert.ended = Some(new.at);
         let row = alert.row(AlertKind::Happened);
         self.archive(alert);
-        self.may_record(new).then_some(row)
+        self.may_record(new.id, new.at).then_some(row)
     }
 
     /// Closes the alerts about states that have ended, and about those that were not seen for a while because
@@ -234,14 +230,7 @@ impl AlertBook {
             more => format!(", seen {}", count(more, "time")),
         };
         row.description = format!("over since {at}, lasted {lasted}{seen}: {}", row.description);
-        let new = NewAlert {
-            id: alert.id,
-            severity: alert.severity,
-            subject: &alert.subject,
-            at,
-            is_counted: false,
-        };
-        let may_record = self.may_record(&new);
+        let may_record = self.may_record(alert.id, at);
         self.archive(alert);
         may_record.then_some(row)
     }
@@ -294,9 +283,9 @@ impl AlertBook {
         self.disabled.iter().any(|disabled| disabled.as_str() == id)
     }
 
-    fn may_record(&mut self, new: &NewAlert<'_>) -> bool {
-        let now = new.at.unix_seconds();
-        let allowance = self.records.entry(new.id).or_insert(RecordAllowance { left: RECORD_BURST, at: now });
+    fn may_record(&mut self, id: &'static str, at: NtpTime) -> bool {
+        let now = at.unix_seconds();
+        let allowance = self.records.entry(id).or_insert(RecordAllowance { left: RECORD_BURST, at: now });
         let passed = now.saturating_sub(allowance.at).max(0) as f64;
         allowance.left = (allowance.left + passed / SECONDS_PER_RECORD).min(RECORD_BURST);
         allowance.at = now;
@@ -309,7 +298,7 @@ impl AlertBook {
 }
 
 impl Alert {
-    fn new(new: &NewAlert<'_>, (description, evidence): (String, Value)) -> Alert {
+    fn new(new: &NewAlert<'_>, (description, evidence): Described) -> Alert {
         Alert {
             id: new.id,
             severity: new.severity,

@@ -26,9 +26,9 @@ use crate::util::thread::panic_text;
 
 /// The pause when the queue is empty. The thread never blocks in the channel: waking a parked consumer would make
 /// the forwarding threads' `try_send` up to 1 ms slow.
-const PAUSE: Duration = Duration::from_millis(1);
+const PAUSE: Duration = Duration::from_millis(5);
 /// The pause grows to this while no copy comes.
-const MAX_PAUSE: Duration = Duration::from_millis(10);
+const MAX_PAUSE: Duration = Duration::from_millis(20);
 /// The time between two ticks, at which counts are published, shares time out and old entries are forgotten.
 const TICK: Duration = Duration::from_millis(500);
 /// Caps the copies that are held to be put in order.

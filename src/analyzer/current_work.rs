@@ -11,9 +11,7 @@ use super::job_interval::JobIntervals;
 use super::job_verdict::{JudgedJob, OutputView};
 use super::session_event::JobSeen;
 use super::superseded_work::SupersededWork;
-use super::verdicts::{
-    ChainState, ChainVerdict, Expectations, PayoutAddress, PayoutState, PayoutVerdict, WorkDoubt,
-};
+use super::verdicts::{ChainState, ChainVerdict, Expectations, PayoutState, PayoutVerdict, WorkDoubt};
 use crate::net::Stamp;
 use crate::stratum::{LineShape, ReadingAgreement};
 
@@ -40,15 +38,15 @@ pub(super) struct CurrentWork {
     newest: Option<JudgedJob>,
     /// The newest job of each kind that some miners ignore, since `newest`.
     odd: Vec<(Oddness, JudgedJob)>,
-    superseded: SupersededWork,
+    pub(super) superseded: SupersededWork,
     /// The doubt about lines since the newest job that could not be read, and when it began.
-    unread: Option<(WorkDoubt, Stamp)>,
+    pub(super) unread: Option<(WorkDoubt, Stamp)>,
     /// When the last such line came.
     unread_last: Option<Stamp>,
     /// The number of such lines.
-    unread_count: u64,
+    pub(super) unread_count: u64,
     /// The pool accepts shares for jobs that Sluice could not read.
-    accepts_unseen: bool,
+    pub(super) accepts_unseen: bool,
     /// When the newest job came that counts for the pool's job interval.
     last: Option<Stamp>,
     cadence: JobIntervals,
@@ -83,19 +81,15 @@ impl CurrentWork {
         at: Stamp,
     ) -> bool {
         let job = job.without_large_coinbase();
-        let was_late = if agreement == ReadingAgreement::All || self.newest.is_none() {
-            self.note_arrival(at)
-        } else {
-            false
-        };
-        if agreement == ReadingAgreement::All {
+        let is_ordinary = agreement == ReadingAgreement::All;
+        let was_late = (is_ordinary || self.newest.is_none()) && self.note_arrival(at);
+        if is_ordinary {
             let before = self.newest.replace(job).into_iter().chain(self.odd.drain(..).map(|(_, job)| job));
             self.superseded.add(before, self.unread.take(), at);
             return was_late;
         }
-        let (same, others): (Vec<_>, Vec<_>) = self.odd.drain(..).partition(|(known, _)| *known == oddness);
-        self.odd = others;
-        self.superseded.add(same.into_iter().map(|(_, job)| job), None, at);
+        let same = self.odd.iter().position(|(known, _)| *known == oddness);
+        self.superseded.add(same.map(|place| self.odd.remove(place).1), None, at);
         self.odd.push((oddness, job));
         if self.odd.len() > MAX_ODD_JOBS {
             let least = self.odd.iter().enumerate().min_by_key(|(_, (_, job))| job.badness());
@@ -114,18 +108,12 @@ impl CurrentWork {
         if self.unread_last.is_some_and(|last| last < job_came) {
             doubt_ended |= self.unread.take().is_some();
         }
-        let mut present = self.newest.iter().chain(self.odd.iter().map(|(_, job)| job));
-        doubt_ended && self.unread.is_none() && present.all(|job| job.unverifiable_reason().is_none())
+        doubt_ended && self.unread.is_none() && self.present().all(|job| job.unverifiable_reason().is_none())
     }
 
     /// Whether something waits for a share that proves what the miner works on.
     pub(super) fn awaits_proof(&self) -> bool {
-        self.unread.is_some() || self.superseded.awaits_proof()
-    }
-
-    /// The bad jobs that the miner may still work on, though others came after them.
-    pub(super) fn superseded_bad(&self) -> impl Iterator<Item = &JudgedJob> {
-        self.superseded.bad()
+        self.unread.is_some() || self.superseded.followed_at.is_some()
     }
 
     /// The reason why the miner may still be working on an unreadable job from before the newest one.
@@ -133,25 +121,26 @@ impl CurrentWork {
         self.superseded.doubt(now).map(|(why, _)| why)
     }
 
+    /// Judges the jobs again by other expectations.
+    pub(super) fn rejudge(&mut self, expectations: &Expectations) {
+        self.jobs_mut().for_each(|job| job.rejudge(expectations));
+        self.superseded.excused.iter_mut().for_each(|(job, _)| job.rejudge(expectations));
+    }
+
     /// Judges early jobs again with the name that the miner has given. They stay excused.
-    pub(super) fn name_given(&mut self, workers: Option<&[PayoutAddress]>, expectations: &Expectations) {
-        self.jobs_mut().filter(|job| job.is_early()).for_each(|job| job.rejudge(workers, expectations));
-        self.superseded.excused_mut().for_each(|job| job.rejudge(workers, expectations));
+    pub(super) fn rejudge_early(&mut self, expectations: &Expectations) {
+        self.jobs_mut().filter(|job| job.is_early()).for_each(|job| job.rejudge(expectations));
+        self.superseded.excused.iter_mut().for_each(|(job, _)| job.rejudge(expectations));
     }
 
     /// Returns whether jobs are excused because the pool could not know the miner's name.
-    pub(super) fn has_early(&mut self) -> bool {
-        self.jobs_mut().any(|job| job.is_early())
+    pub(super) fn has_early(&self) -> bool {
+        self.jobs().any(JudgedJob::is_early)
     }
 
     /// Judges excused jobs without the excuse. Returns them in the order of their verdicts, the worst last.
-    pub(super) fn end_excuse(
-        &mut self,
-        workers: Option<&[PayoutAddress]>,
-        expectations: &Expectations,
-    ) -> Vec<JobSeen> {
-        let ended = self.jobs_mut().filter_map(|job| job.end_excuse(workers, expectations));
-        let mut ended: Vec<JobSeen> = ended.collect();
+    pub(super) fn end_excuse(&mut self, expectations: &Expectations) -> Vec<JobSeen> {
+        let mut ended: Vec<_> = self.jobs_mut().filter_map(|job| job.end_excuse(expectations)).collect();
         ended.sort_by_key(|seen| seen.payout.state);
         ended
     }
@@ -161,11 +150,11 @@ impl CurrentWork {
     pub(super) fn end_excuse_of(
         &mut self,
         job_came: Stamp,
-        (now, grace): (Stamp, Duration),
-        workers: Option<&[PayoutAddress]>,
+        now: Stamp,
+        grace: Duration,
         expectations: &Expectations,
     ) -> Option<JobSeen> {
-        let superseded = self.superseded.end_excuse(job_came, (now, grace), workers, expectations);
+        let superseded = self.superseded.end_excuse(job_came, now, grace, expectations);
         if superseded.is_some() {
             return superseded;
         }
@@ -173,13 +162,13 @@ impl CurrentWork {
             self.unread_last.is_none_or(|last| now.since(last).is_some_and(|age| age > grace));
         let mut present = self.newest.iter_mut().chain(self.odd.iter_mut().map(|(_, job)| job));
         let job = present.find(|job| is_unread_old && job.excused_since() == Some(job_came))?;
-        let seen = job.end_excuse(workers, expectations)?;
+        let seen = job.end_excuse(expectations)?;
         Some(seen).filter(|seen| seen.payout.state >= PayoutState::Short)
     }
 
     /// Whether nothing but excused jobs came so far, as far as everything that came could be read.
     pub(super) fn is_all_excused(&self) -> bool {
-        let mut jobs = self.newest.iter().chain(self.odd.iter().map(|(_, job)| job)).peekable();
+        let mut jobs = self.present().peekable();
         self.unread.is_none() && jobs.peek().is_some() && jobs.all(|job| job.excused_since().is_some())
     }
 
@@ -193,35 +182,9 @@ impl CurrentWork {
         }
     }
 
-    /// Sets whether the pool accepts shares for jobs that Sluice could not read.
-    pub(super) fn set_accepts_unseen(&mut self, accepts: bool) {
-        self.accepts_unseen = accepts;
-    }
-
-    /// The number of lines that may be jobs and could not be read.
-    pub(super) fn unread_count(&self) -> u64 {
-        self.unread_count
-    }
-
-    /// Restores a doubt that the last job ended, because the unreadable line came after that job.
-    pub(super) fn restore_unread(&mut self, unread: Option<(WorkDoubt, Stamp)>) {
-        self.unread = self.unread.or(unread);
-    }
-
-    /// The doubt about lines after the newest job, and since when.
-    pub(super) fn unread_since(&self) -> Option<(WorkDoubt, Stamp)> {
-        self.unread
-    }
-
-    /// The doubt of [`CurrentWork::unread_since`], or that about unreadable lines from before the newest job.
+    /// The doubt of [`CurrentWork::unread`], or that about unreadable lines from before the newest job.
     pub(super) fn in_doubt_since(&self, now: Stamp) -> Option<(WorkDoubt, Stamp)> {
         self.unread.or(self.superseded.doubt(now).filter(|(why, _)| why.is_about_reading()))
-    }
-
-    /// Judges the jobs again by other expectations.
-    pub(super) fn rejudge(&mut self, workers: Option<&[PayoutAddress]>, expectations: &Expectations) {
-        self.jobs_mut().for_each(|job| job.rejudge(workers, expectations));
-        self.superseded.excused_mut().for_each(|job| job.rejudge(workers, expectations));
     }
 
     /// The time since the newest job, or `None` before the first. Jobs are late if it is longer than `stale_job`
@@ -244,7 +207,7 @@ impl CurrentWork {
     pub(super) fn badness(&self, now: Stamp, stale_job: Duration) -> Option<(PayoutState, ChainState)> {
         let doubt = self.doubt(now, stale_job);
         let payout = self.worst_payout().map_or(PayoutState::Verified, |job| job.payout.state);
-        let chain = self.worst_chain().map_or(ChainState::Plausible, |job| job.chain.state);
+        let chain = self.worst_chain().map_or(ChainState::Plausible, |chain| chain.state);
         match doubt {
             Some(why) => Some((payout.doubted(why), chain.doubted())),
             None => self.worst_payout().map(|_| (payout, chain)),
@@ -260,19 +223,13 @@ impl CurrentWork {
     /// The worst verdicts, each by itself, with any doubt applied. `None` before anything came.
     pub(super) fn verdicts(&self, now: Stamp, stale_job: Duration) -> Option<CurrentVerdicts> {
         let doubt = self.doubt(now, stale_job);
-        let (Some(worst), Some(worst_chain)) = (self.worst_payout(), self.worst_chain()) else {
-            let why = doubt?;
-            return Some(CurrentVerdicts {
-                payout: PayoutVerdict::doubtful(why),
-                chain: ChainVerdict::doubtful(why),
-                outputs: Vec::new(),
-            });
+        let (Some(worst), Some(chain)) = (self.worst_payout(), self.worst_chain()) else {
+            let (payout, chain) = (PayoutVerdict::doubtful(doubt?), ChainVerdict::doubtful(doubt?));
+            return Some(CurrentVerdicts { payout, chain, outputs: Vec::new() });
         };
-        let (payout, chain) = (worst.payout.clone(), worst_chain.chain.clone());
+        let (payout, chain) = (worst.payout.clone(), chain.clone());
         let mut verdicts = CurrentVerdicts { payout, chain, outputs: worst.outputs() };
-        if let Some(why) = doubt {
-            verdicts.doubt(why);
-        }
+        doubt.into_iter().for_each(|why| verdicts.doubt(why));
         Some(verdicts)
     }
 
@@ -286,19 +243,22 @@ impl CurrentWork {
         self.jobs().max_by_key(|job| job.badness())
     }
 
-    /// The job with the worst chain need not be the one with the worst payout.
-    fn worst_chain(&self) -> Option<&JudgedJob> {
-        self.jobs().max_by_key(|job| job.chain.state)
+    /// The worst chain, which need not be that of the job with the worst payout.
+    fn worst_chain(&self) -> Option<&ChainVerdict> {
+        self.jobs().map(|job| &job.chain).max_by_key(|chain| chain.state)
+    }
+
+    fn present(&self) -> impl Iterator<Item = &JudgedJob> {
+        self.newest.iter().chain(self.odd.iter().map(|(_, job)| job))
     }
 
     fn jobs(&self) -> impl Iterator<Item = &JudgedJob> {
-        let odd = self.odd.iter().map(|(_, job)| job);
-        self.newest.iter().chain(odd).chain(self.superseded.bad())
+        self.present().chain(&self.superseded.bad)
     }
 
     fn jobs_mut(&mut self) -> impl Iterator<Item = &mut JudgedJob> {
         let odd = self.odd.iter_mut().map(|(_, job)| job);
-        self.newest.iter_mut().chain(odd).chain(self.superseded.bad_mut())
+        self.newest.iter_mut().chain(odd).chain(&mut self.superseded.bad)
     }
 
     fn note_arrival(&mut self, at: Stamp) -> bool {

@@ -13,7 +13,7 @@ use super::AnalyzerCounts;
 use super::consumer::Consumer;
 use super::setup::Setup;
 use super::snapshot::Snapshot;
-use crate::net::process::yield_to_others;
+use crate::net::sched::yield_to_others;
 use crate::record::Recorder;
 use crate::tap::TapMessage;
 use crate::util::os_error::describe;
@@ -77,9 +77,7 @@ impl Analyzer {
         let mut starts = 0_u32;
         // If the thread fails again and again, it stays off. Miners are served without it.
         let thread = service("analyzer").beats_within(STUCK_AFTER).start(move || {
-            if let Err(why) = yield_to_others() {
-                log::debug!("could not lower the analyzer's scheduling priority, which does no harm: {why}");
-            }
+            yield_to_others("the analyzer");
             starts += 1;
             consumer.resume(starts <= MAX_STARTS_WITH_STATE);
             consumer.consume(&until);

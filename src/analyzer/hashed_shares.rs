@@ -5,7 +5,9 @@
 //! header as the conversation shows ([`PreparedJob::rebuild_knowing`]).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::stratum::Submit;
 use crate::work::{HashedShare, PreparedJob};
@@ -26,7 +28,7 @@ struct Generations {
 
 impl HashedShares {
     pub(super) fn add(&self, share: HashedShare) {
-        let mut shares = self.lock();
+        let mut shares = self.0.lock();
         if shares.newer.len() < MAX_RECENT_SHARES {
             let HashedShare { job, extranonce2, header, .. } = &share;
             let key = HashedShare::key(job, extranonce2, header.ntime, header.nonce);
@@ -36,7 +38,7 @@ impl HashedShares {
 
     /// Finds the share that this submit most likely is.
     pub(super) fn find(&self, job: &PreparedJob, submit: &Submit) -> Option<Arc<HashedShare>> {
-        let shares = self.lock();
+        let shares = self.0.lock();
         if shares.newer.is_empty() && shares.older.is_empty() {
             return None;
         }
@@ -46,11 +48,7 @@ impl HashedShares {
 
     /// Drops the older generation. Called each half second.
     pub(super) fn drop_older(&self) {
-        let mut shares = self.lock();
+        let mut shares = self.0.lock();
         shares.older = std::mem::take(&mut shares.newer);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Generations> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -45,26 +45,29 @@ impl WorkMeter {
         }
     }
 
-    /// The rate over the last hour.
     pub(super) fn one_hour(&self, now: Stamp) -> f64 {
-        let watched = now.since(self.since).unwrap_or_default();
-        self.windows[2].sum(now) * HASHES_PER_DIFFICULTY / window_seconds(2, watched)
+        self.rate(2, now)
     }
 
     /// The rates as of `now`.
     pub fn rates(&self, now: Stamp) -> HashRates {
-        let watched = now.since(self.since).unwrap_or_default();
-        // An empty sum is minus zero; adding zero makes it plus zero.
-        let [one_minute, five_minutes, one_hour, one_day] = std::array::from_fn(|index| {
-            0.0 + self.windows[index].sum(now) * HASHES_PER_DIFFICULTY / window_seconds(index, watched)
-        });
+        let [one_minute, five_minutes, one_hour, one_day] =
+            std::array::from_fn(|index| self.rate(index, now));
         HashRates { one_minute, five_minutes, one_hour, one_day }
+    }
+
+    fn rate(&self, index: usize, now: Stamp) -> f64 {
+        let watched = now.since(self.since).unwrap_or_default().min(WINDOWS[index]);
+        // At least a second, so that the first share gives no absurd rate. An empty sum is minus zero; adding zero
+        // makes it plus zero.
+        0.0 + self.windows[index].sum(now) * HASHES_PER_DIFFICULTY / watched.as_secs_f64().max(1.0)
     }
 }
 
-/// The seconds that a window's sum covers. At least one, so that the first share gives no absurd rate.
-fn window_seconds(index: usize, watched: Duration) -> f64 {
-    watched.min(WINDOWS[index]).as_secs_f64().max(1.0)
+impl Default for WorkMeter {
+    fn default() -> WorkMeter {
+        WorkMeter::new(Stamp::default())
+    }
 }
 
 #[derive(Debug, Clone)]

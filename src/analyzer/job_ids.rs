@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::net::Stamp;
 use crate::stratum::JobId;
@@ -32,7 +34,6 @@ pub(super) struct UpstreamJobIds(Arc<Mutex<BTreeMap<usize, RecentJobIds>>>);
 type Seconds = u32;
 
 impl RecentJobIds {
-    /// Remembers the id of a job that was read.
     pub(super) fn add(&mut self, id: &JobId, at: Stamp) {
         let id = hash_of(id);
         self.0.retain(|(known, _)| *known != id);
@@ -55,10 +56,9 @@ impl RecentJobIds {
 }
 
 impl UpstreamJobIds {
-    /// Remembers the id of a job that was read.
     pub(super) fn add(&self, upstream: Option<usize>, id: &JobId, at: Stamp) {
         let Some(upstream) = upstream else { return };
-        let mut upstreams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut upstreams = self.0.lock();
         let (ids, id) = (upstreams.entry(upstream).or_default(), hash_of(id));
         if !ids.0.iter().rev().take(SAME_JOB_SEARCH).any(|(known, _)| *known == id) {
             ids.push(id, at, MAX_UPSTREAM_IDS);
@@ -68,7 +68,7 @@ impl UpstreamJobIds {
     /// Tells whether a job with this id was read in any session, however long ago.
     pub(super) fn contains(&self, upstream: Option<usize>, id: &JobId) -> bool {
         let Some(upstream) = upstream else { return false };
-        let upstreams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let upstreams = self.0.lock();
         let id = hash_of(id);
         upstreams.get(&upstream).is_some_and(|ids| ids.0.iter().any(|(known, _)| *known == id))
     }

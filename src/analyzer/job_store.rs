@@ -3,10 +3,12 @@
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::stratum::Notify;
+use crate::util::memory_budget::{MemoryBudget, MemoryReservation};
 
 /// If the jobs of all sessions take more bytes, sessions keep only their newest few. Honest pools stay far below: 64
 /// jobs of 17 KB that all miners share, or half of this for 1,000 miners with their own jobs of 1 KB.
@@ -22,32 +24,33 @@ pub(super) const LARGE_JOB: usize = 32 << 10;
 /// With fewer entries than this, dead ones are not worth a search.
 const MIN_ENTRIES_TO_SWEEP: usize = 64;
 
-/// Keeps jobs by their content. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct JobStore(Arc<JobStoreInner>);
+/// Keeps jobs by their content. Clones share it. Only the analyzer's thread uses the lock.
+#[derive(Debug, Clone)]
+pub(super) struct JobStore {
+    entries: Arc<Mutex<Entries>>,
+    memory: MemoryBudget,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    /// The jobs by the hash of their content.
+    jobs: HashMap<u64, Vec<Weak<StoredJob>>>,
+    /// With more entries than this, half of them may be dead.
+    sweep_above: usize,
+}
 
 /// A job, kept as long as a session holds it.
 #[derive(Debug)]
 pub(super) struct StoredJob {
     /// The job as it first came. Its id and `clean_jobs` may be those of another session.
     pub(super) notify: Arc<Notify>,
-    pub(super) bytes: usize,
-    store: Arc<JobStoreInner>,
-}
-
-#[derive(Debug, Default)]
-struct JobStoreInner {
-    /// The jobs by the hash of their content.
-    jobs: Mutex<HashMap<u64, Vec<Weak<StoredJob>>>>,
-    /// The bytes of all live jobs.
-    bytes: AtomicUsize,
-    count: AtomicUsize,
+    reserved: Option<MemoryReservation>,
 }
 
 impl JobStore {
     /// Returns the stored job with this content. It is stored if it is new.
     pub(super) fn intern(&self, notify: Notify) -> Arc<StoredJob> {
-        let mut jobs = self.0.lock();
+        let jobs = &mut self.lock().jobs;
         let same = jobs.entry(content_hash(&notify)).or_default();
         same.retain(|job| job.strong_count() > 0);
         let known = same.iter().filter_map(Weak::upgrade).find(|job| is_same_work(&job.notify, &notify));
@@ -59,9 +62,8 @@ impl JobStore {
             + notify.coinb1.len()
             + notify.coinb2.len()
             + size_of_val(notify.branches.as_slice());
-        self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.0.count.fetch_add(1, Ordering::Relaxed);
-        let stored = Arc::new(StoredJob { notify: Arc::new(notify), bytes, store: self.0.clone() });
+        let reserved = self.memory.reserve(bytes);
+        let stored = Arc::new(StoredJob { notify: Arc::new(notify), reserved });
         same.push(Arc::downgrade(&stored));
         stored
     }
@@ -78,29 +80,34 @@ impl JobStore {
 
     /// The bytes of all live jobs.
     pub(super) fn bytes(&self) -> usize {
-        self.0.bytes.load(Ordering::Relaxed)
+        self.memory.used()
     }
 
     /// Removes the entries of jobs that no session holds.
     pub(super) fn remove_dead_entries(&self) {
-        let mut jobs = self.0.lock();
-        if jobs.len() > MIN_ENTRIES_TO_SWEEP + 2 * self.0.count.load(Ordering::Relaxed) {
+        let Entries { jobs, sweep_above } = &mut *self.lock();
+        if jobs.len() > *sweep_above {
             jobs.retain(|_, same| same.iter().any(|job| job.strong_count() > 0));
             jobs.shrink_to_fit();
+            *sweep_above = MIN_ENTRIES_TO_SWEEP + 2 * jobs.len();
         }
     }
-}
 
-impl JobStoreInner {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Vec<Weak<StoredJob>>>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock()
     }
 }
 
-impl Drop for StoredJob {
-    fn drop(&mut self) {
-        self.store.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.store.count.fetch_sub(1, Ordering::Relaxed);
+impl Default for JobStore {
+    fn default() -> JobStore {
+        // The sessions keep to the bounds, one by one.
+        JobStore { entries: Arc::default(), memory: MemoryBudget::new(usize::MAX) }
+    }
+}
+
+impl StoredJob {
+    pub(super) fn bytes(&self) -> usize {
+        self.reserved.as_ref().map_or(0, MemoryReservation::bytes)
     }
 }
 
@@ -145,6 +152,6 @@ mod tests {
             store.intern(notify("1", ntime, 10));
         }
         store.remove_dead_entries();
-        assert_eq!(store.0.lock().len(), 0);
+        assert_eq!(store.lock().jobs.len(), 0);
     }
 }

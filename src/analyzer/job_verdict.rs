@@ -2,8 +2,7 @@
 
 use super::session_event::JobSeen;
 use super::verdicts::{
-    ChainState, ChainVerdict, Expectations, PayoutAddress, PayoutState, PayoutVerdict, Unverifiable,
-    WorkDoubt,
+    ChainState, ChainVerdict, Expectations, PayoutState, PayoutVerdict, Unverifiable, WorkDoubt,
 };
 use crate::net::Stamp;
 use crate::stratum::{Nbits, Ntime, encode_hex};
@@ -55,19 +54,17 @@ pub struct OutputView {
 }
 
 impl JudgedJob {
-    /// Judges a job. `workers` are the addresses in the worker names, `None` before the miner gave a name. The payout
-    /// addresses of the configuration take precedence.
+    /// Judges a job.
     pub fn new(
         (nbits, ntime): (Nbits, Ntime),
         clean: bool,
         coinbase: Option<Coinbase>,
-        workers: Option<&[PayoutAddress]>,
         expectations: &Expectations,
     ) -> JudgedJob {
         JudgedJob {
-            payout: expectations.payout(coinbase.as_ref(), ntime, workers),
-            chain: expectations.chain(nbits, workers),
-            form: expectations.form(workers),
+            payout: expectations.payout(coinbase.as_ref(), ntime),
+            chain: expectations.chain(nbits),
+            form: expectations.form(),
             coinbase,
             clean,
             nbits,
@@ -120,7 +117,6 @@ impl JudgedJob {
         self.early = Some(Box::new(seen));
     }
 
-    /// Returns whether the job is excused.
     pub(super) fn is_early(&self) -> bool {
         self.early.is_some()
     }
@@ -132,13 +128,9 @@ impl JudgedJob {
 
     /// Judges an excused job without the excuse, and returns it with its new verdict. It stays excused while the
     /// miner has given no address.
-    pub(super) fn end_excuse(
-        &mut self,
-        workers: Option<&[PayoutAddress]>,
-        expectations: &Expectations,
-    ) -> Option<JobSeen> {
+    pub(super) fn end_excuse(&mut self, expectations: &Expectations) -> Option<JobSeen> {
         let seen = self.early.take()?;
-        self.rejudge(workers, expectations);
+        self.rejudge(expectations);
         if self.payout.state == PayoutState::Unverifiable(Unverifiable::NoWorker) {
             self.early = Some(seen);
             return None;
@@ -148,12 +140,12 @@ impl JudgedJob {
     }
 
     /// Judges the same job by other expectations.
-    pub(super) fn rejudge(&mut self, workers: Option<&[PayoutAddress]>, expectations: &Expectations) {
+    pub(super) fn rejudge(&mut self, expectations: &Expectations) {
         let (coinbase, early, doubt) = (self.coinbase.take(), self.early.take(), self.doubt);
         // Without the coinbase the verdict cannot change.
         let kept_outputs = std::mem::take(&mut self.kept_outputs);
         let kept_payout = self.hidden.take().unwrap_or_else(|| self.payout.clone());
-        *self = JudgedJob::new((self.nbits, self.ntime), self.clean, coinbase, workers, expectations);
+        *self = JudgedJob::new((self.nbits, self.ntime), self.clean, coinbase, expectations);
         if !kept_outputs.is_empty() {
             (self.payout, self.kept_outputs) = (kept_payout, kept_outputs);
         }

@@ -121,13 +121,13 @@ impl SessionJobs {
             highest: assigned.max(self.difficulty.unwrap_or(Difficulty::ONE)),
             extranonce2_size,
         });
-        self.bytes = self.jobs.iter().map(|job| job.stored.bytes).sum();
+        self.bytes = self.jobs.iter().map(|job| job.stored.bytes()).sum();
         let is_too_much = |jobs: &SessionJobs| {
             (jobs.bytes > MAX_BYTES && jobs.jobs.len() > 1)
                 || (jobs.store.is_full() && jobs.jobs.len() > MAX_JOBS_WHEN_FULL)
         };
         while is_too_much(self) {
-            self.bytes -= self.jobs.pop_front().map_or(0, |job| job.stored.bytes);
+            self.bytes -= self.jobs.pop_front().map_or(0, |job| job.stored.bytes());
         }
         AddedJob { job: &self.jobs[self.jobs.len() - 1], coinbase, clean }
     }
@@ -143,9 +143,9 @@ impl SessionJobs {
 
     /// Forgets all jobs but the newest, and that one too if it is large.
     pub(super) fn keep_newest_if_small(&mut self) {
-        let newest = self.jobs.pop_back().filter(|job| job.stored.bytes <= LARGE_JOB);
+        let newest = self.jobs.pop_back().filter(|job| job.stored.bytes() <= LARGE_JOB);
         self.jobs = newest.into_iter().collect();
-        self.bytes = self.jobs.iter().map(|job| job.stored.bytes).sum();
+        self.bytes = self.jobs.iter().map(|job| job.stored.bytes()).sum();
     }
 
     /// Gives memory back after a burst of jobs.
@@ -160,7 +160,6 @@ impl SessionJobs {
         self.jobs.iter().rev().find(|job| job.id() == id)
     }
 
-    /// The job that came last.
     pub(super) fn newest(&self) -> Option<&SessionJob> {
         self.jobs.back()
     }

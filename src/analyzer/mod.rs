@@ -4,7 +4,6 @@
 mod accounting;
 mod alerts;
 mod answer_form;
-mod best_shares;
 mod block;
 mod consumer;
 mod current_work;
@@ -44,7 +43,6 @@ pub use alerts::{Alert, AlertsView};
 pub use handle::{Analyzer, AnalyzerEnded, Published};
 pub use setup::Setup;
 
-pub use best_shares::BestShares;
 pub use hashrate::{HashRates, WorkMeter};
 pub use job_verdict::{JudgedJob, OutputView};
 
@@ -54,13 +52,14 @@ pub use pools::{PoolView, UpstreamNames};
 pub use recent::{JobView, RecentJob, RecentView};
 pub use replay::Replay;
 pub use rules::CreditView;
+pub use session_event::JobSeen;
 
 pub use latency::Latency;
 pub use share::{
     JudgedShare, MINER_CLOSED, POOL_LOST, POOL_SILENT, PendingShare, TOO_MANY_PENDING, UnseenJob,
 };
 pub use snapshot::{MinerView, Snapshot};
-pub use totals::{AnalyzerCounts, Totals, WorkerTotals};
+pub use totals::{AnalyzerCounts, BestShares, Totals, WorkerTotals};
 pub use verdicts::{
     ChainState, ChainVerdict, Expectations, MAINNET_FLOOR, PayoutAddress, PayoutState, PayoutVerdict,
     Unverifiable, WorkDoubt,

@@ -12,9 +12,9 @@ use super::latency::Latency;
 use super::recent::JobView;
 use super::session::AnalyzedSession;
 use super::share::JudgedShare;
+use super::totals::count_outcome;
 use super::verdicts::{ChainState, ChainVerdict, PayoutState, PayoutVerdict, WorkDoubt};
 use crate::net::Stamp;
-use crate::record::ShareOutcome;
 
 /// The number of newest answer times that are kept of each pool.
 const MAX_NEWEST_ANSWERS: usize = 20;
@@ -55,7 +55,6 @@ impl UpstreamNames {
         self.0.store(Arc::new(names));
     }
 
-    /// All names.
     pub(super) fn all(&self) -> Arc<Vec<String>> {
         self.0.load_full()
     }
@@ -87,22 +86,16 @@ impl Pools {
         Pools { pools: BTreeMap::new(), good_until: BTreeMap::new(), names }
     }
 
-    /// Sets an upstream's newest job.
     pub(super) fn set_job(&mut self, place: Option<usize>, job: Arc<JobView>) {
         if let Some(pool) = self.pool_mut(place) {
             pool.job = Some(job);
         }
     }
 
-    /// Counts a share with its outcome.
     pub(super) fn count_share(&mut self, judged: &JudgedShare) {
         let Some(pool) = self.pool_mut(judged.upstream) else { return };
-        match judged.outcome {
-            ShareOutcome::Accepted => pool.accepted += 1,
-            ShareOutcome::Rejected { .. } => pool.rejected += 1,
-            ShareOutcome::Unanswered => pool.unanswered += 1,
-            ShareOutcome::Unknown => pool.unknown += 1,
-        }
+        let PoolView { accepted, rejected, unanswered, unknown, .. } = pool;
+        count_outcome(&judged.outcome, [accepted, rejected, unanswered, unknown]);
         if let Some(time) = judged.answered_after {
             pool.answers.record(time);
             if pool.newest_answers.len() >= MAX_NEWEST_ANSWERS {

@@ -1,15 +1,13 @@
 //! The newest shares and jobs, as they are shown.
 
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::session_event::JobSeen;
-use super::verdicts::{ChainVerdict, PayoutVerdict};
 use crate::clock::NtpTime;
 use crate::record::ShareRow;
-use crate::stratum::{JobId, Nbits, Ntime};
-use crate::work::{BlockHash, Height, parent_hash};
+use crate::work::{BlockHash, parent_hash};
 
 /// The most shares that are kept.
 const MAX_SHARES: usize = 200;
@@ -21,31 +19,20 @@ const SAME_JOB_SEARCH: usize = 16;
 /// A job as the first of its miners got it.
 #[derive(Debug, Clone)]
 pub struct JobView {
-    /// The upstream's number, from 0.
-    pub upstream: Option<usize>,
-    pub job_id: JobId,
-    pub height: Option<Height>,
+    seen: JobSeen,
     /// The hash of the previous block.
     pub parent: BlockHash,
-    pub nbits: Nbits,
-    pub network_difficulty: Option<f64>,
-    pub ntime: Ntime,
+    pub at: NtpTime,
     /// The ntime less NTP time, in seconds.
     pub time_difference: f64,
-    pub at: NtpTime,
-    /// The time since the job before.
-    pub gap: Option<Duration>,
-    /// The time since the first job of its block.
-    pub block_age: Option<Duration>,
-    pub branches: usize,
-    /// The job ends the jobs before it.
-    pub clean: bool,
-    /// In bytes; zero if the coinbase cannot be decoded.
-    pub coinbase_length: usize,
-    /// The pool's own text in the coinbase.
-    pub tag: Option<String>,
-    pub payout: PayoutVerdict,
-    pub chain: ChainVerdict,
+}
+
+impl Deref for JobView {
+    type Target = JobSeen;
+
+    fn deref(&self) -> &JobSeen {
+        &self.seen
+    }
 }
 
 /// A job and the number of miners that got it.
@@ -72,7 +59,6 @@ pub(super) struct Recent {
 }
 
 impl Recent {
-    /// Adds a share.
     pub(super) fn add_share(&mut self, row: Arc<ShareRow>) {
         self.changed = true;
         self.shares.truncate(MAX_SHARES - 1);
@@ -92,7 +78,8 @@ impl Recent {
             known.miners += 1;
             return known.job.clone();
         }
-        let job = Arc::new(JobView::new(seen, parent, at));
+        let time_difference = seen.time_difference(at);
+        let job = Arc::new(JobView { seen: seen.clone(), parent, at, time_difference });
         self.jobs.truncate(MAX_JOBS - 1);
         self.jobs.push_front(RecentJob { job: job.clone(), miners: 1 });
         job
@@ -107,29 +94,5 @@ impl Recent {
             };
         }
         self.view.clone()
-    }
-}
-
-impl JobView {
-    fn new(seen: &JobSeen, parent: BlockHash, at: NtpTime) -> JobView {
-        JobView {
-            upstream: seen.upstream,
-            job_id: seen.job_id.clone(),
-            height: seen.height,
-            parent,
-            nbits: seen.nbits,
-            network_difficulty: seen.network_difficulty,
-            ntime: seen.ntime,
-            time_difference: seen.time_difference(at),
-            at,
-            gap: seen.gap,
-            block_age: seen.block_age,
-            branches: seen.branches,
-            clean: seen.clean,
-            coinbase_length: seen.coinbase_length,
-            tag: seen.tag.as_ref().map(|tag| tag.as_str().to_owned()),
-            payout: seen.payout.clone(),
-            chain: seen.chain.clone(),
-        }
     }
 }

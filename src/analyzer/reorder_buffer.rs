@@ -67,7 +67,7 @@ mod tests {
 
     fn released(order: &mut ReorderBuffer) -> Vec<String> {
         std::iter::from_fn(|| order.pop())
-            .map(|chunk| String::from_utf8(chunk.bytes.into_vec()).unwrap())
+            .map(|chunk| String::from_utf8(chunk.bytes.to_vec()).unwrap())
             .collect()
     }
 

@@ -293,7 +293,6 @@ impl OpenRequests {
         shares.map(|request| request.at).min()
     }
 
-    /// The number of open shares.
     pub(super) fn open_shares(&self) -> u32 {
         self.shares
     }

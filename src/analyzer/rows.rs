@@ -1,11 +1,11 @@
 //! The rows and records that a share leaves on the disk.
 
 use super::accounting::Accounting;
-use super::block::BlockSeen;
 use super::share::JudgedShare;
 use crate::record::{BlockRecord, ShareOutcome, ShareRow};
 use crate::stratum::Difficulty;
 use crate::util::os_error;
+use crate::work::assemble_coinbase;
 
 impl Accounting {
     /// Makes the row of `shares.csv`. `None` if the submit could not be read.
@@ -39,24 +39,32 @@ impl Accounting {
         })
     }
 
-    /// Makes the record of a share that meets the network's target.
-    pub(super) fn block_record(&self, block: &BlockSeen, outcome: Option<ShareOutcome>) -> BlockRecord {
-        BlockRecord {
-            at: self.correct(block.at),
-            header: block.header,
-            coinbase: block.coinbase.clone(),
-            height: block.height,
-            share_difficulty: block.share_difficulty,
-            network_difficulty: block.network_difficulty,
-            job: block.job.clone(),
-            share: block.share.clone(),
-            extranonce1: block.extranonce1.clone(),
-            miner: block.finder.miner,
-            session: block.finder.session,
-            upstream: self.upstreams.name(block.finder.upstream),
-            user_agent: block.finder.user_agent.clone(),
+    /// Makes the record of a share with all data that is needed to prove it. `None` if the share does not meet the
+    /// network's target.
+    pub(super) fn block_record(
+        &self,
+        judged: &JudgedShare,
+        outcome: Option<ShareOutcome>,
+    ) -> Option<BlockRecord> {
+        let share = &judged.share;
+        let (rebuilt, job) = (share.rebuilt.as_ref()?, share.block_job.as_deref()?);
+        let (submit, extranonce1) = (share.submit.as_ref()?, share.extranonce1.as_ref()?);
+        Some(BlockRecord {
+            at: self.correct(share.at),
+            header: rebuilt.header,
+            coinbase: assemble_coinbase(&job.coinb1, extranonce1, &submit.extranonce2, &job.coinb2),
+            height: share.height,
+            share_difficulty: rebuilt.difficulty,
+            network_difficulty: share.network_difficulty.unwrap_or_default(),
+            job: job.clone(),
+            share: submit.clone(),
+            extranonce1: extranonce1.clone(),
+            miner: judged.miner,
+            session: judged.session,
+            upstream: self.upstreams.name(judged.upstream),
+            user_agent: judged.user_agent.clone(),
             outcome,
-        }
+        })
     }
 
     /// Records a share that meets the network's target, at once and with its proof.

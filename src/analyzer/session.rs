@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::block::BlockFinder;
 use super::current_work::{CurrentWork, JobGap};
 use super::hashed_shares::HashedShares;
 use super::hashrate::WorkMeter;
@@ -21,9 +20,9 @@ use super::jobs::SessionJobs;
 use super::reorder_buffer::ReorderBuffer;
 use super::requests::{OpenRequests, RequestKind};
 use super::rules::SessionSample;
-use super::session_event::SessionEvent;
+use super::session_event::{EventKind, ProtocolEvent, SessionEvent};
 use super::share::{JudgedShare, PendingShare, UnseenJob};
-use super::verdicts::{Expectations, PayoutAddress, WorkDoubt};
+use super::verdicts::{Expectations, WorkDoubt};
 use super::work_proof::WorkProof;
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
@@ -50,8 +49,6 @@ pub(super) struct AnalyzedSession {
     requests: OpenRequests,
     pub(super) user_agent: String,
     workers: Vec<SessionWorker>,
-    /// The addresses in the worker names that the miner gave so far; `None` before the first name.
-    expected: Option<Vec<PayoutAddress>>,
     expectations: Expectations,
     extranonce1: Option<Extranonce1>,
     extranonce2_size: Option<Extranonce2Size>,
@@ -98,6 +95,8 @@ pub(super) struct AnalyzedSession {
     hashes: RecentHashes,
     pub(super) meter: WorkMeter,
     pub(super) counts: SessionCounts,
+    /// The events that the accounting has not taken yet.
+    pub(super) events: Vec<SessionEvent>,
 }
 
 /// Lost copies of the pool's bytes, perhaps lost several times.
@@ -161,7 +160,6 @@ impl AnalyzedSession {
             down: LineReader::of_pool(shared.long_lines.clone()),
             user_agent: String::new(),
             workers: Vec::new(),
-            expected: None,
             expectations,
             extranonce1: None,
             extranonce2_size: None,
@@ -192,6 +190,7 @@ impl AnalyzedSession {
             hashes: RecentHashes::default(),
             meter: WorkMeter::new(opened),
             counts: SessionCounts::default(),
+            events: Vec::new(),
         }
     }
 
@@ -214,13 +213,13 @@ impl AnalyzedSession {
     }
 
     /// Judges future jobs by these expectations, and the present jobs again.
-    pub(super) fn set_expectations(&mut self, expectations: Expectations) {
-        self.work.rejudge(self.expected.as_deref(), &expectations);
-        self.expectations = expectations;
+    pub(super) fn set_expectations(&mut self, expectations: &Expectations) {
+        self.expectations.reconfigure(expectations);
+        self.work.rejudge(&self.expectations);
     }
 
     /// Follows bytes that were forwarded together.
-    pub(super) fn read(&mut self, chunk: &TapBytes, each: &mut impl FnMut(SessionEvent)) {
+    pub(super) fn read(&mut self, chunk: &TapBytes) {
         if chunk.direction == Direction::Down {
             self.last_pool_bytes_at = Some(chunk.readable_at);
         }
@@ -234,20 +233,20 @@ impl AnalyzedSession {
                 self.lost_copies = self.conversation.down.dropped.load(Ordering::Relaxed);
                 self.copies_lost(chunk.readable_at);
                 for kind in self.requests.answers_lost() {
-                    self.give_up(kind, ShareOutcome::Unknown, each);
+                    self.give_up(kind, ShareOutcome::Unknown);
                 }
             }
         }
         reader.read_all(&chunk.bytes, |line| match line {
             Line::Whole(line) => {
-                each(SessionEvent::Message(chunk.direction));
+                self.events.push(SessionEvent::Message(chunk.direction));
                 match chunk.direction {
-                    Direction::Up => self.miner_line(line, chunk, each),
-                    Direction::Down => self.pool_line(line, chunk, each),
+                    Direction::Up => self.miner_line(line, chunk),
+                    Direction::Down => self.pool_line(line, chunk),
                 }
             }
             Line::TooLong if chunk.direction == Direction::Down => {
-                self.unread(TOO_LONG, b"", chunk.readable_at, each);
+                self.unread(TOO_LONG, b"", chunk.readable_at);
             }
             Line::TooLong => {}
         });
@@ -267,13 +266,13 @@ impl AnalyzedSession {
         self.publish();
     }
 
-    fn miner_line(&mut self, line: &[u8], chunk: &TapBytes, each: &mut impl FnMut(SessionEvent)) {
+    fn miner_line(&mut self, line: &[u8], chunk: &TapBytes) {
         let readings = Readings::of(line);
         match readings.first() {
-            Some(message) => self.miner_message(&message, chunk, each),
+            Some(message) => self.miner_message(&message, chunk),
             None => {
                 self.conversation.unreadable_lines.fetch_add(1, Ordering::Relaxed);
-                each(SessionEvent::Unreadable);
+                self.events.push(SessionEvent::Unreadable);
             }
         }
     }
@@ -286,24 +285,38 @@ impl AnalyzedSession {
         at.shifted(*count)
     }
 
-    fn block_finder(&self) -> BlockFinder {
-        BlockFinder {
+    fn report(&mut self, kind: EventKind, at: Stamp) {
+        let (session, upstream) = (self.conversation.id, self.conversation.upstream());
+        self.events.push(SessionEvent::Protocol(ProtocolEvent { session, upstream, at, kind }));
+    }
+
+    fn judged(
+        &self,
+        share: PendingShare,
+        outcome: ShareOutcome,
+        answered_after: Option<Duration>,
+    ) -> JudgedShare {
+        JudgedShare {
             session: self.conversation.id,
             miner: self.conversation.miner(),
             user_agent: self.user_agent.clone(),
+            extranonce1: share.extranonce1.clone().or_else(|| self.extranonce1.clone()),
             upstream: self.conversation.upstream(),
+            share,
+            outcome,
+            answered_after,
         }
     }
 
     /// Ends the session. Shares without an answer have an unknown outcome.
-    pub(super) fn close(&mut self, now: Stamp, each: &mut impl FnMut(SessionEvent)) {
+    pub(super) fn close(&mut self, now: Stamp) {
         let open = self.requests.take_all();
-        self.take_settled(each);
+        self.take_settled();
         for kind in open {
-            self.give_up(kind, ShareOutcome::Unknown, each);
+            self.give_up(kind, ShareOutcome::Unknown);
         }
-        self.end_excuse_early(now, each);
-        each(SessionEvent::Closed(self.conversation.id));
+        self.end_excuse_early(now);
+        self.events.push(SessionEvent::Closed(self.conversation.id));
     }
 
     /// Records the pool's verdict on a worker name. A refused name counts once the pool accepts it. A refusal does
@@ -378,9 +391,9 @@ impl AnalyzedSession {
         }
     }
 
-    fn give_up(&mut self, kind: RequestKind, outcome: ShareOutcome, each: &mut impl FnMut(SessionEvent)) {
+    fn give_up(&mut self, kind: RequestKind, outcome: ShareOutcome) {
         if let RequestKind::Submit(share) = kind {
-            self.count_share(*share, outcome, None, each);
+            self.count_share(*share, outcome, None);
         }
     }
 
@@ -389,7 +402,6 @@ impl AnalyzedSession {
         mut share: PendingShare,
         outcome: ShareOutcome,
         answered_after: Option<Duration>,
-        each: &mut impl FnMut(SessionEvent),
     ) {
         self.find_late_job(&mut share);
         if outcome == ShareOutcome::Accepted && share.unseen_job == Some(UnseenJob::Unread) {
@@ -403,11 +415,11 @@ impl AnalyzedSession {
                 if self.worker().is_empty() {
                     self.set_worker_verdict(&share.worker, false);
                 }
-                if self.expected.is_none() {
+                if !self.expectations.has_worker() {
                     self.expect_payee(&share.worker);
                 }
                 if share.unseen_job.is_none() {
-                    self.end_excuse_early(share.at, each);
+                    self.end_excuse_early(share.at);
                 }
             }
             ShareOutcome::Rejected { .. } => self.counts.rejected += 1,
@@ -415,17 +427,8 @@ impl AnalyzedSession {
             ShareOutcome::Unknown => self.counts.unknown += 1,
         }
         self.counts.stale += u64::from(share.stale);
-        let BlockFinder { session, miner, user_agent, upstream } = self.block_finder();
-        each(SessionEvent::Judged(Box::new(JudgedShare {
-            session,
-            miner,
-            user_agent,
-            extranonce1: share.extranonce1.clone().or_else(|| self.extranonce1.clone()),
-            upstream,
-            share,
-            outcome,
-            answered_after,
-        })));
+        let judged = self.judged(share, outcome, answered_after);
+        self.events.push(SessionEvent::Judged(Box::new(judged)));
     }
 }
 

@@ -3,7 +3,6 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use super::block::BlockSeen;
 use super::job_verdict::{JudgedJob, OutputView};
 use super::jobs::SessionJob;
 use super::share::JudgedShare;
@@ -13,7 +12,7 @@ use crate::net::Stamp;
 use crate::stratum::{Difficulty, Extranonce1, JobId, Nbits, Ntime, PrevHash, ReadingAgreement};
 use crate::tap::{Conversation, Direction, SessionId};
 use crate::util::plural::count_of;
-use crate::work::{Coinbase, Height, PoolTag};
+use crate::work::{Coinbase, Height};
 
 /// An event of a session.
 #[derive(Debug)]
@@ -21,7 +20,7 @@ pub(super) enum SessionEvent {
     /// A share was sent. Its outcome follows.
     Submitted,
     /// A share that is a block was sent. It is reported before the pool answers.
-    Block(Box<BlockSeen>),
+    Block(Box<JudgedShare>),
     Judged(Box<JudgedShare>),
     Job(Box<JobSeen>),
     /// An excused job with its verdict without the excuse, and the time when the excuse ended.
@@ -29,61 +28,47 @@ pub(super) enum SessionEvent {
     Unreadable,
     /// Any message.
     Message(Direction),
-    /// An event that only rules use, and its time.
-    Event(ProtocolEvent, Stamp),
+    Protocol(ProtocolEvent),
     Closed(SessionId),
 }
 
-/// An event of the protocol besides jobs and shares.
+/// An event of the protocol besides jobs and shares. Only rules use it.
 #[derive(Debug)]
-pub(super) enum ProtocolEvent {
+pub(super) struct ProtocolEvent {
+    pub(super) session: SessionId,
+    pub(super) upstream: Option<usize>,
+    pub(super) at: Stamp,
+    pub(super) kind: EventKind,
+}
+
+#[derive(Debug)]
+pub(super) enum EventKind {
     Authorized {
-        upstream: Option<usize>,
         worker: String,
     },
     AuthorizeRefused {
-        session: SessionId,
-        upstream: Option<usize>,
         worker: String,
         reason: Option<String>,
     },
+    /// A `mining.subscribe` was accepted.
+    Subscribed,
     SubscribeRefused {
-        session: SessionId,
-        upstream: Option<usize>,
         reason: Option<String>,
     },
-    /// A `mining.subscribe` was accepted.
-    Subscribed {
-        upstream: Option<usize>,
-    },
-    DifficultySet {
-        session: SessionId,
-        upstream: Option<usize>,
-        difficulty: Difficulty,
-    },
+    DifficultySet(Difficulty),
     /// The pool sent `client.reconnect`. Without a host it leads to the same one.
     Redirected {
-        session: SessionId,
-        upstream: Option<usize>,
         host: String,
     },
-    /// The pool sent a possible job that could not be read.
+    /// The pool sent a possible job that could not be read. `line` is its beginning, escaped.
     JobUnread {
-        session: SessionId,
-        upstream: Option<usize>,
         why: String,
-        /// The beginning of the line, escaped.
         line: String,
     },
     /// A share proves that the miner works on a job after every one that could not be judged.
-    DoubtEnded {
-        session: SessionId,
-        upstream: Option<usize>,
-    },
+    DoubtEnded,
     /// The pool answered a subscribe that was never sent, with another extranonce1.
     ExtranonceChanged {
-        session: SessionId,
-        upstream: Option<usize>,
         from: Extranonce1,
         to: Extranonce1,
     },
@@ -91,44 +76,45 @@ pub(super) enum ProtocolEvent {
 
 /// A job with its verdicts, as it came.
 #[derive(Debug, Clone)]
-pub(super) struct JobSeen {
-    pub(super) session: SessionId,
+pub struct JobSeen {
+    pub session: SessionId,
     /// The session's worker name; empty before the pool has accepted one.
-    pub(super) worker: String,
-    pub(super) upstream: Option<usize>,
-    pub(super) job_id: JobId,
-    pub(super) height: Option<Height>,
-    pub(super) ntime: Ntime,
-    pub(super) at: Stamp,
+    pub worker: String,
+    pub upstream: Option<usize>,
+    pub job_id: JobId,
+    pub height: Option<Height>,
+    pub ntime: Ntime,
+    pub at: Stamp,
     /// The time since the job before.
-    pub(super) gap: Option<Duration>,
+    pub gap: Option<Duration>,
     /// The time since the first job of its block.
-    pub(super) block_age: Option<Duration>,
-    pub(super) branches: usize,
-    pub(super) network_difficulty: Option<f64>,
-    pub(super) nbits: Nbits,
-    pub(super) prevhash: PrevHash,
+    pub block_age: Option<Duration>,
+    pub branches: usize,
+    pub network_difficulty: Option<f64>,
+    pub nbits: Nbits,
+    pub prevhash: PrevHash,
     /// The job ends the jobs before it.
-    pub(super) clean: bool,
+    pub clean: bool,
     /// The bytes of the whole coinbase; zero if it cannot be decoded.
-    pub(super) coinbase_length: usize,
-    pub(super) tag: Option<PoolTag>,
-    pub(super) payout: PayoutVerdict,
-    pub(super) chain: ChainVerdict,
+    pub coinbase_length: usize,
+    /// The pool's own text in the coinbase.
+    pub tag: Option<String>,
+    pub payout: PayoutVerdict,
+    pub chain: ChainVerdict,
     /// The outputs, as evidence, if the job does not pay as expected.
-    pub(super) outputs: Vec<OutputView>,
+    pub outputs: Vec<OutputView>,
     /// The payees besides the expected address, as text to compare; `None` for very many.
-    pub(super) payees: Option<String>,
+    pub payees: Option<String>,
     /// The job came before the pool had answered the authorize.
-    pub(super) early: bool,
+    pub early: bool,
     /// The reason why the miner may still work on an earlier job that could not be judged.
-    pub(super) superseded_doubt: Option<WorkDoubt>,
+    pub superseded_doubt: Option<WorkDoubt>,
     /// The agreement of miners in reading the job.
-    pub(super) agreement: ReadingAgreement,
+    pub agreement: ReadingAgreement,
     /// The job came later than the pool's job interval allows.
-    pub(super) was_late: bool,
+    pub was_late: bool,
     /// A hash of the search space. Two sessions with the same one find the same shares.
-    pub(super) space: u64,
+    pub space: u64,
 }
 
 impl JobSeen {
@@ -154,6 +140,8 @@ impl JobSeen {
         job: &SessionJob,
         gap: Option<Duration>,
         judged: &JudgedJob,
+        early: bool,
+        agreement: ReadingAgreement,
     ) -> JobSeen {
         let mut space = DefaultHasher::new();
         let extranonce1 = job.prepared.extranonce1();
@@ -177,14 +165,14 @@ impl JobSeen {
             prevhash: notify.prevhash,
             clean: judged.clean,
             coinbase_length: coinbase.map_or(0, |coinbase| coinbase.as_bytes().len()),
-            tag: coinbase.and_then(Coinbase::tag),
+            tag: coinbase.and_then(Coinbase::tag).map(|tag| tag.as_str().to_owned()),
             payout: judged.payout.clone(),
             chain: judged.chain.clone(),
             outputs: if is_bad { judged.outputs() } else { Vec::new() },
             payees: judged.payees(),
-            early: false,
+            early,
             superseded_doubt: None,
-            agreement: ReadingAgreement::All,
+            agreement,
             was_late: false,
             space: space.finish(),
         }

@@ -7,16 +7,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::accounting::Accounting;
-use super::alerts::AlertBook;
 use super::current_work::JobGap;
-use super::rules::{RuleSet, RuleSettings, SessionSample};
+use super::rules::SessionSample;
 use super::session::{AnalyzedSession, SharedState};
 use super::session_event::SessionEvent;
 use super::setup::Setup;
 use super::snapshot::{MinerView, Snapshot};
 use super::verdicts::Expectations;
-use super::{Enforcement, ExternalUpdate, ReloadedPolicy};
-use crate::config;
+use super::{ExternalUpdate, ReloadedPolicy};
+use crate::config::RulesConfig;
 use crate::net::Stamp;
 use crate::stratum::Difficulty;
 use crate::tap::{Conversation, Role, SessionId, TapBytes};
@@ -28,7 +27,6 @@ const MAX_SPARE_SESSIONS: usize = 64;
 pub(super) struct SessionTracker {
     pub(super) accounting: Accounting,
     expectations: Expectations,
-    enforcement: Option<Enforcement>,
     sessions: HashMap<SessionId, AnalyzedSession>,
     pub(super) shared: SharedState,
     /// Sessions that were forgotten by [`SessionTracker::forget_sessions`] and have not spoken since.
@@ -36,8 +34,8 @@ pub(super) struct SessionTracker {
     share_timeout: Duration,
     /// The least difficulty of a share that ends a doubt.
     least_proof: Difficulty,
-    /// The settings that the present rules were made from.
-    settings: RuleSettings,
+    /// The policy that the present rules were made from.
+    policy: RulesConfig,
     started: Stamp,
     /// The program is ending: [`SessionTracker::ended_miners`] is kept.
     pub(super) is_ending: bool,
@@ -48,49 +46,18 @@ pub(super) struct SessionTracker {
 
 impl SessionTracker {
     pub(super) fn new(setup: Setup, now: Stamp) -> SessionTracker {
-        let Setup {
-            analysis,
-            expectations,
-            rules,
-            silence,
-            first_job,
-            enforcement,
-            clock,
-            recorder,
-            notifier,
-            state,
-            history,
-            upstreams,
-            external_updates: _,
-            account,
-            least_proof,
-            reports_restarts: _,
-        } = setup;
-        let near_miss = analysis.near_miss;
-        let off = AlertBook::new(&rules.off);
-        let settings = RuleSettings { rules, silence, first_job, account };
-        let judges = (off, RuleSet::new(&settings));
         SessionTracker {
-            accounting: Accounting::new(
-                clock,
-                (recorder, notifier),
-                (state, history),
-                upstreams,
-                near_miss,
-                judges,
-                now,
-            ),
-            expectations,
-            enforcement,
+            expectations: setup.expectations.clone(),
             sessions: HashMap::new(),
             shared: SharedState::default(),
             forgotten: HashSet::new(),
-            share_timeout: analysis.share_timeout,
-            least_proof,
-            settings,
+            share_timeout: setup.analysis.share_timeout,
+            least_proof: setup.least_proof,
+            policy: setup.rules.clone(),
             started: now,
             is_ending: false,
             ended_miners: Vec::new(),
+            accounting: Accounting::new(setup, now),
         }
     }
 
@@ -116,11 +83,10 @@ impl SessionTracker {
     pub(super) fn read_held(&mut self, id: SessionId) -> usize {
         let Some(session) = self.sessions.get_mut(&id) else { return 0 };
         let Some(chunk) = session.order.pop() else { return 0 };
-        read(session, &chunk, &mut self.accounting, self.enforcement.as_ref());
+        read(session, &chunk, &mut self.accounting);
         chunk.bytes.len()
     }
 
-    /// The role of a session that is followed.
     pub(super) fn role(&self, id: SessionId) -> Option<Role> {
         self.sessions.get(&id).map(|session| session.conversation.role)
     }
@@ -129,7 +95,7 @@ impl SessionTracker {
     pub(super) fn read(&mut self, conversation: &Arc<Conversation>, chunk: &TapBytes) {
         self.session(conversation);
         if let Some(session) = self.sessions.get_mut(&conversation.id) {
-            read(session, chunk, &mut self.accounting, self.enforcement.as_ref());
+            read(session, chunk, &mut self.accounting);
         }
     }
 
@@ -146,25 +112,24 @@ impl SessionTracker {
     fn set_policy(&mut self, policy: &ReloadedPolicy) {
         self.expectations = policy.expectations.clone();
         for session in self.sessions.values_mut() {
-            session.set_expectations(policy.expectations.clone());
+            session.set_expectations(&policy.expectations);
         }
-        if let Some(enforcement) = &mut self.enforcement {
+        if let Some(enforcement) = &mut self.accounting.enforcement {
             (enforcement.on_mismatch, enforcement.on_wrong) = (policy.on_mismatch, policy.on_wrong);
         }
         self.accounting.alerts.disable(&policy.rules.off);
         // Rules whose settings stay the same keep their history.
-        let with_old_silence =
-            config::RulesConfig { off: self.settings.rules.off.clone(), ..policy.rules.clone() };
-        if self.settings.rules != with_old_silence {
-            self.accounting.set_thresholds(&policy.rules);
+        if self.policy != (RulesConfig { off: self.policy.off.clone(), ..policy.rules.clone() }) {
+            self.accounting.rules.set_thresholds(&policy.rules);
         }
-        self.settings.rules = policy.rules.clone();
+        self.policy = policy.rules.clone();
     }
 
     /// Follows a change of the system's clock. `skew` is the sum of all changes since the start, in nanoseconds.
     /// Rules that compare times start over.
     pub(super) fn clock_was_set(&mut self, skew: i64) {
-        self.accounting.clock_was_set(skew, RuleSet::new(&self.settings));
+        self.accounting.skew = skew;
+        self.accounting.rules.start_over(&self.policy);
     }
 
     /// Marks the miner's bytes as fully read: the proxy has stopped reading them, and all copies are followed.
@@ -174,19 +139,18 @@ impl SessionTracker {
         }
     }
 
-    /// Ends a session.
     pub(super) fn close(&mut self, id: SessionId, now: Stamp) {
         self.forgotten.remove(&id);
         let Some(mut session) = self.sessions.remove(&id) else { return };
         let role = session.conversation.role;
-        let (accounting, enforcement) = (&mut self.accounting, self.enforcement.as_ref());
-        session.close(now, &mut |event| take(event, role, accounting, enforcement));
+        session.close(now);
+        take_events(&mut session, &mut self.accounting);
         if self.is_ending && role.is_with_miner() {
             self.ended_miners.push(MinerView::of(
                 &session,
                 &self.accounting,
                 &self.sessions,
-                (now, self.settings.rules.stale_job),
+                (now, self.policy.stale_job),
             ));
         }
     }
@@ -198,8 +162,9 @@ impl SessionTracker {
 
     /// Stops following a session for good.
     pub(super) fn forget(&mut self, id: SessionId) -> Option<Arc<Conversation>> {
-        let session = self.sessions.remove(&id)?;
-        self.accounting.take(SessionEvent::Closed(id), session.conversation.role);
+        let mut session = self.sessions.remove(&id)?;
+        session.events.push(SessionEvent::Closed(id));
+        take_events(&mut session, &mut self.accounting);
         Some(session.conversation.clone())
     }
 
@@ -221,12 +186,10 @@ impl SessionTracker {
     /// Does what is due twice a second. If the message of a session's end was dropped, the session ends here: the
     /// analyzer is then the last to hold the conversation.
     pub(super) fn tick(&mut self, now: Stamp) {
-        let (timeout, accounting, enforcement) =
-            (self.share_timeout, &mut self.accounting, self.enforcement.as_ref());
         let mut over = Vec::new();
         for (id, session) in &mut self.sessions {
-            let role = session.conversation.role;
-            session.expire(timeout, now, &mut |event| take(event, role, accounting, enforcement));
+            session.expire(self.share_timeout, now);
+            take_events(session, &mut self.accounting);
             if Arc::strong_count(&session.conversation) == 1 && session.order.is_empty() {
                 over.push(*id);
             }
@@ -234,7 +197,7 @@ impl SessionTracker {
         over.into_iter().for_each(|id| self.close(id, now));
         self.bound_memory();
         self.shared.hashed_shares.drop_older();
-        let stale_job = self.settings.rules.stale_job;
+        let stale_job = self.policy.stale_job;
         let gaps: Vec<Option<JobGap>> =
             self.sessions.values_mut().map(|session| session.work.gap(now, stale_job)).collect();
         let sessions = self.sessions.values().zip(gaps);
@@ -242,7 +205,7 @@ impl SessionTracker {
             sessions.map(|(session, gap)| session.sample(now, gap)).collect();
         self.accounting.tick(&samples, now);
         for (id, session) in &mut self.sessions {
-            session.work.set_accepts_unseen(self.accounting.accepts_unseen(*id));
+            session.work.accepts_unseen = self.accounting.rules.unreadable_job.accepts_unseen(*id);
         }
     }
 
@@ -265,30 +228,21 @@ impl SessionTracker {
     /// Everything that is shown, as of `now`.
     pub(super) fn snapshot(&mut self, now: Stamp) -> Snapshot {
         let up_for = now.since(self.started).unwrap_or_default();
-        let stale_job = self.settings.rules.stale_job;
+        let stale_job = self.policy.stale_job;
         let mut snapshot = Snapshot::of(&mut self.accounting, &self.sessions, (up_for, stale_job), now);
         snapshot.miners.extend(self.ended_miners.iter().cloned());
         snapshot
     }
 }
 
-fn read(
-    session: &mut AnalyzedSession,
-    chunk: &TapBytes,
-    accounting: &mut Accounting,
-    enforcement: Option<&Enforcement>,
-) {
-    let (too_long, role) = (session.too_long(), session.conversation.role);
-    session.read(chunk, &mut |event| take(event, role, accounting, enforcement));
+fn read(session: &mut AnalyzedSession, chunk: &TapBytes, accounting: &mut Accounting) {
+    let too_long = session.too_long();
+    session.read(chunk);
     accounting.summary.too_long += session.too_long() - too_long;
+    take_events(session, accounting);
 }
 
-fn take(event: SessionEvent, role: Role, accounting: &mut Accounting, enforcement: Option<&Enforcement>) {
-    let enforcement = enforcement.filter(|_| role.is_with_pool());
-    if let (Some(enforcement), SessionEvent::Job(job) | SessionEvent::Rejudged(job, _)) =
-        (enforcement, &event)
-    {
-        enforcement.job(job);
-    }
-    accounting.take(event, role);
+/// Hands the session's new events to the accounting.
+fn take_events(session: &mut AnalyzedSession, accounting: &mut Accounting) {
+    session.events.drain(..).for_each(|event| accounting.take(event, session.conversation.role));
 }

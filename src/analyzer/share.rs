@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::block::BlockFinder;
 use super::jobs::SessionJob;
 use crate::net::Stamp;
 use crate::record::{HistoryShare, ShareOutcome};
@@ -24,7 +23,7 @@ pub const TOO_MANY_PENDING: &str = "Too many shares wait for the pool";
 pub const MINER_CLOSED: &str = "Closed before the pool has answered";
 
 /// A share that was sent, before its answer.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub struct PendingShare {
     pub worker: String,
     pub submit: Option<Submit>,
@@ -85,6 +84,12 @@ pub struct JudgedShare {
 }
 
 impl JudgedShare {
+    /// The difficulty that the pool credits, if it has accepted the share.
+    pub(super) fn credited(&self) -> f64 {
+        let is_accepted = self.outcome == ShareOutcome::Accepted;
+        self.share.assigned.filter(|_| is_accepted).map_or(0.0, Difficulty::value)
+    }
+
     /// The part of it that the charts' history counts.
     pub(super) fn for_history(&self) -> HistoryShare<'_> {
         HistoryShare {
@@ -92,15 +97,6 @@ impl JudgedShare {
             difficulty: self.share.difficulty(),
             outcome: &self.outcome,
             stale: self.share.stale,
-        }
-    }
-
-    pub(super) fn block_finder(&self) -> BlockFinder {
-        BlockFinder {
-            session: self.session,
-            miner: self.miner,
-            user_agent: self.user_agent.clone(),
-            upstream: self.upstream,
         }
     }
 }
@@ -117,29 +113,16 @@ impl PendingShare {
         hashed: Option<&HashedShare>,
     ) -> PendingShare {
         submit.worker = shortened(&submit.worker);
-        let mut share = PendingShare::unreadable(submit.worker.clone(), id, at, String::new());
-        (share.fault, share.range, share.lowest) = (None, range, range.map(|range| range.lowest));
-        if let Some(job) = job {
-            share.extranonce1 = Some(job.prepared.extranonce1().clone());
-            share.job_age = at.since(job.received_at);
-            share.stale = job.stale_since.is_some_and(|stale| stale < at);
-            share.superseded_for = job.followed_at.and_then(|followed| at.since(followed));
-            share.assigned = Some(job.assigned);
-            share.job_ntime = Some(job.prepared.job().ntime);
-            (share.height, share.network_difficulty) = (job.height, job.network_difficulty);
-        }
+        let mut share = PendingShare {
+            worker: submit.worker.clone(),
+            at,
+            id: shortened(id).into(),
+            range,
+            lowest: range.map(|range| range.lowest),
+            ..PendingShare::default()
+        };
         match job {
-            Some(job) => {
-                let difficulty = share.lowest.unwrap_or(job.assigned);
-                let terms = ShareTerms { extranonce2_size: job.extranonce2_size, version_mask, difficulty };
-                match job.prepared.rebuild_knowing(hashed, &submit, &terms) {
-                    Ok(rebuilt) => share.rebuilt = Some(rebuilt),
-                    Err(error) => {
-                        share.fault = Some(error.to_string());
-                        share.rebuilt = error.share().cloned();
-                    }
-                }
-            }
+            Some(job) => share.rebuild(&submit, job, version_mask, hashed),
             None => share.fault = Some("its job is not known".to_owned()),
         }
         if share.is_block() {
@@ -149,29 +132,36 @@ impl PendingShare {
         share
     }
 
+    /// Rebuilds the header that the miner hashed for this job.
+    fn rebuild(
+        &mut self,
+        submit: &Submit,
+        job: &SessionJob,
+        version_mask: Option<VersionMask>,
+        hashed: Option<&HashedShare>,
+    ) {
+        self.extranonce1 = Some(job.prepared.extranonce1().clone());
+        self.job_age = self.at.since(job.received_at);
+        self.stale = job.stale_since.is_some_and(|stale| stale < self.at);
+        self.superseded_for = job.followed_at.and_then(|followed| self.at.since(followed));
+        self.assigned = Some(job.assigned);
+        self.job_ntime = Some(job.prepared.job().ntime);
+        (self.height, self.network_difficulty) = (job.height, job.network_difficulty);
+        let difficulty = self.lowest.unwrap_or(job.assigned);
+        let terms = ShareTerms { extranonce2_size: job.extranonce2_size, version_mask, difficulty };
+        match job.prepared.rebuild_knowing(hashed, submit, &terms) {
+            Ok(rebuilt) => self.rebuilt = Some(rebuilt),
+            Err(error) => {
+                self.fault = Some(error.to_string());
+                self.rebuilt = error.share().cloned();
+            }
+        }
+    }
+
     /// A submit whose params cannot be read.
     pub(super) fn unreadable(worker: String, id: &str, at: Stamp, fault: String) -> PendingShare {
-        PendingShare {
-            worker,
-            submit: None,
-            at,
-            id: shortened(id).into(),
-            extranonce1: None,
-            job_age: None,
-            stale: false,
-            superseded_for: None,
-            assigned: None,
-            lowest: None,
-            range: None,
-            unseen_job: None,
-            job_ntime: None,
-            rebuilt: None,
-            is_repeated: false,
-            block_job: None,
-            fault: Some(fault),
-            height: None,
-            network_difficulty: None,
-        }
+        let id = shortened(id).into();
+        PendingShare { worker, at, id, fault: Some(fault), ..PendingShare::default() }
     }
 
     /// The difficulty of the share's hash.

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use super::accounting::Accounting;
 use super::alerts::AlertsView;
-use super::best_shares::BestShares;
 use super::hashrate::HashRates;
 use super::pools::PoolView;
 use super::recent::RecentView;
 use super::rules::CreditView;
 use super::session::AnalyzedSession;
 use super::verdicts::PayoutState;
-use super::{AnalyzerCounts, Totals};
+use super::{AnalyzerCounts, BestShares, Totals};
 use crate::clock::{ClockState, NtpTime};
 use crate::net::Stamp;
 use crate::record::{BestShare, History, LifetimeCounts, RecordingHealth};
@@ -116,8 +115,8 @@ impl Snapshot {
             pools,
             recent: accounting.recent.view(),
             alerts: accounting.alerts.view(),
-            credit: accounting.credit().cloned(),
-            clock: Some(accounting.clock_state()),
+            credit: accounting.rules.credit.newest.clone(),
+            clock: Some(accounting.clock.state()),
             recording: accounting.recording(),
         }
     }

@@ -47,7 +47,6 @@ impl SteadyClock {
         if is_near(shifted, now) || is_near(now, shifted) { shifted } else { now }
     }
 
-    /// The time of the last update.
     pub(super) fn now(&self) -> Stamp {
         self.wall.shifted(self.skew.saturating_neg())
     }

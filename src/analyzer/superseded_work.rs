@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::job_verdict::JudgedJob;
 use super::session_event::JobSeen;
-use super::verdicts::{Expectations, PayoutAddress, PayoutState, WorkDoubt};
+use super::verdicts::{Expectations, PayoutState, WorkDoubt};
 use crate::net::Stamp;
 
 /// Lost copies leave verdicts in doubt for at most this long after the next job if no share comes. Copies are lost
@@ -22,13 +22,14 @@ const MAX_EXCUSED: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct SupersededWork {
     /// The job with the worst payout and the one with the worst chain, which can be the same.
-    bad: Vec<JudgedJob>,
+    pub(super) bad: Vec<JudgedJob>,
     /// Jobs whose bad payout is excused, and since when each is superseded. The newest are last.
-    excused: Vec<(JudgedJob, Stamp)>,
+    pub(super) excused: Vec<(JudgedJob, Stamp)>,
     /// The gravest doubt, and the time when it began.
     doubt: Option<(WorkDoubt, Stamp)>,
-    /// The time of the first later job that every miner reads.
-    followed_at: Option<Stamp>,
+    /// The time of the first later job that every miner reads. Then a share for a later job proves that the miner has
+    /// moved on.
+    pub(super) followed_at: Option<Stamp>,
 }
 
 impl SupersededWork {
@@ -39,12 +40,12 @@ impl SupersededWork {
         doubt: Option<(WorkDoubt, Stamp)>,
         at: Stamp,
     ) {
-        if doubt.is_some() {
-            self.add_doubt(doubt, at);
+        if let Some((why, since)) = doubt {
+            self.add_doubt(why, since, at);
         }
         for job in jobs {
             if let Some(why) = job.unverifiable_reason() {
-                self.add_doubt(Some((why, at)), at);
+                self.add_doubt(why, at, at);
             }
             if job.is_bad() {
                 self.followed_at = Some(at);
@@ -66,33 +67,13 @@ impl SupersededWork {
         std::mem::take(self).doubt.is_some()
     }
 
-    /// Whether something waits for a share that proves that the miner has moved on.
-    pub(super) fn awaits_proof(&self) -> bool {
-        self.followed_at.is_some()
-    }
-
-    /// The bad jobs that the miner may still work on.
-    pub(super) fn bad(&self) -> impl Iterator<Item = &JudgedJob> {
-        self.bad.iter()
-    }
-
-    /// The same jobs, to be judged again.
-    pub(super) fn bad_mut(&mut self) -> impl Iterator<Item = &mut JudgedJob> {
-        self.bad.iter_mut()
-    }
-
-    /// The excused jobs, to be judged again.
-    pub(super) fn excused_mut(&mut self) -> impl Iterator<Item = &mut JudgedJob> {
-        self.excused.iter_mut().map(|(job, _)| job)
-    }
-
     /// A share proves that the miner works on the job that came then. If that job is excused and has been superseded
     /// for longer than `grace`, it is judged without the excuse; returns it if it is bad.
     pub(super) fn end_excuse(
         &mut self,
         job_came: Stamp,
-        (now, grace): (Stamp, Duration),
-        workers: Option<&[PayoutAddress]>,
+        now: Stamp,
+        grace: Duration,
         expectations: &Expectations,
     ) -> Option<JobSeen> {
         let is_stayed_with = |(job, since): &(JudgedJob, Stamp)| {
@@ -100,7 +81,7 @@ impl SupersededWork {
         };
         let place = self.excused.iter().position(is_stayed_with)?;
         let (job, _) = self.excused.get_mut(place)?;
-        let seen = job.end_excuse(workers, expectations)?;
+        let seen = job.end_excuse(expectations)?;
         let (job, _) = self.excused.remove(place);
         let is_bad = job.is_bad();
         if is_bad {
@@ -128,14 +109,12 @@ impl SupersededWork {
         });
     }
 
-    fn add_doubt(&mut self, new: Option<(WorkDoubt, Stamp)>, at: Stamp) {
+    fn add_doubt(&mut self, why: WorkDoubt, since: Stamp, at: Stamp) {
         self.followed_at = Some(at);
-        let Some((why, since)) = new else { return };
         self.doubt = match self.doubt {
-            Some((known, _)) if known < why => Some((why, since)),
             // Copies that are lost again start a new period.
-            Some((WorkDoubt::Missed, _)) => Some((WorkDoubt::Missed, since)),
-            known => known.or(Some((why, since))),
+            Some((known, _)) if known > why || (known == why && why != WorkDoubt::Missed) => self.doubt,
+            _ => Some((why, since)),
         };
     }
 }

@@ -1,4 +1,4 @@
-//! Counts over all sessions, which stay when sessions end.
+//! Counts and best shares of all sessions, which stay when sessions end.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::session_event::JobSeen;
 use super::share::JudgedShare;
 use crate::clock::NtpTime;
 use crate::net::Stamp;
-use crate::record::ShareOutcome;
+use crate::record::{BestShare, SavedState, ShareOutcome};
 use crate::tap::Direction;
 
 /// The most reject reasons that are counted separately. The rest count as [`OTHER`].
@@ -35,7 +35,6 @@ pub struct AnalyzerCounts {
 }
 
 impl AnalyzerCounts {
-    /// Counts a message.
     pub(super) fn message(&mut self, direction: Direction) {
         match direction {
             Direction::Up => self.messages_up += 1,
@@ -53,7 +52,7 @@ impl AnalyzerCounts {
 }
 
 /// Counts of shares and jobs since the start.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Totals {
     pub submitted: u64,
     pub accepted: u64,
@@ -141,29 +140,7 @@ impl WorkerTotals {
 
 impl Totals {
     pub(super) fn new(now: Stamp) -> Totals {
-        Totals {
-            submitted: 0,
-            accepted: 0,
-            rejected: 0,
-            unanswered: 0,
-            unknown: 0,
-            stale: 0,
-            blocks: 0,
-            near_misses: 0,
-            unreadable_submits: 0,
-            reasons: BTreeMap::new(),
-            accepted_difficulty: 0.0,
-            proven_difficulty: 0.0,
-            jobs: 0,
-            answers: Latency::default(),
-            job_ages: Latency::of_ages(),
-            height: None,
-            network_difficulty: None,
-            last_job: None,
-            job_time_difference: None,
-            workers: BTreeMap::new(),
-            meter: WorkMeter::new(now),
-        }
+        Totals { job_ages: Latency::of_ages(), meter: WorkMeter::new(now), ..Totals::default() }
     }
 
     /// The hash rates that shares prove, in hashes per second.
@@ -177,7 +154,6 @@ impl Totals {
         Some(self.answers.total() / count)
     }
 
-    /// Counts a job.
     pub(super) fn add_job(&mut self, job: &JobSeen, at: NtpTime) {
         self.jobs += 1;
         self.height = job.height.map(|height| height.0).or(self.height);
@@ -198,30 +174,18 @@ impl Totals {
     pub(super) fn add_share(&mut self, judged: &JudgedShare, counts_as_block: bool, near_miss: f64) -> bool {
         let share = &judged.share;
         let proven = share.proven().map_or(0.0, |difficulty| difficulty.value());
-        let worker = entry(&mut self.workers, &share.worker, MAX_WORKERS);
-        match &judged.outcome {
-            ShareOutcome::Accepted => {
-                self.accepted += 1;
-                let asked = share.assigned.map_or(0.0, |difficulty| difficulty.value());
-                worker.accepted += 1;
-                worker.accepted_difficulty += asked;
-                self.accepted_difficulty += asked;
-            }
-            ShareOutcome::Rejected { reason, .. } => {
-                self.rejected += 1;
-                worker.rejected += 1;
-                let reason = reason.as_deref().unwrap_or("(no reason)");
-                *entry(&mut self.reasons, reason, MAX_REASONS) += 1;
-            }
-            ShareOutcome::Unanswered => {
-                self.unanswered += 1;
-                worker.unanswered += 1;
-            }
-            ShareOutcome::Unknown => {
-                self.unknown += 1;
-                worker.unknown += 1;
-            }
+        let Totals { accepted, rejected, unanswered, unknown, workers, .. } = self;
+        count_outcome(&judged.outcome, [accepted, rejected, unanswered, unknown]);
+        let worker = entry(workers, &share.worker, MAX_WORKERS);
+        let WorkerTotals { accepted, rejected, unanswered, unknown, .. } = worker;
+        count_outcome(&judged.outcome, [accepted, rejected, unanswered, unknown]);
+        if let ShareOutcome::Rejected { reason, .. } = &judged.outcome {
+            let reason = reason.as_deref().unwrap_or("(no reason)");
+            *entry(&mut self.reasons, reason, MAX_REASONS) += 1;
         }
+        let credited = judged.credited();
+        worker.accepted_difficulty += credited;
+        self.accepted_difficulty += credited;
         let difficulty = share.difficulty().filter(|difficulty| difficulty.is_finite()).unwrap_or(0.0);
         worker.best_difficulty = worker.best_difficulty.max(difficulty);
         worker.proven_difficulty += proven;
@@ -241,6 +205,49 @@ impl Totals {
         }
         is_near
     }
+}
+
+/// The best shares of this run and of this day. The best ever are in [`SavedState`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BestShares {
+    pub run: Option<BestShare>,
+    /// Since midnight, UTC.
+    pub day: Option<BestShare>,
+}
+
+impl BestShares {
+    /// The best shares after a restart: shares found earlier today still count for the day.
+    pub(super) fn since_restart(state: &SavedState, now: NtpTime) -> BestShares {
+        BestShares { run: None, day: best_of_day(state, now) }
+    }
+
+    pub(super) fn take(&mut self, share: &BestShare, state: &SavedState) {
+        if self.day.as_ref().is_none_or(|best| best.at.date() != share.at.date()) {
+            // A new day has begun, or the clock was corrected and the state already has this day's best.
+            self.day = best_of_day(state, share.at);
+        }
+        for best in [&mut self.run, &mut self.day] {
+            if best.as_ref().is_none_or(|best| share.difficulty > best.difficulty) {
+                *best = Some(share.clone());
+            }
+        }
+    }
+}
+
+/// The best share of this day, if it is among the best ever.
+fn best_of_day(state: &SavedState, day: NtpTime) -> Option<BestShare> {
+    state.best().iter().find(|best| best.at.date() == day.date()).cloned()
+}
+
+/// Adds one to the count of this outcome, among those of accepted, rejected, unanswered and unknown shares.
+pub(super) fn count_outcome(outcome: &ShareOutcome, counts: [&mut u64; 4]) {
+    let [accepted, rejected, unanswered, unknown] = counts;
+    *match outcome {
+        ShareOutcome::Accepted => accepted,
+        ShareOutcome::Rejected { .. } => rejected,
+        ShareOutcome::Unanswered => unanswered,
+        ShareOutcome::Unknown => unknown,
+    } += 1;
 }
 
 /// The entry of this name, or [`OTHER`] if there are too many.

@@ -10,7 +10,7 @@ use clap::Args;
 use self::summary::ConfigSummary;
 use super::{CommandFailure, Options, preflight};
 use crate::config::Config;
-use crate::notify::send_test_messages;
+use crate::notify::{TestResult, send_test_messages};
 use crate::util::escape::printable;
 use crate::util::plural::count;
 
@@ -66,11 +66,11 @@ fn run_notify_test(config: &Config) -> Result<(), CommandFailure> {
     }
     let results = send_test_messages(&config.notify);
     let mut text = String::from("Test messages:\n");
-    for message in &results {
-        match &message.result {
-            Ok(()) => text.push_str(&format!("  {}: arrived\n", message.name)),
-            Err(why) => text.push_str(&format!("  {}: did NOT arrive: {why}\n", message.name)),
-        }
+    for TestResult { name, result } in &results {
+        text.push_str(&match result {
+            Ok(()) => format!("  {name}: arrived\n"),
+            Err(why) => format!("  {name}: did NOT arrive: {why}\n"),
+        });
     }
     let _ = io::stdout().write_all(text.as_bytes());
     match results.iter().filter(|message| message.result.is_err()).count() {

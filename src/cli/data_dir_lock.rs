@@ -3,13 +3,13 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use parking_lot::Mutex;
 
-use super::preflight::EnvironmentError;
 use crate::util::files::is_at_path;
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
@@ -24,9 +24,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The held lock. It is released when this is dropped, and however the process ends.
 #[derive(Debug)]
-pub struct DataDirLock {
-    state: Arc<Mutex<LockState>>,
-}
+pub struct DataDirLock(Arc<Mutex<LockState>>);
 
 #[derive(Debug)]
 struct LockState {
@@ -41,32 +39,27 @@ impl DataDirLock {
     /// Locks `data_dir`. On a file system without locks this does nothing.
     ///
     /// # Errors
-    /// [`EnvironmentError::DataDirInUse`].
-    pub fn take(data_dir: &Path) -> Result<DataDirLock, EnvironmentError> {
+    /// Another Sluice has locked it.
+    pub fn take(data_dir: &Path) -> Result<DataDirLock, String> {
         let lock = match lock(data_dir) {
             Ok(lock) => Some(lock),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Err(EnvironmentError::DataDirInUse { dir: data_dir.to_owned() });
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(in_use(data_dir)),
             Err(_) => None,
         };
         let state = LockState { dir: data_dir.to_owned(), lock, has_failed: false };
-        Ok(DataDirLock { state: Arc::new(Mutex::new(state)) })
+        Ok(DataDirLock(Arc::new(Mutex::new(state))))
     }
 
     /// Starts a thread that locks again if somebody deletes the lock file or the whole directory.
-    ///
-    /// # Errors
-    /// The thread can't be started.
     pub fn keep_locked(&self, stop: &Stop) -> io::Result<()> {
         // A weak reference: dropping the lock releases it without waiting for the thread.
-        let (state, stop) = (Arc::downgrade(&self.state), stop.clone());
+        let (state, stop) = (Arc::downgrade(&self.0), stop.clone());
         // Without a heartbeat limit: a disk may block it for any time.
         service("data-dir").start(move || {
             while stop.sleep(CHECK_INTERVAL).is_ok() {
                 supervise::beat();
                 let Some(state) = state.upgrade() else { break };
-                state.lock().unwrap_or_else(PoisonError::into_inner).renew();
+                state.lock().renew();
             }
             Ok::<(), Stopped>(())
         })?;
@@ -80,35 +73,39 @@ pub(super) fn is_locked(data_dir: &Path) -> bool {
     matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)))
 }
 
+/// The fault of a second Sluice with the same `data_dir`.
+pub(super) fn in_use(data_dir: &Path) -> String {
+    format!(
+        "data_dir: another Sluice writes to {}; stop that one, or choose another directory with --data-dir",
+        data_dir.display()
+    )
+}
+
 impl LockState {
     fn renew(&mut self) {
         let Some(held) = &self.lock else { return };
         if is_at_path(held, &self.dir.join(LOCK_FILE)) {
             return;
         }
+        let dir = self.dir.display();
         match fs::create_dir_all(&self.dir).and_then(|()| lock(&self.dir)) {
             Ok(lock) => {
-                log::warn!(
-                    "{}: its lock was deleted while Sluice runs; it is made and locked again",
-                    self.dir.display()
-                );
+                log::warn!("{dir}: its lock was deleted while Sluice runs; it is made and locked again");
                 (self.lock, self.has_failed) = (Some(lock), false);
             }
             Err(_) if self.has_failed => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.has_failed = true;
                 log::error!(
-                    "{}: its lock was deleted, and another Sluice has locked the directory since. Both write to the \
-                     same files now: stop one of them",
-                    self.dir.display()
+                    "{dir}: its lock was deleted, and another Sluice has locked the directory since. Both write to the \
+                     same files now: stop one of them"
                 );
             }
             Err(error) => {
                 self.has_failed = true;
+                let why = describe(&error);
                 log::warn!(
-                    "{}: its lock was deleted and can't be made again: {}; another Sluice could use the directory now",
-                    self.dir.display(),
-                    describe(&error)
+                    "{dir}: its lock was deleted and can't be made again: {why}; another Sluice could use the directory now"
                 );
             }
         }
@@ -131,7 +128,7 @@ mod tests {
     fn a_second_process_can_t_lock_the_data_dir() {
         let dir = tempfile::tempdir().unwrap();
         let first = DataDirLock::take(dir.path()).unwrap();
-        let said = DataDirLock::take(dir.path()).unwrap_err().to_string();
+        let said = DataDirLock::take(dir.path()).unwrap_err();
         assert!(said.contains("another Sluice") && said.contains("--data-dir"), "{said}");
         drop(first);
         assert!(DataDirLock::take(dir.path()).is_ok());
@@ -144,7 +141,7 @@ mod tests {
         fs::create_dir(&data_dir).unwrap();
         let lock = DataDirLock::take(&data_dir).unwrap();
         fs::remove_dir_all(&data_dir).unwrap();
-        lock.state.lock().unwrap().renew();
+        lock.0.lock().renew();
         assert!(DataDirLock::take(&data_dir).is_err());
     }
 }

@@ -3,7 +3,6 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -13,7 +12,7 @@ use super::run::service_failure;
 use super::signals::stop_on_signals;
 use crate::analyzer::AnalyzerCounts;
 use crate::app::{App, AppError, AppOptions};
-use crate::config::{Config, FailoverConfig, HttpConfig, Mode, UpstreamConfig};
+use crate::config::{Config, HttpConfig, Mode, UpstreamConfig};
 use crate::sim::{MinerModel, MinerOptions, MinerStats, PoolOptions, SimHashRate, SimMiner, SimPool};
 use crate::status::server::{HttpServer, PagePort};
 use crate::stratum::{Difficulty, Nbits};
@@ -51,7 +50,7 @@ pub struct DemoOptions {
     #[arg(long, value_name = "N")]
     seconds: Option<u64>,
     /// The address of the page; "" for off [default: 127.0.0.1:8080, or another port if that is in use]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_page_address)]
     http: Option<PageAddress>,
     /// Join all miners on one connection to the pool, at a difficulty too high for each alone
     #[arg(long)]
@@ -62,24 +61,12 @@ pub struct DemoOptions {
 #[derive(Debug, Clone, Copy)]
 struct PageAddress(Option<SocketAddr>);
 
-impl FromStr for PageAddress {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<PageAddress, &'static str> {
-        match text {
-            "" => Ok(PageAddress(None)),
-            text => text
-                .parse()
-                .map(|address| PageAddress(Some(address)))
-                .map_err(|_| "it must be an address with a port, such as 127.0.0.1:8080"),
-        }
-    }
+fn parse_page_address(text: &str) -> Result<PageAddress, &'static str> {
+    let address = if text.is_empty() { Ok(None) } else { text.parse().map(Some) };
+    address.map(PageAddress).map_err(|_| "it must be an address with a port, such as 127.0.0.1:8080")
 }
 
 /// Runs the demo until `stop`, a signal, or the end of the time.
-///
-/// # Errors
-/// A part can't be started.
 pub fn run(options: &DemoOptions, stop: Stop) -> Result<(), CommandFailure> {
     stop_on_signals(&stop)?;
     let world = DemoWorld::start(options, &stop)?;
@@ -97,7 +84,6 @@ struct DemoWorld {
     pools: [SimPool; 2],
     miners: Vec<SimMiner>,
     app: App,
-    address: SocketAddr,
     began: Instant,
 }
 
@@ -109,15 +95,14 @@ impl DemoWorld {
         let app_options =
             AppOptions { page: page_port(options)?, owns_process: true, ..AppOptions::default() };
         let app = App::start(&config, app_options, stop)?;
-        let address = app.addresses()[0];
         let mut miners = Vec::new();
         for (name, model, rate) in MINERS {
-            let mut options = MinerOptions::new(address, model, format!("{ADDRESS}.{name}"));
+            let mut options = MinerOptions::new(app.addresses()[0], model, format!("{ADDRESS}.{name}"));
             options.hash_rate_limit = Some(SimHashRate(rate));
             options.retry_wait = Some(Duration::from_millis(500));
             miners.push(SimMiner::start(options)?);
         }
-        Ok(DemoWorld { pools, miners, app, address, began: Instant::now() })
+        Ok(DemoWorld { pools, miners, app, began: Instant::now() })
     }
 
     fn run(&self, out: &mut impl Write, seconds: Option<Duration>, stop: &Stop) -> io::Result<()> {
@@ -129,7 +114,7 @@ impl DemoWorld {
             let now = self.began.elapsed();
             for (place, miner) in self.miners.iter().enumerate() {
                 let stats = miner.stats();
-                self.print_changes(out, MINERS[place].0, &seen[place], &stats)?;
+                self.print_changes(out, MINERS[place].0, [&seen[place], &stats])?;
                 seen[place] = stats;
             }
             if out_since.is_none() && OUTAGE.contains(&now) {
@@ -157,7 +142,8 @@ impl DemoWorld {
     fn print_introduction(&self, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "A simulation on this machine alone; Ctrl-C ends it.\n")?;
         writeln!(out, "  {} miners  {}", self.miners.len(), MINERS.map(|(name, _, _)| name).join(", "))?;
-        writeln!(out, "  sluice    {}  (you can connect a miner of your own, too)", self.address)?;
+        let address = self.app.addresses()[0];
+        writeln!(out, "  sluice    {address}  (you can connect a miner of your own, too)")?;
         writeln!(out, "  2 pools   {}, then {}", self.pools[0].addr(), self.pools[1].addr())?;
         if let Some(page) = self.app.page_address() {
             writeln!(out, "  the page  http://{page}/")?;
@@ -166,25 +152,18 @@ impl DemoWorld {
         out.flush()
     }
 
-    fn print_changes(
-        &self,
-        out: &mut impl Write,
-        name: &str,
-        before: &MinerStats,
-        now: &MinerStats,
-    ) -> io::Result<()> {
+    fn print_changes(&self, out: &mut impl Write, name: &str, changed: [&MinerStats; 2]) -> io::Result<()> {
+        let [before, now] = changed;
         if now.connections > before.connections {
             self.print(out, &format!("{name:<7} connected"))?;
         }
         if now.accepted > before.accepted {
-            let answered = now.round_trips.back().copied().unwrap_or_default();
-            let text = format!(
-                "{name:<7} share accepted in {:>7.2} ms  ({} so far, best {:.6})",
-                answered.as_secs_f64() * 1e3,
-                now.accepted,
-                now.best_difficulty
-            );
-            self.print(out, &text)?;
+            let millis = now.round_trips.back().map_or(0.0, |time| time.as_secs_f64() * 1e3);
+            let (accepted, best) = (now.accepted, now.best_difficulty);
+            self.print(
+                out,
+                &format!("{name:<7} share accepted in {millis:>7.2} ms  ({accepted} so far, best {best:.6})"),
+            )?;
         }
         if now.rejected > before.rejected {
             let reasons: Vec<&str> = now.reasons.keys().map(String::as_str).collect();
@@ -194,12 +173,7 @@ impl DemoWorld {
     }
 
     fn print_table(&self, out: &mut impl Write) -> io::Result<()> {
-        let header = ("miner", "accepted", "rejected", "best", "difficulty", "reconnects");
-        let (miner, accepted, rejected, best, difficulty, reconnects) = header;
-        writeln!(
-            out,
-            "\n  {miner:<7} {accepted:>9} {rejected:>9} {best:>11} {difficulty:>11} {reconnects:>11}"
-        )?;
+        writeln!(out, "\n  miner    accepted  rejected        best  difficulty  reconnects")?;
         for (place, miner) in self.miners.iter().enumerate() {
             let stats = miner.stats();
             writeln!(
@@ -221,20 +195,13 @@ impl DemoWorld {
     fn shut_down(self, out: &mut impl Write) -> io::Result<()> {
         self.print(out, "ending: shares in flight get their answers")?;
         let snapshot = self.app.shut_down(|_| ());
-        for miner in &self.miners {
-            miner.stop();
-        }
+        self.miners.iter().for_each(SimMiner::stop);
         let acknowledged: u64 = self.miners.iter().map(|miner| miner.stats().accepted).sum();
-        let accepted: u64 = self.pools.iter().map(|pool| pool.stats().accepted()).sum();
-        for pool in &self.pools {
-            pool.stop();
-        }
+        let accepted = self.pools.iter().map(|pool| pool.stats().accepted()).sum();
+        self.pools.iter().for_each(SimPool::stop);
         writeln!(out, "\n{}", delay_summary(&snapshot.summary))?;
-        writeln!(
-            out,
-            "  pools accepted {}; miners received the answers to {acknowledged}",
-            count(accepted, "share")
-        )?;
+        let accepted = count(accepted, "share");
+        writeln!(out, "  pools accepted {accepted}; miners received the answers to {acknowledged}")?;
         out.flush()
     }
 
@@ -266,15 +233,14 @@ fn start_pool(seed: u64, difficulty: f64) -> Result<SimPool, CommandFailure> {
 
 fn demo_config(pools: &[SimPool; 2], is_aggregate: bool) -> Config {
     let to_upstream = |pool: &SimPool| UpstreamConfig::new(pool.addr().ip().to_string(), pool.addr().port());
-    let upstreams = pools.iter().map(to_upstream).collect();
-    let mut config = Config::with_upstreams(upstreams);
+    let mut config = Config::with_upstreams(pools.iter().map(to_upstream).collect());
     config.listen.stratum = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     if is_aggregate {
         config.mode = Mode::Aggregate;
         // About as many shares as in passthrough mode.
         config.vardiff.target = Duration::from_secs(2);
     }
-    config.failover = FailoverConfig { failback_after: Duration::from_secs(5), ..config.failover };
+    config.failover.failback_after = Duration::from_secs(5);
     config
 }
 

@@ -4,7 +4,6 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use super::preflight::EnvironmentError;
 use crate::app::AppError;
 use crate::config::ConfigError;
 use crate::util::logging;
@@ -20,7 +19,7 @@ const CONFIGURATION: u8 = 2;
 pub enum CommandFailure {
     Config(ConfigError),
     /// All faults of the machine; never empty.
-    Environment(Vec<EnvironmentError>),
+    Environment(Vec<String>),
     /// A fault of the machine that only shows when the program starts or runs.
     Runtime(AppError),
 }
@@ -44,12 +43,7 @@ impl fmt::Display for CommandFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CommandFailure::Config(reason) => reason.fmt(f),
-            CommandFailure::Environment(faults) => {
-                for (i, reason) in faults.iter().enumerate() {
-                    write!(f, "{}{reason}", if i == 0 { "" } else { "\n" })?;
-                }
-                Ok(())
-            }
+            CommandFailure::Environment(faults) => f.write_str(&faults.join("\n")),
             CommandFailure::Runtime(reason) => reason.fmt(f),
         }
     }
@@ -63,8 +57,8 @@ impl From<ConfigError> for CommandFailure {
     }
 }
 
-impl From<Vec<EnvironmentError>> for CommandFailure {
-    fn from(faults: Vec<EnvironmentError>) -> CommandFailure {
+impl From<Vec<String>> for CommandFailure {
+    fn from(faults: Vec<String>) -> CommandFailure {
         CommandFailure::Environment(faults)
     }
 }

@@ -1,16 +1,16 @@
 //! The command line. Each subcommand has a file: `run`, `check`, `demo`, `verify`. `options` has the flags of `run` and
 //! `check`; `preflight` checks what they need of the machine; `exit` maps failures to exit codes.
 
-pub mod check;
+mod check;
 mod data_dir_lock;
-pub mod demo;
+mod demo;
 pub mod exit;
 mod options;
-pub mod preflight;
+mod preflight;
 mod reload;
 mod run;
 mod signals;
-pub mod verify;
+mod verify;
 
 use std::process::ExitCode;
 

@@ -35,9 +35,6 @@ pub(super) struct Reload {
 
 impl Reload {
     /// Starts the thread that reloads at each signal, until the channel is closed.
-    ///
-    /// # Errors
-    /// The thread can't be started.
     pub(super) fn start(self, signals: Receiver<()>) -> io::Result<()> {
         service("reload").start(move || {
             for () in &signals {
@@ -57,7 +54,7 @@ impl Reload {
                 return;
             }
         };
-        if let Err(error) = preflight::check_own_address(&config) {
+        if let Some(error) = preflight::check_upstreams(&config).first() {
             log::error!("SIGHUP: the old configuration stays in effect: {error}");
             return;
         }

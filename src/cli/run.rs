@@ -1,6 +1,6 @@
 //! `sluice run`: forwards until it is stopped.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::time::Duration;
 
 use super::data_dir_lock::DataDirLock;
@@ -18,12 +18,9 @@ use crate::util::stop::Stop;
 use crate::util::supervise;
 
 /// Forwards until `stop` or a signal.
-///
-/// # Errors
-/// A part can't be started: a port in use, an unreadable certificate, no threads.
 pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFailure> {
     let reload_signals = stop_on_signals(&stop)?;
-    let lock = DataDirLock::take(&config.data_dir).map_err(|why| CommandFailure::Environment(vec![why]))?;
+    let lock = DataDirLock::take(&config.data_dir).map_err(|why| vec![why])?;
     lock.keep_locked(&stop)?;
     // Opened before any part starts, so that a port in use is found first.
     let page = page_port(&config)?;
@@ -62,13 +59,9 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFa
 /// Returns an error, and so exit code 1, if a service thread has failed and ended the program. systemd or the container
 /// then restarts it.
 pub(super) fn service_failure() -> Result<(), CommandFailure> {
-    match supervise::failure() {
-        None => Ok(()),
-        Some(why) => Err(CommandFailure::Runtime(
-            format!("{why}; sluice could not go on without it. This is a bug in sluice: please report it")
-                .into(),
-        )),
-    }
+    let Some(why) = supervise::failure() else { return Ok(()) };
+    let text = format!("{why}; sluice could not go on without it. This is a bug in sluice: please report it");
+    Err(CommandFailure::Runtime(text.into()))
 }
 
 /// Opens the page's port. `None` if the page is off or can't be served.
@@ -77,14 +70,11 @@ pub(super) fn service_failure() -> Result<(), CommandFailure> {
 /// The address is in use or not this machine's: a fault of the configuration that is better reported at once.
 fn page_port(config: &Config) -> io::Result<Option<PagePort>> {
     match HttpServer::bind(&config.http) {
-        Ok(port) => Ok(port),
-        Err(why) if matches!(why.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable) => {
-            Err(why)
-        }
-        Err(why) => {
+        Err(why) if !matches!(why.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable) => {
             log::error!("the page can't be served: {}; miners are not affected", describe(&why));
             Ok(None)
         }
+        opened => opened,
     }
 }
 

@@ -81,7 +81,16 @@ pub struct VerifyOptions {
 /// # Errors
 /// A wrong command line.
 pub fn run(options: &VerifyOptions, stop: &Stop) -> Result<ExitCode, CommandFailure> {
-    let targets = options.target_flags().parse()?;
+    let flags = TargetFlags {
+        urls: options.urls.clone(),
+        address: options.address.clone(),
+        network: options.network.clone(),
+        socks5: options.socks5.clone(),
+        pin_sha256: options.pin_sha256.clone(),
+        ca_file: options.ca_file.clone(),
+        insecure: options.insecure,
+    };
+    let targets = flags.parse()?;
     Ok(verify_pools(options, &targets, stop).unwrap_or_else(|why| {
         // Code 1 would mean that a pool is bad.
         log::error!("{why}");
@@ -105,20 +114,6 @@ fn verify_pools(options: &VerifyOptions, targets: &Targets, stop: &Stop) -> io::
     // stdout may be a closed pipe; the exit code still shows the result.
     let _ = print_reports(&reports, options.json);
     Ok(ExitCode::from(worst(&reports).exit_code()))
-}
-
-impl VerifyOptions {
-    fn target_flags(&self) -> TargetFlags {
-        TargetFlags {
-            urls: self.urls.clone(),
-            address: self.address.clone(),
-            network: self.network.clone(),
-            socks5: self.socks5.clone(),
-            pin_sha256: self.pin_sha256.clone(),
-            ca_file: self.ca_file.clone(),
-            insecure: self.insecure,
-        }
-    }
 }
 
 fn print_reports(reports: &[PoolReport], json: bool) -> io::Result<()> {

@@ -28,16 +28,6 @@ pub struct DateDoubt {
     pub is_contradiction: bool,
 }
 
-impl DateDoubt {
-    pub(super) fn contradiction(reason: impl Into<String>) -> DateDoubt {
-        DateDoubt { reason: reason.into(), is_contradiction: true }
-    }
-
-    pub(super) fn missing(reason: impl Into<String>) -> DateDoubt {
-        DateDoubt { reason: reason.into(), is_contradiction: false }
-    }
-}
-
 /// Tracks since when the time sources agree.
 #[derive(Debug, Default)]
 pub(super) struct DateAgreement {
@@ -71,7 +61,7 @@ mod tests {
         let hours = |hours: u64| Duration::from_secs(hours * 3600);
         assert_eq!(agreement.update(Ok(()), hours(100)), DateCertainty::NotYet);
         assert_eq!(agreement.update(Ok(()), hours(103)), DateCertainty::Certain);
-        let doubt = DateDoubt::missing("no answer");
+        let doubt = DateDoubt { reason: "no answer".into(), is_contradiction: false };
         assert_eq!(agreement.update(Err(doubt.clone()), hours(104)), DateCertainty::Doubtful(doubt));
         assert_eq!(agreement.update(Ok(()), hours(105)), DateCertainty::NotYet);
         assert_eq!(agreement.update(Ok(()), hours(107)), DateCertainty::NotYet);

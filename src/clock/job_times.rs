@@ -78,12 +78,8 @@ impl JobTimes {
 
     /// Compares the time sources; `ntp` is the offset according to the servers.
     pub fn vote(&self, ntp: Option<Offset>, now: &ClockReading) -> Vote {
-        let times: Vec<Offset> = self
-            .pools
-            .values()
-            .filter(|time| time.job.is_exact && time.age(now) <= MAX_JOB_AGE)
-            .map(|time| time.ahead_at(now))
-            .collect();
+        let counts = |time: &&NewestJobTime| time.job.is_exact && time.age(now) <= MAX_JOB_AGE;
+        let times: Vec<Offset> = self.pools.values().filter(counts).map(|time| time.ahead_at(now)).collect();
         let agreeing = |time: Offset| times.iter().filter(|job| job.is_within(JOB_TOLERANCE, time)).count();
         let for_system = agreeing(Offset::default());
         match ntp {
@@ -94,10 +90,9 @@ impl JobTimes {
             None if for_system > 0 => Vote::Undisputed,
             None => {
                 let best = times.iter().max_by_key(|time| agreeing(**time)).copied().unwrap_or_default();
-                match agreeing(best) {
-                    pools if pools >= MIN_POOLS_AGAINST_SYSTEM => Vote::AgainstSystem { ahead: best, pools },
-                    _ => Vote::Undisputed,
-                }
+                let pools = agreeing(best);
+                let is_majority = pools >= MIN_POOLS_AGAINST_SYSTEM;
+                if is_majority { Vote::AgainstSystem { ahead: best, pools } } else { Vote::Undisputed }
             }
         }
     }
@@ -110,18 +105,15 @@ impl JobTimes {
         let mut in_use = self.pools.iter().filter(|(_, time)| time.age(now) <= IN_USE_WITHIN).peekable();
         if in_use.peek().is_none() {
             let hours = IN_USE_WITHIN.as_secs() / 3600;
-            return Err(DateDoubt::missing(format!(
+            let reason = format!(
                 "no pool has sent a job in the last {hours} hours, whose time would confirm this machine's clock"
-            )));
+            );
+            return Err(DateDoubt { reason, is_contradiction: false });
         }
-        let ahead = |time: &NewestJobTime| time.ahead_at(now);
-        match in_use.find(|(_, time)| !is_same_day(ahead(time))) {
-            Some((pool, time)) => Err(DateDoubt::contradiction(format!(
-                "the jobs of {pool} are {} this machine's clock",
-                ahead(time).ahead_or_behind()
-            ))),
-            None => Ok(()),
-        }
+        let mut ahead = in_use.map(|(pool, time)| (pool, time.ahead_at(now)));
+        let Some((pool, ahead)) = ahead.find(|(_, ahead)| !is_same_day(*ahead)) else { return Ok(()) };
+        let reason = format!("the jobs of {pool} are {} this machine's clock", ahead.ahead_or_behind());
+        Err(DateDoubt { reason, is_contradiction: true })
     }
 }
 

@@ -5,18 +5,6 @@
 //! the same step. If no server can be reached, the system's clock is used as it is, and
 //! [`Clock::state`] says so. NTP is not trusted blindly either: if the pools' jobs agree with the
 //! system's clock and not with NTP, the system's clock is used.
-//!
-//! | file | what it is |
-//! |---|---|
-//! | `time` | a corrected point in time, and an offset |
-//! | `host` | this machine's two clocks, and whether the system's clock was set |
-//! | `job_times` | the jobs' times, and the vote of the three time sources |
-//! | `certainty` | whether the date is certain enough to delete files by |
-//! | `query` | one query to one address, and the validation of its answer |
-//! | `server` | one configured server: addresses, samples, back-off |
-//! | `resolve` | a server's name to addresses, with a deadline |
-//! | `median` | one offset from several servers' samples |
-//! | `poller` | the thread and its schedule |
 
 mod certainty;
 mod host;
@@ -30,12 +18,13 @@ mod time;
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use certainty::DateAgreement;
 use jiff::SignedDuration;
 use job_times::{JobTimes, Vote};
+use parking_lot::Mutex;
 
 use crate::config::NtpConfig;
 use crate::net::{Stamp, tls_errors};
@@ -108,18 +97,10 @@ impl Clock {
     /// # Errors
     /// If no thread can be started.
     pub fn start(ntp: &NtpConfig, stop: &Stop) -> io::Result<Clock> {
-        Clock::start_with_schedule(&ntp.servers, NtpSchedule::every(ntp.interval), stop)
+        Clock::start_on(HostClocks::default(), &ntp.servers, NtpSchedule::every(ntp.interval), stop)
     }
 
-    /// Like [`Clock::start`], with another schedule.
-    ///
-    /// # Errors
-    /// If no thread can be started.
-    pub fn start_with_schedule(servers: &[String], pace: NtpSchedule, stop: &Stop) -> io::Result<Clock> {
-        Clock::start_on(HostClocks::default(), servers, pace, stop)
-    }
-
-    /// Like [`Clock::start_with_schedule`], on simulated clocks.
+    /// Like [`Clock::start`], on simulated clocks and with another schedule.
     ///
     /// # Errors
     /// If no thread can be started.
@@ -160,7 +141,7 @@ impl Clock {
 
     /// The offset of the system's clock as it was at `now`.
     pub fn offset_at(&self, now: &ClockReading) -> Option<Offset> {
-        let known = self.shared.lock();
+        let known = self.shared.known.lock();
         let offset = known.ntp_at(now)?;
         (known.jobs.vote(Some(offset), now) == Vote::Undisputed).then_some(offset)
     }
@@ -173,7 +154,7 @@ impl Clock {
     /// The whole state, for pages and alerts; too slow for every share.
     pub fn state(&self) -> ClockState {
         let now = self.reading();
-        let mut known = self.shared.lock();
+        let mut known = self.shared.known.lock();
         let ntp = known.ntp_at(&now);
         let vote = known.jobs.vote(ntp, &now);
         if !matches!(vote, Vote::AgainstNtp { .. }) {
@@ -186,10 +167,8 @@ impl Clock {
                 ClockState::Unsynchronised { since, reason: UnsyncReason::Contradicted { ntp, pools } }
             }
             (Vote::AgainstSystem { ahead, pools }, ClockState::Unsynchronised { since, .. }, _) => {
-                ClockState::Unsynchronised {
-                    since: *since,
-                    reason: UnsyncReason::Outvoted { jobs: ahead, pools },
-                }
+                let reason = UnsyncReason::Outvoted { jobs: ahead, pools };
+                ClockState::Unsynchronised { since: *since, reason }
             }
             (_, ClockState::Synchronised { error_bound, servers, at, .. }, Some(offset)) => {
                 let (error_bound, servers, at) = (*error_bound, *servers, *at);
@@ -202,7 +181,7 @@ impl Clock {
     /// Records the time in a pool's job as a time source. A session's first job may be old, so it counts
     /// only while there is no other.
     pub fn job_time(&self, pool: &str, job: JobTime, now: &ClockReading) {
-        self.shared.lock().jobs.record(pool, job, *now);
+        self.shared.known.lock().jobs.record(pool, job, *now);
         self.note_error(now);
     }
 
@@ -210,7 +189,7 @@ impl Clock {
     /// a disagreement is only noticed by a call.
     pub fn date_certainty(&self) -> DateCertainty {
         let now = self.reading();
-        let mut known = self.shared.lock();
+        let mut known = self.shared.known.lock();
         let verdict = known.confirm_day(&now);
         known.agreement.update(verdict, now.steady)
     }
@@ -236,17 +215,17 @@ impl Clock {
 
     /// True if the servers have given a time, trusted or not.
     fn is_synchronised(&self) -> bool {
-        matches!(self.shared.lock().ntp, ClockState::Synchronised { .. })
+        matches!(self.shared.known.lock().ntp, ClockState::Synchronised { .. })
     }
 
     /// Stores the servers' result. Its offset is relative to the system's clock at `now`.
     fn set(&self, state: ClockState, now: ClockReading) {
-        let mut known = self.shared.lock();
+        let mut known = self.shared.known.lock();
         known.reading = now;
         known.ntp = match (&known.ntp, state) {
             // Another reason does not restart the time without synchronisation.
-            (ClockState::Unsynchronised { since, .. }, ClockState::Unsynchronised { reason: why, .. }) => {
-                ClockState::Unsynchronised { since: *since, reason: why }
+            (ClockState::Unsynchronised { since, .. }, ClockState::Unsynchronised { reason, .. }) => {
+                ClockState::Unsynchronised { since: *since, reason }
             }
             (_, state) => state,
         };
@@ -273,12 +252,6 @@ struct KnownTime {
     agreement: DateAgreement,
 }
 
-impl ClockShared {
-    fn lock(&self) -> MutexGuard<'_, KnownTime> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl KnownTime {
     /// The offset according to the servers, corrected if the system's clock was set since their answer.
     fn ntp_at(&self, now: &ClockReading) -> Option<Offset> {
@@ -291,20 +264,20 @@ impl KnownTime {
     /// Checks that all time sources agree on the day. NTP that is switched off does not count. NTP that does
     /// not answer makes the day doubtful.
     fn confirm_day(&self, now: &ClockReading) -> Result<(), DateDoubt> {
-        match (self.ntp_at(now), &self.ntp) {
-            (Some(offset), _) if job_times::is_same_day(offset) => {}
-            (Some(offset), _) => {
-                let ahead = offset.ahead_or_behind();
-                return Err(DateDoubt::contradiction(format!("NTP's time is {ahead} this machine's clock")));
+        match &self.ntp {
+            ClockState::Synchronised { offset, .. } => {
+                let offset = offset.minus(now.step_since(&self.reading));
+                if !job_times::is_same_day(offset) {
+                    let ahead = offset.ahead_or_behind();
+                    let reason = format!("NTP's time is {ahead} this machine's clock");
+                    return Err(DateDoubt { reason, is_contradiction: true });
+                }
             }
-            (None, ClockState::Unsynchronised { reason: UnsyncReason::Off, .. }) => {}
-            (None, ClockState::Unsynchronised { reason: why @ UnsyncReason::Disagreement(_), .. }) => {
-                return Err(DateDoubt::contradiction(why.to_string()));
+            ClockState::Unsynchronised { reason: UnsyncReason::Off, .. } => {}
+            ClockState::Unsynchronised { reason, .. } => {
+                let is_contradiction = matches!(reason, UnsyncReason::Disagreement(_));
+                return Err(DateDoubt { reason: reason.to_string(), is_contradiction });
             }
-            (None, ClockState::Unsynchronised { reason: why, .. }) => {
-                return Err(DateDoubt::missing(why.to_string()));
-            }
-            (None, ClockState::Synchronised { .. }) => {}
         }
         self.jobs.confirm_day(now)
     }
@@ -315,13 +288,10 @@ impl fmt::Display for ClockState {
         match self {
             ClockState::Synchronised { offset, error_bound, servers, .. } => {
                 let bound = error_bound.as_secs_f64() * 1e3;
-                write!(
-                    f,
-                    "the system's clock is to be corrected by {offset} ± {bound:.1} ms ({servers} NTP "
-                )?;
-                f.write_str(if *servers == 1 { "server)" } else { "servers)" })
+                let servers = count(*servers as u64, "NTP server");
+                write!(f, "the system's clock is to be corrected by {offset} ± {bound:.1} ms ({servers})")
             }
-            ClockState::Unsynchronised { reason: why, .. } => write!(f, "unsynchronised: {why}"),
+            ClockState::Unsynchronised { reason, .. } => write!(f, "unsynchronised: {reason}"),
         }
     }
 }
@@ -334,8 +304,7 @@ impl fmt::Display for UnsyncReason {
             UnsyncReason::NoAnswer(said) => write!(f, "no NTP server gave a usable answer ({said})"),
             UnsyncReason::Disagreement(said) => write!(f, "the NTP servers contradict each other ({said})"),
             UnsyncReason::Contradicted { ntp, pools } => {
-                let jobs = jobs_of(*pools);
-                let ahead = ntp.ahead_or_behind();
+                let (ahead, jobs) = (ntp.ahead_or_behind(), jobs_of(*pools));
                 write!(
                     f,
                     "NTP's time is {ahead} the system's clock, with which {jobs} agree: NTP is not trusted"

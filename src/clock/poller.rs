@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
 
-use super::median;
-use super::median::Disagreement;
+use super::median::{self, Disagreement};
 use super::query::NtpSample;
 use super::server::NtpServer;
 use super::time::{NtpTime, Offset};
@@ -63,10 +62,7 @@ pub(super) fn start(clock: Clock, servers: &[String], pace: NtpSchedule, stop: &
     let stop = stop.clone();
     let mut poller = NtpPoller { clock, servers, pace, stop, last_good: None };
     // The thread is not joined: an unanswered query may block it for `timeout` after the end.
-    service("ntp").start(move || {
-        // Being stopped is the regular end.
-        poller.run().or(Ok::<(), Stopped>(()))
-    })?;
+    service("ntp").start(move || poller.run())?;
     Ok(())
 }
 
@@ -83,20 +79,18 @@ impl NtpPoller {
         let mut retry = self.pace.retry;
         loop {
             supervise::beat();
-            let pause = if let Err(why) = self.round()? {
-                if self.last_good.is_none_or(|good| good.elapsed() > MAX_AGE) {
-                    self.report_loss(why);
-                } else {
-                    debug!("this round of NTP had no result: {why}");
-                }
-                let pause = retry;
-                retry = (retry * 2).min(self.pace.interval);
-                pause
-            } else {
+            let Err(reason) = self.round()? else {
                 retry = self.pace.retry;
-                jittered(self.pace.interval)
+                self.wait(jittered(self.pace.interval))?;
+                continue;
             };
-            self.wait(pause)?;
+            if self.last_good.is_none_or(|good| good.elapsed() > MAX_AGE) {
+                self.report_loss(reason);
+            } else {
+                debug!("this round of NTP had no result: {reason}");
+            }
+            self.wait(retry)?;
+            retry = (retry * 2).min(self.pace.interval);
         }
     }
 
@@ -147,27 +141,24 @@ impl NtpPoller {
 
     /// Lists each server's offset or failure.
     fn describe_servers(&self) -> String {
-        let one = |server: &NtpServer| match (server.best, server.failure) {
+        let describe = |server: &NtpServer| match (server.best, server.failure) {
             (Some(sample), _) => format!("{}: {}", server.name, sample.offset),
             (None, Some(failure)) => format!("{}: {failure}", server.name),
             (None, None) => format!("{}: not asked", server.name),
         };
-        self.servers.iter().map(one).collect::<Vec<_>>().join("; ")
+        self.servers.iter().map(describe).collect::<Vec<_>>().join("; ")
     }
 
-    fn report_loss(&mut self, why: UnsyncReason) {
+    fn report_loss(&mut self, reason: UnsyncReason) {
         self.last_good = None;
-        let is_news = match self.clock.state() {
-            ClockState::Synchronised { .. } => true,
-            ClockState::Unsynchronised { reason: UnsyncReason::Starting, .. } => true,
-            ClockState::Unsynchronised { .. } => false,
-        };
-        if is_news {
-            warn!("no NTP time: {why}; the system's clock is used until there is");
+        if let ClockState::Synchronised { .. }
+        | ClockState::Unsynchronised { reason: UnsyncReason::Starting, .. } = self.clock.state()
+        {
+            warn!("no NTP time: {reason}; the system's clock is used until there is");
         }
         let now = self.clock.reading();
         let since = NtpTime::from_stamp(now.system, Offset::default());
-        self.clock.set(ClockState::Unsynchronised { since, reason: why }, now);
+        self.clock.set(ClockState::Unsynchronised { since, reason }, now);
     }
 
     /// Waits for `pause`, or until the system's clock is set. Users of the offset correct it by that step

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use sntpc::{NtpContext, NtpTimestampGenerator, NtpUdpSocket};
@@ -42,9 +42,12 @@ impl NtpSample {
     }
 }
 
-/// The reason why a query gave no sample.
+/// The reason why a server gave no sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NtpQueryError {
+pub(super) enum NtpFailure {
+    NoAddress,
+    /// The server asked for a pause, in this round or an earlier one.
+    BackingOff,
     /// No answer arrived in time.
     Silent,
     /// A packet arrived, but not the answer to this query.
@@ -76,7 +79,7 @@ pub(super) fn ask(
     address: SocketAddr,
     timeout: Duration,
     host: &HostClocks,
-) -> Result<NtpSample, NtpQueryError> {
+) -> Result<NtpSample, NtpFailure> {
     let exchange = Exchange::open(address, Instant::now() + timeout).map_err(|error| from_io(&error))?;
     let before = host.read();
     let context = NtpContext::new(SystemClock { host, reading: before });
@@ -86,22 +89,22 @@ pub(super) fn ask(
     if let Some(failure) = exchange.failure.get() {
         return Err(failure);
     }
-    exchange.answer.get().ok_or(NtpQueryError::Malformed)?.verify()?;
-    let result = result.map_err(|_| NtpQueryError::Malformed)?;
+    exchange.answer.get().ok_or(NtpFailure::Malformed)?.verify()?;
+    let result = result.map_err(|_| NtpFailure::Malformed)?;
     let sample = NtpSample {
         offset: Offset::from_micros(result.offset),
         round_trip: Duration::from_micros(result.roundtrip),
         reading,
     };
     if reading.step_since(&before) != Offset::default() {
-        return Err(NtpQueryError::ClockSet);
+        return Err(NtpFailure::ClockSet);
     }
     if sample.round_trip > MAX_ROUND_TRIP {
-        return Err(NtpQueryError::RoundTrip(sample.round_trip));
+        return Err(NtpFailure::RoundTrip(sample.round_trip));
     }
     let system = i64::try_from(reading.system.as_nanos() / 1_000_000_000).unwrap_or(i64::MAX);
     if !(EARLIEST..=LATEST).contains(&system.saturating_add(result.offset / 1_000_000)) {
-        return Err(NtpQueryError::Implausible);
+        return Err(NtpFailure::Implausible);
     }
     Ok(sample)
 }
@@ -121,39 +124,30 @@ struct Exchange {
     /// The transmit timestamp that the cookie replaces.
     sent: Cell<[u8; 8]>,
     answer: Cell<Option<NtpHeader>>,
-    failure: Cell<Option<NtpQueryError>>,
+    failure: Cell<Option<NtpFailure>>,
 }
 
 impl Exchange {
     fn open(address: SocketAddr, deadline: Instant) -> io::Result<Exchange> {
-        let any = match address {
-            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-            SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
-        };
-        let socket = UdpSocket::bind(any)?;
+        let any: IpAddr =
+            if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = UdpSocket::bind((any, 0))?;
         socket.connect(address)?;
         // Keyed by the operating system's random numbers.
         let cookie = RandomState::new().build_hasher().finish().to_be_bytes();
-        Ok(Exchange {
-            socket,
-            address,
-            deadline,
-            cookie,
-            sent: Cell::default(),
-            answer: Cell::default(),
-            failure: Cell::default(),
-        })
+        let (sent, answer, failure) = Default::default();
+        Ok(Exchange { socket, address, deadline, cookie, sent, answer, failure })
     }
 
-    fn send(&self, request: &[u8]) -> Result<usize, NtpQueryError> {
-        let mut packet: [u8; PACKET_LENGTH] = request.try_into().map_err(|_| NtpQueryError::Malformed)?;
-        self.sent.set(eight_bytes(&packet, 40));
+    fn send(&self, request: &[u8]) -> Result<usize, NtpFailure> {
+        let mut packet: [u8; PACKET_LENGTH] = request.try_into().map_err(|_| NtpFailure::Malformed)?;
+        self.sent.set(*packet.last_chunk().ok_or(NtpFailure::Malformed)?);
         packet[40..48].copy_from_slice(&self.cookie);
         self.socket.send(&packet).map_err(|error| from_io(&error))
     }
 
-    fn receive(&self, buffer: &mut [u8]) -> Result<usize, NtpQueryError> {
-        let mut nothing_yet = NtpQueryError::Silent;
+    fn receive(&self, buffer: &mut [u8]) -> Result<usize, NtpFailure> {
+        let mut nothing_yet = NtpFailure::Silent;
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -166,19 +160,19 @@ impl Exchange {
                 Ok(PACKET_LENGTH) if packet[24..32] == self.cookie => {
                     self.answer.set(Some(NtpHeader(packet)));
                     packet[24..32].copy_from_slice(&self.sent.get());
-                    buffer.get_mut(..PACKET_LENGTH).ok_or(NtpQueryError::Malformed)?.copy_from_slice(&packet);
+                    buffer.get_mut(..PACKET_LENGTH).ok_or(NtpFailure::Malformed)?.copy_from_slice(&packet);
                     return Ok(PACKET_LENGTH);
                 }
-                Ok(_) => nothing_yet = NtpQueryError::NotTheAnswer,
+                Ok(_) => nothing_yet = NtpFailure::NotTheAnswer,
                 Err(error) => match from_io(&error) {
-                    NtpQueryError::Silent | NtpQueryError::Io(io::ErrorKind::Interrupted) => {}
+                    NtpFailure::Silent | NtpFailure::Io(io::ErrorKind::Interrupted) => {}
                     failure => return Err(failure),
                 },
             }
         }
     }
 
-    fn keep_failure<T>(&self, result: Result<T, NtpQueryError>) -> sntpc::Result<T> {
+    fn keep_failure<T>(&self, result: Result<T, NtpFailure>) -> sntpc::Result<T> {
         result.map_err(|failure| {
             self.failure.set(Some(failure));
             sntpc::Error::Network
@@ -201,24 +195,24 @@ impl NtpUdpSocket for Exchange {
 struct NtpHeader([u8; PACKET_LENGTH]);
 
 impl NtpHeader {
-    fn verify(self) -> Result<(), NtpQueryError> {
+    fn verify(self) -> Result<(), NtpFailure> {
         let (leap, stratum) = (self.0[0] >> 6, self.0[1]);
         match (stratum, &self.0[12..16]) {
-            (0, b"RATE") => return Err(NtpQueryError::Rate),
-            (0, b"DENY" | b"RSTR") => return Err(NtpQueryError::Denied),
-            (0, _) => return Err(NtpQueryError::Kiss),
+            (0, b"RATE") => return Err(NtpFailure::Rate),
+            (0, b"DENY" | b"RSTR") => return Err(NtpFailure::Denied),
+            (0, _) => return Err(NtpFailure::Kiss),
             (1..=15, _) => {}
-            (16.., _) => return Err(NtpQueryError::Stratum(stratum)),
+            (16.., _) => return Err(NtpFailure::Stratum(stratum)),
         }
         if leap == 3 {
-            return Err(NtpQueryError::Unsynchronised);
+            return Err(NtpFailure::Unsynchronised);
         }
         if self.0[40..48] == [0; 8] {
-            return Err(NtpQueryError::Malformed);
+            return Err(NtpFailure::Malformed);
         }
         let distance = self.short_format(4) / 2 + self.short_format(8);
         if distance > MAX_ROOT_DISTANCE {
-            return Err(NtpQueryError::RootDistance(distance));
+            return Err(NtpFailure::RootDistance(distance));
         }
         Ok(())
     }
@@ -252,37 +246,33 @@ impl NtpTimestampGenerator for SystemClock<'_> {
     }
 }
 
-fn eight_bytes(packet: &[u8; PACKET_LENGTH], at: usize) -> [u8; 8] {
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&packet[at..at + 8]);
-    bytes
-}
-
-fn from_io(error: &io::Error) -> NtpQueryError {
+fn from_io(error: &io::Error) -> NtpFailure {
     match error.kind() {
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => NtpQueryError::Silent,
-        io::ErrorKind::ConnectionRefused => NtpQueryError::Refused,
-        kind => NtpQueryError::Io(kind),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => NtpFailure::Silent,
+        io::ErrorKind::ConnectionRefused => NtpFailure::Refused,
+        kind => NtpFailure::Io(kind),
     }
 }
 
-impl fmt::Display for NtpQueryError {
+impl fmt::Display for NtpFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NtpQueryError::Silent => f.write_str("does not answer; is UDP port 123 open in the firewall?"),
-            NtpQueryError::NotTheAnswer => f.write_str("sends packets that do not answer the query"),
-            NtpQueryError::Refused => f.write_str("nobody listens on that port"),
-            NtpQueryError::Io(kind) => write!(f, "{kind}"),
-            NtpQueryError::Rate => f.write_str("asks for fewer queries"),
-            NtpQueryError::Denied => f.write_str("refuses to serve this address"),
-            NtpQueryError::Kiss => f.write_str("refuses to answer"),
-            NtpQueryError::Unsynchronised => f.write_str("is not synchronised itself"),
-            NtpQueryError::Stratum(stratum) => write!(f, "has stratum {stratum}"),
-            NtpQueryError::RoundTrip(time) => write!(f, "took {time:.1?} to answer"),
-            NtpQueryError::RootDistance(distance) => write!(f, "may be off by {distance:.1?} itself"),
-            NtpQueryError::Implausible => f.write_str("gives an impossible time"),
-            NtpQueryError::ClockSet => f.write_str("was queried while the system's clock was set"),
-            NtpQueryError::Malformed => f.write_str("sends no valid answer"),
+            NtpFailure::NoAddress => f.write_str("has no address; is the name right, does DNS work?"),
+            NtpFailure::BackingOff => f.write_str("asked for a pause"),
+            NtpFailure::Silent => f.write_str("does not answer; is UDP port 123 open in the firewall?"),
+            NtpFailure::NotTheAnswer => f.write_str("sends packets that do not answer the query"),
+            NtpFailure::Refused => f.write_str("nobody listens on that port"),
+            NtpFailure::Io(kind) => write!(f, "{kind}"),
+            NtpFailure::Rate => f.write_str("asks for fewer queries"),
+            NtpFailure::Denied => f.write_str("refuses to serve this address"),
+            NtpFailure::Kiss => f.write_str("refuses to answer"),
+            NtpFailure::Unsynchronised => f.write_str("is not synchronised itself"),
+            NtpFailure::Stratum(stratum) => write!(f, "has stratum {stratum}"),
+            NtpFailure::RoundTrip(time) => write!(f, "took {time:.1?} to answer"),
+            NtpFailure::RootDistance(distance) => write!(f, "may be off by {distance:.1?} itself"),
+            NtpFailure::Implausible => f.write_str("gives an impossible time"),
+            NtpFailure::ClockSet => f.write_str("was queried while the system's clock was set"),
+            NtpFailure::Malformed => f.write_str("sends no valid answer"),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::host::HostClocks;
-use super::query::{self, NtpQueryError, NtpSample};
+use super::query::{self, NtpFailure, NtpSample};
 use super::resolve::Lookup;
 
 /// Caps the addresses tried of a name: the first may be IPv6 on a machine without it.
@@ -28,15 +28,6 @@ pub(super) struct NtpServer {
     pub best: Option<NtpSample>,
     /// Why the last query of the round gave no sample.
     pub failure: Option<NtpFailure>,
-}
-
-/// The reason why a server gave no sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NtpFailure {
-    NoAddress,
-    /// The server asked for a pause, in this round or an earlier one.
-    BackingOff,
-    Query(NtpQueryError),
 }
 
 impl NtpServer {
@@ -75,32 +66,21 @@ impl NtpServer {
             match query::ask(address, timeout, host) {
                 Ok(sample) => {
                     self.address = Some(address);
-                    let is_better = |best: NtpSample| sample.round_trip < best.round_trip;
-                    if self.best.is_none_or(is_better) {
+                    if self.best.is_none_or(|best| sample.round_trip < best.round_trip) {
                         self.best = Some(sample);
                     }
                     return;
                 }
-                Err(error) => {
-                    self.failure = Some(NtpFailure::Query(error));
-                    let rest = match error {
-                        NtpQueryError::Rate => BACKOFF_AFTER_RATE,
-                        NtpQueryError::Denied | NtpQueryError::Kiss => BACKOFF_AFTER_DENIAL,
+                Err(failure) => {
+                    self.failure = Some(failure);
+                    let rest = match failure {
+                        NtpFailure::Rate => BACKOFF_AFTER_RATE,
+                        NtpFailure::Denied | NtpFailure::Kiss => BACKOFF_AFTER_DENIAL,
                         _ => continue,
                     };
                     self.backing_off.insert(address, Instant::now() + rest);
                 }
             }
-        }
-    }
-}
-
-impl std::fmt::Display for NtpFailure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            NtpFailure::NoAddress => f.write_str("has no address; is the name right, does DNS work?"),
-            NtpFailure::BackingOff => f.write_str("asked for a pause"),
-            NtpFailure::Query(error) => error.fmt(f),
         }
     }
 }

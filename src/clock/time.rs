@@ -1,6 +1,7 @@
 //! A corrected point in time, and the offset that corrects it.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -46,6 +47,15 @@ impl NtpTime {
     /// The day in UTC.
     pub fn date(self) -> Date {
         self.0.to_zoned(TimeZone::UTC).date()
+    }
+}
+
+/// Reads RFC 3339, with any offset.
+impl FromStr for NtpTime {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<NtpTime, jiff::Error> {
+        text.parse().map(NtpTime)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::duration::{HOUR, MINUTE, SECOND};
 use super::reader::Section;
 use super::redaction::Redaction;
 
@@ -49,31 +50,24 @@ impl Default for VardiffConfig {
 }
 
 pub(super) fn read(mut section: Section) -> AggregateConfig {
-    let default = AggregateConfig::default();
-    let aggregate = AggregateConfig {
-        user: section.parsed("user", Redaction::Value, user_template).unwrap_or(default.user),
-        grace: section.duration("grace", default.grace, Duration::ZERO..=Duration::from_secs(3600)),
-        local_authorize: section.bool("local_authorize", default.local_authorize),
-        strict_broadcast: section.bool("strict_broadcast", default.strict_broadcast),
-    };
-    section.finish();
+    let mut aggregate = AggregateConfig::default();
+    aggregate.user = section.parsed("user", Redaction::Value, user_template).unwrap_or(aggregate.user);
+    section.duration("grace", &mut aggregate.grace, Duration::ZERO..=HOUR);
+    section.bool("local_authorize", &mut aggregate.local_authorize);
+    section.bool("strict_broadcast", &mut aggregate.strict_broadcast);
     aggregate
 }
 
 pub(super) fn read_vardiff(mut section: Section) -> VardiffConfig {
-    let default = VardiffConfig::default();
-    let target = Duration::from_secs(1)..=Duration::from_secs(600);
-    let vardiff = VardiffConfig {
-        enabled: section.bool("enabled", default.enabled),
-        target: section.duration("target", default.target, target),
-        min: section.number("min", default.min, 0.000_001..=1e15),
-        max: section.number("max", default.max, 0.000_001..=1e15),
-    };
+    let mut vardiff = VardiffConfig::default();
+    section.bool("enabled", &mut vardiff.enabled);
+    section.duration("target", &mut vardiff.target, SECOND..=10 * MINUTE);
+    section.number("min", &mut vardiff.min, 0.000_001..=1e15);
+    section.number("max", &mut vardiff.max, 0.000_001..=1e15);
     if vardiff.min > vardiff.max {
         let key = if section.is_set("min") { "min" } else { "max" };
         section.conflict(key, "is out of range: min must not be greater than max");
     }
-    section.finish();
     vardiff
 }
 

@@ -4,14 +4,17 @@
 use std::cell::RefCell;
 
 use super::error::{ConfigFault, Origin, Problem};
+use super::redaction::Redaction;
 
 /// The faults found so far, and the keys that were read.
 pub(super) struct Diagnostics {
     /// The offset of each line end.
     newlines: Vec<usize>,
     problems: RefCell<Vec<Problem>>,
-    known: RefCell<Vec<String>>,
-    ignored: RefCell<Vec<String>>,
+    /// Every key that was read: `upstream[1].url`.
+    pub known: RefCell<Vec<String>>,
+    /// The keys that the file sets although this mode ignores them.
+    pub ignored: RefCell<Vec<String>>,
 }
 
 impl Diagnostics {
@@ -45,23 +48,30 @@ impl Diagnostics {
         problems
     }
 
-    /// Records that `key` is a known one.
-    pub(super) fn add_known(&self, key: String) {
-        self.known.borrow_mut().push(key);
+    /// Parses a flag's value; `None` if the flag is absent, or wrong, which is recorded.
+    pub(super) fn flag<T>(
+        &self,
+        flag: &str,
+        redaction: Redaction,
+        text: Option<&str>,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = text?;
+        let fault =
+            |wanted| self.add(Origin::Flag, flag, ConfigFault::Value { shown: redaction.of(text), wanted });
+        parse(text).map_err(fault).ok()
     }
 
-    /// Records that the file sets `name`, which this mode ignores.
-    pub(super) fn add_ignored(&self, name: String) {
-        self.ignored.borrow_mut().push(name);
-    }
-
-    /// The keys recorded by [`Diagnostics::add_ignored`].
-    pub(super) fn take_ignored(&self) -> Vec<String> {
-        self.ignored.take()
-    }
-
-    /// Every key that was read, without indices: `upstream.url`.
-    pub(super) fn known_keys(&self) -> Vec<String> {
-        self.known.borrow().clone()
+    /// Parses each value of a flag that may be given several times; `None` if one is wrong.
+    pub(super) fn each_flag<T>(
+        &self,
+        flag: &str,
+        redaction: Redaction,
+        texts: &[String],
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let parsed: Vec<_> =
+            texts.iter().map(|text| self.flag(flag, redaction, Some(text), &parse)).collect();
+        parsed.into_iter().collect()
     }
 }

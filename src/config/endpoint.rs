@@ -53,11 +53,9 @@ pub(super) fn pool_url(text: &str) -> Result<(PoolScheme, String, u16), String> 
             ));
         }
         "stratum+tls" | "ssl" | "tls" => {
-            return Err(String::from("a URL with the scheme stratum+ssl:// for TLS"));
+            return Err("a URL with the scheme stratum+ssl:// for TLS".to_owned());
         }
-        _ => {
-            return Err(String::from("a URL with the scheme stratum+tcp:// or stratum+ssl://"));
-        }
+        _ => return Err("a URL with the scheme stratum+tcp:// or stratum+ssl://".to_owned()),
     };
     if rest.contains('@') {
         return Err(String::from(
@@ -79,18 +77,13 @@ pub(super) fn socks5_url(text: &str) -> Result<Socks5, String> {
     let Some(rest) = text.strip_prefix("socks5://").or_else(|| text.strip_prefix("socks5h://")) else {
         return Err(wanted.to_owned());
     };
-    let (user_info, address) = match rest.rsplit_once('@') {
-        Some((user_info, address)) => (Some(user_info), address),
-        None => (None, rest),
-    };
+    let (user_info, address) =
+        rest.rsplit_once('@').map_or((None, rest), |(user_info, address)| (Some(user_info), address));
     if address.contains(['/', '?', '#']) {
         return Err(format!("{wanted}, which ends with the port"));
     }
     let (host, port) = host_port(address)?;
-    let (user, password) = match user_info {
-        Some(info) => credentials(info)?,
-        None => (None, None),
-    };
+    let (user, password) = user_info.map(credentials).transpose()?.unwrap_or_default();
     // RFC 1929 has one byte for each length.
     let too_long = |text: &str| text.len() > 255;
     if user.as_deref().is_some_and(too_long) || password.as_ref().is_some_and(|p| too_long(p.expose())) {
@@ -144,13 +137,10 @@ pub(super) fn host_name(host: &str) -> Result<&str, String> {
 /// Checks scheme, host and port of an `http://` or `https://` URL.
 pub(super) fn http_url(text: &str) -> Result<String, String> {
     let wanted = "a URL such as \"https://host/path\"";
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(wanted)?;
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
-    let is_clean = text.bytes().all(|byte| byte.is_ascii_graphic());
-    let after_bracket = address.rsplit(']').next().unwrap_or_default();
-    let with_port = after_bracket.contains(':');
-    let is_address = if with_port { host_port(address) } else { host_port(&format!("{address}:80")) }.is_ok();
+    let (scheme, _, address) = url_parts(text);
+    let is_clean = ["http", "https"].contains(&scheme) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let has_port = address.rsplit(']').next().is_some_and(|after| after.contains(':'));
+    let is_address = if has_port { host_port(address) } else { host_port(&format!("{address}:80")) }.is_ok();
     if is_clean && is_address { Ok(text.to_owned()) } else { Err(wanted.to_owned()) }
 }
 
@@ -165,21 +155,23 @@ pub(super) fn node_url(text: &str) -> Result<String, String> {
 
 /// Scheme, host and port of an HTTP URL, without anything that may be a secret.
 pub(crate) fn shown_host(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let (scheme, _, host) = url_parts(url);
     format!("{scheme}://{host}")
 }
 
-/// True if a URL contains a user.
-pub(super) fn has_user(url: &str) -> bool {
-    user_info(url).is_some()
+/// `user:password` of an HTTP URL.
+pub(super) fn user_info(url: &str) -> Option<&str> {
+    url_parts(url).1
 }
 
-fn user_info(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
+/// The scheme, `user:password`, and the host with its port.
+fn url_parts(url: &str) -> (&str, Option<&str>, &str) {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.rsplit_once('@').map(|(info, _)| info)
+    match authority.rsplit_once('@') {
+        Some((user_info, host)) => (scheme, Some(user_info), host),
+        None => (scheme, None, authority),
+    }
 }
 
 /// Splits `user:password` and percent-decodes both.
@@ -224,18 +216,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn pool(text: &str) -> Result<(PoolScheme, String, u16), String> {
-        pool_url(text)
-    }
-
     #[test]
     fn pool_urls() {
         assert_eq!(
-            pool("stratum+tcp://solo.ckpool.org:3333"),
+            pool_url("stratum+tcp://solo.ckpool.org:3333"),
             Ok((PoolScheme::Tcp, "solo.ckpool.org".into(), 3333))
         );
-        assert_eq!(pool("stratum+ssl://[2001:DB8::1]:443"), Ok((PoolScheme::Ssl, "2001:db8::1".into(), 443)));
-        assert_eq!(pool("STRATUM+TCP://10.0.0.1:1"), Ok((PoolScheme::Tcp, "10.0.0.1".into(), 1)));
+        assert_eq!(
+            pool_url("stratum+ssl://[2001:DB8::1]:443"),
+            Ok((PoolScheme::Ssl, "2001:db8::1".into(), 443))
+        );
+        assert_eq!(pool_url("STRATUM+TCP://10.0.0.1:1"), Ok((PoolScheme::Tcp, "10.0.0.1".into(), 1)));
     }
 
     #[test]
@@ -256,7 +247,7 @@ mod tests {
             ("stratum+tcp://:3333", "host name"),
             ("stratum+tcp://1.2.3.400:3333", "four numbers"),
         ] {
-            let said = pool(wrong).unwrap_err();
+            let said = pool_url(wrong).unwrap_err();
             assert!(said.contains(remedy), "{wrong}: {said}");
         }
     }
@@ -269,17 +260,10 @@ mod tests {
         assert_eq!(socks.password, Some(Secret::new("p:a:s")));
         let plain = socks5_url("socks5h://tor:9050").unwrap();
         assert_eq!((plain.host.as_str(), plain.user), ("tor", None));
-        for wrong in [
-            "socks4://h:1",
-            "socks5://h",
-            "socks5://%zz@h:1",
-            "socks5://%@h:1",
-            "socks5://%ff@h:1",
-            "socks5://@h:1",
-        ] {
-            assert!(socks5_url(wrong).is_err(), "{wrong}");
+        for wrong in ["socks4://h:1", "socks5://h", "%zz@h:1", "%@h:1", "%ff@h:1", "@h:1", &"u".repeat(256)] {
+            let url = if wrong.contains("://") { wrong.to_owned() } else { format!("socks5://{wrong}") };
+            assert!(socks5_url(&url).is_err(), "{url}");
         }
-        assert!(socks5_url(&format!("socks5://{}@h:1", "u".repeat(256))).is_err());
     }
 
     #[test]

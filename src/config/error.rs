@@ -21,14 +21,13 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConfigError::NoFile { searched: looked } => {
-                f.write_str("no configuration: neither ")?;
-                for (i, path) in looked.iter().enumerate() {
-                    write!(f, "{}{}", if i == 0 { "" } else { " nor " }, path.display())?;
-                }
-                f.write_str(
-                    " exists; name a file with --config FILE, or just a pool with --pool \
+            ConfigError::NoFile { searched } => {
+                let searched: Vec<String> = searched.iter().map(|path| path.display().to_string()).collect();
+                write!(
+                    f,
+                    "no configuration: neither {} exists; name a file with --config FILE, or just a pool with --pool \
                      stratum+tcp://HOST:PORT",
+                    searched.join(" nor ")
                 )
             }
             ConfigError::Unreadable { file, reason } => {
@@ -52,10 +51,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            ConfigError::Unreadable { reason, .. } => Some(reason),
-            ConfigError::NoFile { .. } | ConfigError::Invalid { .. } => None,
-        }
+        if let ConfigError::Unreadable { reason, .. } = self { Some(reason) } else { None }
     }
 }
 
@@ -70,9 +66,8 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.origin {
-            Origin::Line(line) => write!(f, "line {line}: ")?,
-            Origin::File | Origin::Flag => {}
+        if let Origin::Line(line) = self.origin {
+            write!(f, "line {line}: ")?;
         }
         let key = &self.key;
         match &self.fault {

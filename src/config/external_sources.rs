@@ -7,6 +7,7 @@ use std::time::Duration;
 use bitcoin::Address;
 use bitcoin::address::NetworkUnchecked;
 
+use super::duration::{DAY, MINUTE, SECOND};
 use super::endpoint;
 use super::network::Network;
 use super::reader::Section;
@@ -101,10 +102,9 @@ pub(super) fn read_reference(mut section: Section) -> Option<ReferenceConfig> {
         }
         _ => {}
     }
-    if cookie.is_some() && node.as_ref().is_some_and(|node| endpoint::has_user(node.expose())) {
+    if cookie.is_some() && node.as_ref().is_some_and(|node| endpoint::user_info(node.expose()).is_some()) {
         section.conflict("cookie", "and the user in node are two logins; remove one");
     }
-    section.finish();
     match (upstream, node) {
         (Some(upstream), _) => Some(ReferenceConfig::Pool { upstream: Box::new(upstream), user }),
         (None, Some(url)) => Some(ReferenceConfig::Node { url, cookie }),
@@ -113,15 +113,10 @@ pub(super) fn read_reference(mut section: Section) -> Option<ReferenceConfig> {
 }
 
 pub(super) fn read_ntp(mut section: Section) -> NtpConfig {
-    let default = NtpConfig::default();
-    let (minute, day) = (Duration::from_secs(60), Duration::from_secs(86_400));
-    let ntp = NtpConfig {
-        servers: section
-            .list("servers", Redaction::Value, "[\"pool.ntp.org\"]", ntp_server)
-            .unwrap_or(default.servers),
-        interval: section.duration("interval", default.interval, minute..=day),
-    };
-    section.finish();
+    let mut ntp = NtpConfig::default();
+    let servers = section.list("servers", Redaction::Value, "[\"pool.ntp.org\"]", ntp_server);
+    ntp.servers = servers.unwrap_or(ntp.servers);
+    section.duration("interval", &mut ntp.interval, MINUTE..=DAY);
     ntp
 }
 
@@ -131,27 +126,21 @@ pub(super) fn read_pool_stats(
     network: Network,
     payout: &PayoutPolicy,
 ) -> Option<PoolStatsConfig> {
-    let kinds = [
-        ("ckpool", PoolStatsKind::Ckpool),
-        ("public-pool", PoolStatsKind::PublicPool),
-        ("ocean", PoolStatsKind::Ocean),
-        ("braiins", PoolStatsKind::Braiins),
-    ];
-    let (ten_seconds, minute, day) =
-        (Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(86_400));
+    use PoolStatsKind::{Braiins, Ckpool, Ocean, PublicPool};
+    let kinds = [Ckpool, PublicPool, Ocean, Braiins].map(|kind| (kind.as_str(), kind));
     let kind = section.choice("kind", &kinds);
     let url = section.parsed("url", Redaction::Url, endpoint::http_url);
     let address = section.parsed("address", Redaction::Value, |text| network.address(text));
     let token = section.secret("token");
-    let interval = section.duration("interval", minute, ten_seconds..=day);
+    let mut interval = MINUTE;
+    section.duration("interval", &mut interval, 10 * SECOND..=DAY);
     if section.is_present() && !section.is_set("kind") {
         section.missing("kind", "\"ckpool\", \"public-pool\", \"ocean\" or \"braiins\"");
     }
-    let is_by_address = kind.is_some_and(|kind| kind != PoolStatsKind::Braiins);
+    let is_by_address = kind.is_some_and(|kind| kind != Braiins);
     if is_by_address && !section.is_set("address") && payout.address.is_none() {
         section.missing("address", "set it, or payout.address, to the address whose figures are wanted");
     }
-    section.finish();
     Some(PoolStatsConfig { kind: kind?, url, address, token, interval })
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::duration::{DAY, HOUR, MINUTE, SECOND};
 use super::reader::Section;
 
 /// `[failover]`.
@@ -44,28 +45,17 @@ impl Default for FailoverConfig {
 }
 
 pub(super) fn read(mut section: Section) -> FailoverConfig {
-    let default = FailoverConfig::default();
-    let (millisecond, second) = (Duration::from_millis(1), Duration::from_secs(1));
-    let (hour, day) = (3600 * second, 86_400 * second);
-    let connect_deadline =
-        section.duration("connect_deadline", default.connect_deadline, 100 * millisecond..=300 * second);
-    let failover = FailoverConfig {
-        connect_deadline,
-        answer_timeout: section.duration(
-            "answer_timeout",
-            default.answer_timeout.min(connect_deadline),
-            millisecond..=connect_deadline,
-        ),
-        silence_timeout: section.duration("silence_timeout", default.silence_timeout, second..=day),
-        first_job_timeout: section.duration(
-            "first_job_timeout",
-            default.first_job_timeout,
-            100 * millisecond..=hour,
-        ),
-        failback_after: section.duration("failback_after", default.failback_after, Duration::ZERO..=day),
-        backoff_min: section.duration("backoff_min", default.backoff_min, 10 * millisecond..=hour),
-        backoff_max: section.duration("backoff_max", default.backoff_max, 10 * millisecond..=day),
-    };
+    let mut failover = FailoverConfig::default();
+    let millisecond = Duration::from_millis(1);
+    let connect_deadline = &mut failover.connect_deadline;
+    section.duration("connect_deadline", connect_deadline, 100 * millisecond..=5 * MINUTE);
+    failover.answer_timeout = failover.answer_timeout.min(*connect_deadline);
+    section.duration("answer_timeout", &mut failover.answer_timeout, millisecond..=*connect_deadline);
+    section.duration("silence_timeout", &mut failover.silence_timeout, SECOND..=DAY);
+    section.duration("first_job_timeout", &mut failover.first_job_timeout, 100 * millisecond..=HOUR);
+    section.duration("failback_after", &mut failover.failback_after, Duration::ZERO..=DAY);
+    section.duration("backoff_min", &mut failover.backoff_min, 10 * millisecond..=HOUR);
+    section.duration("backoff_max", &mut failover.backoff_max, 10 * millisecond..=DAY);
     if failover.backoff_min > failover.backoff_max {
         let key = if section.is_set("backoff_min") { "backoff_min" } else { "backoff_max" };
         section.conflict(
@@ -73,6 +63,5 @@ pub(super) fn read(mut section: Section) -> FailoverConfig {
             "is out of range: backoff_min must not be longer than backoff_max (default \"60s\")",
         );
     }
-    section.finish();
     failover
 }

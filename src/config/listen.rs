@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::duration::{DAY, HOUR, SECOND};
 use super::reader::Section;
 use super::redaction::Redaction;
 use crate::limits::{AddressBlock, AllowList, RateLimitConfig};
@@ -68,55 +69,30 @@ impl Default for ListenConfig {
 
 /// Reads the section. `from_flag` has the addresses of `--listen`, which replace `listen.stratum`.
 pub(super) fn read(mut section: Section, from_flag: Option<Vec<SocketAddr>>) -> ListenConfig {
-    let default = ListenConfig::default();
-    let hour = Duration::from_secs(3600);
+    let mut listen = ListenConfig::default();
     let stratum = section.list("stratum", Redaction::Value, "[\"0.0.0.0:3334\"]", socket_address);
-    let listen = ListenConfig {
-        stratum: from_flag.or(stratum).unwrap_or(default.stratum),
-        allow: read_allow(&mut section).unwrap_or(default.allow),
-        max_miners: section.size("max_miners", default.max_miners, 1..=65_536),
-        handshake_timeout: section.duration(
-            "handshake_timeout",
-            default.handshake_timeout,
-            Duration::from_secs(1)..=hour,
-        ),
-        idle_timeout: section.duration_or_never(
-            "idle_timeout",
-            default.idle_timeout,
-            Duration::from_secs(1)..=30 * 24 * hour,
-        ),
-        proxy_protocol: read_proxy_protocol(&mut section),
-        tls: read_tls(section.section("tls")),
-    };
+    listen.stratum = from_flag.or(stratum).unwrap_or(listen.stratum);
+    listen.allow = read_allow(&mut section).unwrap_or(listen.allow);
+    section.size("max_miners", &mut listen.max_miners, 1..=65_536);
+    section.duration("handshake_timeout", &mut listen.handshake_timeout, SECOND..=HOUR);
+    section.duration_or_never("idle_timeout", &mut listen.idle_timeout, SECOND..=30 * DAY);
+    listen.proxy_protocol = read_proxy_protocol(&mut section);
+    listen.tls = read_tls(section.section("tls"));
     if listen.stratum.is_empty() && listen.tls.is_none() {
         section.conflict("stratum", "is empty and there is no tls listener either; no miner could connect");
     }
     reject_duplicates(&section, &listen);
-    section.finish();
     listen
 }
 
 /// Reads `[ratelimit]`.
 pub(super) fn read_limits(mut section: Section) -> RateLimitConfig {
-    let default = RateLimitConfig::default();
-    let day = Duration::from_secs(86_400);
-    let limits = RateLimitConfig {
-        max_connections_per_ip: section.size(
-            "max_connections_per_ip",
-            default.max_connections_per_ip,
-            0..=65_536,
-        ),
-        max_connections_per_minute: section.size(
-            "max_connections_per_minute",
-            default.max_connections_per_minute,
-            0..=1_000_000,
-        ),
-        ban: section.duration("ban", default.ban, Duration::ZERO..=day),
-        exempt: section
-            .list("exempt", Redaction::Value, "[\"192.168.1.0/24\"]", address_block)
-            .unwrap_or(default.exempt),
-    };
-    section.finish();
+    let mut limits = RateLimitConfig::default();
+    section.size("max_connections_per_ip", &mut limits.max_connections_per_ip, 0..=65_536);
+    section.size("max_connections_per_minute", &mut limits.max_connections_per_minute, 0..=1_000_000);
+    section.duration("ban", &mut limits.ban, Duration::ZERO..=DAY);
+    let exempt = section.list("exempt", Redaction::Value, "[\"192.168.1.0/24\"]", address_block);
+    limits.exempt = exempt.unwrap_or(limits.exempt);
     limits
 }
 
@@ -156,7 +132,8 @@ fn read_proxy_protocol(section: &mut Section) -> ProxyProtocol {
         }
         Some(other) => {
             let wanted = "true, false or a list of addresses such as [\"10.0.0.2\"]";
-            section.wrong_type(key, other, Redaction::Value, wanted, ProxyProtocol::Off)
+            section.wrong_type(key, other, Redaction::Value, wanted);
+            ProxyProtocol::Off
         }
     }
 }
@@ -172,8 +149,7 @@ fn read_tls(mut section: Section) -> Option<ListenTls> {
     let listen = section
         .list("listen", Redaction::Value, "[\"0.0.0.0:3335\"]", socket_address)
         .unwrap_or_else(|| vec![SocketAddr::from(([0, 0, 0, 0], 3335))]);
-    let is_present = section.is_present();
-    if is_present {
+    if section.is_present() {
         for name in ["cert", "key"] {
             if !section.is_set(name) {
                 section.missing(name, "TLS needs both, cert and key, each the path of a PEM file");
@@ -183,7 +159,6 @@ fn read_tls(mut section: Section) -> Option<ListenTls> {
             section.conflict("listen", "is empty; name an address, or remove the tls section");
         }
     }
-    section.finish();
     Some(ListenTls { cert: cert?, key: key?, listen })
 }
 

@@ -11,8 +11,8 @@ use super::error::{ConfigFault, Origin};
 use super::reader::Section;
 use super::redaction::Redaction;
 use super::{
-    Config, ConfigError, Mode, Network, Overrides, aggregate, analysis, external_sources, failover, forward,
-    listen, network, outputs, policy, report, upstream,
+    Config, ConfigError, Mode, Network, Overrides, aggregate, external_sources, failover, listen, network,
+    outputs, policy, report, traffic, upstream,
 };
 
 /// Paths that are tried if no file is named.
@@ -83,7 +83,10 @@ pub fn known_keys() -> Vec<String> {
     if let Ok(document) = DeTable::parse(text) {
         read_document(document.get_ref(), &diagnostics, &Overrides::default());
     }
-    let mut keys = diagnostics.known_keys();
+    let mut keys = diagnostics.known.take();
+    for key in &mut keys {
+        *key = key.replace("[1]", "");
+    }
     keys.sort();
     keys.dedup();
     keys
@@ -169,8 +172,8 @@ fn read_document(document: &DeTable, diagnostics: &Diagnostics, overrides: &Over
         listen: listen::read(top.section("listen"), flags.listen),
         upstreams,
         failover: failover::read(top.section("failover")),
-        forward: forward::read(top.section("forward")),
-        analysis: analysis::read(top.section("analysis")),
+        forward: traffic::read_forward(top.section("forward")),
+        analysis: traffic::read_analysis(top.section("analysis")),
         chain: policy::read_chain(top.section("chain")),
         rules: policy::read_rules(top.section("rules")),
         references: top
@@ -199,9 +202,8 @@ fn read_document(document: &DeTable, diagnostics: &Diagnostics, overrides: &Over
         }
     }
     top.note_ignored(ignored_in(mode));
-    top.finish();
-    let not_served = diagnostics.take_ignored();
-    (!config.upstreams.is_empty()).then_some(Config { ignored_keys: not_served, ..config })
+    let ignored_keys = diagnostics.ignored.take();
+    (!config.upstreams.is_empty()).then_some(Config { ignored_keys, ..config })
 }
 
 fn read_mode(top: &mut Section) -> Mode {

@@ -6,7 +6,6 @@
 //! decides how much of a value a message may show, and `error` phrases the faults.
 
 mod aggregate;
-mod analysis;
 mod changes;
 mod diagnostics;
 mod did_you_mean;
@@ -15,7 +14,6 @@ mod endpoint;
 mod error;
 mod external_sources;
 mod failover;
-mod forward;
 mod listen;
 mod load;
 mod network;
@@ -27,6 +25,7 @@ mod redaction;
 mod report;
 mod secret;
 mod targets;
+mod traffic;
 mod upstream;
 
 use std::fmt;
@@ -35,14 +34,12 @@ use std::path::PathBuf;
 use crate::limits::RateLimitConfig;
 
 pub use aggregate::{AggregateConfig, VardiffConfig};
-pub use analysis::AnalysisConfig;
 pub use duration::format_duration;
 pub use endpoint::Socks5;
 pub(crate) use endpoint::{credentials as url_credentials, shown_host as url_host};
 pub use error::{ConfigError, ConfigFault, Origin, Problem};
 pub use external_sources::{NtpConfig, PoolStatsConfig, PoolStatsKind, ReferenceConfig};
 pub use failover::FailoverConfig;
-pub use forward::{ForwardConfig, ForwardPath};
 pub use listen::{ListenConfig, ListenTls, ProxyProtocol};
 pub use load::{find_file, known_keys};
 pub use network::Network;
@@ -52,6 +49,7 @@ pub use policy::{ChainPolicy, OnViolation, PayoutKind, PayoutPolicy, RuleId, Rul
 pub use report::{ConsoleReport, ReportConfig};
 pub use secret::Secret;
 pub use targets::{TargetFlags, Targets};
+pub use traffic::{AnalysisConfig, ForwardConfig, ForwardPath};
 pub use upstream::{UpstreamConfig, UpstreamTls};
 
 /// The settings of one run, from the file and the flags.
@@ -149,21 +147,16 @@ impl Config {
                 ));
             }
         }
-        if !self.notify.is_empty() && !self.analysis.enabled {
-            warnings.push(String::from(
-                "analysis.enabled = false: there are no alerts, so [[notify]] sends nothing",
-            ));
-        }
-        if self.pool_stats.is_some() && !self.analysis.enabled {
-            warnings.push(String::from(
-                "analysis.enabled = false: there is nothing to compare the pool's figures with, so [pool_stats] \
-                 is not polled",
-            ));
-        }
-        if !self.references.is_empty() && !self.analysis.enabled {
-            warnings.push(String::from(
-                "analysis.enabled = false: nothing is compared, so no [[reference]] is contacted",
-            ));
+        let idle = [
+            (!self.notify.is_empty(), "there are no alerts, so [[notify]] sends nothing"),
+            (
+                self.pool_stats.is_some(),
+                "there is nothing to compare the pool's figures with, so [pool_stats] is not polled",
+            ),
+            (!self.references.is_empty(), "nothing is compared, so no [[reference]] is contacted"),
+        ];
+        for (_, effect) in idle.iter().filter(|(is_set, _)| *is_set && !self.analysis.enabled) {
+            warnings.push(format!("analysis.enabled = false: {effect}"));
         }
         warnings
     }

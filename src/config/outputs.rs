@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::duration::HOUR;
 use super::reader::Section;
 use super::redaction::Redaction;
 use super::{Secret, endpoint, listen};
@@ -129,38 +130,30 @@ impl Default for HttpConfig {
 }
 
 pub(super) fn read_record(mut section: Section) -> RecordConfig {
-    let default = RecordConfig::default();
-    let flush = Duration::from_millis(100)..=Duration::from_secs(3600);
-    let record = RecordConfig {
-        shares: section.bool("shares", default.shares),
-        timing: section.bool("timing", default.timing),
-        geek: section.bool("geek", default.geek),
-        flush: section.duration("flush", default.flush, flush),
-        rotate_mb: section.integer("rotate_mb", default.rotate_mb, 1..=4096),
-        keep_days: section.integer("keep_days", default.keep_days, 0..=36_500),
-        max_total_mb: section.integer("max_total_mb", default.max_total_mb, 1..=1 << 24),
-    };
+    let mut record = RecordConfig::default();
+    section.bool("shares", &mut record.shares);
+    section.bool("timing", &mut record.timing);
+    section.bool("geek", &mut record.geek);
+    section.duration("flush", &mut record.flush, Duration::from_millis(100)..=HOUR);
+    section.integer("rotate_mb", &mut record.rotate_mb, 1..=4096);
+    section.integer("keep_days", &mut record.keep_days, 0..=36_500);
+    section.integer("max_total_mb", &mut record.max_total_mb, 1..=1 << 24);
     if record.max_total_mb < record.rotate_mb {
         let key = if section.is_set("max_total_mb") { "max_total_mb" } else { "rotate_mb" };
         section.conflict(key, "is out of range: max_total_mb must not be less than rotate_mb (default 64)");
     }
-    section.finish();
     record
 }
 
 /// Reads the section. `from_flag` is the address of `--http`.
 pub(super) fn read_http(mut section: Section, from_flag: Option<Option<SocketAddr>>) -> HttpConfig {
     let listen = section.parsed("listen", Redaction::Value, address_or_off);
-    let default = HttpConfig::default();
-    let http = HttpConfig {
-        listen: from_flag.or(listen).unwrap_or(default.listen),
+    let hosts = section.list("hosts", Redaction::Value, "[\"miner.example.org\"]", page_host);
+    HttpConfig {
+        listen: from_flag.or(listen).unwrap_or(HttpConfig::default().listen),
         token: section.secret("token"),
-        hosts: section
-            .list("hosts", Redaction::Value, "[\"miner.example.org\"]", page_host)
-            .unwrap_or(default.hosts),
-    };
-    section.finish();
-    http
+        hosts: hosts.unwrap_or_default(),
+    }
 }
 
 /// Parses a host name as a browser sends it, without the port.
@@ -182,27 +175,9 @@ pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
 
 /// Reads one recipient; `None` if it is wrong, which is recorded.
 pub(super) fn read_notify(mut section: Section) -> Option<NotifyConfig> {
-    #[derive(Clone, Copy)]
-    enum NotifyServiceName {
-        Ntfy,
-        Telegram,
-        Discord,
-        Webhook,
-        Exec,
-    }
-    let kinds = [
-        ("ntfy", NotifyServiceName::Ntfy),
-        ("telegram", NotifyServiceName::Telegram),
-        ("discord", NotifyServiceName::Discord),
-        ("webhook", NotifyServiceName::Webhook),
-        ("exec", NotifyServiceName::Exec),
-    ];
-    let severities = [
-        ("info", Severity::Info),
-        ("low", Severity::Low),
-        ("medium", Severity::Medium),
-        ("high", Severity::High),
-    ];
+    let kinds = ["ntfy", "telegram", "discord", "webhook", "exec"].map(|kind| (kind, kind));
+    let severities =
+        [Severity::Info, Severity::Low, Severity::Medium, Severity::High].map(|each| (each.as_str(), each));
     let kind = section.choice("kind", &kinds);
     let url = section.parsed("url", Redaction::Hidden, endpoint::http_url).map(Secret::new);
     let token = section.secret("token");
@@ -211,13 +186,14 @@ pub(super) fn read_notify(mut section: Section) -> Option<NotifyConfig> {
         if word.contains('\0') { Err(String::from("a text without NUL")) } else { Ok(Secret::new(word)) }
     });
     let min_severity = section.choice("min_severity", &severities).unwrap_or(Severity::High);
-    let good_news = section.bool("good_news", true);
+    let mut good_news = true;
+    section.bool("good_news", &mut good_news);
     let needed: &[&str] = match kind {
         _ if !section.is_set("kind") => &["kind"],
         None => &[],
-        Some(NotifyServiceName::Telegram) => &["token", "chat"],
-        Some(NotifyServiceName::Exec) => &["command"],
-        Some(NotifyServiceName::Ntfy | NotifyServiceName::Discord | NotifyServiceName::Webhook) => &["url"],
+        Some("telegram") => &["token", "chat"],
+        Some("exec") => &["command"],
+        Some(_) => &["url"],
     };
     for key in needed.iter().filter(|key| !section.is_set(key)) {
         section.missing(key, "this kind of [[notify]] needs it");
@@ -225,13 +201,12 @@ pub(super) fn read_notify(mut section: Section) -> Option<NotifyConfig> {
     if command.as_ref().is_some_and(Vec::is_empty) {
         section.conflict("command", "is empty; name a program, then its arguments");
     }
-    section.finish();
     let to = match kind? {
-        NotifyServiceName::Ntfy => NotifyRecipient::Ntfy { url: url?, token },
-        NotifyServiceName::Telegram => NotifyRecipient::Telegram { url, token: token?, chat: chat? },
-        NotifyServiceName::Discord => NotifyRecipient::Discord { url: url? },
-        NotifyServiceName::Webhook => NotifyRecipient::Webhook { url: url?, token },
-        NotifyServiceName::Exec => NotifyRecipient::Exec { command: command? },
+        "telegram" => NotifyRecipient::Telegram { url, token: token?, chat: chat? },
+        "exec" => NotifyRecipient::Exec { command: command? },
+        "ntfy" => NotifyRecipient::Ntfy { url: url?, token },
+        "discord" => NotifyRecipient::Discord { url: url? },
+        _webhook => NotifyRecipient::Webhook { url: url?, token },
     };
     Some(NotifyConfig { to, min_severity, good_news })
 }

@@ -39,57 +39,21 @@ pub(super) struct ParsedFlags {
 
 impl Overrides {
     pub(super) fn parse(&self, network: Network, diagnostics: &Diagnostics) -> ParsedFlags {
-        let data_dir = self.data_dir.clone().filter(|path| {
-            let is_empty = path.as_os_str().is_empty();
-            if is_empty {
-                let wanted = String::from("the path of a directory");
-                diagnostics.add(
-                    Origin::Flag,
-                    "--data-dir",
-                    ConfigFault::Value { shown: String::from("\"\""), wanted },
-                );
-            }
-            !is_empty
-        });
+        if self.data_dir.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+            let (shown, wanted) = (String::from("\"\""), String::from("the path of a directory"));
+            diagnostics.add(Origin::Flag, "--data-dir", ConfigFault::Value { shown, wanted });
+        }
+        let upstreams =
+            diagnostics.each_flag("--pool", Redaction::Url, &self.pools, UpstreamConfig::from_url);
+        let listen =
+            diagnostics.each_flag("--listen", Redaction::Value, &self.listen, listen::socket_address);
+        let (http, address) = (self.http.as_deref(), self.address.as_deref());
         ParsedFlags {
-            upstreams: each(&self.pools, "--pool", Redaction::Url, diagnostics, UpstreamConfig::from_url),
-            listen: each(&self.listen, "--listen", Redaction::Value, diagnostics, listen::socket_address),
-            http: one(self.http.as_deref(), "--http", diagnostics, outputs::address_or_off),
-            address: one(self.address.as_deref(), "--address", diagnostics, |text| network.address(text)),
-            data_dir,
+            upstreams: upstreams.filter(|pools| !pools.is_empty()),
+            listen: listen.filter(|addresses| !addresses.is_empty()),
+            http: diagnostics.flag("--http", Redaction::Value, http, outputs::address_or_off),
+            address: diagnostics.flag("--address", Redaction::Value, address, |text| network.address(text)),
+            data_dir: self.data_dir.clone(),
         }
     }
-}
-
-fn each<T>(
-    values: &[String],
-    flag: &str,
-    redaction: Redaction,
-    diagnostics: &Diagnostics,
-    parse: impl Fn(&str) -> Result<T, String>,
-) -> Option<Vec<T>> {
-    if values.is_empty() {
-        return None;
-    }
-    let mut understood = Vec::with_capacity(values.len());
-    for text in values {
-        match parse(text) {
-            Ok(value) => understood.push(value),
-            Err(wanted) => {
-                let shown = redaction.of(text);
-                diagnostics.add(Origin::Flag, flag, ConfigFault::Value { shown, wanted });
-            }
-        }
-    }
-    (understood.len() == values.len()).then_some(understood)
-}
-
-fn one<T>(
-    value: Option<&str>,
-    flag: &str,
-    diagnostics: &Diagnostics,
-    parse: impl Fn(&str) -> Result<T, String>,
-) -> Option<T> {
-    let values: Vec<String> = value.map(String::from).into_iter().collect();
-    each(&values, flag, Redaction::Value, diagnostics, parse)?.pop()
 }

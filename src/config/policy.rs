@@ -7,6 +7,7 @@ use bitcoin::Address;
 use bitcoin::address::NetworkUnchecked;
 
 use super::did_you_mean;
+use super::duration::{DAY, MINUTE, SECOND};
 use super::network::{self, Network};
 use super::reader::Section;
 use super::redaction::Redaction;
@@ -26,24 +27,26 @@ pub struct PayoutPolicy {
 }
 
 /// `payout.kind`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PayoutKind {
     /// The block pays the miner itself.
+    #[default]
     Solo,
     /// The block pays the pool, which distributes the reward: nothing to verify.
     Pooled,
 }
 
 /// The action after a violation that costs money.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnViolation {
+    #[default]
     Alert,
     /// Close the sessions on that upstream and take it out of rotation.
     Block,
 }
 
 /// `[chain]`: the chain that the work must belong to.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct ChainPolicy {
     /// Default: alert.
     pub on_wrong: OnViolation,
@@ -133,18 +136,8 @@ impl fmt::Display for RuleId {
 
 impl Default for PayoutPolicy {
     fn default() -> PayoutPolicy {
-        PayoutPolicy {
-            address: None,
-            kind: PayoutKind::Solo,
-            min_percent: 95.0,
-            on_mismatch: OnViolation::Alert,
-        }
-    }
-}
-
-impl Default for ChainPolicy {
-    fn default() -> ChainPolicy {
-        ChainPolicy { on_wrong: OnViolation::Alert }
+        let (kind, on_mismatch) = (PayoutKind::Solo, OnViolation::Alert);
+        PayoutPolicy { address: None, kind, min_percent: 95.0, on_mismatch }
     }
 }
 
@@ -170,45 +163,34 @@ pub(super) fn read_payout(
     from_flag: Option<Address<NetworkUnchecked>>,
     mainnet_pool: Option<&str>,
 ) -> PayoutPolicy {
-    let default = PayoutPolicy::default();
+    let mut payout = PayoutPolicy::default();
     let kinds = [("solo", PayoutKind::Solo), ("pooled", PayoutKind::Pooled)];
     let address = section.parsed("address", Redaction::Value, |text| network.address(text));
     let in_use = address.as_ref().filter(|_| from_flag.is_none());
     if let Some(reason) = in_use.and_then(|address| network::wrong_network(address, mainnet_pool)) {
         section.conflict("address", reason);
     }
-    let payout = PayoutPolicy {
-        address: from_flag.or(address),
-        kind: section.choice("kind", &kinds).unwrap_or(default.kind),
-        min_percent: section.number("min_percent", default.min_percent, 0.0..=100.0),
-        on_mismatch: section.choice("on_mismatch", &ON_VIOLATION).unwrap_or(default.on_mismatch),
-    };
-    section.finish();
+    payout.address = from_flag.or(address);
+    payout.kind = section.choice("kind", &kinds).unwrap_or_default();
+    section.number("min_percent", &mut payout.min_percent, 0.0..=100.0);
+    payout.on_mismatch = section.choice("on_mismatch", &ON_VIOLATION).unwrap_or_default();
     payout
 }
 
 pub(super) fn read_chain(mut section: Section) -> ChainPolicy {
-    let default = ChainPolicy::default();
-    let chain =
-        ChainPolicy { on_wrong: section.choice("on_wrong", &ON_VIOLATION).unwrap_or(default.on_wrong) };
-    section.finish();
-    chain
+    ChainPolicy { on_wrong: section.choice("on_wrong", &ON_VIOLATION).unwrap_or_default() }
 }
 
 pub(super) fn read_rules(mut section: Section) -> RulesConfig {
-    let default = RulesConfig::default();
-    let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
-    let short = Duration::from_millis(1)..=60 * second;
-    let rapid_share = section.duration("rapid_share", Duration::from_millis(5), short);
-    let min_extranonce2_size = section.size("min_extranonce2_size", 4, 1..=16);
-    let rules = RulesConfig {
-        max_drift: section.duration("max_drift", default.max_drift, second..=30 * day),
-        stale_job: section.duration("stale_job", default.stale_job, second..=day),
-        rapid_share: section.is_set("rapid_share").then_some(rapid_share),
-        min_extranonce2_size: section.is_set("min_extranonce2_size").then_some(min_extranonce2_size),
-        off: section.list("off", Redaction::Value, "[\"share.rapid\"]", rule_id).unwrap_or(default.off),
-    };
-    section.finish();
+    let mut rules = RulesConfig::default();
+    section.duration("max_drift", &mut rules.max_drift, SECOND..=30 * DAY);
+    section.duration("stale_job", &mut rules.stale_job, SECOND..=DAY);
+    let (mut rapid_share, mut min_extranonce2_size) = (Duration::from_millis(5), 4);
+    section.duration("rapid_share", &mut rapid_share, Duration::from_millis(1)..=MINUTE);
+    section.size("min_extranonce2_size", &mut min_extranonce2_size, 1..=16);
+    rules.rapid_share = section.is_set("rapid_share").then_some(rapid_share);
+    rules.min_extranonce2_size = section.is_set("min_extranonce2_size").then_some(min_extranonce2_size);
+    rules.off = section.list("off", Redaction::Value, "[\"share.rapid\"]", rule_id).unwrap_or_default();
     rules
 }
 

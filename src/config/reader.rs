@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostics::Diagnostics;
 use super::did_you_mean;
-use super::duration;
+use super::duration::{self, format_duration};
 use super::error::{ConfigFault, Origin};
 use super::redaction::{Redaction, found, key_name, shorten};
 use super::secret::Secret;
@@ -20,8 +20,6 @@ pub(super) struct Section<'n, 'd> {
     diagnostics: &'n Diagnostics,
     /// The section's path, such as `upstream[2]`; empty at the top.
     path: String,
-    /// The path without indices.
-    kind: String,
     origin: Origin,
     table: Option<&'n DeTable<'d>>,
     known: Vec<&'static str>,
@@ -29,14 +27,8 @@ pub(super) struct Section<'n, 'd> {
 
 impl<'n, 'd> Section<'n, 'd> {
     pub(super) fn top(diagnostics: &'n Diagnostics, table: &'n DeTable<'d>) -> Section<'n, 'd> {
-        Section {
-            diagnostics,
-            path: String::new(),
-            kind: String::new(),
-            origin: Origin::File,
-            table: Some(table),
-            known: Vec::new(),
-        }
+        let (path, origin) = (String::new(), Origin::File);
+        Section { diagnostics, path, origin, table: Some(table), known: Vec::new() }
     }
 
     /// True if the file has this section.
@@ -74,12 +66,10 @@ impl<'n, 'd> Section<'n, 'd> {
             if !keys.contains(&key.get_ref().as_ref()) {
                 continue;
             }
-            // An empty section sets nothing.
-            if value.get_ref().as_table().is_some_and(DeTable::is_empty) {
-                continue;
-            }
             let name = self.full_key(key.get_ref());
-            self.diagnostics.add_ignored(match value.get_ref() {
+            self.diagnostics.ignored.borrow_mut().push(match value.get_ref() {
+                // An empty section sets nothing.
+                DeValue::Table(table) if table.is_empty() => continue,
                 DeValue::Table(_) => format!("[{name}]"),
                 DeValue::Array(array) if array.iter().any(|each| each.get_ref().is_table()) => {
                     format!("[[{name}]]")
@@ -89,56 +79,51 @@ impl<'n, 'd> Section<'n, 'd> {
         }
     }
 
-    pub(super) fn bool(&mut self, key: &'static str, default: bool) -> bool {
+    /// Replaces `value`, the default, by the file's. A wrong one is recorded, and the default stays. The methods for the
+    /// other types do the same.
+    pub(super) fn bool(&mut self, key: &'static str, value: &mut bool) {
         match self.take(key) {
-            None => default,
-            Some(DeValue::Boolean(value)) => *value,
-            Some(other) => self.wrong_type(key, other, Redaction::Value, "true or false", default),
+            None => {}
+            Some(DeValue::Boolean(given)) => *value = *given,
+            Some(other) => self.wrong_type(key, other, Redaction::Value, "true or false"),
         }
     }
 
-    pub(super) fn integer(&mut self, key: &'static str, default: u64, range: RangeInclusive<u64>) -> u64 {
+    pub(super) fn integer(&mut self, key: &'static str, value: &mut u64, range: RangeInclusive<u64>) {
         let wanted = format!("a whole number from {} to {}", range.start(), range.end());
         match self.take(key) {
-            None => default,
-            Some(DeValue::Integer(value)) => {
-                match u64::from_str_radix(value.as_str(), value.radix()) {
-                    Ok(number) if range.contains(&number) => return number,
-                    _ => {
-                        self.add_fault(key, ConfigFault::Value { shown: shorten(&value.to_string()), wanted })
-                    }
-                }
-                default
-            }
-            Some(other) => self.wrong_type(key, other, Redaction::Value, wanted, default),
+            None => {}
+            Some(DeValue::Integer(given)) => match u64::from_str_radix(given.as_str(), given.radix()) {
+                Ok(number) if range.contains(&number) => *value = number,
+                _ => self.add_fault(key, ConfigFault::Value { shown: shorten(&given.to_string()), wanted }),
+            },
+            Some(other) => self.wrong_type(key, other, Redaction::Value, wanted),
         }
     }
 
     /// Like [`Section::integer`], for sizes and counts in memory.
-    pub(super) fn size(&mut self, key: &'static str, default: usize, range: RangeInclusive<usize>) -> usize {
-        let range = *range.start() as u64..=*range.end() as u64;
-        // The range's end is a `usize`, so the value is one.
-        usize::try_from(self.integer(key, default as u64, range)).unwrap_or(default)
+    pub(super) fn size(&mut self, key: &'static str, value: &mut usize, range: RangeInclusive<usize>) {
+        let mut number = *value as u64;
+        self.integer(key, &mut number, *range.start() as u64..=*range.end() as u64);
+        // The range's end is a `usize`, so the number is one.
+        *value = number as usize;
     }
 
     /// A number with or without a fraction; never NaN or infinite.
-    pub(super) fn number(&mut self, key: &'static str, default: f64, range: RangeInclusive<f64>) -> f64 {
+    pub(super) fn number(&mut self, key: &'static str, value: &mut f64, range: RangeInclusive<f64>) {
         let wanted = format!("a number from {} to {}", range.start(), range.end());
         let (text, parsed) = match self.take(key) {
-            None => return default,
-            Some(DeValue::Float(value)) => (value.as_str(), value.as_str().parse::<f64>().ok()),
-            Some(DeValue::Integer(value)) => {
-                let parsed = i64::from_str_radix(value.as_str(), value.radix()).ok();
-                (value.as_str(), parsed.map(|number| number as f64))
+            None => return,
+            Some(DeValue::Float(given)) => (given.as_str(), given.as_str().parse::<f64>().ok()),
+            Some(DeValue::Integer(given)) => {
+                let parsed = i64::from_str_radix(given.as_str(), given.radix()).ok();
+                (given.as_str(), parsed.map(|number| number as f64))
             }
-            Some(other) => return self.wrong_type(key, other, Redaction::Value, wanted, default),
+            Some(other) => return self.wrong_type(key, other, Redaction::Value, wanted),
         };
         match parsed.filter(|number| range.contains(number)) {
-            Some(number) => number,
-            None => {
-                self.add_fault(key, ConfigFault::Value { shown: shorten(text), wanted });
-                default
-            }
+            Some(number) => *value = number,
+            None => self.add_fault(key, ConfigFault::Value { shown: shorten(text), wanted }),
         }
     }
 
@@ -146,36 +131,31 @@ impl<'n, 'd> Section<'n, 'd> {
     pub(super) fn duration(
         &mut self,
         key: &'static str,
-        default: Duration,
+        value: &mut Duration,
         range: RangeInclusive<Duration>,
-    ) -> Duration {
-        let (least, most) =
-            (duration::format_duration(*range.start()), duration::format_duration(*range.end()));
-        let wanted = format!("a time from \"{least}\" to \"{most}\", with its unit: ms, s, m, h or d");
-        self.parsed_as(key, wanted.clone(), Redaction::Value, |text| {
+    ) {
+        let wanted = range_of_times(&range);
+        let parsed = self.parsed_as(key, wanted.clone(), Redaction::Value, |text| {
             duration::parse(text).filter(|time| range.contains(time)).ok_or(wanted)
-        })
-        .unwrap_or(default)
+        });
+        *value = parsed.unwrap_or(*value);
     }
 
     /// Like [`Section::duration`], where `"0s"` means never.
     pub(super) fn duration_or_never(
         &mut self,
         key: &'static str,
-        default: Option<Duration>,
+        value: &mut Option<Duration>,
         range: RangeInclusive<Duration>,
-    ) -> Option<Duration> {
-        let (least, most) =
-            (duration::format_duration(*range.start()), duration::format_duration(*range.end()));
-        let wanted = format!(
-            "\"0s\" for never, or a time from \"{least}\" to \"{most}\", with its unit: ms, s, m, h or d"
-        );
-        self.parsed_as(key, wanted.clone(), Redaction::Value, |text| match duration::parse(text) {
-            Some(Duration::ZERO) => Ok(None),
-            Some(time) if range.contains(&time) => Ok(Some(time)),
-            _ => Err(wanted),
-        })
-        .unwrap_or(default)
+    ) {
+        let wanted = format!("\"0s\" for never, or {}", range_of_times(&range));
+        let parsed =
+            self.parsed_as(key, wanted.clone(), Redaction::Value, |text| match duration::parse(text) {
+                Some(Duration::ZERO) => Ok(None),
+                Some(time) if range.contains(&time) => Ok(Some(time)),
+                _ => Err(wanted),
+            });
+        *value = parsed.unwrap_or(*value);
     }
 
     /// One of the given words.
@@ -216,9 +196,10 @@ impl<'n, 'd> Section<'n, 'd> {
         mut parse: impl FnMut(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
         let wanted = format!("a list of texts such as {example}");
-        let array = match self.take(key)? {
-            DeValue::Array(array) => array,
-            other => return self.wrong_type(key, other, redaction, wanted, None),
+        let value = self.take(key)?;
+        let DeValue::Array(array) = value else {
+            self.wrong_type(key, value, redaction, wanted);
+            return None;
         };
         let mut list = Vec::with_capacity(array.len());
         for (i, element) in array.iter().enumerate() {
@@ -253,11 +234,11 @@ impl<'n, 'd> Section<'n, 'd> {
             Some((line, DeValue::Table(table))) => (line, Some(table)),
             Some((line, other)) => {
                 let wanted = format!("a section: [{}]", self.full_key(key));
-                self.wrong_type(key, other, Redaction::Hidden, wanted, ());
+                self.wrong_type(key, other, Redaction::Hidden, wanted);
                 (line, None)
             }
         };
-        self.subsection(key, self.full_key(key), origin, table)
+        self.subsection(self.full_key(key), origin, table)
     }
 
     /// The sections `[[key]]`, in the order of the file.
@@ -267,14 +248,15 @@ impl<'n, 'd> Section<'n, 'd> {
             return Vec::new();
         };
         let DeValue::Array(array) = value else {
-            return self.wrong_type(key, value, Redaction::Hidden, wanted, Vec::new());
+            self.wrong_type(key, value, Redaction::Hidden, wanted);
+            return Vec::new();
         };
         let mut sections = Vec::new();
         for (i, element) in array.iter().enumerate() {
             let path = format!("{}[{}]", self.full_key(key), i + 1);
             let origin = self.diagnostics.line(element.span().start);
             match element.get_ref() {
-                DeValue::Table(table) => sections.push(self.subsection(key, path, origin, Some(table))),
+                DeValue::Table(table) => sections.push(self.subsection(path, origin, Some(table))),
                 other => self.diagnostics.add(
                     origin,
                     path,
@@ -285,29 +267,8 @@ impl<'n, 'd> Section<'n, 'd> {
         sections
     }
 
-    /// Records every key that was not read as unknown.
-    pub(super) fn finish(self) {
-        for (key, _) in self.table.into_iter().flatten() {
-            let name = key.get_ref().as_ref();
-            if self.known.contains(&name) {
-                continue;
-            }
-            let nearest =
-                did_you_mean::nearest(name, self.known.iter().copied()).map(|name| self.full_key(name));
-            let line = self.diagnostics.line(key.span().start);
-            self.diagnostics.add(line, self.full_key(&key_name(name)), ConfigFault::UnknownKey { nearest });
-        }
-    }
-
-    fn subsection(
-        &self,
-        key: &str,
-        path: String,
-        origin: Origin,
-        table: Option<&'n DeTable<'d>>,
-    ) -> Section<'n, 'd> {
-        let kind = join(&self.kind, key);
-        Section { diagnostics: self.diagnostics, path, kind, origin, table, known: Vec::new() }
+    fn subsection(&self, path: String, origin: Origin, table: Option<&'n DeTable<'d>>) -> Section<'n, 'd> {
+        Section { diagnostics: self.diagnostics, path, origin, table, known: Vec::new() }
     }
 
     fn parsed_as<T>(
@@ -325,21 +286,22 @@ impl<'n, 'd> Section<'n, 'd> {
                     None
                 }
             },
-            other => self.wrong_type(key, other, redaction, wanted_type, None),
+            other => {
+                self.wrong_type(key, other, redaction, wanted_type);
+                None
+            }
         }
     }
 
-    /// Records that `value` has the wrong type, and returns `default`.
-    pub(super) fn wrong_type<T>(
+    /// Records that `value` has the wrong type.
+    pub(super) fn wrong_type(
         &self,
         key: &str,
         value: &DeValue,
         redaction: Redaction,
         wanted: impl Into<String>,
-        default: T,
-    ) -> T {
+    ) {
         self.add_fault(key, ConfigFault::WrongType { found: found(value, redaction), wanted: wanted.into() });
-        default
     }
 
     fn take(&mut self, key: &'static str) -> Option<&'n DeValue<'d>> {
@@ -348,7 +310,7 @@ impl<'n, 'd> Section<'n, 'd> {
 
     fn take_spanned(&mut self, key: &'static str) -> Option<(Origin, &'n DeValue<'d>)> {
         self.known.push(key);
-        self.diagnostics.add_known(join(&self.kind, key));
+        self.diagnostics.known.borrow_mut().push(self.full_key(key));
         let (_, value) = self.find(key)?;
         Some((self.diagnostics.line(value.span().start), value.get_ref()))
     }
@@ -358,12 +320,32 @@ impl<'n, 'd> Section<'n, 'd> {
     }
 
     fn full_key(&self, key: &str) -> String {
-        join(&self.path, key)
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 }
 
-fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+/// Records every key that was not read as unknown, once the caller is done with the section.
+impl Drop for Section<'_, '_> {
+    fn drop(&mut self) {
+        for (key, _) in self.table.into_iter().flatten() {
+            let name = key.get_ref().as_ref();
+            if self.known.contains(&name) {
+                continue;
+            }
+            let nearest = did_you_mean::nearest(name, self.known.iter().copied());
+            let fault = ConfigFault::UnknownKey { nearest: nearest.map(|name| self.full_key(name)) };
+            self.diagnostics.add(
+                self.diagnostics.line(key.span().start),
+                self.full_key(&key_name(name)),
+                fault,
+            );
+        }
+    }
+}
+
+fn range_of_times(range: &RangeInclusive<Duration>) -> String {
+    let (least, most) = (format_duration(*range.start()), format_duration(*range.end()));
+    format!("a time from \"{least}\" to \"{most}\", with its unit: ms, s, m, h or d")
 }
 
 fn non_empty(text: &str) -> Result<String, String> {

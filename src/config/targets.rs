@@ -38,38 +38,22 @@ impl TargetFlags {
     /// All faults, not only the first.
     pub fn parse(&self) -> Result<Targets, ConfigError> {
         let diagnostics = Diagnostics::new("");
-        let wrong = |flag: &str, redaction: Redaction, text: &str, wanted: String| {
-            diagnostics.add(Origin::Flag, flag, ConfigFault::Value { shown: redaction.of(text), wanted });
-        };
-        let network = self.network.as_deref().map(Network::parse).unwrap_or(Ok(Network::Auto));
-        let network = network.unwrap_or_else(|wanted| {
-            wrong("--network", Redaction::Value, self.network.as_deref().unwrap_or_default(), wanted);
-            Network::Auto
-        });
-        if let Err(wanted) = network.address(&self.address) {
-            wrong("--address", Redaction::Value, &self.address, wanted);
-        }
-        let socks5 = self.socks5.as_deref().and_then(|text| {
-            let read = endpoint::socks5_url(text);
-            read.map_err(|wanted| wrong("--socks5", Redaction::Credentials, text, wanted)).ok()
-        });
-        let pin_sha256 = self.pin_sha256.as_deref().and_then(|text| {
-            let read = upstream::fingerprint(text);
-            read.map_err(|wanted| wrong("--pin-sha256", Redaction::Value, text, wanted)).ok()
-        });
+        let value = Redaction::Value;
+        let network = diagnostics.flag("--network", value, self.network.as_deref(), Network::parse);
+        let network = network.unwrap_or_default();
+        diagnostics.flag("--address", value, Some(&self.address), |text| network.address(text));
+        let socks5 = self.socks5.as_deref();
+        let socks5 = diagnostics.flag("--socks5", Redaction::Credentials, socks5, endpoint::socks5_url);
+        let pin_sha256 =
+            diagnostics.flag("--pin-sha256", value, self.pin_sha256.as_deref(), upstream::fingerprint);
         let tls =
             UpstreamTls { ca_file: self.ca_file.clone(), pin_sha256, insecure_skip_verify: self.insecure };
-        let mut pools = Vec::with_capacity(self.urls.len());
-        for url in &self.urls {
-            match UpstreamConfig::from_url(url) {
-                Ok(pool) => pools.push(UpstreamConfig {
-                    tls: pool.tls.is_some().then(|| tls.clone()),
-                    socks5: socks5.clone(),
-                    ..pool
-                }),
-                Err(wanted) => wrong("URL", Redaction::Url, url, wanted),
-            }
-        }
+        let pools = diagnostics.each_flag("URL", Redaction::Url, &self.urls, UpstreamConfig::from_url);
+        let with_flags = |pool: UpstreamConfig| {
+            let tls = pool.tls.is_some().then(|| tls.clone());
+            UpstreamConfig { tls, socks5: socks5.clone(), ..pool }
+        };
+        let pools: Vec<_> = pools.into_iter().flatten().map(with_flags).collect();
         let has_tls_flag = self.insecure || self.ca_file.is_some() || self.pin_sha256.is_some();
         if diagnostics.is_empty() && has_tls_flag && pools.iter().all(|pool| pool.tls.is_none()) {
             let reason = "is for TLS, but no URL begins with stratum+ssl://".to_owned();

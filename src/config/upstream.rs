@@ -79,17 +79,18 @@ pub(super) fn read(mut section: Section, mode: Mode) -> Option<UpstreamConfig> {
         section.note_ignored(&["user", "pass"]);
     }
     let socks5 = section.parsed("socks5", Redaction::Credentials, endpoint::socks5_url);
-    let tls = UpstreamTls {
+    let mut tls = UpstreamTls {
         ca_file: section.text("ca_file").map(PathBuf::from),
         pin_sha256: section.parsed("pin_sha256", Redaction::Value, fingerprint),
-        insecure_skip_verify: section.bool("insecure_skip_verify", false),
+        insecure_skip_verify: false,
     };
-    let warm = section.size("warm", 0, 0..=64);
+    section.bool("insecure_skip_verify", &mut tls.insecure_skip_verify);
+    let mut warm = 0;
+    section.size("warm", &mut warm, 0..=64);
     match &upstream {
         Some(UpstreamConfig { tls: None, .. }) => reject_tls_keys(&section, &tls),
         _ => reject_contradictions(&section, &tls),
     }
-    section.finish();
     let upstream = upstream?;
     Some(UpstreamConfig {
         tls: upstream.tls.is_some().then_some(tls),

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::minute_counter::MinuteCounter;
 use super::{AddressBlock, AddressKey, AllowList};
@@ -174,7 +176,7 @@ impl Gatekeeper {
         if !inner.allow.contains(ip) {
             return Err(AdmissionError::NotAllowed);
         }
-        let mut state = inner.lock();
+        let mut state = inner.state.lock();
         let slot = if inner.is_exempt(ip) { Slot::Exempt } else { state.slot(ip, inner.max_sources, now) };
         let counts_rate = state
             .pool_failed
@@ -206,13 +208,13 @@ impl Gatekeeper {
     /// Reports a pool failure, so that the reconnecting miners are not taken for an attack: for
     /// [`POOL_FAILURE_GRACE`], connections do not count towards the rate.
     pub fn pool_failed(&self, now: Instant) {
-        self.inner.lock().pool_failed = Some(now);
+        self.inner.state.lock().pool_failed = Some(now);
     }
 
     /// Reports that a pool has closed the session of a miner at `ip`: its next connection does not count
     /// towards the rate, if it comes within [`POOL_FAILURE_GRACE`].
     pub fn pardon(&self, ip: IpAddr, now: Instant) {
-        let mut state = self.inner.lock();
+        let mut state = self.inner.state.lock();
         let slot = state.slot(ip, self.inner.max_sources, now);
         if let Some(entry) = state.entry(slot) {
             entry.pardons = entry.pardons.saturating_add(1);
@@ -221,12 +223,12 @@ impl Gatekeeper {
     }
 
     /// Counts abuse. Returns the length of the ban if it causes one. Exempt addresses are not counted.
-    pub fn report_abuse(&self, ip: IpAddr, _abuse: Abuse, now: Instant) -> Option<Duration> {
+    pub fn report_abuse(&self, ip: IpAddr, now: Instant) -> Option<Duration> {
         let inner = &self.inner;
         if inner.is_exempt(ip) {
             return None;
         }
-        let mut state = inner.lock();
+        let mut state = inner.state.lock();
         let slot = state.slot(ip, inner.max_sources, now);
         let entry = state.entry(slot)?;
         entry.seen = now;
@@ -239,7 +241,7 @@ impl Gatekeeper {
 
     /// The counts as they are now.
     pub fn counts(&self, now: Instant) -> ConnectionCounts {
-        let state = self.inner.lock();
+        let state = self.inner.state.lock();
         ConnectionCounts {
             sources: state.sources.len(),
             connections: state.connections,
@@ -249,11 +251,6 @@ impl Gatekeeper {
 }
 
 impl GatekeeperInner {
-    fn lock(&self) -> MutexGuard<'_, GatekeeperState> {
-        // Nothing is left half-changed: no step under the lock can panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn is_exempt(&self, ip: IpAddr) -> bool {
         self.limits.exempt.iter().any(|block| block.contains(ip))
     }
@@ -359,7 +356,7 @@ impl AddressRecord {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let mut state = self.inner.lock();
+        let mut state = self.inner.state.lock();
         state.connections = state.connections.saturating_sub(1);
         if let Some(entry) = state.entry(self.slot) {
             entry.connections = entry.connections.saturating_sub(1);
@@ -386,17 +383,14 @@ impl fmt::Display for AdmissionError {
                 write!(f, "banned for another {}", seconds((*remaining).max(Duration::from_secs(1))))
             }
             AdmissionError::TooManyFromAddress { limit } => {
-                write!(
-                    f,
-                    "already {} from its address (ratelimit.max_connections_per_ip)",
-                    count(*limit as u64, "connection")
-                )
+                let connections = count(*limit as u64, "connection");
+                write!(f, "already {connections} from its address (ratelimit.max_connections_per_ip)")
             }
             AdmissionError::TooManyPerMinute { limit, ban } => {
+                let connections = count(*limit as u64, "connection");
                 write!(
                     f,
-                    "more than {} a minute from its address (ratelimit.max_connections_per_minute)",
-                    count(*limit as u64, "connection")
+                    "more than {connections} a minute from its address (ratelimit.max_connections_per_minute)"
                 )?;
                 match ban {
                     Some(ban) => write!(f, "; banned for {}", seconds(*ban)),

@@ -2,8 +2,10 @@
 //! scanner more often.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::AddressKey;
 
@@ -16,13 +18,8 @@ const MAX_SOURCES: usize = 1024;
 /// Decides which lines about a peer are logged.
 #[derive(Debug, Default)]
 pub struct LogLimiter {
-    inner: Mutex<LogLimiterInner>,
-}
-
-#[derive(Debug, Default)]
-struct LogLimiterInner {
-    sources: HashMap<(AddressKey, &'static str), TopicLog>,
-    others: Option<TopicLog>,
+    /// The lines of each address and topic. `None` stands for all that the table has no room for.
+    topics: Mutex<HashMap<Option<(AddressKey, &'static str)>, TopicLog>>,
 }
 
 #[derive(Debug)]
@@ -39,23 +36,20 @@ impl LogLimiter {
     /// Decides about a line of this `topic` about `source`: `Some(n)` if it may be logged now, after `n`
     /// suppressed lines; `None` if not, and the line is counted as suppressed.
     pub fn allow(&self, source: AddressKey, topic: &'static str, now: Instant) -> Option<u64> {
-        // A panic elsewhere can't leave a count half-changed.
-        let key = (source, topic);
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(spoken) = inner.sources.get_mut(&key) {
-            return spoken.speak(now);
+        let mut key = Some((source, topic));
+        let mut topics = self.topics.lock();
+        if !topics.contains_key(&key) {
+            if topics.len() >= MAX_SOURCES {
+                topics.retain(|key, topic| key.is_none() || !topic.is_over(now));
+            }
+            if topics.len() >= MAX_SOURCES {
+                key = None;
+            }
         }
-        if inner.sources.len() >= MAX_SOURCES {
-            inner.sources.retain(|_, spoken| !spoken.is_over(now));
-        }
-        if inner.sources.len() < MAX_SOURCES {
-            inner.sources.insert(key, TopicLog { last: now, suppressed: 0 });
-            return Some(0);
-        }
-        match &mut inner.others {
-            Some(spoken) => spoken.speak(now),
-            none => {
-                *none = Some(TopicLog { last: now, suppressed: 0 });
+        match topics.entry(key) {
+            Entry::Occupied(mut known) => known.get_mut().speak(now),
+            Entry::Vacant(new) => {
+                new.insert(TopicLog { last: now, suppressed: 0 });
                 Some(0)
             }
         }
@@ -104,9 +98,9 @@ mod tests {
         let (limiter, start) = (LogLimiter::new(), Instant::now());
         let lines = (0..100_000).filter(|n| limiter.allow(source(*n), "t", start).is_some()).count();
         assert_eq!(lines, MAX_SOURCES + 1);
-        assert_eq!(limiter.inner.lock().unwrap().sources.len(), MAX_SOURCES);
+        assert_eq!(limiter.topics.lock().len(), MAX_SOURCES + 1);
         // And when it is over, the table is free again.
         assert_eq!(limiter.allow(source(200_000), "t", start + PAUSE), Some(0));
-        assert_eq!(limiter.inner.lock().unwrap().sources.len(), 1);
+        assert_eq!(limiter.topics.lock().len(), 1 + 1);
     }
 }

@@ -11,7 +11,7 @@ use super::happy_eyeballs::ConnectAttempts;
 use super::options::is_timeout;
 use super::process;
 use super::resolve::Resolver;
-use super::socks5::{self, Socks5Credentials, Socks5Error};
+use super::socks5::{self, ProxyLogin, Socks5Error};
 use super::stream::Stream;
 use super::tls::TlsClient;
 use super::tls_errors;
@@ -38,19 +38,6 @@ pub struct Route {
 pub enum RouteKind {
     Direct(Resolver),
     Socks5 { proxy: Resolver, login: Option<ProxyLogin> },
-}
-
-/// User and password for the proxy. `Debug` hides the password.
-#[derive(Clone)]
-pub struct ProxyLogin {
-    pub user: String,
-    pub password: String,
-}
-
-impl fmt::Debug for ProxyLogin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Login({}, ***)", self.user)
-    }
 }
 
 /// The duration of each step.
@@ -124,26 +111,20 @@ impl Route {
     /// # Errors
     /// The step that failed, at the latest at `deadline`. `stop` ends a wait for TCP early.
     pub fn dial(&self, deadline: Instant, stop: &Stop) -> Result<Stream, DialError> {
-        self.dial_timed(deadline, stop).map(|(stream, _)| stream)
+        self.dial_port(self.port, deadline, stop).map(|(stream, _)| stream)
     }
 
-    /// Like [`Route::dial`], to another port of the same host.
+    /// Connects to a port of the host, which may be another one than the route's. Also returns the duration of each
+    /// step.
     ///
     /// # Errors
     /// Like [`Route::dial`].
-    pub fn dial_at(&self, port: u16, deadline: Instant, stop: &Stop) -> Result<Stream, DialError> {
-        self.dial_port(port, deadline, stop).map(|(stream, _)| stream)
-    }
-
-    /// Like [`Route::dial`]; also returns the duration of each step.
-    ///
-    /// # Errors
-    /// Like [`Route::dial`].
-    pub fn dial_timed(&self, deadline: Instant, stop: &Stop) -> Result<(Stream, DialTimes), DialError> {
-        self.dial_port(self.port, deadline, stop)
-    }
-
-    fn dial_port(&self, port: u16, deadline: Instant, stop: &Stop) -> Result<(Stream, DialTimes), DialError> {
+    pub fn dial_port(
+        &self,
+        port: u16,
+        deadline: Instant,
+        stop: &Stop,
+    ) -> Result<(Stream, DialTimes), DialError> {
         let mut times = DialTimes::default();
         let mut step = StepTimer(Instant::now());
         let connect_by = deadline.min(Instant::now() + CONNECT_LIMIT);
@@ -158,11 +139,9 @@ impl Route {
         resolver.confirm();
         times.connect = step.next();
         if let RouteKind::Socks5 { login, .. } = &self.kind {
-            let credentials = login
-                .as_ref()
-                .map(|login| Socks5Credentials { user: &login.user, password: &login.password });
             // Tor builds a circuit in this step, which may take all the remaining time.
-            socks5::connect(&socket, &self.host, port, credentials, deadline).map_err(DialError::Socks5)?;
+            socks5::connect(&socket, &self.host, port, login.as_ref(), deadline)
+                .map_err(DialError::Socks5)?;
             times.socks5 = Some(step.next());
         }
         match &self.tls {
@@ -184,16 +163,5 @@ impl StepTimer {
     fn next(&mut self) -> Duration {
         let before = std::mem::replace(&mut self.0, Instant::now());
         self.0.duration_since(before)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_does_not_print() {
-        let login = ProxyLogin { user: "me".into(), password: "secret".into() };
-        assert_eq!(format!("{login:?}"), "Login(me, ***)");
     }
 }

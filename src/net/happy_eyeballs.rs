@@ -67,11 +67,8 @@ impl<'a> ConnectAttempts<'a> {
         resolver: Option<&'a Resolver>,
         port: Option<u16>,
     ) -> ConnectAttempts<'a> {
-        let known: Vec<_> = alternate_families(addresses)
-            .into_iter()
-            .map(|one| at_port(one, port))
-            .take(MAX_ADDRESSES)
-            .collect();
+        let alternating = alternate_families(addresses).into_iter().take(MAX_ADDRESSES);
+        let known: Vec<_> = alternating.map(|address| at_port(address, port)).collect();
         ConnectAttempts {
             waiting: known.iter().copied().collect(),
             known,
@@ -140,9 +137,8 @@ impl<'a> ConnectAttempts<'a> {
     /// Resolves the name again, once, because the known addresses do not answer.
     fn resolve_again(&mut self) {
         if self.lookup.is_none() {
-            let question = self.resolver.and_then(Resolver::resolve_again);
-            self.lookup =
-                Some(question.map_or(NewLookup::Closed, |next| NewLookup::Open(next, Instant::now())));
+            let next = self.resolver.and_then(Resolver::resolve_again);
+            self.lookup = Some(next.map_or(NewLookup::Closed, |next| NewLookup::Open(next, Instant::now())));
         }
     }
 

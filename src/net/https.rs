@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use rustls::RootCertStore;
 use ureq::config::Config;
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Error};
 
-use super::tls::provider;
+use super::tls::{native_roots, provider};
 use super::tls_errors;
 use crate::util::escape::line_text;
 use crate::util::os_error::describe;
@@ -47,10 +46,10 @@ pub fn describe_error(error: &Error) -> String {
         Error::Http(_) | Error::BadUri(_) => String::from("its URL or token can't be used in a request"),
         Error::Timeout(_) => String::from("no answer in time"),
         Error::HostNotFound => String::from("its host name can't be resolved"),
-        Error::Io(why) if why.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
-            format!("TLS: {}", line_text(&tls_errors::describe_https_io_error(why), MAX_REASON))
-        }
-        Error::Io(why) => format!("connection: {}", line_text(&describe(why), MAX_REASON)),
+        Error::Io(why) => match tls_errors::tls_reason(why) {
+            Some(why) => format!("TLS: {}", line_text(&tls_errors::describe_https_error(why), MAX_REASON)),
+            None => format!("connection: {}", line_text(&describe(why), MAX_REASON)),
+        },
         Error::Rustls(why) => {
             format!("TLS: {}", line_text(&tls_errors::describe_https_error(why), MAX_REASON))
         }
@@ -62,15 +61,7 @@ pub fn describe_error(error: &Error) -> String {
 
 /// The system's roots, or Mozilla's if the system has none.
 fn roots() -> RootCerts {
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        log::warn!("system certificates: {error}");
-    }
-    let (usable, _ignored) = RootCertStore::empty().add_parsable_certificates(found.certs.iter().cloned());
-    if usable == 0 {
-        log::info!("no certificate authorities on this system: using the built-in list of Mozilla's");
-        return RootCerts::WebPki;
-    }
-    let certificates: Vec<_> = found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+    let Some((_, certificates)) = native_roots() else { return RootCerts::WebPki };
+    let certificates: Vec<_> = certificates.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
     RootCerts::new_with_certs(&certificates)
 }

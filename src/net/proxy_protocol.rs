@@ -2,7 +2,7 @@
 //! client's address. Pure: the caller parses again whenever more bytes arrive.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 /// The longest header of version 1, its line end included.
 pub const MAX_V1: usize = 107;
@@ -68,17 +68,13 @@ fn parse_v1(buf: &[u8]) -> Result<Parsed, ProxyError> {
     let source = match fields[..] {
         // Text after UNKNOWN must be ignored.
         ["PROXY", "UNKNOWN", ..] => None,
-        ["PROXY", "TCP4", source, destination, port, destination_port] => {
-            let source: Ipv4Addr = source.parse().map_err(|_| bad_line(line))?;
-            destination.parse::<Ipv4Addr>().map_err(|_| bad_line(line))?;
-            port_v1(destination_port).ok_or_else(|| bad_line(line))?;
-            Some((IpAddr::V4(source), port_v1(port).ok_or_else(|| bad_line(line))?))
-        }
-        ["PROXY", "TCP6", source, destination, port, destination_port] => {
-            let source: Ipv6Addr = source.parse().map_err(|_| bad_line(line))?;
-            destination.parse::<Ipv6Addr>().map_err(|_| bad_line(line))?;
-            port_v1(destination_port).ok_or_else(|| bad_line(line))?;
-            Some((IpAddr::V6(source), port_v1(port).ok_or_else(|| bad_line(line))?))
+        ["PROXY", family @ ("TCP4" | "TCP6"), source, destination, port, destination_port] => {
+            let end = |ip: &str, port: &str| {
+                let ip: IpAddr = ip.parse().ok()?;
+                (ip.is_ipv4() == (family == "TCP4")).then_some((ip, port_v1(port)?))
+            };
+            end(destination, destination_port).ok_or_else(|| bad_line(line))?;
+            Some(end(source, port).ok_or_else(|| bad_line(line))?)
         }
         _ => return Err(bad_line(line)),
     };
@@ -106,33 +102,22 @@ fn parse_v2(buf: &[u8]) -> Result<Parsed, ProxyError> {
     if length > MAX_V2 {
         return Err(ProxyError::TooLong { length });
     }
-    let is_local = version_command == 0x20;
-    let needed = match family {
-        _ if is_local => 0,
-        0x11 => 12,
-        0x21 => 36,
-        _ => 0,
+    // The length of an address, and the address at the beginning of the body.
+    let (ip_length, ip): (_, fn(&[u8]) -> Option<IpAddr>) = match (version_command, family) {
+        (0x21, 0x11) => (4, |body| body.first_chunk::<4>().map(|bytes| IpAddr::from(*bytes))),
+        (0x21, 0x21) => (16, |body| body.first_chunk::<16>().map(|bytes| IpAddr::from(*bytes))),
+        _ => (0, |_| None),
     };
-    if payload < needed {
+    // Two addresses and two ports.
+    if ip_length > 0 && payload < 2 * ip_length + 4 {
         return Err(bad());
     }
     let Some(body) = buf.get(16..length) else {
         return Ok(Parsed::Incomplete);
     };
     // TLVs behind the addresses are skipped with the rest of the body.
-    let source = match (family, body) {
-        _ if is_local => None,
-        (0x11, [a, b, c, d, _, _, _, _, high, low, ..]) => {
-            let ip = Ipv4Addr::new(*a, *b, *c, *d);
-            Some(SocketAddr::from((ip, u16::from_be_bytes([*high, *low]))))
-        }
-        (0x21, body) => {
-            let ip = body.first_chunk::<16>().map(|bytes| Ipv6Addr::from(*bytes));
-            let port = body.get(32..34).and_then(|bytes| bytes.first_chunk::<2>());
-            ip.zip(port).map(|(ip, port)| SocketAddr::from((ip, u16::from_be_bytes(*port))))
-        }
-        _ => None,
-    };
+    let port = body.get(2 * ip_length..).and_then(|ports| ports.first_chunk::<2>());
+    let source = ip(body).zip(port).map(|(ip, port)| SocketAddr::new(ip, u16::from_be_bytes(*port)));
     Ok(Parsed::Header { source, length })
 }
 
@@ -245,10 +230,11 @@ mod tests {
 
     #[test]
     fn version_2_wrong() {
-        assert!(matches!(parse(&v2(0x11, 0x11, TCP4)), Err(ProxyError::BadBinary { .. })));
-        assert!(matches!(parse(&v2(0x22, 0x11, TCP4)), Err(ProxyError::BadBinary { .. })));
-        assert!(matches!(parse(&v2(0x21, 0x41, TCP4)), Err(ProxyError::BadBinary { .. })));
-        assert!(matches!(parse(&v2(0x21, 0x11, &TCP4[..11])), Err(ProxyError::BadBinary { .. })));
+        for (command, family, body) in
+            [(0x11, 0x11, TCP4), (0x22, 0x11, TCP4), (0x21, 0x41, TCP4), (0x21, 0x11, &TCP4[..11])]
+        {
+            assert!(matches!(parse(&v2(command, family, body)), Err(ProxyError::BadBinary { .. })));
+        }
         assert_eq!(parse(&v2(0x21, 0x11, &[0; 536])), header(Some("0.0.0.0:0"), MAX_V2));
         assert_eq!(parse(&v2(0x21, 0x11, &[0; 537])[..16]), Err(ProxyError::TooLong { length: MAX_V2 + 1 }));
     }

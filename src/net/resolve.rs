@@ -5,11 +5,13 @@
 //! If no address answers, the name is resolved again at once, and then every few seconds until a
 //! connection succeeds, because the pool may have moved.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
@@ -95,7 +97,7 @@ impl Resolver {
     /// `TimedOut` if there is no answer by the deadline; `NotFound` with the system's reason if the name
     /// could not be resolved.
     pub fn addresses(&self, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
-        let mut answer = self.shared.lock();
+        let mut answer = self.shared.answer.lock();
         loop {
             if !answer.addresses.is_empty() {
                 return Ok(answer.addresses.clone());
@@ -104,44 +106,35 @@ impl Resolver {
             if let Some(failure) = failure.filter(|_| self.shared.request(&mut answer).is_none()) {
                 return Err(io::Error::new(io::ErrorKind::NotFound, failure));
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if self.shared.changed.wait_until(&mut answer, deadline).timed_out() {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the name server does not answer"));
             }
-            answer = self.shared.changed.wait_timeout(answer, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// Requests a new lookup because the known addresses do not answer. `None` if it could not give other
     /// addresses.
     pub fn resolve_again(&self) -> Option<PendingAnswer> {
-        let mut answer = self.shared.lock();
+        let mut answer = self.shared.answer.lock();
         answer.is_doubted = true;
         self.shared.request(&mut answer)
     }
 
     /// Reports a successful connection.
     pub fn confirm(&self) {
-        self.shared.lock().is_doubted = false;
+        self.shared.answer.lock().is_doubted = false;
     }
 
     /// Waits for the answer of a lookup, for at most `time`.
     pub fn wait_for(&self, answer: PendingAnswer, time: Duration) -> Option<Vec<SocketAddr>> {
-        let deadline = Instant::now() + time;
-        let mut known = self.shared.lock();
-        while known.count < answer.0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return None;
-            }
-            known = self.shared.changed.wait_timeout(known, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        Some(known.addresses.clone())
+        let mut known = self.shared.answer.lock();
+        self.shared.changed.wait_while_for(&mut known, |known| known.count < answer.0, time);
+        (known.count >= answer.0).then(|| known.addresses.clone())
     }
 
     /// Number of times the name's addresses have changed.
     pub fn changes(&self) -> u64 {
-        self.shared.lock().changes
+        self.shared.answer.lock().changes
     }
 }
 
@@ -150,16 +143,14 @@ impl ResolverShared {
         loop {
             supervise::beat();
             let pause = self.take(look_up(&self.host, self.port));
-            if self.wait(pause, stop).is_err() {
-                return Ok(());
-            }
+            self.wait(pause, stop)?;
         }
     }
 
     /// Waits for `pause`, or until a lookup is requested.
     fn wait(&self, pause: Duration, stop: &Stop) -> Result<(), Stopped> {
         let asked_at = Instant::now();
-        let mut answer = self.lock();
+        let mut answer = self.answer.lock();
         loop {
             stop.check()?;
             let pause = match (answer.is_wanted, answer.is_doubted) {
@@ -173,7 +164,7 @@ impl ResolverShared {
                 return Ok(());
             }
             let time = left.min(STOP_CHECK);
-            answer = self.wanted.wait_timeout(answer, time).unwrap_or_else(PoisonError::into_inner).0;
+            self.wanted.wait_for(&mut answer, time);
         }
     }
 
@@ -190,7 +181,7 @@ impl ResolverShared {
 
     /// Stores a good answer, or a failure if there was no good answer before. Returns the next pause.
     fn take(&self, asked: io::Result<Vec<SocketAddr>>) -> Duration {
-        let mut answer = self.lock();
+        let mut answer = self.answer.lock();
         answer.count += 1;
         answer.answered_at = Some(Instant::now());
         let pause = match asked {
@@ -217,27 +208,19 @@ impl ResolverShared {
         self.changed.notify_all();
         pause
     }
-
-    fn lock(&self) -> MutexGuard<'_, ResolvedAddresses> {
-        self.answer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Addresses of names in tests, which are not looked up.
-static TEST_NAMES: OnceLock<Mutex<HashMap<String, Vec<IpAddr>>>> = OnceLock::new();
+static TEST_NAMES: Mutex<BTreeMap<String, Vec<IpAddr>>> = Mutex::new(BTreeMap::new());
 
 /// Sets the addresses of a name in this process, for tests. With none, the name is unknown.
 #[doc(hidden)]
 pub fn set_test_name(name: &str, addresses: &[IpAddr]) {
-    let names = TEST_NAMES.get_or_init(Mutex::default);
-    let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
-    names.insert(name.to_owned(), addresses.to_vec());
+    TEST_NAMES.lock().insert(name.to_owned(), addresses.to_vec());
 }
 
 fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let given = TEST_NAMES
-        .get()
-        .and_then(|names| names.lock().unwrap_or_else(PoisonError::into_inner).get(host).cloned());
+    let given = TEST_NAMES.lock().get(host).cloned();
     match given {
         Some(addresses) => Ok(addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect()),
         None => (host, port).to_socket_addrs().map(Iterator::collect),
@@ -277,7 +260,7 @@ mod tests {
     #[test]
     fn a_failure_is_told_without_waiting() {
         let resolver = Resolver::start("127.0.0.1", 1, &Stop::new()).unwrap();
-        resolver.shared.lock().addresses.clear();
+        resolver.shared.answer.lock().addresses.clear();
         resolver.shared.take(Ok(Vec::new()));
         assert!(resolver.resolve_again().is_none(), "it was asked just now");
         let error = resolver.addresses(soon()).unwrap_err();
@@ -287,7 +270,7 @@ mod tests {
     #[test]
     fn silence_ends_at_the_deadline() {
         let resolver = Resolver::start("127.0.0.1", 1, &Stop::new()).unwrap();
-        resolver.shared.lock().addresses.clear();
+        resolver.shared.answer.lock().addresses.clear();
         assert_eq!(resolver.addresses(Instant::now()).unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 
@@ -300,18 +283,11 @@ mod tests {
         assert_eq!(resolver.addresses(soon()).unwrap_err().kind(), io::ErrorKind::NotFound);
         set_test_name(name, &addresses(2));
         // Too soon after the last question; a moment later it is asked.
-        let found = loop {
-            if let Ok(found) = resolver.addresses(soon()) {
-                break found;
-            }
-        };
+        let found =
+            std::iter::repeat_with(|| resolver.addresses(soon()).ok()).find_map(|found| found).unwrap();
         assert_eq!((found[0], resolver.changes()), ("127.0.0.2:7".parse().unwrap(), 1));
         set_test_name(name, &addresses(3));
-        let next = loop {
-            if let Some(next) = resolver.resolve_again() {
-                break next;
-            }
-        };
+        let next = std::iter::repeat_with(|| resolver.resolve_again()).find_map(|next| next).unwrap();
         let found = resolver.wait_for(next, Duration::from_secs(5)).unwrap();
         assert_eq!((found[0], resolver.changes()), ("127.0.0.3:7".parse().unwrap(), 2));
         stop.stop();

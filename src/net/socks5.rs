@@ -13,14 +13,19 @@ use crate::util::os_error::describe;
 const VERSION: u8 = 5;
 const NO_AUTHENTICATION: u8 = 0;
 const USER_PASSWORD: u8 = 2;
-const NOTHING_ACCEPTABLE: u8 = 0xff;
 const CONNECT: u8 = 1;
 
-/// User and password for the proxy.
-#[derive(Clone, Copy)]
-pub struct Socks5Credentials<'a> {
-    pub user: &'a str,
-    pub password: &'a str,
+/// User and password for the proxy. `Debug` hides the password.
+#[derive(Clone)]
+pub struct ProxyLogin {
+    pub user: String,
+    pub password: String,
+}
+
+impl fmt::Debug for ProxyLogin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Login({}, ***)", self.user)
+    }
 }
 
 /// The reason why the proxy did not connect us.
@@ -69,20 +74,14 @@ pub fn connect(
     proxy: &TcpStream,
     host: &str,
     port: u16,
-    credentials: Option<Socks5Credentials<'_>>,
+    login: Option<&ProxyLogin>,
     deadline: Instant,
 ) -> Result<(), Socks5Error> {
-    log_in(proxy, credentials, deadline)?;
+    log_in(proxy, login, deadline)?;
     let mut request = vec![VERSION, CONNECT, 0];
     match host.parse() {
-        Ok(IpAddr::V4(address)) => {
-            request.push(1);
-            request.extend(address.octets());
-        }
-        Ok(IpAddr::V6(address)) => {
-            request.push(4);
-            request.extend(address.octets());
-        }
+        Ok(IpAddr::V4(address)) => request.extend([&[1], &address.octets()[..]].concat()),
+        Ok(IpAddr::V6(address)) => request.extend([&[4], &address.octets()[..]].concat()),
         Err(_) => {
             request.push(3);
             push_text(&mut request, host, "host name")?;
@@ -96,12 +95,8 @@ pub fn connect(
     Ok(())
 }
 
-fn log_in(
-    proxy: &TcpStream,
-    credentials: Option<Socks5Credentials<'_>>,
-    deadline: Instant,
-) -> Result<(), Socks5Error> {
-    let offer: &[u8] = match credentials {
+fn log_in(proxy: &TcpStream, login: Option<&ProxyLogin>, deadline: Instant) -> Result<(), Socks5Error> {
+    let offer: &[u8] = match login {
         None => &[VERSION, 1, NO_AUTHENTICATION],
         Some(_) => &[VERSION, 2, NO_AUTHENTICATION, USER_PASSWORD],
     };
@@ -110,9 +105,9 @@ fn log_in(
     if version != VERSION {
         return Err(Socks5Error::NotSocks5(version));
     }
-    match (method, credentials) {
+    match (method, login) {
         (NO_AUTHENTICATION, _) => Ok(()),
-        (USER_PASSWORD, Some(Socks5Credentials { user, password })) => {
+        (USER_PASSWORD, Some(ProxyLogin { user, password })) => {
             let mut request = vec![1];
             push_text(&mut request, user, "user name")?;
             push_text(&mut request, password, "password")?;
@@ -122,7 +117,7 @@ fn log_in(
                 [_, _] => Err(Socks5Error::Login),
             }
         }
-        (NOTHING_ACCEPTABLE, _) | (_, _) => Err(Socks5Error::NoMethod),
+        _ => Err(Socks5Error::NoMethod),
     }
 }
 
@@ -172,9 +167,7 @@ fn receive_into(mut proxy: &TcpStream, mut bytes: &mut [u8], deadline: Instant) 
         // Set anew for each read, so that a proxy that sends single bytes can't extend the deadline.
         proxy.set_read_timeout(Some(time_left(deadline)?))?;
         match proxy.read(bytes) {
-            Ok(0) => {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed the connection"));
-            }
+            Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it closed the connection")),
             Ok(length) => bytes = &mut bytes[length..],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -202,5 +195,16 @@ fn reply_text(code: u8) -> &'static str {
         0xf6 => "Tor: invalid onion address",
         0xf7 => "Tor: introduction timed out",
         _ => "unknown code",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_does_not_print() {
+        let login = ProxyLogin { user: "me".into(), password: "secret".into() };
+        assert_eq!(format!("{login:?}"), "Login(me, ***)");
     }
 }

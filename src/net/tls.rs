@@ -153,18 +153,23 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn system_roots() -> RootCertStore {
+/// The system's certificate authorities; `None` if it has none that can be used.
+pub(super) fn native_roots() -> Option<(RootCertStore, Vec<CertificateDer<'static>>)> {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
         log::warn!("system certificates: {error}");
     }
     let mut roots = RootCertStore::empty();
-    let (added, _ignored) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
+    let (usable, _ignored) = roots.add_parsable_certificates(found.certs.iter().cloned());
+    if usable == 0 {
         log::info!("no certificate authorities on this system: using the built-in list of Mozilla's");
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
-    roots
+    (usable > 0).then_some((roots, found.certs))
+}
+
+fn system_roots() -> RootCertStore {
+    native_roots()
+        .map_or_else(|| webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(), |(roots, _)| roots)
 }
 
 fn roots_of(file: &Path) -> Result<RootCertStore, TlsError> {

@@ -23,9 +23,14 @@ pub fn note_clock_error(error: Option<SignedDuration>) {
     CLOCK_ERROR.store(millis.unwrap_or(UNKNOWN), Ordering::Relaxed);
 }
 
+/// The reason of a failed handshake, if the error has one.
+pub fn tls_reason(error: &io::Error) -> Option<&Error> {
+    error.get_ref()?.downcast_ref()
+}
+
 /// Describes why our handshake as a client failed.
 pub fn describe_client_error(error: &io::Error) -> String {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+    match tls_reason(error) {
         Some(reason) => describe_server_fault(reason),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             String::from("it closed the connection during the TLS handshake; is this its port for TLS?")
@@ -36,7 +41,7 @@ pub fn describe_client_error(error: &io::Error) -> String {
 
 /// Describes why a miner's handshake failed.
 pub fn describe_miner_error(error: &io::Error) -> String {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+    match tls_reason(error) {
         Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => String::from(
             "it does not speak TLS: set the miner to stratum+ssl, or to a port of listen.stratum",
         ),
@@ -52,7 +57,7 @@ pub fn describe_miner_error(error: &io::Error) -> String {
     }
 }
 
-/// Describes why an HTTPS service could not be reached; those are verified by the system's authorities.
+/// Describes why an HTTPS service could not be reached. It is verified by the system's authorities.
 pub fn describe_https_error(reason: &Error) -> String {
     match reason {
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => String::from(
@@ -60,14 +65,6 @@ pub fn describe_https_error(reason: &Error) -> String {
              system's certificates",
         ),
         other => describe_server_fault(other),
-    }
-}
-
-/// Like [`describe_https_error`], for an I/O error that may contain such a reason.
-pub fn describe_https_io_error(error: &io::Error) -> String {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
-        Some(reason) => describe_https_error(reason),
-        None => describe(error),
     }
 }
 
@@ -103,10 +100,9 @@ fn describe_certificate_fault(fault: &CertificateError) -> String {
         CertificateError::NotValidForNameContext { expected, presented } => format!(
             "its certificate is not for {}{}: is the URL right?",
             expected.to_str(),
-            match presented.as_slice() {
+            match &presented[..presented.len().min(4)] {
                 [] => String::from(", nor for any other name"),
-                names =>
-                    format!(", but for {}", names.iter().take(4).cloned().collect::<Vec<_>>().join(", ")),
+                names => format!(", but for {}", names.join(", ")),
             }
         ),
         CertificateError::NotValidForName => {

@@ -9,9 +9,9 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use rustls::Connection;
 
 use super::options::time_left;
@@ -43,10 +43,8 @@ impl TlsStream {
             if connection.is_handshaking() && connection.wants_read() {
                 socket.set_read_timeout(Some(time_left(deadline)?))?;
                 if connection.read_tls(&mut &socket)? == 0 {
-                    return Err(io::Error::new(
-                        io::ErrorKind::UnexpectedEof,
-                        "closed during the TLS handshake",
-                    ));
+                    let closed = "closed during the TLS handshake";
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, closed));
                 }
                 if let Err(error) = connection.process_new_packets() {
                     // Sends the alert with the reason.
@@ -74,10 +72,10 @@ impl TlsStream {
     /// # Errors
     /// The socket's.
     pub fn send_all(&self, mut bytes: &[u8]) -> io::Result<()> {
-        let mut outgoing = lock(&self.outgoing);
+        let mut outgoing = self.outgoing.lock();
         while !bytes.is_empty() {
             {
-                let mut connection = lock(&self.connection);
+                let mut connection = self.connection.lock();
                 let taken = connection.writer().write(bytes)?;
                 bytes = &bytes[taken..];
                 write_records(&mut connection, &mut outgoing)?;
@@ -85,7 +83,7 @@ impl TlsStream {
             self.flush(&mut outgoing)?;
         }
         // Records that the reader has queued meanwhile.
-        write_records(&mut lock(&self.connection), &mut outgoing)?;
+        write_records(&mut self.connection.lock(), &mut outgoing)?;
         self.flush(&mut outgoing)
     }
 
@@ -94,9 +92,9 @@ impl TlsStream {
     /// # Errors
     /// The socket's.
     pub fn finish(&self) -> io::Result<()> {
-        let mut outgoing = lock(&self.outgoing);
+        let mut outgoing = self.outgoing.lock();
         {
-            let mut connection = lock(&self.connection);
+            let mut connection = self.connection.lock();
             connection.send_close_notify();
             write_records(&mut connection, &mut outgoing)?;
         }
@@ -107,7 +105,7 @@ impl TlsStream {
     /// Processes received records without waiting (the socket is non-blocking), such as session tickets.
     /// `false` after the end or an error.
     pub(super) fn is_alive(&self) -> bool {
-        let mut connection = lock(&self.connection);
+        let mut connection = self.connection.lock();
         loop {
             match connection.read_tls(&mut &self.socket) {
                 Ok(0) => return false,
@@ -129,12 +127,8 @@ impl TlsStream {
 
     /// Sends the session's own records, unless a writer is active, which then sends them.
     fn answer(&self) -> io::Result<()> {
-        let mut outgoing = match self.outgoing.try_lock() {
-            Ok(outgoing) => outgoing,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Ok(()),
-        };
-        write_records(&mut lock(&self.connection), &mut outgoing)?;
+        let Some(mut outgoing) = self.outgoing.try_lock() else { return Ok(()) };
+        write_records(&mut self.connection.lock(), &mut outgoing)?;
         self.flush(&mut outgoing)
     }
 }
@@ -165,7 +159,7 @@ impl TlsReader {
     pub fn recv(&mut self, stream: &TlsStream, buffer: &mut [u8]) -> io::Result<(usize, Stamp)> {
         loop {
             let wants_write = {
-                let mut connection = lock(&stream.connection);
+                let mut connection = stream.connection.lock();
                 match connection.reader().read(buffer) {
                     Ok(length) => return Ok((length, self.stamp)),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -190,7 +184,7 @@ impl TlsReader {
             if wants_write {
                 stream.answer()?;
             }
-            if self.failed.is_none() && self.start == self.end && lock(&stream.connection).wants_read() {
+            if self.failed.is_none() && self.start == self.end && stream.connection.lock().wants_read() {
                 self.fill(stream)?;
             }
         }
@@ -202,7 +196,7 @@ impl TlsReader {
         (self.start, self.end, self.stamp) = (0, length, stamp);
         if length == 0 {
             // Passes the end to the session, so that its reader reports it too.
-            lock(&stream.connection).read_tls(&mut io::empty())?;
+            stream.connection.lock().read_tls(&mut io::empty())?;
         }
         Ok(())
     }
@@ -213,9 +207,4 @@ fn write_records(connection: &mut Connection, outgoing: &mut Vec<u8>) -> io::Res
         connection.write_tls(outgoing)?;
     }
     Ok(())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A session whose other thread panicked ends by its own errors.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::message::Message;
-use super::send_failure::SendFailure;
+use super::pace::SendFailure;
 use crate::config::Secret;
 use crate::util::escape::line_text;
 use crate::util::os_error::describe;
@@ -61,7 +61,7 @@ pub(super) fn run(
     let child = command
         .spawn()
         .map_err(|why| SendFailure::never(format!("it can't be started: {}", describe(&why))))?;
-    let mut running = RunningProgram::new(child, message.json());
+    let mut running = RunningProgram::new(child, &message.json());
     let result = running.wait(Instant::now() + limit, is_over);
     if let Some(line) = String::from_utf8_lossy(&running.stderr_start).lines().next() {
         log::debug!("a notification program wrote to stderr: {}", line_text(line, 200));
@@ -88,22 +88,17 @@ struct RunningProgram {
 }
 
 impl RunningProgram {
-    fn new(mut child: Child, input: String) -> RunningProgram {
+    fn new(mut child: Child, input: &str) -> RunningProgram {
         let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
-        let mut unwritten = input.into_bytes();
-        unwritten.push(b'\n');
+        let unwritten = format!("{input}\n").into_bytes();
         RunningProgram { child, stdin, stderr, unwritten, stderr_start: Vec::new(), has_ended: false }
     }
 
     /// Waits for the end; `None` if the deadline comes first. The pipes never block, whatever the program
     /// does.
     fn wait(&mut self, deadline: Instant, is_over: &dyn Fn() -> bool) -> io::Result<Option<ExitStatus>> {
-        if let Some(stdin) = &self.stdin {
-            set_nonblocking(stdin)?;
-        }
-        if let Some(stderr) = &self.stderr {
-            set_nonblocking(stderr)?;
-        }
+        self.stdin.as_ref().map_or(Ok(()), set_nonblocking)?;
+        self.stderr.as_ref().map_or(Ok(()), set_nonblocking)?;
         loop {
             self.write();
             let status = self.child.try_wait()?;
@@ -139,27 +134,19 @@ impl RunningProgram {
         let mut chunk = [0; 1024];
         // Bounded, so that a program that never stops writing is still polled.
         for _ in 0..64 {
-            match stderr.read(&mut chunk) {
-                Ok(0) => break,
-                Ok(read) => {
-                    let room = MAX_STDERR.saturating_sub(self.stderr_start.len());
-                    self.stderr_start.extend(chunk.iter().take(read.min(room)));
-                }
-                Err(_) => break,
-            }
+            let Ok(read @ 1..) = stderr.read(&mut chunk) else { break };
+            let room = MAX_STDERR.saturating_sub(self.stderr_start.len());
+            self.stderr_start.extend(chunk.iter().take(read.min(room)));
         }
     }
 }
 
 impl Drop for RunningProgram {
     fn drop(&mut self) {
-        if self.has_ended {
-            return;
+        if !self.has_ended {
+            let _ = i32::try_from(self.child.id()).map(|group| killpg(Pid::from_raw(group), Signal::SIGKILL));
+            let _ = self.child.wait();
         }
-        if let Ok(group) = i32::try_from(self.child.id()) {
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
-        }
-        let _ = self.child.wait();
     }
 }
 

@@ -1,10 +1,13 @@
 //! The delivery state of one recipient.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
+
+use serde::Serialize;
 
 /// The state of a recipient since the start.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RecipientHealth {
     /// Place in the configuration, counted from 1, and kind, such as `notify[2] (discord)`.
     pub name: String,
@@ -41,6 +44,6 @@ impl DeliveryRecord {
 
     pub fn lock(&self) -> MutexGuard<'_, HealthEntries> {
         // A panic can't leave numbers half-changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::{Agent, Error};
 
-use super::send_failure::{Retry, SendFailure};
+use super::pace::{Retry, SendFailure};
 use crate::config::Secret;
 use crate::net::https;
 use crate::util::escape::line_text;
@@ -29,6 +29,21 @@ pub(super) struct HttpPost {
     pub explanation: Option<&'static str>,
     /// Texts that must not appear in an explanation.
     pub secrets: Vec<Secret>,
+}
+
+impl HttpPost {
+    /// A request with a JSON document and nothing else.
+    pub fn json(url: Secret, body: String) -> HttpPost {
+        HttpPost {
+            url,
+            headers: Vec::new(),
+            token: None,
+            content_type: "application/json",
+            body,
+            explanation: None,
+            secrets: Vec::new(),
+        }
+    }
 }
 
 /// Sends the request. 2xx is success. 408, 429, 5xx and connection errors are temporary failures; every
@@ -101,13 +116,9 @@ mod tests {
     #[test]
     fn explanations_contain_no_secret() {
         let request = HttpPost {
-            url: Secret::new("https://h/hook/s3cret?x=1"),
-            headers: Vec::new(),
             token: Some(Secret::new("tk_1")),
-            content_type: "text/plain",
-            body: String::new(),
-            explanation: Some("error"),
             secrets: vec![Secret::new("42:abc")],
+            ..HttpPost::json(Secret::new("https://h/hook/s3cret?x=1"), String::new())
         };
         let said = "no /hook/s3cret?x=1 for tk_1, see https://h/hook/s3cret?x=1, 42:abc";
         assert_eq!(redact(said, &request), "no *** for ***, see ***, ***");

@@ -9,6 +9,7 @@ use super::message::{Message, subject};
 use super::pace::SendPacing;
 use crate::config::Severity;
 use crate::record::{AlertKind, AlertRow};
+use crate::util::token_bucket::TokenBucket;
 
 /// Caps the subjects remembered to suppress repeated messages.
 const MAX_REMEMBERED: usize = 256;
@@ -16,11 +17,8 @@ const MAX_REMEMBERED: usize = 256;
 /// A token bucket, the deferred alerts, and the recently sent ones. Bounded.
 #[derive(Debug)]
 pub(super) struct NotifyLimiter {
-    burst: f64,
-    interval: Duration,
-    merge: Duration,
-    tokens: f64,
-    at: Instant,
+    bucket: TokenBucket,
+    repeat_interval: Duration,
     /// The most important deferred alert, sent when there is a token.
     deferred: Option<Arc<AlertRow>>,
     /// Counts of the other alerts deferred since the last message.
@@ -37,84 +35,66 @@ struct SentAlert {
     severity: Severity,
     kind: AlertKind,
     until: Instant,
-    /// The newest repetition since, and the number of repetitions.
-    since: Option<(Arc<AlertRow>, u64)>,
-}
-
-/// The decision about an alert.
-#[derive(Debug, PartialEq)]
-pub(super) enum Decision {
-    Send(Message),
-    Deferred,
+    /// The newest repetition, and the number of repetitions.
+    repeated: Option<(Arc<AlertRow>, u64)>,
 }
 
 impl NotifyLimiter {
     pub fn new(pace: &SendPacing, now: Instant) -> NotifyLimiter {
+        let per_second = 1.0 / pace.interval.as_secs_f64().max(1e-9);
         NotifyLimiter {
-            burst: f64::from(pace.burst),
-            interval: pace.interval,
-            merge: pace.repeat_interval,
-            tokens: f64::from(pace.burst),
-            at: now,
+            bucket: TokenBucket::new(pace.burst.into(), per_second, now),
+            repeat_interval: pace.repeat_interval,
             deferred: None,
             others: AlertCounts::new(),
             sent: VecDeque::new(),
         }
     }
 
-    /// Decides about an alert. A repetition about the same subject waits until its hour is over, unless it
-    /// is the first end of a state whose begin was sent, or it has become more severe.
-    pub fn take(&mut self, row: Arc<AlertRow>, now: Instant) -> Decision {
-        self.refill(now);
-        self.sent.retain(|told| told.until > now || told.since.is_some());
-        let is_same = |told: &&mut SentAlert| told.id == row.id && told.subject == subject(&row);
-        if let Some(told) = self.sent.iter_mut().find(is_same) {
+    /// Returns the message to send at once, or defers the alert. A repetition about the same subject waits until
+    /// its hour is over, unless it is the first end of a state whose begin was sent, or it has become more severe.
+    pub fn take(&mut self, row: Arc<AlertRow>, now: Instant) -> Option<Message> {
+        self.sent.retain(|sent| sent.until > now || sent.repeated.is_some());
+        let is_same = |sent: &&mut SentAlert| sent.id == row.id && sent.subject == subject(&row);
+        if let Some(sent) = self.sent.iter_mut().find(is_same) {
             let is_first_end =
-                row.kind == AlertKind::Ends && told.kind != AlertKind::Ends && told.since.is_none();
-            let is_worse = row.severity > told.severity;
-            if !is_first_end && !is_worse {
-                let count = told.since.as_ref().map_or(0, |(_, count)| *count);
-                told.since = Some((row, count + 1));
-                return Decision::Deferred;
+                row.kind == AlertKind::Ends && sent.kind != AlertKind::Ends && sent.repeated.is_none();
+            if !is_first_end && row.severity <= sent.severity {
+                let count = sent.repeated.as_ref().map_or(0, |(_, count)| *count);
+                sent.repeated = Some((row, count + 1));
+                return None;
             }
-            (told.kind, told.severity) = (row.kind, row.severity);
+            (sent.kind, sent.severity) = (row.kind, row.severity);
         } else {
             self.remember(&row, now);
         }
-        if self.take_token() {
-            return Decision::Send(self.message(row, 1));
+        if self.bucket.try_take(now) {
+            return Some(self.message(row, 1));
         }
         self.defer(row);
-        Decision::Deferred
+        None
     }
 
     /// The next deferred message that may be sent now.
     pub fn due(&mut self, now: Instant) -> Option<Message> {
-        self.refill(now);
-        if self.tokens < 1.0 {
+        let repeated = self.sent.iter_mut().find(|sent| sent.until <= now && sent.repeated.is_some());
+        if (self.deferred.is_none() && repeated.is_none()) || !self.bucket.try_take(now) {
             return None;
         }
         if let Some(row) = self.deferred.take() {
-            self.tokens -= 1.0;
             return Some(self.message(row, 1));
         }
-        let merge = self.merge;
-        let told = self.sent.iter_mut().find(|told| told.until <= now && told.since.is_some())?;
-        let (row, count) = told.since.take()?;
-        told.kind = row.kind;
-        told.until = now + merge;
-        self.tokens -= 1.0;
+        let sent = repeated?;
+        let (row, count) = sent.repeated.take()?;
+        (sent.kind, sent.until) = (row.kind, now + self.repeat_interval);
         Some(self.message(row, count))
     }
 
     /// When [`NotifyLimiter::due`] has a message, if no alert arrives before.
     pub fn next_due(&self) -> Option<Instant> {
-        let missing = (1.0 - self.tokens).max(0.0);
-        let token = self.at + self.interval.mul_f64(missing);
-        let held = self.deferred.as_ref().map(|_| token);
-        let merged =
-            self.sent.iter().filter(|told| told.since.is_some()).map(|told| told.until.max(token)).min();
-        held.into_iter().chain(merged).min()
+        let token = self.bucket.next_token();
+        let repeated = self.sent.iter().filter(|sent| sent.repeated.is_some());
+        self.deferred.iter().map(|_| token).chain(repeated.map(|sent| sent.until.max(token))).min()
     }
 
     /// Adds counts to the summary in the next message.
@@ -126,57 +106,40 @@ impl NotifyLimiter {
 
     /// Number of alerts that were never sent.
     pub fn unsent(&self) -> u64 {
-        let merged = self.sent.iter().filter_map(|told| told.since.as_ref()).map(|(_, count)| count);
-        u64::from(self.deferred.is_some()) + self.others.values().chain(merged).sum::<u64>()
+        let repeated = self.sent.iter().filter_map(|sent| sent.repeated.as_ref()).map(|(_, count)| count);
+        u64::from(self.deferred.is_some()) + self.others.values().chain(repeated).sum::<u64>()
     }
 
     fn message(&mut self, row: Arc<AlertRow>, count: u64) -> Message {
         Message { row, count, others: std::mem::take(&mut self.others) }
     }
 
-    fn take_token(&mut self) -> bool {
-        let may = self.tokens >= 1.0;
-        if may {
-            self.tokens -= 1.0;
-        }
-        may
-    }
-
     /// Defers the more important of two alerts, or the newer of equal ones; the other is only counted.
     fn defer(&mut self, row: Arc<AlertRow>) {
         let rank = |row: &AlertRow| (row.id == "block.found", row.severity, row.kind != AlertKind::Ends);
-        let counted = match self.deferred.take() {
-            None => {
-                self.deferred = Some(row);
-                return;
-            }
-            Some(held) if rank(&row) >= rank(&held) => {
-                self.deferred = Some(row);
-                held
-            }
-            Some(held) => {
-                self.deferred = Some(held);
-                row
-            }
+        let counted = match &mut self.deferred {
+            Some(deferred) if rank(&row) < rank(deferred) => Some(row),
+            deferred => deferred.replace(row),
         };
-        *self.others.entry(counted.id).or_default() += 1;
+        if let Some(row) = counted {
+            *self.others.entry(row.id).or_default() += 1;
+        }
     }
 
     fn remember(&mut self, row: &AlertRow, now: Instant) {
         if self.sent.len() >= MAX_REMEMBERED {
-            if let Some(SentAlert { id, since: Some((_, count)), .. }) = self.sent.pop_front() {
+            if let Some(SentAlert { id, repeated: Some((_, count)), .. }) = self.sent.pop_front() {
                 *self.others.entry(id).or_default() += count;
             }
         }
-        let (id, subject, kind) = (row.id, subject(row).to_owned(), row.kind);
-        let (severity, until) = (row.severity, now + self.merge);
-        self.sent.push_back(SentAlert { id, subject, severity, kind, until, since: None });
-    }
-
-    fn refill(&mut self, now: Instant) {
-        let passed = now.saturating_duration_since(self.at).as_secs_f64();
-        self.tokens = (self.tokens + passed / self.interval.as_secs_f64().max(1e-9)).min(self.burst);
-        self.at = self.at.max(now);
+        self.sent.push_back(SentAlert {
+            id: row.id,
+            subject: subject(row).to_owned(),
+            severity: row.severity,
+            kind: row.kind,
+            until: now + self.repeat_interval,
+            repeated: None,
+        });
     }
 }
 
@@ -192,19 +155,12 @@ mod tests {
         row("payout.mismatch", Severity::High, kind, subject)
     }
 
-    fn told(decision: Decision) -> Option<Message> {
-        match decision {
-            Decision::Send(message) => Some(message),
-            Decision::Deferred => None,
-        }
-    }
-
     #[test]
     fn a_flood_is_five_messages_then_one_in_three_minutes_and_every_alert_is_counted() {
         let start = Instant::now();
         let mut limiter = NotifyLimiter::new(&SendPacing::default(), start);
-        let sent = (0..10_000)
-            .filter(|n| told(limiter.take(alert(&n.to_string(), AlertKind::Happened), start)).is_some());
+        let sent =
+            (0..10_000).filter(|n| limiter.take(alert(&n.to_string(), AlertKind::Happened), start).is_some());
         assert_eq!(sent.count(), 5);
         assert_eq!(limiter.due(start), None);
         assert_eq!(limiter.next_due(), Some(start + 3 * MINUTE));
@@ -219,7 +175,7 @@ mod tests {
             for n in 0..50 {
                 let row = alert(&format!("{minute} {n}"), AlertKind::Happened);
                 sent += u32::from(limiter.due(now).is_some());
-                sent += u32::from(told(limiter.take(row, now)).is_some());
+                sent += u32::from(limiter.take(row, now).is_some());
             }
         }
         assert!((470..=486).contains(&sent), "{sent}");
@@ -230,7 +186,7 @@ mod tests {
         let start = Instant::now();
         let mut limiter = NotifyLimiter::new(&SendPacing { burst: 1, ..SendPacing::default() }, start);
         let low = |n: u32| row("share.duplicate", Severity::Low, AlertKind::Begins, &n.to_string());
-        assert!(told(limiter.take(low(0), start)).is_some());
+        assert!(limiter.take(low(0), start).is_some());
         limiter.take(low(1), start);
         limiter.take(row("block.found", Severity::Info, AlertKind::Happened, "w"), start);
         limiter.take(alert("p", AlertKind::Begins), start);
@@ -243,7 +199,7 @@ mod tests {
     fn a_repetition_is_sent_once_an_hour_and_its_first_end_at_once() {
         let start = Instant::now();
         let mut limiter = NotifyLimiter::new(&SendPacing { burst: 1000, ..SendPacing::default() }, start);
-        let mut take = |kind, minute: u32| told(limiter.take(alert("p", kind), start + minute * MINUTE));
+        let mut take = |kind, minute: u32| limiter.take(alert("p", kind), start + minute * MINUTE);
         assert!(take(AlertKind::Begins, 0).is_some());
         assert!(take(AlertKind::Ends, 1).is_some());
         for minute in 2..59 {
@@ -256,17 +212,16 @@ mod tests {
         let message = limiter.due(start + HOUR).unwrap();
         assert_eq!((message.row.kind, message.count), (AlertKind::Begins, 58));
         // And the hour begins anew.
-        assert!(told(limiter.take(alert("p", AlertKind::Begins), start + HOUR + MINUTE)).is_none());
-        assert!(told(limiter.take(alert("q", AlertKind::Begins), start + HOUR + MINUTE)).is_some());
+        assert!(limiter.take(alert("p", AlertKind::Begins), start + HOUR + MINUTE).is_none());
+        assert!(limiter.take(alert("q", AlertKind::Begins), start + HOUR + MINUTE).is_some());
     }
 
     #[test]
     fn a_more_severe_repetition_is_sent_at_once() {
         let start = Instant::now();
         let mut limiter = NotifyLimiter::new(&SendPacing { burst: 1000, ..SendPacing::default() }, start);
-        let mut take = |severity| {
-            told(limiter.take(row("job.unreadable", severity, AlertKind::Begins, "p"), start)).is_some()
-        };
+        let mut take =
+            |severity| limiter.take(row("job.unreadable", severity, AlertKind::Begins, "p"), start).is_some();
         assert!(take(Severity::Medium));
         assert!(!take(Severity::Medium));
         assert!(take(Severity::High));
@@ -279,7 +234,7 @@ mod tests {
         let mut limiter = NotifyLimiter::new(&SendPacing::default(), start);
         limiter.add_to_summary(AlertCounts::from([("chain.wrong", 3)]));
         assert_eq!(limiter.next_due(), None);
-        let message = told(limiter.take(alert("p", AlertKind::Begins), start)).unwrap();
+        let message = limiter.take(alert("p", AlertKind::Begins), start).unwrap();
         assert_eq!(message.others, AlertCounts::from([("chain.wrong", 3)]));
         assert_eq!(limiter.unsent(), 0);
     }

@@ -1,34 +1,21 @@
 //! Messages about alerts, to phones and programs. The user's guide is `docs/notifications.md`.
 //!
-//! **Selection** (`notifier`). A recipient gets the alerts that reach its `min_severity`, and good news
-//! if `good_news` is set.
-//!
-//! **Rate** (`limiter`). Anyone on the network can cause alerts, and must not flood a phone. Each
-//! recipient gets at most five messages at once and twenty an hour, and the same alert about the same
-//! subject once an hour. The next message sums up the deferred ones.
-//!
-//! **Delivery** (`worker`). Each recipient has a thread, so that a slow one delays neither the analyzer,
-//! whose [`Notifier::notify`] never waits, nor the others, and the shutdown by two seconds at most. A
-//! message that fails is tried five times; a rejection is logged.
-//!
-//! **Services** (`ntfy`, `telegram`, `discord` and `webhook` build requests, which `http` sends; `exec`
-//! runs a program). URLs and tokens are secrets, so recipients are called `notify[2] (discord)`.
-//! Untrusted texts (`message`) are shown as text, never as commands, links or mentions.
+//! `notifier` queues an alert for each recipient that wants it, and never waits. Each recipient has a thread (`worker`),
+//! so that a slow one delays neither the analyzer nor the others. Anyone on the network can cause alerts, and must not
+//! flood a phone: `limiter` defers them, and the next message sums them up. `transport` sends a message with `services`
+//! and `http`, or with `exec`. URLs and tokens are secrets, so recipients are called `notify[2] (discord)`. Untrusted
+//! texts (`message`) are shown as text, never as commands, links or mentions.
 
-mod discord;
 mod exec;
 mod health;
 mod http;
 mod limiter;
 mod message;
 mod notifier;
-mod ntfy;
 mod pace;
-mod send_failure;
-mod telegram;
+mod services;
 mod test_message;
 mod transport;
-mod webhook;
 mod worker;
 
 pub use health::RecipientHealth;

@@ -3,10 +3,11 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use parking_lot::Mutex;
 
 use super::health::{DeliveryRecord, RecipientHealth};
 use super::limiter::NotifyLimiter;
@@ -58,17 +59,17 @@ impl Notifier {
         let (living, alive) = bounded(0);
         let deadline = Arc::new(OnceLock::new());
         let mut queues = Vec::with_capacity(recipients.len());
-        for (i, medium) in Transport::of_all(recipients, pace).into_iter().enumerate() {
+        for (i, transport) in Transport::of_all(recipients, pace).into_iter().enumerate() {
             let (rows, queued) = bounded(pace.queue);
             let name = name(i + 1, &recipients[i]);
-            let book = Arc::new(DeliveryRecord::new(name.clone()));
+            let deliveries = Arc::new(DeliveryRecord::new(name.clone()));
             let mut worker = RecipientWorker {
                 name,
-                transport: medium,
+                transport,
                 rows: queued,
                 ending: until.clone(),
                 deadline: Arc::clone(&deadline),
-                deliveries: book.clone(),
+                deliveries: deliveries.clone(),
                 pace: pace.clone(),
                 limiter: NotifyLimiter::new(pace, Instant::now()),
                 stop: stop.clone(),
@@ -79,7 +80,7 @@ impl Notifier {
                 worker.run();
                 Ok::<(), Stopped>(())
             })?;
-            queues.push(RecipientQueue { wants: recipients[i].clone(), rows, deliveries: book });
+            queues.push(RecipientQueue { wants: recipients[i].clone(), rows, deliveries });
         }
         let finish_limit = pace.finish_limit;
         let ending = Mutex::new(Some(ending));
@@ -93,9 +94,9 @@ impl Notifier {
         for queue in self.0.recipients.iter().filter(|queue| is_wanted(row, &queue.wants)) {
             let row = shared.get_or_insert_with(|| Arc::new(row.clone()));
             if queue.rows.try_send(Arc::clone(row)).is_err() {
-                let mut book = queue.deliveries.lock();
-                book.health.held_back += 1;
-                *book.overflowed.entry(row.id).or_default() += 1;
+                let mut deliveries = queue.deliveries.lock();
+                deliveries.health.held_back += 1;
+                *deliveries.overflowed.entry(row.id).or_default() += 1;
             }
         }
     }
@@ -109,7 +110,7 @@ impl Notifier {
     /// the program.
     pub fn finish(&self) {
         let deadline = *self.0.deadline.get_or_init(|| Instant::now() + self.0.finish_limit);
-        drop(self.0.ending.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.0.ending.lock().take());
         if let Err(RecvTimeoutError::Timeout) = self.0.alive.recv_deadline(deadline) {
             log::warn!("not every notification could be sent before the program ended; see alerts.log");
         }

@@ -36,9 +36,9 @@ pub fn send_test_messages(recipients: &[NotifyConfig]) -> Vec<TestResult> {
         count: 1,
         others: AlertCounts::new(),
     };
-    let try_one = |(i, medium): (usize, Transport)| TestResult {
+    let try_one = |(i, transport): (usize, Transport)| TestResult {
         name: name(i + 1, &recipients[i]),
-        result: medium.send(&message, &|| false).map_err(|failure| failure.reason),
+        result: transport.send(&message, &|| false).map_err(|failure| failure.reason),
     };
     Transport::of_all(recipients, &SendPacing::default()).into_iter().enumerate().map(try_one).collect()
 }

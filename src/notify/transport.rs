@@ -7,9 +7,8 @@ use ureq::Agent;
 
 use super::http::post;
 use super::message::Message;
-use super::pace::SendPacing;
-use super::send_failure::SendFailure;
-use super::{discord, exec, ntfy, telegram, webhook};
+use super::pace::{SendFailure, SendPacing};
+use super::{exec, services};
 use crate::config::{NotifyConfig, NotifyRecipient};
 use crate::net::https;
 
@@ -27,12 +26,10 @@ impl Transport {
     pub fn of_all(recipients: &[NotifyConfig], pace: &SendPacing) -> Vec<Transport> {
         let is_http = |notify: &NotifyConfig| !matches!(notify.to, NotifyRecipient::Exec { .. });
         let agent = recipients.iter().any(is_http).then(|| https::agent(pace.request_limit));
-        let medium = |notify: &NotifyConfig| Transport {
-            to: notify.to.clone(),
-            agent: agent.clone(),
-            program_limit: pace.program_limit,
-        };
-        recipients.iter().map(medium).collect()
+        let program_limit = pace.program_limit;
+        let to_transport =
+            |notify: &NotifyConfig| Transport { to: notify.to.clone(), agent: agent.clone(), program_limit };
+        recipients.iter().map(to_transport).collect()
     }
 
     /// Makes one attempt. A program is killed early once `is_over` is true.
@@ -47,12 +44,12 @@ impl Transport {
 
     fn send_once(&self, message: &Message, is_over: &dyn Fn() -> bool) -> Result<(), SendFailure> {
         let request = match &self.to {
-            NotifyRecipient::Ntfy { url, token } => ntfy::request(url, token.as_ref(), message),
+            NotifyRecipient::Ntfy { url, token } => services::ntfy(url, token.as_ref(), message),
             NotifyRecipient::Telegram { url, token, chat } => {
-                telegram::request(url.as_ref(), token, chat, message)
+                services::telegram(url.as_ref(), token, chat, message)
             }
-            NotifyRecipient::Discord { url } => discord::request(url, message),
-            NotifyRecipient::Webhook { url, token } => webhook::request(url, token.as_ref(), message),
+            NotifyRecipient::Discord { url } => services::discord(url, message),
+            NotifyRecipient::Webhook { url, token } => services::webhook(url, token.as_ref(), message),
             NotifyRecipient::Exec { command } => {
                 return exec::run(command, message, self.program_limit, is_over);
             }

@@ -2,15 +2,14 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, at, never, select};
 
 use super::health::DeliveryRecord;
-use super::limiter::{Decision, NotifyLimiter};
+use super::limiter::NotifyLimiter;
 use super::message::Message;
-use super::pace::SendPacing;
-use super::send_failure::Retry;
+use super::pace::{Retry, SendPacing};
 use super::transport::Transport;
 use crate::record::AlertRow;
 use crate::util::plural::count;
@@ -61,20 +60,17 @@ impl RecipientWorker {
             self.take(row);
         }
         self.sum_up_overflow();
-        let untold = self.limiter.unsent();
-        if untold > 0 {
-            log::info!(
-                "{}: {} could not be sent before the program ended; see alerts.log",
-                self.name,
-                count(untold, "alert")
-            );
+        let unsent = self.limiter.unsent();
+        if unsent > 0 {
+            let (name, alerts) = (&self.name, count(unsent, "alert"));
+            log::info!("{name}: {alerts} could not be sent before the program ended; see alerts.log");
         }
     }
 
     fn take(&mut self, row: Arc<AlertRow>) {
         match self.limiter.take(row, Instant::now()) {
-            Decision::Send(message) => self.deliver(&message),
-            Decision::Deferred => self.deliveries.lock().health.held_back += 1,
+            Some(message) => self.deliver(&message),
+            None => self.deliveries.lock().health.held_back += 1,
         }
     }
 
@@ -88,11 +84,10 @@ impl RecipientWorker {
         let mut pauses = self.pace.retry_pauses.clone().into_iter();
         let mut is_last = false;
         loop {
-            if self.is_over() {
+            let is_over = || self.deadline.get().is_some_and(|deadline| Instant::now() >= *deadline);
+            if is_over() {
                 return self.lost(message);
             }
-            let deadline = self.deadline.clone();
-            let is_over = move || deadline.get().is_some_and(|deadline| Instant::now() >= *deadline);
             let Err(failure) = self.transport.send(message, &is_over) else {
                 return self.arrived();
             };
@@ -105,26 +100,16 @@ impl RecipientWorker {
             };
             let Some(pause) = pause else {
                 if !std::mem::replace(&mut self.has_logged_failure, true) {
+                    let (name, id, reason) = (&self.name, message.row.id, failure.reason);
                     log::warn!(
-                        "{}: a message about {} could not be delivered: {}; further failures are only counted",
-                        self.name,
-                        message.row.id,
-                        failure.reason
+                        "{name}: a message about {id} could not be delivered: {reason}; further failures are only counted"
                     );
                 }
                 return self.lost(message);
             };
             log::debug!("{}: {}; trying again in {pause:?}", self.name, failure.reason);
-            is_last = self.pause(pause);
-        }
-    }
-
-    /// Waits before a retry. True if the program ends, so that one try is left.
-    fn pause(&self, time: Duration) -> bool {
-        match self.ending.recv_timeout(time) {
-            Err(RecvTimeoutError::Disconnected) => true,
-            Err(RecvTimeoutError::Timeout) => false,
-            Ok(nothing) => match nothing {},
+            // The program ends; one attempt is left.
+            is_last = matches!(self.ending.recv_timeout(pause), Err(RecvTimeoutError::Disconnected));
         }
     }
 
@@ -142,9 +127,5 @@ impl RecipientWorker {
         self.deliveries.lock().health.failed += 1;
         self.limiter.add_to_summary(message.others.clone());
         self.limiter.add_to_summary([(message.row.id, message.count)].into());
-    }
-
-    fn is_over(&self) -> bool {
-        self.deadline.get().is_some_and(|deadline| Instant::now() >= *deadline)
     }
 }

@@ -1,12 +1,11 @@
 //! The thread that requests the pool's figures.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 use ureq::Agent;
 
 use super::figures::PoolFigures;
@@ -14,6 +13,7 @@ use super::pool_api::{paths, read, usual_url};
 use crate::clock::Clock;
 use crate::config;
 use crate::net::https;
+use crate::util::backoff::{Backoff, jittered};
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::supervise::service;
@@ -84,7 +84,7 @@ impl PublishedStats {
 
     /// The state of the requests.
     pub fn health(&self) -> StatsHealth {
-        self.0.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.health.lock().clone()
     }
 }
 
@@ -104,23 +104,25 @@ struct FetchError {
 
 impl PoolStatsPoller {
     fn run(&self, tell: &impl Fn(Arc<PoolFigures>), stop: &Stop) -> Result<(), Stopped> {
-        let mut failures = 0_u32;
+        let interval = self.config.interval;
+        let longest = LONGEST_PAUSE.max(interval);
+        let mut backoff = Backoff::new(interval.saturating_mul(2), longest);
         loop {
             supervise::beat();
             let result = self.ask();
             stop.check()?;
-            let mut pause = self.config.interval;
-            let mut health = self.shared.health.lock().unwrap_or_else(PoisonError::into_inner);
-            match result {
+            let mut health = self.shared.health.lock();
+            let pause = match result {
                 Ok(figures) => {
                     let figures = Arc::new(figures);
                     self.shared.newest.store(Some(figures.clone()));
                     tell(figures);
                     (health.answered, health.last_error) = (health.answered + 1, None);
-                    failures = 0;
+                    backoff.reset();
+                    interval
                 }
                 Err(unanswered) => {
-                    if failures == 0 {
+                    if health.last_error.is_none() {
                         log::warn!(
                             "the pool's figures could not be read: {}; they are requested less often now",
                             unanswered.reason
@@ -128,14 +130,11 @@ impl PoolStatsPoller {
                     }
                     health.failed += 1;
                     health.last_error = Some(unanswered.reason);
-                    failures = failures.saturating_add(1);
-                    let longest = LONGEST_PAUSE.max(pause);
-                    let asked = unanswered.pause.unwrap_or_default().min(longest);
-                    pause = pause.saturating_mul(1 << failures.min(16)).min(longest).max(asked);
+                    backoff.next_pause().max(unanswered.pause.unwrap_or_default().min(longest))
                 }
-            }
+            };
             drop(health);
-            stop.sleep(with_jitter(pause))?;
+            stop.sleep(jittered(pause, 0.9, 1.1))?;
         }
     }
 
@@ -165,10 +164,4 @@ impl PoolStatsPoller {
         let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
         body.map_err(|_| failed("the answer is too long or broken off"))
     }
-}
-
-/// Varies a pause by up to a tenth, so that proxies started together do not poll in step.
-fn with_jitter(pause: Duration) -> Duration {
-    let random = RandomState::new().build_hasher().finish() % 2001;
-    pause.mul_f64(0.9 + random as f64 / 10_000.0)
 }

@@ -1,9 +1,11 @@
 //! The paths and parsers of each kind of pool API.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use super::figures::{AnswerError, PoolFigures};
-use super::{braiins, ckpool, ocean, public_pool};
+use super::figures::{AnswerError, PoolFigures, PublishedHashRate};
+use super::numbers::{count, difficulty, hash_rate, unix_time, with_unit};
 use crate::clock::NtpTime;
 use crate::config::PoolStatsKind;
 
@@ -20,10 +22,12 @@ pub(super) fn usual_url(kind: PoolStatsKind) -> &'static str {
 /// The paths to request. `None` if an address is needed and missing.
 pub(super) fn paths(kind: PoolStatsKind, address: Option<&str>) -> Option<Vec<String>> {
     Some(match kind {
-        PoolStatsKind::Ckpool => ckpool::paths(address?),
-        PoolStatsKind::PublicPool => public_pool::paths(address?),
-        PoolStatsKind::Ocean => ocean::paths(address?),
-        PoolStatsKind::Braiins => braiins::paths(),
+        PoolStatsKind::Ckpool => vec![format!("/users/{}", address?)],
+        PoolStatsKind::PublicPool => vec![format!("/api/client/{}", address?)],
+        PoolStatsKind::Ocean => {
+            vec![format!("/user_hashrate/{}", address?), format!("/statsnap/{}", address?)]
+        }
+        PoolStatsKind::Braiins => vec![String::from("/accounts/workers/json/btc/")],
     })
 }
 
@@ -40,10 +44,10 @@ pub fn read(kind: PoolStatsKind, answers: &[Vec<u8>], at: NtpTime) -> Result<Poo
         }
     }
     let figures = match (kind, documents.as_slice()) {
-        (PoolStatsKind::Ckpool, [document]) => ckpool::read(document, at)?,
-        (PoolStatsKind::PublicPool, [document]) => public_pool::read(document, at)?,
-        (PoolStatsKind::Ocean, [rates, snapshot]) => ocean::read(rates, snapshot, at)?,
-        (PoolStatsKind::Braiins, [document]) => braiins::read(document, at)?,
+        (PoolStatsKind::Ckpool, [document]) => read_ckpool(document, at)?,
+        (PoolStatsKind::PublicPool, [document]) => read_public_pool(document, at)?,
+        (PoolStatsKind::Ocean, [rates, snapshot]) => read_ocean(rates, snapshot, at)?,
+        (PoolStatsKind::Braiins, [document]) => read_braiins(document, at)?,
         _ => return Err(AnswerError { what: String::from("an answer"), why: "is missing" }),
     };
     if figures == PoolFigures::empty(at) {
@@ -52,11 +56,91 @@ pub fn read(kind: PoolStatsKind, answers: &[Vec<u8>], at: NtpTime) -> Result<Poo
     Ok(figures)
 }
 
+/// Parses the answer of ckpool and its relatives (wire reference, section 6.1). Its hash rates are exponential moving averages over these times; that of the hour
+/// is preferred, as neither jittery nor slow.
+fn read_ckpool(document: &Value, at: NtpTime) -> Result<PoolFigures, AnswerError> {
+    let mut rate = None;
+    for (field, seconds) in [("hashrate1hr", 3600), ("hashrate5m", 300), ("hashrate1d", 86_400)] {
+        if rate.is_none() {
+            let window = Some(Duration::from_secs(seconds));
+            rate = hash_rate(document, field)?.map(|per_second| PublishedHashRate { per_second, window });
+        }
+    }
+    let best_ever = difficulty(document, "bestever")?;
+    Ok(PoolFigures {
+        at,
+        hash_rate: rate,
+        accepted_difficulty_total: difficulty(document, "shares")?,
+        last_share: unix_time(document, "lastshare", at.unix_seconds())?,
+        workers: count(document, "workers")?,
+        best: match best_ever {
+            Some(best) => Some(best),
+            None => difficulty(document, "bestshare")?,
+        },
+    })
+}
+
+/// Parses the answer of public-pool (wire reference, section 6.2), which has each session's hash rate over an unknown time, and no sum of work.
+fn read_public_pool(document: &Value, at: NtpTime) -> Result<PoolFigures, AnswerError> {
+    let mut rate = None;
+    for worker in document.get("workers").and_then(Value::as_array).into_iter().flatten() {
+        if let Some(more) = hash_rate(worker, "hashRate")? {
+            rate = Some(rate.unwrap_or(0.0) + more);
+        }
+    }
+    Ok(PoolFigures {
+        hash_rate: rate.map(|per_second| PublishedHashRate { per_second, window: None }),
+        workers: count(document, "workersCount")?,
+        best: difficulty(document, "bestDifficulty")?,
+        ..PoolFigures::empty(at)
+    })
+}
+
+/// Parses the answers of OCEAN (wire reference, section 6.3), in the order of [`paths`].
+fn read_ocean(rates: &Value, snapshot: &Value, at: NtpTime) -> Result<PoolFigures, AnswerError> {
+    let result = |document: &Value| document.get("result").cloned().unwrap_or_default();
+    let (rates, snapshot) = (result(rates), result(snapshot));
+    let window = Some(Duration::from_secs(3600));
+    Ok(PoolFigures {
+        hash_rate: hash_rate(&rates, "hashrate_3600s")?
+            .map(|per_second| PublishedHashRate { per_second, window }),
+        // The misspelling is theirs.
+        last_share: unix_time(&snapshot, "lastest_share_ts", at.unix_seconds())?,
+        workers: count(&rates, "active_worker_count")?,
+        ..PoolFigures::empty(at)
+    })
+}
+
+/// Parses the answer of Braiins (wire reference, section 6.4). The hash rate is the sum of the workers' rates of the last hour, whose units are
+/// in separate fields.
+fn read_braiins(document: &Value, at: NtpTime) -> Result<PoolFigures, AnswerError> {
+    let workers = document.get("btc").and_then(|btc| btc.get("workers")).and_then(Value::as_object);
+    let Some(workers) = workers else {
+        return Err(AnswerError { what: String::from("btc.workers"), why: "is missing" });
+    };
+    let (mut total, mut last_share) = (0.0, None);
+    for worker in workers.values() {
+        let unit = worker.get("hash_rate_unit").and_then(Value::as_str).unwrap_or("Gh/s");
+        let factor = with_unit(&format!("1{unit}"))
+            .ok_or_else(|| AnswerError { what: String::from("hash_rate_unit"), why: "is not known" })?;
+        total += hash_rate(worker, "hash_rate_60m")?.unwrap_or(0.0) * factor;
+        last_share = last_share.max(unix_time(worker, "last_share", at.unix_seconds())?);
+    }
+    if total > 1e24 {
+        return Err(AnswerError { what: String::from("hash_rate_60m"), why: "has a value that can't be" });
+    }
+    let is_on = |worker: &&Value| worker.get("state").and_then(Value::as_str) == Some("ok");
+    Ok(PoolFigures {
+        hash_rate: Some(PublishedHashRate { per_second: total, window: Some(Duration::from_secs(3600)) }),
+        last_share,
+        workers: Some(workers.values().filter(is_on).count() as u64),
+        ..PoolFigures::empty(at)
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::figures::PublishedHashRate;
     use super::*;
-    use std::time::Duration;
 
     fn at() -> NtpTime {
         NtpTime::from_timestamp(jiff::Timestamp::from_second(1_790_000_000).unwrap())

@@ -37,7 +37,7 @@ impl ListenerContext {
 
     /// Counts an abuse against a miner's address, and logs the ban if that leads to one.
     pub fn report_abuse(&self, miner: SocketAddr, abuse: Abuse) {
-        if let Some(ban) = self.gatekeeper.report_abuse(miner.ip(), abuse, Instant::now()) {
+        if let Some(ban) = self.gatekeeper.report_abuse(miner.ip(), Instant::now()) {
             self.log_peer(
                 miner,
                 LogTopic::Banned,

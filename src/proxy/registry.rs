@@ -2,8 +2,10 @@
 //! while bytes are forwarded.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
 
 use super::Volume;
 use crate::tap::{Conversation, SessionId};
@@ -48,13 +50,13 @@ impl<S> Default for Registry<S> {
 
 impl<S: ProxySession> Registry<S> {
     pub fn add(&self, session: Arc<S>) {
-        self.lock().insert(session.conversation().id, session);
+        self.sessions.lock().insert(session.conversation().id, session);
     }
 
     pub fn remove(&self, id: SessionId) {
-        let mut sessions = self.lock();
+        let mut sessions = self.sessions.lock();
         if let Some(session) = sessions.remove(&id) {
-            self.lock_ended_volume().add(session.conversation());
+            self.ended_volume.lock().add(session.conversation());
         }
         if sessions.capacity() > MAX_SPARE_CAPACITY + 4 * sessions.len() {
             let twice = 2 * sessions.len();
@@ -65,26 +67,26 @@ impl<S: ProxySession> Registry<S> {
     }
 
     pub fn count(&self) -> usize {
-        self.lock().len()
+        self.sessions.lock().len()
     }
 
     /// All sessions as of now, the oldest first.
     pub fn all(&self) -> Vec<Arc<S>> {
-        let mut sessions: Vec<_> = self.lock().values().cloned().collect();
+        let mut sessions: Vec<_> = self.sessions.lock().values().cloned().collect();
         sessions.sort_by_key(|session| session.conversation().id);
         sessions
     }
 
     /// Whether the condition holds for any session.
     pub fn any(&self, condition: impl Fn(&S) -> bool) -> bool {
-        self.lock().values().any(|session| condition(session))
+        self.sessions.lock().values().any(|session| condition(session))
     }
 
     /// Bytes and messages of all sessions since the start.
     pub fn volume(&self) -> Volume {
         // Under both locks, so that a session that ends meanwhile counts once.
-        let sessions = self.lock();
-        let mut volume = *self.lock_ended_volume();
+        let sessions = self.sessions.lock();
+        let mut volume = *self.ended_volume.lock();
         for session in sessions.values() {
             volume.add(session.conversation());
         }
@@ -93,22 +95,8 @@ impl<S: ProxySession> Registry<S> {
 
     /// Waits until there is no session; `false` at the deadline.
     pub fn wait_empty(&self, deadline: Instant) -> bool {
-        let mut sessions = self.lock();
-        while !sessions.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            sessions = self.ended.wait_timeout(sessions, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        true
-    }
-
-    fn lock_ended_volume(&self) -> MutexGuard<'_, Volume> {
-        self.ended_volume.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<S>>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut sessions = self.sessions.lock();
+        self.ended.wait_while_until(&mut sessions, |sessions| !sessions.is_empty(), deadline);
+        sessions.is_empty()
     }
 }

@@ -107,8 +107,7 @@ pub(crate) fn start_upstreams(
     let listener_context = ListenerContext::new(&config.listen, &config.ratelimit);
     let gatekeeper = listener_context.gatekeeper.clone();
     let on_failure = move || gatekeeper.pool_failed(Instant::now());
-    let upstreams =
-        Upstreams::start_with_own_addresses(own, &config.upstreams, &config.failover, on_failure, stop)
-            .map_err(StartError::Upstream)?;
+    let upstreams = Upstreams::start(own, &config.upstreams, &config.failover, on_failure, stop)
+        .map_err(StartError::Upstream)?;
     Ok((listener_context, upstreams))
 }

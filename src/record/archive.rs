@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -13,13 +13,14 @@ use flate2::write::GzEncoder;
 use jiff::Span;
 use jiff::civil::{Date, date};
 use log::{info, warn};
+use parking_lot::Mutex;
 
-use super::atomic::sync_directory;
 use super::names::{RotatedName, rotated_files};
 use super::time_source::{TimeSource, day_of};
 use super::write_retry::{TimePair, WriteError, WriteRetry};
 use crate::clock::{DateCertainty, MIN_AGREEMENT};
 use crate::config::RecordConfig;
+use crate::util::files::{sync_directory, with_suffix};
 use crate::util::plural::count_of;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
@@ -98,7 +99,7 @@ pub fn apply_retention(dir: &Path, retention: Retention, time: &dyn TimeSource) 
 /// Errors of the disk; `Interrupted` if stopped.
 pub(super) fn compress(path: &Path, rotated: RotatedName, stop: &Stop) -> io::Result<()> {
     let compressed = path.with_file_name(RotatedName { is_compressed: true, ..rotated }.name());
-    let part = part_of(&compressed);
+    let part = with_suffix(&compressed, ".part");
     let written = compress_to(path, &part, stop).and_then(|()| fs::rename(&part, &compressed));
     if written.is_err() {
         let _ = fs::remove_file(&part);
@@ -133,10 +134,7 @@ impl Archive {
             condition: WriteRetry::default(),
             trouble: trouble.clone(),
         };
-        service("record-archive").start(move || {
-            keeper.run(&woken);
-            Ok::<(), Stopped>(())
-        })?;
+        service("record-archive").start(move || keeper.run(&woken))?;
         Ok(Archive { wake, stop, trouble })
     }
 
@@ -147,7 +145,7 @@ impl Archive {
     }
 
     pub fn error(&self) -> Option<WriteError> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.trouble.lock().clone()
     }
 }
 
@@ -171,14 +169,14 @@ struct Archiver {
 }
 
 impl Archiver {
-    fn run(&mut self, woken: &Receiver<()>) {
+    fn run(&mut self, woken: &Receiver<()>) -> Result<(), Stopped> {
         remove_parts(&self.dir);
         loop {
             supervise::beat();
             let moment = TimePair { monotonic: Instant::now(), time: self.time.now() };
             match self.sweep() {
                 Ok(()) => self.condition.succeeded(),
-                Err(_) if self.stop.is_stopped() => return,
+                Err(_) if self.stop.is_stopped() => return Ok(()),
                 Err(error) => {
                     let then = "rotated files can't be compressed or removed";
                     self.condition.failed(moment, &self.dir, &error, then);
@@ -186,9 +184,9 @@ impl Archiver {
             }
             let trouble = self.condition.error().cloned();
             let pause = if trouble.is_some() { RETRY_INTERVAL } else { SWEEP_INTERVAL };
-            *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+            *self.trouble.lock() = trouble;
             if woken.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
-                return;
+                return Ok(());
             }
         }
     }
@@ -213,14 +211,9 @@ impl Archiver {
     /// Warns once why old-looking files are kept. If a time source is only missing, it waits first:
     /// after a start there is no miner yet, and so no job.
     fn warn_of_spared(&mut self, spared: usize) {
-        let doubt = match self.time.date_certainty() {
-            DateCertainty::Certain => {
-                self.has_warned = false;
-                return;
-            }
-            DateCertainty::NotYet => return,
-            DateCertainty::Doubtful(doubt) => doubt,
-        };
+        let certainty = self.time.date_certainty();
+        self.has_warned &= certainty != DateCertainty::Certain;
+        let DateCertainty::Doubtful(doubt) = certainty else { return };
         let is_due = doubt.is_contradiction || self.began.elapsed() > MIN_AGREEMENT;
         if spared == 0 || self.has_warned || !is_due {
             return;
@@ -257,18 +250,11 @@ fn compress_to(path: &Path, part: &Path, stop: &Stop) -> io::Result<()> {
     file.sync_all()
 }
 
-fn part_of(compressed: &Path) -> PathBuf {
-    let mut part = compressed.to_owned().into_os_string();
-    part.push(".part");
-    PathBuf::from(part)
-}
-
 /// Removes partial files left by a crash during compression.
 fn remove_parts(dir: &Path) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let compressed =
-            name.to_str().and_then(|name| name.strip_suffix(".part")).and_then(RotatedName::parse);
+        let compressed = name.to_str().and_then(|name| RotatedName::parse(name.strip_suffix(".part")?));
         if compressed.is_some_and(|rotated| rotated.is_compressed) {
             let _ = fs::remove_file(entry.path());
         }

@@ -46,31 +46,28 @@ impl Span {
     /// From the finest to the longest.
     pub const ALL: [Span; 3] = [Span::Hour, Span::Day, Span::Week];
 
-    /// The length of a bucket.
-    pub fn bucket_seconds(self) -> u64 {
+    /// The name, the number of buckets, and the seconds of each.
+    const fn layout(self) -> (&'static str, usize, u64) {
         match self {
-            Span::Hour => 60,
-            Span::Day => 600,
-            Span::Week => 3600,
-        }
-    }
-
-    /// The number of buckets.
-    pub fn buckets(self) -> usize {
-        match self {
-            Span::Hour => 60,
-            Span::Day => 144,
-            Span::Week => 168,
+            Span::Hour => ("1h", 60, 60),
+            Span::Day => ("24h", 144, 600),
+            Span::Week => ("7d", 168, 3600),
         }
     }
 
     /// `1h`, `24h` or `7d`.
     pub fn name(self) -> &'static str {
-        match self {
-            Span::Hour => "1h",
-            Span::Day => "24h",
-            Span::Week => "7d",
-        }
+        self.layout().0
+    }
+
+    /// The number of buckets.
+    pub fn buckets(self) -> usize {
+        self.layout().1
+    }
+
+    /// The length of a bucket.
+    pub fn bucket_seconds(self) -> u64 {
+        self.layout().2
     }
 
     /// The span of this name.
@@ -172,22 +169,16 @@ struct Series(Vec<Bucket>);
 
 impl Series {
     fn get(&self, start: u64) -> Bucket {
-        match self.place(start) {
-            Ok(place) => self.0[place],
-            Err(_) => Bucket::at(start),
-        }
+        self.place(start).map_or_else(|_| Bucket::at(start), |place| self.0[place])
     }
 
     /// The bucket that `at` belongs to, inserted if it is missing.
     fn bucket(&mut self, span: Span, at: u64) -> &mut Bucket {
         let start = span.start(at);
-        let place = match self.place(start) {
-            Ok(place) => place,
-            Err(place) => {
-                self.0.insert(place, Bucket::at(start));
-                place
-            }
-        };
+        let place = self.place(start).unwrap_or_else(|place| {
+            self.0.insert(place, Bucket::at(start));
+            place
+        });
         &mut self.0[place]
     }
 

@@ -1,6 +1,8 @@
 //! The JSON form of our quantities, for `#[serde(with = …)]`, and of texts from outside.
 
+use crate::stratum::decode_hex;
 use crate::util::escape::is_unprintable;
+use crate::work::BlockHash;
 
 /// Escapes invisible characters in JSON without changing its texts, for files that Sluice reads back
 /// or that are evidence. `serde_json` escapes the ASCII control characters; the others only occur
@@ -20,41 +22,42 @@ pub(crate) fn escape_json(json: &str) -> String {
     safe
 }
 
+/// A block hash from hex in display order.
+pub(super) fn hash_from_hex(text: &str) -> Option<BlockHash> {
+    let mut bytes = decode_hex("hash", text).ok()?;
+    bytes.reverse();
+    bytes.try_into().ok().map(BlockHash::from_bytes)
+}
+
 /// A time as RFC 3339 text.
 pub(super) mod time {
-    use jiff::Timestamp;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde::{Deserialize, Deserializer, Serializer};
 
     use crate::clock::NtpTime;
 
     pub fn serialize<S: Serializer>(time: &NtpTime, to: S) -> Result<S::Ok, S::Error> {
-        time.to_string().serialize(to)
+        to.collect_str(time)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<NtpTime, D::Error> {
-        let text = String::deserialize(from)?;
-        text.parse::<Timestamp>().map(NtpTime::from_timestamp).map_err(serde::de::Error::custom)
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
 /// A block hash as hex in display order.
 pub(super) mod hash {
     use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde::{Deserialize, Deserializer, Serializer};
 
-    use crate::stratum::decode_hex;
     use crate::work::BlockHash;
 
     pub fn serialize<S: Serializer>(hash: &BlockHash, to: S) -> Result<S::Ok, S::Error> {
-        hash.to_string().serialize(to)
+        to.collect_str(hash)
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<BlockHash, D::Error> {
-        let text = String::deserialize(from)?;
-        let mut bytes = decode_hex("hash", &text).map_err(D::Error::custom)?;
-        bytes.reverse();
-        let bytes = bytes.try_into().map_err(|_| D::Error::custom("a hash has 64 hex digits"))?;
-        Ok(BlockHash::from_bytes(bytes))
+        let hash = super::hash_from_hex(&String::deserialize(from)?);
+        hash.ok_or_else(|| D::Error::custom("a hash has 64 hex digits"))
     }
 }
 

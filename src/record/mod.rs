@@ -18,31 +18,13 @@
 //! row) a protocol quantity (nonce, ntime, version) is written in hex as on the wire, other numbers in
 //! decimal, and an unknown value as an empty field.
 //!
-//! **Appending** (`rotating`). No file is truncated at start. The header is written to a new or empty
-//! file only. Rows are written in batches, at least every `flush`; kill -9 loses no more than that.
-//! Rows are not fsynced, so a power cut also loses what the kernel had not written, usually 30 s. A
-//! row torn by a crash is moved to `<file>.partial`, and NULs that a power cut can leave after the
-//! last row are cut off (`torn_row`).
-//!
-//! **Rotation** (`names`). At the first row of a new day (UTC), and before it would exceed `rotate_mb`,
-//! a file is renamed to, for instance, `shares-2026-11-21.1.csv`: the day of its rows and the number
-//! of the file on that day. It is then compressed to `shares-2026-11-21.1.csv.gz` (`archive`). The
-//! oldest of these files are removed if all together exceed `max_total_mb`, or if they are older than
-//! `keep_days` and the date is certain. The live files, and files with other names, are never removed.
-//!
-//! **Disk errors** (`write_retry`). If the disk fails, up to 256 KiB of rows per file are buffered in
-//! memory; further ones are lost and counted. Writing is retried after 1 s, 2 s … 60 s, and continues
-//! where it stopped.
-//!
-//! **The best share ever** (`persisted_json`, `read_back`). A new best share, and a block, are saved to
-//! `state.json` at once. If it misses one all the same, the next start restores it from `shares.csv`.
+//! `docs/records.md` says what a rotation, a crash, a power cut and a failing disk do to them.
 //!
 //! **Untrusted texts** (`csv`, `json`). Control characters and those that reorder a line are escaped,
 //! formulas in CSV fields are prefixed with an apostrophe, and long texts are cut.
 
 mod alerts_log;
 mod archive;
-mod atomic;
 mod block;
 mod csv;
 mod geek_log;

@@ -3,18 +3,19 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::{info, warn};
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::atomic::replace;
 use super::history::History;
 use super::json::escape_json;
 use super::write_retry::{TimePair, WriteError, WriteRetry};
 use crate::clock::NtpTime;
+use crate::util::files::replace;
 use crate::util::os_error::describe;
 
 /// The name of the charts' time series in the data directory.
@@ -69,7 +70,7 @@ pub(super) fn load<T: PersistedJson>(dir: &Path, now: NtpTime) -> T {
     let (path, without) = (dir.join(T::FILE), T::IF_MISSING);
     let reason = match read::<T>(&path) {
         Ok(content) => return content.bounded(now),
-        Err(error) if is_missing(&error) => {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             info!("{}: not there yet; {without}", path.display());
             return T::default();
         }
@@ -87,19 +88,19 @@ pub(super) fn load<T: PersistedJson>(dir: &Path, now: NtpTime) -> T {
 
 impl<T> SaveSlot<T> {
     pub fn set(&self, content: Arc<T>) {
-        let mut waiting = self.lock();
+        let mut waiting = self.0.lock();
         let is_urgent = waiting.as_ref().is_some_and(|newest| newest.is_urgent);
         *waiting = Some(UnsavedContent { content, is_urgent });
     }
 
     /// Like [`SaveSlot::set`], for content that must be saved soon.
     pub fn set_urgent(&self, content: Arc<T>) {
-        *self.lock() = Some(UnsavedContent { content, is_urgent: true });
+        *self.0.lock() = Some(UnsavedContent { content, is_urgent: true });
     }
 
     /// Returns content that could not be saved. If there is newer content by now, that inherits the urgency.
     fn put_back(&self, unsaved: UnsavedContent<T>) {
-        let mut waiting = self.lock();
+        let mut waiting = self.0.lock();
         match waiting.as_mut() {
             Some(newer) => newer.is_urgent |= unsaved.is_urgent,
             None => *waiting = Some(unsaved),
@@ -107,11 +108,7 @@ impl<T> SaveSlot<T> {
     }
 
     fn is_urgent(&self) -> bool {
-        self.lock().as_ref().is_some_and(|newest| newest.is_urgent)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<UnsavedContent<T>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().as_ref().is_some_and(|newest| newest.is_urgent)
     }
 }
 
@@ -133,9 +130,7 @@ impl<T: PersistedJson> PersistedFile<T> {
         if !is_end && (is_early || !self.condition.may_try(moment)) {
             return;
         }
-        let Some(newest) = self.waiting.lock().take() else {
-            return;
-        };
+        let Some(newest) = self.waiting.0.lock().take() else { return };
         match save(&self.path, &*newest.content) {
             Ok(()) => {
                 self.saved = Some(moment.monotonic);
@@ -186,10 +181,6 @@ fn read<T: PersistedJson>(path: &Path) -> io::Result<T> {
     Ok(serde_json::from_str(&text)?)
 }
 
-fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,6 +225,6 @@ mod tests {
         file.write(TimePair { monotonic: Instant::now(), time: now }, false);
         assert!(file.error().is_some());
         assert!(waiting.is_urgent());
-        assert_eq!(waiting.lock().as_ref().map(|newest| newest.content.number), Some(2));
+        assert_eq!(waiting.0.lock().as_ref().map(|newest| newest.content.number), Some(2));
     }
 }

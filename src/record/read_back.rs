@@ -7,15 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use flate2::read::GzDecoder;
-use jiff::Timestamp;
 use log::{info, warn};
 
+use super::json::hash_from_hex;
 use super::names::{FileName, rotated_files};
 use super::shares_csv::ShareRow;
 use super::state_json::{BestShare, SavedState};
-use crate::clock::NtpTime;
-use crate::stratum::{Difficulty, decode_hex};
-use crate::work::{BlockHash, share_difficulty};
+use crate::stratum::Difficulty;
+use crate::work::share_difficulty;
 
 /// Caps the bytes read at one start. The state is at most a minute older than the rows, and a farm of
 /// 5,000 miners writes 20 MiB in that time.
@@ -42,21 +41,16 @@ pub(super) fn restore_best(state: &mut SavedState, dir: &Path, saved: Option<Sys
     let mut reading =
         ReadBack { state, left: MAX_READ_BYTES, deadline: Instant::now() + MAX_READ_TIME, row: Vec::new() };
     for path in files(dir, saved) {
-        let has_gone_well = reading.file(&path);
-        if let Err(error) = has_gone_well {
+        if let Err(error) = reading.file(&path) {
             warn!("{}: {error}; the best shares in it are not read back", path.display());
         }
         if reading.left == 0 || Instant::now() >= reading.deadline {
             break;
         }
     }
-    match state.best().first() {
-        Some(best) if before.best().first() != Some(best) => info!(
-            "the best share ever, {:.6} by {:?}, was read back from the records",
-            best.difficulty.value(),
-            best.worker
-        ),
-        _ => {}
+    if let Some(best) = state.best().first().filter(|best| before.best().first() != Some(best)) {
+        let (difficulty, worker) = (best.difficulty.value(), &best.worker);
+        info!("the best share ever, {difficulty:.6} by {worker:?}, was read back from the records");
     }
     *state != before
 }
@@ -64,11 +58,9 @@ pub(super) fn restore_best(state: &mut SavedState, dir: &Path, saved: Option<Sys
 /// The files that may contain missing shares, newest first.
 fn files(dir: &Path, saved: Option<SystemTime>) -> Vec<PathBuf> {
     let live = dir.join(FileName::SHARES.live());
-    let modified = |path: &Path| fs::metadata(path).and_then(|data| data.modified()).ok();
-    let is_newer = |path: &Path, margin: Duration| match (saved, modified(path)) {
-        (Some(saved), Some(modified)) => modified + margin > saved,
-        (None, Some(_)) => true,
-        (_, None) => false,
+    let is_newer = |path: &Path, margin: Duration| {
+        let modified = fs::metadata(path).and_then(|data| data.modified());
+        modified.is_ok_and(|modified| saved.is_none_or(|saved| modified + margin > saved))
     };
     // A regular shutdown saves the state after the rows.
     let mut files = if is_newer(&live, Duration::ZERO) { vec![live] } else { Vec::new() };
@@ -129,23 +121,18 @@ fn accepted_share(row: &[u8]) -> Option<BestShare> {
     } else {
         fields.extend(std::str::from_utf8(row).ok()?.split(','));
     }
-    let column = |name: &str| {
-        let place = ShareRow::COLUMNS.iter().position(|column| *column == name)?;
-        fields.get(place)
-    };
+    let column = |name: &str| fields.get(ShareRow::COLUMNS.iter().position(|column| *column == name)?);
     if fields.len() != ShareRow::COLUMNS.len() || column("result")? != "accepted" {
         return None;
     }
-    let mut hash = decode_hex("hash", column("hash")?).ok()?;
-    hash.reverse();
-    let hash = BlockHash::from_bytes(hash.try_into().ok()?);
+    let hash = hash_from_hex(column("hash")?)?;
     let difficulty = Difficulty::new(share_difficulty(&hash)).ok()?;
     let written: f64 = column("share_difficulty")?.parse().ok()?;
-    let at: Timestamp = column("timestamp")?.parse().ok()?;
+    let at = column("timestamp")?.parse().ok()?;
     (written == difficulty.value()).then(|| BestShare {
         worker: column("worker").unwrap_or_default().to_owned(),
         difficulty,
         hash,
-        at: NtpTime::from_timestamp(at),
+        at,
     })
 }

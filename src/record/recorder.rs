@@ -29,6 +29,10 @@ use crate::util::plural::count;
 /// Caps the rows queued while the disk is busy: about 2 MiB of ordinary ones.
 const MAX_QUEUED: usize = 4096;
 
+/// The queued rows for which the writer is woken before its flush interval ends. It is a small part of the queue, so
+/// that a farm's rows always find room.
+const WAKE_AT: usize = MAX_QUEUED / 8;
+
 /// Caps the queued blocks.
 const MAX_URGENT: usize = 16;
 
@@ -43,9 +47,9 @@ const FINISH_DEADLINE: Duration = Duration::from_secs(10);
 pub struct Recorder {
     rows: Sender<QueuedRecord>,
     urgent: Sender<UrgentMessage>,
-    /// Wakes the writer to save an urgent state. A channel of its own, so that it never takes a block's
-    /// place.
-    state_news: Sender<()>,
+    /// Wakes the writer to save an urgent state or to take many rows. A channel of its own, so that it never takes a
+    /// block's place.
+    wakes: Sender<()>,
     shared: Arc<RecorderShared>,
     wanted: EnabledFiles,
 }
@@ -90,15 +94,15 @@ impl Recorder {
         let has_restored = read_back::restore_best(&mut state, data_dir, saved);
         let (rows, queued) = bounded(MAX_QUEUED);
         let (urgent, hurry) = bounded(MAX_URGENT);
-        let (state_news, news) = bounded(1);
+        let (wakes, woken) = bounded(1);
         let shared = Arc::new(RecorderShared::default());
         if has_restored {
             shared.state.set_urgent(Arc::new(state.clone()));
         }
         let archive = Archive::start(data_dir, Retention::of(record), time.clone())?;
-        Writer::new(record, data_dir, time, archive, shared.clone()).start(queued, hurry, news)?;
+        Writer::new(record, data_dir, time, archive, shared.clone()).start(queued, hurry, woken)?;
         let wanted = EnabledFiles { shares: record.shares, timing: record.timing, geek: record.geek };
-        Ok((Recorder { rows, urgent, state_news, shared, wanted }, state, history))
+        Ok((Recorder { rows, urgent, wakes, shared, wanted }, state, history))
     }
 
     /// True if the queue is so full that one busy session could crowd out others.
@@ -168,8 +172,7 @@ impl Recorder {
     /// rows recorded before are written first, so that kill -9 loses neither.
     pub fn save_state_now(&self, state: SavedState) {
         self.shared.state.set_urgent(Arc::new(state));
-        // If the channel is full, the writer is about to wake up anyway.
-        let _ = self.state_news.try_send(());
+        self.wake();
     }
 
     /// Saves `history.json` soon, at most every five minutes, and at the end. Only the newest history is
@@ -214,8 +217,16 @@ impl Recorder {
 
     fn enqueue(&self, to: RecordFile, text: Vec<u8>) {
         let has_finished = self.shared.has_finished.load(Ordering::Relaxed);
-        if has_finished || self.rows.try_send(QueuedRecord { to, text: text.into_boxed_slice() }).is_err() {
+        if has_finished || self.rows.try_send(QueuedRecord { to, text }).is_err() {
             self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
+        if self.rows.len() >= WAKE_AT {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        // If the channel is full, the writer is about to wake up anyway.
+        let _ = self.wakes.try_send(());
     }
 }

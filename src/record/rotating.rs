@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
@@ -13,6 +12,7 @@ use super::names::FileName;
 use super::time_source::day_of;
 use super::torn_row;
 use super::write_retry::{TimePair, WriteError, WriteRetry};
+use crate::util::files::is_at_path;
 
 /// Buffered bytes that are written without waiting for the flush interval.
 const FLUSH_AT: usize = 64 * 1024;
@@ -151,10 +151,7 @@ impl RotatingFile {
     }
 
     fn write_out(&mut self, moment: TimePair) -> io::Result<()> {
-        let open = match self.take_open() {
-            Some(open) => open,
-            None => self.open(moment)?,
-        };
+        let open = self.take_open().map_or_else(|| self.open(moment), Ok)?;
         let mut open = self.rotate_if_due(open, moment)?;
         if open.length == 0 && !self.header.is_empty() {
             self.write_header(&mut open)?;
@@ -220,10 +217,9 @@ impl RotatingFile {
     /// Takes the open file, if its path still leads to it.
     fn take_open(&mut self) -> Option<OpenFile> {
         let mut open = self.open.take()?;
-        let (there, ours) = (fs::metadata(self.path()).ok()?, open.file.metadata().ok()?);
         // Another program may have emptied it.
-        open.length = ours.len();
-        (there.dev() == ours.dev() && there.ino() == ours.ino()).then_some(open)
+        open.length = open.file.metadata().ok()?.len();
+        is_at_path(&open.file, &self.path()).then_some(open)
     }
 
     fn open(&mut self, moment: TimePair) -> io::Result<OpenFile> {

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::csv::{csv_field, milliseconds, number, optional, row, seconds};
+use super::csv::Row;
 use crate::clock::NtpTime;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2, JobId, Nonce, Ntime, Version};
 use crate::tap::SessionId;
@@ -103,31 +103,31 @@ impl ShareRow {
             ShareOutcome::Rejected { code, reason } => (*code, reason.as_deref()),
             _ => (None, None),
         };
-        row::<{ ShareRow::COLUMNS.len() }>([
-            self.at.to_string(),
-            self.miner.to_string(),
-            csv_field(&self.worker),
-            csv_field(self.job_id.as_str()),
-            self.nonce.to_string(),
-            self.share_difficulty.map(number).unwrap_or_default(),
-            self.job_age.map(seconds).unwrap_or_default(),
-            optional(self.is_block),
-            csv_field(&self.msg_id),
-            self.assigned_difficulty.map(|difficulty| number(difficulty.value())).unwrap_or_default(),
-            self.outcome.name().to_owned(),
-            optional(code),
-            reason.map(csv_field).unwrap_or_default(),
-            self.response.map(milliseconds).unwrap_or_default(),
-            self.ntime.to_string(),
-            optional(self.version),
-            optional(self.extranonce1.as_ref()),
-            self.extranonce2.to_string(),
-            optional(self.hash),
-            optional(self.height),
-            self.network_difficulty.map(number).unwrap_or_default(),
-            csv_field(&self.upstream),
-            self.session.to_string(),
-            csv_field(&self.user_agent),
-        ])
+        Row::new()
+            .value(self.at)
+            .value(self.miner)
+            .text(&self.worker)
+            .text(self.job_id.as_str())
+            .value(self.nonce)
+            .number(self.share_difficulty)
+            .seconds(self.job_age)
+            .optional(self.is_block)
+            .text(&self.msg_id)
+            .number(self.assigned_difficulty.map(Difficulty::value))
+            .value(self.outcome.name())
+            .optional(code)
+            .text(reason.unwrap_or_default())
+            .milliseconds(self.response)
+            .value(self.ntime)
+            .optional(self.version)
+            .optional(self.extranonce1.as_ref())
+            .value(&self.extranonce2)
+            .optional(self.hash)
+            .optional(self.height)
+            .number(self.network_difficulty)
+            .text(&self.upstream)
+            .value(self.session)
+            .text(&self.user_agent)
+            .end()
     }
 }

@@ -142,16 +142,11 @@ impl SavedState {
             return;
         }
         if self.best_by_worker.len() >= MAX_WORKERS {
-            let least = self
-                .best_by_worker
-                .values()
-                .min_by(|a, b| a.difficulty.value().total_cmp(&b.difficulty.value()))
-                .filter(|least| least.difficulty < share.difficulty)
-                .map(|least| least.worker.clone());
-            match least {
-                Some(least) => self.best_by_worker.remove(&least),
-                None => return,
-            };
+            let workers = self.best_by_worker.values();
+            let least = workers.min_by(|a, b| a.difficulty.value().total_cmp(&b.difficulty.value()));
+            let least = least.filter(|least| least.difficulty < share.difficulty);
+            let Some(least) = least.map(|least| least.worker.clone()) else { return };
+            self.best_by_worker.remove(&least);
         }
         self.best_by_worker.insert(share.worker.clone(), share);
     }
@@ -192,7 +187,7 @@ mod tests {
             worker: worker.into(),
             difficulty: Difficulty::new(difficulty).unwrap(),
             hash: BlockHash::from_bytes(hash),
-            at: NtpTime::from_timestamp("2026-11-21T01:53:42.5Z".parse().unwrap()),
+            at: "2026-11-21T01:53:42.5Z".parse().unwrap(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::csv::{csv_field, optional, row, seconds};
+use super::csv::Row;
 use crate::clock::NtpTime;
 use crate::stratum::{JobId, Ntime};
 use crate::work::Height;
@@ -41,17 +41,17 @@ impl JobRow {
 
     pub(super) fn to_csv(&self) -> Vec<u8> {
         let ahead_ms = i64::from(self.ntime.0) * 1000 - self.at.timestamp().as_millisecond();
-        row::<{ JobRow::COLUMNS.len() }>([
-            csv_field(&self.pool),
-            csv_field(self.job_id.as_str()),
-            optional(self.height),
-            self.ntime.to_string(),
-            self.at.to_string(),
-            format!("{:.3}", ahead_ms as f64 / 1e3),
-            self.receive_gap.map(seconds).unwrap_or_default(),
-            self.prevhash_age.map(seconds).unwrap_or_default(),
-            self.branches.to_string(),
-        ])
+        Row::new()
+            .text(&self.pool)
+            .text(self.job_id.as_str())
+            .optional(self.height)
+            .value(self.ntime)
+            .value(self.at)
+            .value(format_args!("{:.3}", ahead_ms as f64 / 1e3))
+            .seconds(self.receive_gap)
+            .seconds(self.prevhash_age)
+            .value(self.branches)
+            .end()
     }
 }
 
@@ -66,7 +66,7 @@ mod tests {
             job_id: JobId::from_text("65,1").unwrap(),
             height: Some(Height(900_000)),
             ntime: Ntime(1_795_226_020),
-            at: NtpTime::from_timestamp("2026-11-21T01:53:42.5Z".parse().unwrap()),
+            at: "2026-11-21T01:53:42.5Z".parse().unwrap(),
             receive_gap: Some(Duration::from_millis(30_125)),
             prevhash_age: None,
             branches: 12,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use log::warn;
 
-use crate::util::files::cut_trailing_nuls;
+use crate::util::files::{cut_trailing_nuls, with_suffix};
 use crate::util::plural::count;
 
 /// Longest row that Sluice writes; a newline further back does not end one.
@@ -23,8 +23,7 @@ pub(super) fn repair(file: &mut File, path: &Path) -> io::Result<u64> {
     let with_nuls = file.metadata()?.len();
     let length = cut_trailing_nuls(file)?;
     if length < with_nuls {
-        let nuls = with_nuls - length;
-        let bytes = count(nuls, "NUL byte");
+        let bytes = count(with_nuls - length, "NUL byte");
         warn!("{}: {bytes} at its end, as a power cut leaves them, were cut off", path.display());
     }
     let start = length.saturating_sub(MAX_ROW);
@@ -55,9 +54,7 @@ pub(super) fn repair(file: &mut File, path: &Path) -> io::Result<u64> {
 }
 
 fn set_aside(torn: &[u8], path: &Path) -> io::Result<()> {
-    let mut partial = path.to_owned().into_os_string();
-    partial.push(".partial");
-    let mut file = OpenOptions::new().append(true).create(true).open(partial)?;
+    let mut file = OpenOptions::new().append(true).create(true).open(with_suffix(path, ".partial"))?;
     file.write_all(&[torn, b"\n"].concat())?;
     // Before it is cut from where it was.
     file.sync_all()

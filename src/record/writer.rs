@@ -2,15 +2,15 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select_biased};
 use log::{error, warn};
+use parking_lot::{Mutex, MutexGuard};
 
 use super::archive::Archive;
-use super::atomic::replace;
 use super::block::{BLOCKS_DIR, BlockRecord};
 use super::history::History;
 use super::names::FileName;
@@ -22,6 +22,8 @@ use super::time_source::TimeSource;
 use super::timing_csv::JobRow;
 use super::write_retry::{TimePair, WriteError, WriteRetry};
 use crate::config::RecordConfig;
+use crate::net::sched::yield_to_others;
+use crate::util::files::replace;
 use crate::util::plural::count;
 use crate::util::stop::Stopped;
 use crate::util::supervise;
@@ -48,7 +50,7 @@ pub(super) struct RecorderShared {
 #[derive(Debug)]
 pub(super) struct QueuedRecord {
     pub to: RecordFile,
-    pub text: Box<[u8]>,
+    pub text: Vec<u8>,
 }
 
 /// The file a record belongs to.
@@ -71,8 +73,7 @@ pub(super) enum UrgentMessage {
 /// The reason for which the writer woke.
 enum Wake {
     Urgent(UrgentMessage),
-    StateNews,
-    Row(QueuedRecord),
+    Requested,
     TimeOut,
 }
 
@@ -99,11 +100,11 @@ pub(super) struct Writer {
 
 impl RecorderShared {
     pub fn write_errors(&self) -> MutexGuard<'_, Vec<WriteError>> {
-        self.write_errors.lock().unwrap_or_else(PoisonError::into_inner)
+        self.write_errors.lock()
     }
 
     pub fn writing_since(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.writing_since.lock().unwrap_or_else(PoisonError::into_inner)
+        self.writing_since.lock()
     }
 }
 
@@ -135,27 +136,24 @@ impl Writer {
         }
     }
 
-    /// Starts the thread. `state_news` signals that an urgent state waits to be saved.
+    /// Starts the thread. It takes the queued rows when the flush interval ends, or when `wakes` requests it: an
+    /// urgent state waits to be saved, or many rows wait.
     pub fn start(
         mut self,
         rows: Receiver<QueuedRecord>,
         urgent: Receiver<UrgentMessage>,
-        state_news: Receiver<()>,
+        wakes: Receiver<()>,
     ) -> io::Result<()> {
         // Without a heartbeat: a hanging disk blocks this thread, and a restart would not help.
         service("record").start(move || {
-            self.run(&rows, &urgent, &state_news);
+            yield_to_others("the recording thread");
+            self.run(&rows, &urgent, &wakes);
             Ok::<(), Stopped>(())
         })?;
         Ok(())
     }
 
-    fn run(
-        &mut self,
-        rows: &Receiver<QueuedRecord>,
-        urgent: &Receiver<UrgentMessage>,
-        state_news: &Receiver<()>,
-    ) {
+    fn run(&mut self, rows: &Receiver<QueuedRecord>, urgent: &Receiver<UrgentMessage>, wakes: &Receiver<()>) {
         let mut next_flush = Instant::now() + self.flush;
         let finished = loop {
             supervise::beat();
@@ -165,34 +163,33 @@ impl Writer {
             if let Some(urgent) = self.state.urgent_delay(self.moment()) {
                 left = left.min(urgent);
             }
+            // A row alone does not wake this thread: it would be woken for each share, beside the forwarding threads.
             let wake = select_biased! {
                 recv(urgent) -> message => message.map(Wake::Urgent),
-                recv(state_news) -> message => message.map(|()| Wake::StateNews),
-                recv(rows) -> message => message.map(Wake::Row),
+                recv(wakes) -> wake => wake.map(|()| Wake::Requested),
                 default(left) => Ok(Wake::TimeOut),
             };
             *self.shared.writing_since() = Some(Instant::now());
-            match wake {
-                Ok(Wake::Urgent(UrgentMessage::Block(block))) => self.record_block(&block),
-                Ok(Wake::Urgent(UrgentMessage::Finish(done))) => break Some(done),
-                Ok(Wake::StateNews) => {
-                    // The rows first: they tell where the news come from.
-                    rows.try_iter().take(rows.len()).for_each(|entry| self.take(&entry));
-                    self.flush_all();
+            let is_requested = match wake {
+                Ok(Wake::Urgent(UrgentMessage::Block(block))) => {
+                    self.record_block(&block);
+                    false
                 }
-                Ok(Wake::Row(entry)) => self.take(&entry),
-                Ok(Wake::TimeOut) => self.write_urgent_state(),
+                Ok(Wake::Urgent(UrgentMessage::Finish(done))) => break Some(done),
+                Ok(Wake::Requested) => true,
+                Ok(Wake::TimeOut) => false,
                 Err(_) => break None,
-            }
-            if Instant::now() >= next_flush {
+            };
+            self.take_queued(rows);
+            let urgent = self.state.urgent_delay(self.moment());
+            let is_urgent = urgent.is_some_and(|left| is_requested || left.is_zero());
+            // An urgent state comes after the rows that explain it, so that kill -9 loses neither.
+            if is_urgent || Instant::now() >= next_flush {
                 self.flush_all();
                 next_flush = Instant::now() + self.flush;
             }
         };
-        // A caller that keeps recording must not delay the end for ever.
-        for entry in rows.try_iter().take(rows.len()) {
-            self.take(&entry);
-        }
+        self.take_queued(rows);
         for message in urgent.try_iter().take(urgent.len()) {
             if let UrgentMessage::Block(block) = message {
                 self.record_block(&block);
@@ -206,15 +203,18 @@ impl Writer {
         }
     }
 
-    fn take(&mut self, entry: &QueuedRecord) {
+    /// Takes the rows that are queued now. A caller that keeps recording delays nothing for ever.
+    fn take_queued(&mut self, rows: &Receiver<QueuedRecord>) {
         let moment = self.moment();
-        let file = match entry.to {
-            RecordFile::Shares => &mut self.shares,
-            RecordFile::Timing => &mut self.timing,
-            RecordFile::Alerts => &mut self.alerts,
-            RecordFile::Geek => &mut self.geek,
-        };
-        file.append(&entry.text, moment);
+        for entry in rows.try_iter().take(rows.len()) {
+            let file = match entry.to {
+                RecordFile::Shares => &mut self.shares,
+                RecordFile::Timing => &mut self.timing,
+                RecordFile::Alerts => &mut self.alerts,
+                RecordFile::Geek => &mut self.geek,
+            };
+            file.append(&entry.text, moment);
+        }
     }
 
     /// Writes the block, and then the rows about it.
@@ -265,13 +265,6 @@ impl Writer {
         self.state.write(moment, false);
         self.history.write(moment, false);
         self.report();
-    }
-
-    fn write_urgent_state(&mut self) {
-        let moment = self.moment();
-        if self.state.urgent_delay(moment).is_some_and(|left| left.is_zero()) {
-            self.state.write(moment, false);
-        }
     }
 
     fn close_all(&mut self, rows: &Receiver<QueuedRecord>) {

@@ -3,15 +3,7 @@
 //! Each reference has a thread of its own. It publishes the block that the reference works on: at each change, at
 //! most once a second, and again every two minutes. A misbehaving reference does no harm: amounts and times are
 //! bounded, and the thread backs off after failures.
-//!
-//! | file | content |
-//! |---|---|
-//! | `tip`, `status` | the published block; the state that the page shows |
-//! | `timings`, `backoff` | intervals and time-outs; pauses after failures |
-//! | `client`, `pool_watcher` | a pool: the miner's side without I/O; its thread |
-//! | `node_rpc`, `node_login`, `node_poller` | a node: requests and answers; address and login; its thread |
 
-mod backoff;
 mod client;
 mod node_login;
 mod node_poller;
@@ -29,7 +21,7 @@ pub use timings::ReferenceTimings;
 pub use tip::Tip;
 
 use crate::config::ReferenceConfig;
-use crate::net::{https, process};
+use crate::net::{https, sched};
 use crate::upstream::{name_of, route_to};
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise::service;
@@ -49,18 +41,6 @@ impl References {
     /// # Errors
     /// A thread can't be started, or a host can't be used with TLS.
     pub fn start(
-        configured: &[ReferenceConfig],
-        publish: impl Fn(Tip) + Clone + Send + 'static,
-        stop: &Stop,
-    ) -> io::Result<References> {
-        References::start_with(configured, &ReferenceTimings::default(), publish, stop)
-    }
-
-    /// Starts references with other timings than the default.
-    ///
-    /// # Errors
-    /// The same as [`References::start`].
-    pub fn start_with(
         configured: &[ReferenceConfig],
         timings: &ReferenceTimings,
         publish: impl Fn(Tip) + Clone + Send + 'static,
@@ -82,15 +62,12 @@ impl References {
                 }
                 ReferenceConfig::Node { url, cookie } => {
                     let node = NodeAddress::new(url, cookie.as_deref()).map_err(|expected| {
-                        io::Error::new(
-                            io::ErrorKind::InvalidInput,
-                            format!("reference.node must be {expected}"),
-                        )
+                        let reason = format!("reference.node must be {expected}");
+                        io::Error::new(io::ErrorKind::InvalidInput, reason)
                     })?;
                     let status = Arc::new(ReferenceStatus::new(&node.name, ReferenceKind::Node));
                     let publisher = TipPublisher::new(status.clone(), publish, &timings);
                     let agent = https::agent(timings.request_timeout);
-
                     let mut poller =
                         NodePoller { agent, node, status: status.clone(), publisher, timings, nbits: None };
                     start_thread(thread, move || poller.run(&stop))?;
@@ -114,9 +91,7 @@ fn start_thread(
     mut run: impl FnMut() -> Result<(), Stopped> + Send + 'static,
 ) -> io::Result<()> {
     service(name).start(move || {
-        if let Err(why) = process::yield_to_others() {
-            log::debug!("a reference's thread keeps its priority: {why}");
-        }
+        sched::yield_to_others("a reference");
         // It ends with the program only.
         run().or(Ok::<(), Stopped>(()))
     })?;

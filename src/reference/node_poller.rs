@@ -6,15 +6,15 @@ use std::time::Instant;
 use serde::de::DeserializeOwned;
 use ureq::Agent;
 
-use super::backoff::Backoff;
 use super::node_login::NodeAddress;
 use super::node_rpc::{self, ChainInfo, HeaderInfo, NodeTip};
 use super::status::ReferenceStatus;
-use super::timings::ReferenceTimings;
+use super::timings::{ReferenceTimings, backoff};
 use super::tip::{Tip, TipPublisher};
 use crate::config::Secret;
 use crate::net::Stamp;
 use crate::stratum::Nbits;
+use crate::util::backoff::jittered;
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
@@ -36,7 +36,7 @@ pub(super) struct NodePoller<T> {
 impl<T: Fn(Tip)> NodePoller<T> {
     /// Polls until `stop`.
     pub(super) fn run(&mut self, stop: &Stop) -> Result<(), Stopped> {
-        let mut backoff = Backoff::new(self.timings.poll_interval, self.timings.max_poll_interval);
+        let mut retries = backoff(self.timings.poll_interval, self.timings.max_poll_interval);
         loop {
             supervise::beat();
             let polled = self.poll();
@@ -45,13 +45,13 @@ impl<T: Fn(Tip)> NodePoller<T> {
                 Ok(remark) => {
                     self.publisher.publish_due(Instant::now());
                     self.status.set_connected(remark);
-                    backoff.reset();
+                    retries.reset();
                     self.timings.poll_interval
                 }
                 Err(why) => {
                     self.publisher.clear();
                     self.status.set_failed(why);
-                    backoff.next_pause()
+                    jittered(retries.next_pause(), 1.0, 1.25)
                 }
             };
             stop.sleep(pause)?;

@@ -4,15 +4,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::backoff::Backoff;
 use super::client::{PoolEvent, ReferenceClient};
 use super::status::ReferenceStatus;
-use super::timings::ReferenceTimings;
+use super::timings::{ReferenceTimings, backoff};
 use super::tip::{Tip, TipPublisher};
 use crate::net::dial::Route;
 use crate::net::options::is_timeout;
 use crate::net::{Stamp, Stream, StreamReader};
 use crate::stratum::LineReader;
+use crate::util::backoff::jittered;
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
@@ -59,7 +59,7 @@ struct WatchedConnection {
 impl<T: Fn(Tip)> PoolWatcher<T> {
     /// Watches the pool until `stop`.
     pub(super) fn run(&mut self, stop: &Stop) -> Result<(), Stopped> {
-        let mut backoff = Backoff::new(self.timings.min_backoff, self.timings.max_backoff);
+        let mut retries = backoff(self.timings.min_backoff, self.timings.max_backoff);
         loop {
             supervise::beat();
             let began = Instant::now();
@@ -68,9 +68,9 @@ impl<T: Fn(Tip)> PoolWatcher<T> {
             self.publisher.clear();
             self.status.set_failed(why);
             if began.elapsed() >= self.timings.stable_after {
-                backoff.reset();
+                retries.reset();
             }
-            stop.sleep(backoff.next_pause())?;
+            stop.sleep(jittered(retries.next_pause(), 1.0, 1.25))?;
         }
     }
 

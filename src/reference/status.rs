@@ -1,7 +1,9 @@
 //! The state of a reference, for the page, JSON and metrics.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use super::tip::Tip;
 
@@ -52,16 +54,16 @@ impl ReferenceStatus {
     }
 
     pub(super) fn name(&self) -> Arc<str> {
-        self.lock().name.clone()
+        self.0.lock().name.clone()
     }
 
     pub(super) fn view(&self) -> ReferenceView {
-        self.lock().clone()
+        self.0.lock().clone()
     }
 
     /// Records that the reference works, with a remark if something limits its use.
     pub(super) fn set_connected(&self, remark: Option<String>) {
-        let mut view = self.lock();
+        let mut view = self.0.lock();
         let is_new = !view.is_connected || view.error != remark;
         // A pool can alternate between readable and unreadable jobs as often as it likes: not a log line each.
         let is_alternating_pool = view.is_connected && view.kind == ReferenceKind::Pool;
@@ -76,7 +78,7 @@ impl ReferenceStatus {
 
     /// Records a failure. Only the first of several in a row is logged as a warning.
     pub(super) fn set_failed(&self, why: String) {
-        let mut view = self.lock();
+        let mut view = self.0.lock();
         let is_known = !view.is_connected && view.error.is_some();
         let level = if is_known { log::Level::Debug } else { log::Level::Warn };
         log::log!(level, "reference {} ({}): {why}; Sluice retries", view.name, view.kind);
@@ -85,18 +87,13 @@ impl ReferenceStatus {
 
     /// Records that the tip is unknown. Only the first time on a connection is logged as a warning.
     pub(super) fn clear_tip(&self, why: String, is_first: bool) {
-        let mut view = self.lock();
+        let mut view = self.0.lock();
         let level = if is_first { log::Level::Warn } else { log::Level::Debug };
         log::log!(level, "reference {} ({}): {why}", view.name, view.kind);
         (view.tip, view.error) = (None, Some(why));
     }
 
     pub(super) fn set_tip(&self, tip: &Tip) {
-        self.lock().tip = Some(tip.clone());
-    }
-
-    fn lock(&self) -> MutexGuard<'_, ReferenceView> {
-        // A panic can't leave a field half-written: each change assigns whole values.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().tip = Some(tip.clone());
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::util::backoff::Backoff;
+
 /// Intervals and time-outs of references. The defaults are polite to strangers'
 /// servers; tests set shorter ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,4 +42,9 @@ impl Default for ReferenceTimings {
             request_timeout: Duration::from_secs(10),
         }
     }
+}
+
+/// Pauses from `min` to `max`, including up to a quarter of jitter.
+pub(super) fn backoff(min: Duration, max: Duration) -> Backoff {
+    Backoff::new(min, max.mul_f64(0.8).max(min))
 }

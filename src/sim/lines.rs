@@ -1,24 +1,24 @@
 //! Lines of a byte stream.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::time::Instant;
 
 /// Reads lines of a bounded length. A read that times out loses nothing: what has come of the next
 /// line is kept.
 #[derive(Debug)]
 pub(super) struct SimLineReader<R> {
-    stream: R,
-    /// Bytes that have been read; those before `taken` were given out.
-    buffer: Vec<u8>,
-    taken: usize,
+    stream: BufReader<R>,
+    /// The received part of the next line.
+    partial: Vec<u8>,
     max: usize,
-    last_read: Instant,
+    /// When the last byte arrived.
+    pub last_read: Instant,
 }
 
 impl<R: Read> SimLineReader<R> {
     /// `max` is the longest line in bytes.
     pub fn new(stream: R, max: usize) -> SimLineReader<R> {
-        SimLineReader { stream, buffer: Vec::new(), taken: 0, max, last_read: Instant::now() }
+        SimLineReader { stream: BufReader::new(stream), partial: Vec::new(), max, last_read: Instant::now() }
     }
 
     /// The next line without its end; `None` when the stream ends.
@@ -27,54 +27,36 @@ impl<R: Read> SimLineReader<R> {
     /// Errors of the stream, and [`io::ErrorKind::InvalidData`] for a line that is too long.
     pub fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
-            if let Some(line) = self.complete_line() {
-                return Ok(Some(line));
-            }
-            if self.buffer.len() - self.taken > self.max {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    format!("a line of more than {} bytes", self.max),
-                ));
-            }
-            let mut chunk = [0; 4096];
-            let length = match self.stream.read(&mut chunk) {
+            let received = match self.stream.fill_buf() {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 other => other?,
             };
-            if length == 0 {
+            if received.is_empty() {
                 return Ok(None);
             }
             self.last_read = Instant::now();
-            self.buffer.drain(..self.taken);
-            self.taken = 0;
-            self.buffer.extend_from_slice(&chunk[..length]);
+            let end = received.iter().position(|byte| *byte == b'\n');
+            let length = end.unwrap_or(received.len());
+            self.partial.extend_from_slice(&received[..length]);
+            self.stream.consume(length + usize::from(end.is_some()));
+            if end.is_some() {
+                return Ok(Some(std::mem::take(&mut self.partial)));
+            }
+            if self.partial.len() > self.max {
+                let reason = format!("a line of more than {} bytes", self.max);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+            }
         }
     }
 
     /// Takes the received part of an incomplete line.
     pub fn take_partial(&mut self) -> Option<Vec<u8>> {
-        let partial = self.buffer.split_off(self.taken);
-        self.buffer.clear();
-        self.taken = 0;
-        if partial.is_empty() { None } else { Some(partial) }
-    }
-
-    /// When the last byte arrived.
-    pub fn last_read(&self) -> Instant {
-        self.last_read
+        Some(std::mem::take(&mut self.partial)).filter(|partial| !partial.is_empty())
     }
 
     /// The stream, for its options.
     pub fn stream(&self) -> &R {
-        &self.stream
-    }
-
-    fn complete_line(&mut self) -> Option<Vec<u8>> {
-        let rest = &self.buffer[self.taken..];
-        let end = rest.iter().position(|byte| *byte == b'\n')?;
-        let line = rest[..end].to_vec();
-        self.taken += end + 1;
-        Some(line)
+        self.stream.get_ref()
     }
 }
 

@@ -1,7 +1,8 @@
 //! A value that can be waited for.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
 
 /// A value behind a lock, with a notification of each change.
 #[derive(Debug, Default)]
@@ -17,34 +18,21 @@ impl<T> Observable<T> {
 
     /// Changes the value and wakes all waiting threads.
     pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> R {
-        let result = change(&mut self.lock());
+        let result = change(&mut self.value.lock());
         self.changed.notify_all();
         result
     }
 
     /// Reads the value.
     pub fn look<R>(&self, look: impl FnOnce(&T) -> R) -> R {
-        look(&self.lock())
+        look(&self.value.lock())
     }
 
     /// Waits until `done` holds, and says whether it did before the deadline.
     pub fn wait_until(&self, deadline: Instant, mut done: impl FnMut(&T) -> bool) -> bool {
-        let mut value = self.lock();
-        loop {
-            if done(&value) {
-                return true;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            value = self.changed.wait_timeout(value, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, T> {
-        // Counters and records: a panic can leave them wrong, not unsound.
-        self.value.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut value = self.value.lock();
+        self.changed.wait_while_until(&mut value, |value| !done(value), deadline);
+        done(&value)
     }
 }
 

@@ -49,13 +49,11 @@ pub fn hash_rate(series: &[Bucket], span: Span) -> Chart {
     let highest = known().fold(0.0, f64::max);
     let scale = Scale::over(highest * HEADROOM);
     let summary = match known().last() {
-        Some(last) => format!(
-            "Hash rate over {}: lowest {}, highest {}, last {}",
-            period(span),
-            rate(known().fold(f64::INFINITY, f64::min)),
-            rate(highest),
-            rate(last)
-        ),
+        Some(last) => {
+            let lowest = rate(known().fold(f64::INFINITY, f64::min));
+            let (highest, last) = (rate(highest), rate(last));
+            format!("Hash rate over {}: lowest {lowest}, highest {highest}, last {last}", period(span))
+        }
         None => nothing("Hash rate", span),
     };
     let svg = markup::svg(&summary, |canvas| {
@@ -73,20 +71,18 @@ pub fn hash_rate(series: &[Bucket], span: Span) -> Chart {
 
 /// Draws the shares of each bucket as bars: accepted shares below, rejected and unanswered ones above.
 pub fn shares(series: &[Bucket], span: Span) -> Chart {
+    let counts = |bucket: &Bucket| [bucket.accepted, bucket.rejected, bucket.unanswered].map(f64::from);
     let counts: Vec<[f64; 3]> = series.iter().map(counts).collect();
-    let total = |place: usize| counts.iter().map(|counts| counts[place]).sum::<f64>();
-    let totals = [total(0), total(1), total(2)];
-    let is_empty =
-        totals.iter().sum::<f64>() == 0.0 && series.iter().all(|bucket| bucket.hash_rate().is_none());
+    let totals = [0, 1, 2].map(|place| counts.iter().map(|counts| counts[place]).sum::<f64>());
+    let is_empty = totals == [0.0; 3] && series.iter().all(|bucket| bucket.hash_rate().is_none());
     let highest = counts.iter().map(|counts| counts.iter().sum()).fold(MIN_TOP_SHARES, f64::max);
     let scale = Scale::over(highest);
+    let ([accepted, rejected, unanswered], period) = (totals, period(span));
     let summary = match is_empty {
+        true => nothing("Shares", span),
         false => {
-            let [accepted, rejected, unanswered] = totals;
-            let period = period(span);
             format!("Shares over {period}: {accepted} accepted, {rejected} rejected, {unanswered} unanswered")
         }
-        true => nothing("Shares", span),
     };
     let svg = markup::svg(&summary, |canvas| {
         grid(canvas, &scale)?;
@@ -142,10 +138,6 @@ fn rates(series: &[Bucket], span: Span) -> Vec<Option<f64>> {
         Some(beside.map_or(rate, |beside| rate * part + beside.max(0.0) * (1.0 - part)))
     };
     (0..series.len()).map(rate).collect()
-}
-
-fn counts(bucket: &Bucket) -> [f64; 3] {
-    [bucket.accepted, bucket.rejected, bucket.unanswered].map(f64::from)
 }
 
 /// The ranges of buckets with a known rate.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::snapshot::RuntimeStatus;
 use crate::analyzer::{HashRates, MinerView, Snapshot, Totals};
+use crate::record::BestShare;
 use crate::util::escape::Printable;
 use crate::util::format::{count, count_of, percent, rate, short, span};
 
@@ -64,7 +65,7 @@ fn shares(totals: &Totals) -> String {
 }
 
 fn difficulty(snapshot: &Snapshot, totals: &Totals) -> String {
-    let best = |best: &Option<crate::record::BestShare>| {
+    let best = |best: &Option<BestShare>| {
         best.as_ref().map_or_else(|| "none".to_owned(), |best| short(best.difficulty.value()))
     };
     format!(
@@ -79,14 +80,13 @@ fn difficulty(snapshot: &Snapshot, totals: &Totals) -> String {
 }
 
 fn timing(snapshot: &Snapshot, totals: &Totals) -> String {
+    let difference = totals.job_time_difference;
     format!(
         "TIMING       added up {} | added down {} | pool answers in {} | job time {}",
         snapshot.summary.latency_up,
         snapshot.summary.latency_down,
         totals.mean_answer_time().map_or_else(|| "(no answer yet)".to_owned(), |time| format!("{time:.1?}")),
-        totals
-            .job_time_difference
-            .map_or_else(|| "unknown".to_owned(), |seconds| format!("{seconds:+.1} s from the clock")),
+        difference.map_or_else(|| "unknown".to_owned(), |seconds| format!("{seconds:+.1} s from the clock")),
     )
 }
 

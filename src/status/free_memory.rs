@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::net::process;
+use crate::tap::CopiedBytes;
 
 /// The fewest closed sessions that are worth the call, which may block other threads for milliseconds.
 const MIN_SESSIONS: usize = 50;
@@ -28,6 +29,7 @@ impl FreeMemory {
     /// Takes the number of sessions, and returns memory when it is time.
     pub(super) fn update(&mut self, sessions: usize, now: Instant) {
         if self.is_due(sessions, now) {
+            CopiedBytes::release_free_buffers();
             process::release_free_memory();
             log::debug!(
                 "free memory returned to the system: {} sessions have closed",

@@ -11,9 +11,9 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
 
 use super::free_memory::FreeMemory;
-use crate::analyzer::{AnalyzerEnded, ExternalUpdate, Published, Snapshot};
+use crate::analyzer::{Alert, AnalyzerEnded, ExternalUpdate, PoolView, Published, Snapshot};
 use crate::clock::{ClockState, NtpTime, Offset};
-use crate::config::Config;
+use crate::config::{Config, Severity};
 use crate::limits::ConnectionCounts;
 use crate::net::Stamp;
 use crate::net::interfaces;
@@ -175,15 +175,32 @@ impl StatusSnapshots {
 }
 
 impl StatusSnapshot {
+    /// The analyzer's view of the upstream with this index.
+    pub fn pool(&self, place: usize) -> Option<&PoolView> {
+        self.snapshot.pools.iter().find(|pool| pool.place == place)
+    }
+
+    /// The alerts that have not ended.
+    pub fn active_alerts(&self) -> impl Iterator<Item = &Alert> {
+        self.snapshot.alerts.alerts.iter().map(AsRef::as_ref).filter(|alert| alert.ended.is_none())
+    }
+
+    /// The number of active alerts by severity.
+    pub fn active_by_severity(&self) -> [(&'static str, usize); 4] {
+        [Severity::High, Severity::Medium, Severity::Low, Severity::Info].map(|severity| {
+            let active = self.active_alerts().filter(|alert| alert.severity == severity);
+            (severity.as_str(), active.count())
+        })
+    }
+
     /// Converts a stamp of the system's clock to NTP time, as far as the offset is known.
     pub fn time_of(&self, stamp: Stamp) -> NtpTime {
         NtpTime::from_stamp(stamp, offset(&self.snapshot))
     }
 
-    /// The time from a stamp of the system's clock to this snapshot; zero if the clock was set back.
-    pub fn since(&self, stamp: Stamp) -> Duration {
-        let age = self.at.timestamp().duration_since(self.time_of(stamp).timestamp());
-        age.try_into().unwrap_or_default()
+    /// The time from then to this snapshot; zero if the clock was set back.
+    pub fn age_of(&self, then: NtpTime) -> Duration {
+        self.at.timestamp().duration_since(then.timestamp()).try_into().unwrap_or_default()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Readable device names for the user agents of miners (wire reference, section 1.5).
 
+use self::AgentShape::{Axe, Machine, Software};
 use crate::util::escape::is_unprintable;
 
 /// Caps a device name, in characters.
@@ -14,12 +15,11 @@ pub fn device_name(user_agent: &str) -> Option<String> {
         return None;
     }
     let agent = Agent::read(&clean);
-    let known = KNOWN.iter().find(|known| lower.starts_with(known.begins));
-    let name = match known {
-        Some(KnownAgent { shape: AgentShape::Axe(brand), .. }) => agent.axe(brand),
-        Some(KnownAgent { shape: AgentShape::Software(name), .. }) => agent.with_version(name),
+    let name = match KNOWN.iter().find(|(prefix, ..)| lower.starts_with(prefix)) {
+        Some((_, Axe, brand)) => agent.axe(brand),
+        Some((_, Software, name)) => agent.with_version(name),
         // The brand is already part of the model name: `Antminer S21/…`.
-        Some(KnownAgent { shape: AgentShape::Machine(name), .. }) => agent.machine(name),
+        Some((_, Machine, name)) => agent.machine(name),
         None => clean,
     };
     Some(name.chars().take(MAX_NAME_CHARS).collect())
@@ -28,62 +28,45 @@ pub fn device_name(user_agent: &str) -> Option<String> {
 /// The format of the rest of a user agent.
 enum AgentShape {
     /// `brand/chip/firmware`: boards with the ESP-Miner firmware or a fork of it.
-    Axe(&'static str),
+    Axe,
     /// `name/version`.
-    Software(&'static str),
+    Software,
     /// `brand model/firmware`.
-    Machine(&'static str),
+    Machine,
 }
 
-struct KnownAgent {
-    /// The prefix in lower case. The first match counts.
-    begins: &'static str,
-    shape: AgentShape,
-}
-
-const fn axe(begins: &'static str, brand: &'static str) -> KnownAgent {
-    KnownAgent { begins, shape: AgentShape::Axe(brand) }
-}
-
-const fn software(begins: &'static str, name: &'static str) -> KnownAgent {
-    KnownAgent { begins, shape: AgentShape::Software(name) }
-}
-
-const fn machine(begins: &'static str, name: &'static str) -> KnownAgent {
-    KnownAgent { begins, shape: AgentShape::Machine(name) }
-}
-
-const KNOWN: [KnownAgent; 30] = [
-    software("nerdminerv2", "NerdMiner V2"),
-    software("nerdminer", "NerdMiner"),
-    software("han_solominer", "HAN SOLOminer"),
-    software("nmminer", "NMMiner"),
-    software("leafminer", "LeafMiner"),
-    software("sparkminer", "SparkMiner"),
-    axe("nerdqaxe++", "NerdQAxe++"),
-    axe("nerdqaxeplus", "NerdQAxe+"),
-    axe("nerdqaxe", "NerdQAxe"),
-    axe("nerdoctaxe", "NerdOctaxe"),
-    axe("nerdaxe", "NerdAxe"),
-    axe("lucky", "Lucky Miner"),
-    axe("bitaxe", "Bitaxe"),
-    axe("esp-miner", "ESP-Miner"),
-    software("cgminer", "cgminer"),
-    software("sgminer", "sgminer"),
-    software("bfgminer", "BFGMiner"),
-    software("cpuminer", "cpuminer"),
-    software("minerd", "cpuminer"),
-    machine("antminer", "Antminer"),
-    machine("whatsminer", "Whatsminer"),
-    software("btminer", "Whatsminer (btminer)"),
-    machine("avalon", "Avalon"),
-    machine("innosilicon", "Innosilicon"),
-    software("bosminer", "Braiins OS"),
-    software("luxminer", "LuxOS"),
-    software("powerplay-bm", "ePIC PowerPlay"),
-    software("xminer", "VNish (xminer)"),
-    software("nicehash", "NiceHash"),
-    software("vnish", "VNish"),
+/// The prefix in lower case, the format, and the name that is shown. The first match counts.
+const KNOWN: [(&str, AgentShape, &str); 30] = [
+    ("nerdminerv2", Software, "NerdMiner V2"),
+    ("nerdminer", Software, "NerdMiner"),
+    ("han_solominer", Software, "HAN SOLOminer"),
+    ("nmminer", Software, "NMMiner"),
+    ("leafminer", Software, "LeafMiner"),
+    ("sparkminer", Software, "SparkMiner"),
+    ("nerdqaxe++", Axe, "NerdQAxe++"),
+    ("nerdqaxeplus", Axe, "NerdQAxe+"),
+    ("nerdqaxe", Axe, "NerdQAxe"),
+    ("nerdoctaxe", Axe, "NerdOctaxe"),
+    ("nerdaxe", Axe, "NerdAxe"),
+    ("lucky", Axe, "Lucky Miner"),
+    ("bitaxe", Axe, "Bitaxe"),
+    ("esp-miner", Axe, "ESP-Miner"),
+    ("cgminer", Software, "cgminer"),
+    ("sgminer", Software, "sgminer"),
+    ("bfgminer", Software, "BFGMiner"),
+    ("cpuminer", Software, "cpuminer"),
+    ("minerd", Software, "cpuminer"),
+    ("antminer", Machine, "Antminer"),
+    ("whatsminer", Machine, "Whatsminer"),
+    ("btminer", Software, "Whatsminer (btminer)"),
+    ("avalon", Machine, "Avalon"),
+    ("innosilicon", Machine, "Innosilicon"),
+    ("bosminer", Software, "Braiins OS"),
+    ("luxminer", Software, "LuxOS"),
+    ("powerplay-bm", Software, "ePIC PowerPlay"),
+    ("xminer", Software, "VNish (xminer)"),
+    ("nicehash", Software, "NiceHash"),
+    ("vnish", Software, "VNish"),
 ];
 
 /// A user agent split at slashes: `bitaxe/BM1368 (v2.1.9)`, `bitaxe v2.2`.
@@ -100,25 +83,21 @@ impl<'a> Agent<'a> {
     }
 
     fn axe(&self, brand: &str) -> String {
-        let words = self
-            .parts
-            .iter()
-            .flat_map(|part| part.split([' ', '(', ')']))
-            .chain(self.first.split(' ').skip(1));
-        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        let words = self.parts.iter().flat_map(|part| part.split([' ', '(', ')']));
+        let words: Vec<&str> =
+            words.chain(self.first.split(' ').skip(1)).filter(|word| !word.is_empty()).collect();
         let chip = words.iter().find(|word| word.len() < 12 && word.to_ascii_uppercase().starts_with("BM1"));
         let firmware = words.iter().find(|word| is_version(word));
         let mut name = brand.to_owned();
-        if let Some(chip) = chip {
-            if let (Some(model), "Bitaxe") = (bitaxe_model(chip), brand) {
-                name.push(' ');
-                name.push_str(model);
+        if let Some(chip) = chip.map(|chip| chip.to_ascii_uppercase()) {
+            if let (Some(model), "Bitaxe") = (bitaxe_model(&chip), brand) {
+                name.push_str(&format!(" {model}"));
             }
-            name.push_str(&format!(" ({})", chip.to_ascii_uppercase()));
+            name.push_str(&format!(" ({chip})"));
         }
         if let Some(firmware) = firmware {
-            name.push_str(", firmware ");
-            name.push_str(&with_v(firmware));
+            // Written as `V1.8.3`, `v2.9.0` or `2.9.0`.
+            name.push_str(&format!(", firmware v{}", firmware.trim_start_matches(['v', 'V'])));
         }
         name
     }
@@ -138,9 +117,9 @@ impl<'a> Agent<'a> {
     }
 }
 
-/// The Bitaxe model with this chip.
+/// The Bitaxe model with this chip, which is in upper case.
 fn bitaxe_model(chip: &str) -> Option<&'static str> {
-    match chip.to_ascii_uppercase().as_str() {
+    match chip {
         "BM1397" => Some("Max"),
         "BM1366" => Some("Ultra"),
         "BM1368" => Some("Supra"),
@@ -152,11 +131,6 @@ fn bitaxe_model(chip: &str) -> Option<&'static str> {
 fn is_version(word: &str) -> bool {
     let word = word.trim_start_matches(['v', 'V']);
     word.contains('.') && word.starts_with(|first: char| first.is_ascii_digit())
-}
-
-/// Writes `V1.8.3`, `v2.9.0` and `2.9.0` alike, with one small v.
-fn with_v(version: &str) -> String {
-    format!("v{}", version.trim_start_matches(['v', 'V']))
 }
 
 /// Removes characters that could hide or reorder text, and collapses runs of spaces.

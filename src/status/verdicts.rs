@@ -2,18 +2,16 @@
 
 use std::cmp::Reverse;
 
-use crate::analyzer::{ChainVerdict, PayoutState, PayoutVerdict, PoolView, Snapshot};
+use crate::analyzer::{PayoutState, PayoutVerdict, PoolView, Snapshot};
 
-/// The worst payout among the pools in use. Without miners, the payout of the newest job.
-pub fn payout(snapshot: &Snapshot) -> Option<(&PoolView, &PayoutVerdict)> {
-    let verdicts = snapshot.pools.iter().filter_map(|pool| Some((pool, pool.payout.as_ref()?)));
-    verdicts.max_by_key(|(pool, verdict)| weight(pool, verdict.state))
+/// The pool with the worst payout among those in use. Without miners, the pool of the newest job.
+pub fn payout(snapshot: &Snapshot) -> Option<&PoolView> {
+    worst(snapshot, |pool| Some(pool.payout.as_ref()?.state))
 }
 
-/// The worst chain verdict among the pools in use. Without miners, that of the newest job.
-pub fn chain(snapshot: &Snapshot) -> Option<(&PoolView, &ChainVerdict)> {
-    let verdicts = snapshot.pools.iter().filter_map(|pool| Some((pool, pool.chain.as_ref()?)));
-    verdicts.max_by_key(|(pool, verdict)| weight(pool, verdict.state))
+/// The pool with the worst chain verdict among those in use. Without miners, the pool of the newest job.
+pub fn chain(snapshot: &Snapshot) -> Option<&PoolView> {
+    worst(snapshot, |pool| Some(pool.chain.as_ref()?.state))
 }
 
 /// The part of a block that the expected address gets, in percent. `None` if it can't be verified.
@@ -23,10 +21,12 @@ pub fn percent(verdict: &PayoutVerdict) -> Option<f64> {
 
 /// Ranks pools in use above others. Pools in use rank by the severity of their verdict, others by the
 /// age of their newest job. Between equals the more preferred pool wins.
-fn weight<State: Ord>(pool: &PoolView, state: State) -> impl Ord + use<State> {
-    let is_used = pool.miners > 0;
-    let newest = pool.job.as_ref().map(|job| job.at);
-    (is_used, is_used.then_some(state), newest.filter(|_| !is_used), Reverse(pool.place))
+fn worst<State: Ord>(snapshot: &Snapshot, state: impl Fn(&PoolView) -> Option<State>) -> Option<&PoolView> {
+    let judged = snapshot.pools.iter().filter(|pool| state(pool).is_some());
+    judged.max_by_key(|pool| {
+        let (is_used, newest) = (pool.miners > 0, pool.job.as_ref().map(|job| job.at));
+        (is_used, state(pool).filter(|_| is_used), newest.filter(|_| !is_used), Reverse(pool.place))
+    })
 }
 
 #[cfg(test)]
@@ -60,7 +60,7 @@ mod tests {
     }
 
     fn place(pools: Vec<PoolView>) -> Option<usize> {
-        payout(&Snapshot { pools, ..Snapshot::default() }).map(|(pool, _)| pool.place)
+        payout(&Snapshot { pools, ..Snapshot::default() }).map(|pool| pool.place)
     }
 
     #[test]

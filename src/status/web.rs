@@ -1,16 +1,17 @@
 //! Routes: the document behind each path. Handlers read the newest
-//! [`StatusSnapshot`](super::snapshot::StatusSnapshot) and take no lock that a session takes.
+//! [`StatusSnapshot`] and take no lock that a session takes.
 
 use std::sync::Arc;
 
 use super::json::api;
 use super::metrics::metrics;
 use super::page::{PageRequest, page};
-use super::ready::readiness;
 use super::server::{GatedRequest, Handler, HttpAnswer, Method};
-use super::snapshot::StatusSnapshots;
+use super::snapshot::{StatusSnapshot, StatusSnapshots};
 use crate::proxy::Proxy;
+use crate::upstream::PoolStatus;
 use crate::util::escape::Printable;
+use crate::util::format::span;
 use crate::util::supervise;
 
 /// The content type of Prometheus' text format.
@@ -26,14 +27,42 @@ pub fn handler(snapshots: StatusSnapshots, proxy: Option<Arc<dyn Proxy>>) -> Han
     })
 }
 
-/// Checks that every service thread is alive and makes progress. It asks the threads themselves, since
-/// the [`StatusSnapshot`](super::snapshot::StatusSnapshot) is made by one of them.
-///
-/// # Errors
-/// The threads that are not, a line each.
+/// Checks that every service thread is alive and makes progress; the error has a line for each that does not. It asks
+/// the threads themselves, since the [`StatusSnapshot`] is made by one of them.
 fn threads_work() -> Result<(), String> {
     let unwell = supervise::unwell();
     if unwell.is_empty() { Ok(()) } else { Err(unwell.join("\n")) }
+}
+
+/// Checks that a miner's session is with a pool that is up and whose newest job is younger than
+/// `failover.silence_timeout`. If analysis is off, the age of the pool's last bytes counts instead. The
+/// error is the reason why Sluice is not ready, in one line.
+fn readiness(status: &StatusSnapshot) -> Result<(), String> {
+    let limit = status.program.config.failover.silence_timeout;
+    let connected = || {
+        let upstreams = status.runtime.upstreams.iter().enumerate();
+        upstreams.filter(|(_, upstream)| upstream.sessions > 0 && upstream.standing == PoolStatus::Up)
+    };
+    if connected().next().is_none() {
+        return Err(match status.runtime.sessions {
+            0 => String::from("no miner is connected, so no pool is"),
+            _ if status.runtime.upstreams.iter().any(|one| one.sessions > 0 && one.gives_no_work) => {
+                String::from("the pool gives no work")
+            }
+            _ => String::from("no pool is connected"),
+        });
+    }
+    let newest = match status.program.config.analysis.enabled {
+        true => connected()
+            .filter_map(|(place, _)| Some(status.age_of(status.pool(place)?.job.as_ref()?.at)))
+            .min(),
+        false => connected().filter_map(|(_, upstream)| upstream.heard_ago).min(),
+    };
+    match newest {
+        Some(age) if age < limit => Ok(()),
+        Some(age) => Err(format!("the newest job is {} old", span(age))),
+        None => Err(String::from("the pool has not sent a job yet")),
+    }
 }
 
 fn method_not_allowed() -> HttpAnswer {

@@ -4,15 +4,13 @@
 //! Every line is read in every way in which miners read it. Jobs that come before the search space is known wait for
 //! it.
 
-mod early;
 mod event;
 
 use serde_json::value::RawValue;
 
-use self::early::EarlyJobs;
 pub use self::event::{ClientEvent, JobLine, SearchSpaces};
 use super::answer::{self, RefusalCode, StratumError};
-use super::configure::ConfigureAnswer;
+use super::configure::granted_version_mask;
 use super::difficulty::Difficulty;
 use super::extranonce::Extranonce2Size;
 use super::job_reading::ReadingAgreement;
@@ -23,9 +21,14 @@ use super::method::PoolMethod;
 use super::readings::Readings;
 use super::reconnect::Reconnect;
 use super::request;
-use super::subscribe::{SubscribeAnswer, SubscribeError};
+use super::subscribe::SubscribeAnswer;
 use super::verdict::ResponseVerdict;
 use super::version::VersionMask;
+
+/// The most jobs that wait. Pools send one or two before the answer to subscribe.
+const MAX_EARLY_JOBS: usize = 16;
+/// The most bytes of waiting jobs, without the newest: as many as the readings of one line can have.
+const MAX_EARLY_BYTES: usize = 2 * 1024 * 1024;
 
 /// One connection. `T` is a time of the caller's clock, which is kept with waiting jobs.
 #[derive(Debug)]
@@ -38,7 +41,8 @@ pub struct Client<T> {
     is_subscribed: bool,
     /// The extranonce2 size in force, for a `mining.set_extranonce` without one.
     size: Option<Extranonce2Size>,
-    early: EarlyJobs<T>,
+    /// The jobs that wait for the answer to the subscribe: the oldest ones, and always the newest.
+    early: Vec<(JobLine, T)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +62,7 @@ impl<T: Copy> Client<T> {
             requests: Vec::new(),
             is_subscribed: false,
             size: None,
-            early: EarlyJobs::default(),
+            early: Vec::new(),
         }
     }
 
@@ -118,13 +122,23 @@ impl<T: Copy> Client<T> {
         self.take_search_spaces(said, &mut events);
         match JobLine::of(&readings) {
             Some(job) if self.is_subscribed => events.push(ClientEvent::Job(job, at)),
-            Some(job) => {
-                let given_up = self.early.keep(job, at);
-                events.extend(given_up.into_iter().map(|(job, at)| ClientEvent::Job(job, at)));
-            }
+            Some(job) => self.keep_early(job, at, &mut events),
             None => {}
         }
         events
+    }
+
+    /// Keeps a job until the answer to the subscribe. Jobs that are dropped to make room lose their readings.
+    fn keep_early(&mut self, job: JobLine, at: T, events: &mut Vec<ClientEvent<T>>) {
+        let room = MAX_EARLY_BYTES.saturating_sub(job.bytes());
+        let bytes = |jobs: &[(JobLine, T)]| jobs.iter().map(|(job, _)| job.bytes()).sum::<usize>();
+        while self.early.len() >= MAX_EARLY_JOBS || bytes(&self.early) > room {
+            let Some((job, at)) = self.early.pop() else { break };
+            let why = "it came before the answer to mining.subscribe, like many";
+            let unreadable = job.unreadable.or_else(|| Some(why.to_owned()));
+            events.push(ClientEvent::Job(JobLine { readings: Vec::new(), unreadable }, at));
+        }
+        self.early.push((job, at));
     }
 
     fn request(&mut self, request: Request) -> u64 {
@@ -190,21 +204,18 @@ impl<T: Copy> Client<T> {
         let request = self.request_of(answer);
         match request {
             Some(Request::Configure) => {
-                let granted = ConfigureAnswer::from_result(answer.good_result());
-                events.push(ClientEvent::Configured(granted));
+                events.push(ClientEvent::Configured(granted_version_mask(answer.good_result())));
             }
             Some(Request::Subscribe) => {
                 let is_list = |result: &RawValue| result.get().starts_with(['[', '{']);
                 let is_accepted = answer.good_result().is_some_and(is_list);
                 events.push(ClientEvent::SubscribeAnswered { is_accepted });
-                match SubscribeAnswer::of_answer(answer) {
-                    Ok(space) => said.subscribed.get_or_insert_default().add(Ok(space)),
-                    Err(SubscribeError::Unreadable(why)) => {
-                        said.subscribed.get_or_insert_default().add(Err(why));
+                match answer.result.map(SubscribeAnswer::as_miners_read) {
+                    // An error beside a good result does not matter.
+                    Some(read) if read.is_ok() || !answer.has_error() => {
+                        said.subscribed.get_or_insert_default().add(read);
                     }
-                    Err(SubscribeError::Refused { code, reason }) => {
-                        said.refusal.get_or_insert(ResponseVerdict::Refused { code, reason });
-                    }
+                    _ => _ = said.refusal.get_or_insert_with(|| ResponseVerdict::of(answer)),
                 }
             }
             Some(Request::Authorize) => events.push(ClientEvent::Authorized(ResponseVerdict::of(answer))),
@@ -231,8 +242,8 @@ impl<T: Copy> Client<T> {
                 self.is_subscribed = true;
                 self.size = spaces.first().map(|space| space.extranonce2_size);
                 events.push(ClientEvent::Subscribed(spaces));
-                let waiting = self.early.take();
-                events.extend(waiting.map(|(job, at)| ClientEvent::Job(job, at)));
+                let waiting = std::mem::take(&mut self.early);
+                events.extend(waiting.into_iter().map(|(job, at)| ClientEvent::Job(job, at)));
             }
             (None, Some(refusal)) if !self.is_subscribed => {
                 events.push(ClientEvent::SubscribeRefused(refusal));

@@ -5,61 +5,37 @@ use serde_json::value::RawValue;
 
 use super::version::VersionMask;
 
-/// A miner's request for version rolling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConfigureRequest {
-    /// The version bits that it can roll; `None` if it does not ask for version rolling.
-    pub version_rolling: Option<VersionMask>,
-}
-
-/// A pool's answer about version rolling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ConfigureAnswer {
-    /// The version bits that may be rolled; `None` if the pool refuses.
-    pub version_rolling: Option<VersionMask>,
-}
-
-impl ConfigureRequest {
-    /// Reads the params. Params that cannot be read do not ask for anything. A request without a mask asks for all
-    /// bits.
-    pub fn from_params(params: Option<&RawValue>) -> ConfigureRequest {
-        let params = params.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
-        let asked = params.as_ref().and_then(|params| params.get(0)).and_then(Value::as_array);
-        let asked = asked.is_some_and(|names| names.iter().any(|name| name == "version-rolling"));
-        if !asked {
-            return ConfigureRequest { version_rolling: None };
-        }
-        let mask = params
-            .as_ref()
-            .and_then(|params| params.get(1))
-            .and_then(|values| values.get("version-rolling.mask"))
-            .and_then(Value::as_str)
-            .and_then(|text| VersionMask::from_text(text).ok());
-        ConfigureRequest { version_rolling: Some(mask.unwrap_or(VersionMask(u32::MAX))) }
+/// The version bits that a miner asks to roll, in the params. `None` if it does not ask for version rolling, or if the
+/// params cannot be read. A request without a mask asks for all bits.
+pub fn requested_version_mask(params: Option<&RawValue>) -> Option<VersionMask> {
+    let params: Value = serde_json::from_str(params?.get()).ok()?;
+    let names = params.get(0)?.as_array()?;
+    if !names.iter().any(|name| name == "version-rolling") {
+        return None;
     }
+    let mask = params.get(1).and_then(|values| values.get("version-rolling.mask")?.as_str());
+    Some(mask.and_then(|text| VersionMask::from_text(text).ok()).unwrap_or(VersionMask(u32::MAX)))
 }
 
-impl ConfigureAnswer {
-    /// Reads the result. An answer that says `true` but gives no mask grants the bits of BIP320.
-    pub fn from_result(result: Option<&RawValue>) -> ConfigureAnswer {
-        let result = result.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
-        let granted = result.as_ref().and_then(|result| result.get("version-rolling"));
-        if granted != Some(&Value::Bool(true)) {
-            return ConfigureAnswer { version_rolling: None };
-        }
-        let mask = match result.as_ref().and_then(|result| result.get("version-rolling.mask")) {
-            Some(mask) => mask.as_str().and_then(|text| VersionMask::from_text(text).ok()),
-            None => Some(VersionMask::BIP320),
-        };
-        ConfigureAnswer { version_rolling: mask.filter(|mask| !mask.is_empty()) }
+/// The version bits that a pool lets the miner roll, in the result; `None` if the pool refuses. An answer that says
+/// `true` but gives no mask grants the bits of BIP320.
+pub fn granted_version_mask(result: Option<&RawValue>) -> Option<VersionMask> {
+    let result: Value = serde_json::from_str(result?.get()).ok()?;
+    if result.get("version-rolling") != Some(&Value::Bool(true)) {
+        return None;
     }
+    let mask = match result.get("version-rolling.mask") {
+        Some(mask) => VersionMask::from_text(mask.as_str()?).ok()?,
+        None => VersionMask::BIP320,
+    };
+    Some(mask).filter(|mask| !mask.is_empty())
+}
 
-    /// The result as JSON text.
-    pub fn result(&self) -> String {
-        match self.version_rolling {
-            Some(mask) => format!("{{\"version-rolling\":true,\"version-rolling.mask\":\"{mask}\"}}"),
-            None => "{\"version-rolling\":false}".to_owned(),
-        }
+/// The result that grants these version bits, or refuses, as JSON text.
+pub fn configure_result(granted: Option<VersionMask>) -> String {
+    match granted {
+        Some(mask) => format!("{{\"version-rolling\":true,\"version-rolling.mask\":\"{mask}\"}}"),
+        None => "{\"version-rolling\":false}".to_owned(),
     }
 }
 
@@ -80,8 +56,8 @@ mod tests {
             ("[]", None),
             ("{}", None),
         ] {
-            let request = ConfigureRequest::from_params(Some(serde_json::from_str(params).unwrap()));
-            assert_eq!(request.version_rolling, mask.map(VersionMask), "{params}");
+            let requested = requested_version_mask(Some(serde_json::from_str(params).unwrap()));
+            assert_eq!(requested, mask.map(VersionMask), "{params}");
         }
     }
 
@@ -95,11 +71,11 @@ mod tests {
             (r#"{"version-rolling":"not here"}"#, None),
             ("false", None),
         ] {
-            let answer = ConfigureAnswer::from_result(Some(serde_json::from_str(result).unwrap()));
-            assert_eq!(answer.version_rolling, mask.map(VersionMask), "{result}");
-            let again = answer.result();
-            assert_eq!(ConfigureAnswer::from_result(serde_json::from_str(&again).ok()), answer);
+            let granted = granted_version_mask(Some(serde_json::from_str(result).unwrap()));
+            assert_eq!(granted, mask.map(VersionMask), "{result}");
+            let again = configure_result(granted);
+            assert_eq!(granted_version_mask(serde_json::from_str(&again).ok()), granted);
         }
-        assert_eq!(ConfigureAnswer::from_result(None).version_rolling, None);
+        assert_eq!(granted_version_mask(None), None);
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use super::json_field::{FieldError, at, elements, string_or_number};
+use super::json_field::{FieldError, at, params_of, string_or_number};
 
 /// The difficulty of a share, as a multiple of 4 295 032 833 expected hashes (wire reference, section 3.2). Finite
 /// and above zero. Fractions are common: NerdMiners work at 0.00015.
@@ -23,7 +23,7 @@ impl Difficulty {
         if value.is_finite() && value > 0.0 {
             Ok(Difficulty(value))
         } else {
-            Err(FieldError::value("difficulty", &value.to_string(), "a finite number above zero"))
+            Err(FieldError::new("difficulty", &value.to_string(), "a finite number above zero"))
         }
     }
 
@@ -39,7 +39,7 @@ impl Difficulty {
     pub fn from_json(raw: &RawValue) -> Result<Difficulty, FieldError> {
         let text = string_or_number("difficulty", raw)?;
         let value: f64 =
-            text.trim().parse().map_err(|_| FieldError::wrong_type("difficulty", raw.get(), "a number"))?;
+            text.trim().parse().map_err(|_| FieldError::new("difficulty", raw.get(), "a number"))?;
         Difficulty::new(value)
     }
 
@@ -48,8 +48,7 @@ impl Difficulty {
     /// # Errors
     /// The errors of [`Difficulty::from_json`], and if the difficulty is missing.
     pub fn from_params(params: Option<&RawValue>) -> Result<Difficulty, FieldError> {
-        let params = elements("params", params.ok_or(FieldError::Missing { field: "params" })?)?;
-        Difficulty::from_json(at("difficulty", &params, 0)?)
+        Difficulty::from_json(at("difficulty", &params_of("params", params)?, 0)?)
     }
 
     /// The lower one. A share must meet the lower difficulty while a change is on its way.

@@ -30,7 +30,7 @@ impl Extranonce1 {
     /// If there are more than [`Extranonce1::MAX_READ`] bytes.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Extranonce1, FieldError> {
         if bytes.len() > Extranonce1::MAX_READ {
-            return Err(FieldError::length("extranonce1", &hex::encode(&bytes), "at most 100 bytes"));
+            return Err(FieldError::new("extranonce1", &hex::encode(&bytes), "at most 100 bytes"));
         }
         Ok(Extranonce1(bytes))
     }
@@ -79,7 +79,7 @@ impl Extranonce2 {
     /// If there is half a byte, another character, or more than 32 bytes.
     pub fn from_text(text: &str) -> Result<Extranonce2, FieldError> {
         if text.len() > 2 * usize::from(Extranonce2Size::MAX.0) {
-            return Err(FieldError::length("extranonce2", text, "at most 32 bytes"));
+            return Err(FieldError::new("extranonce2", text, "at most 32 bytes"));
         }
         hex::decode("extranonce2", text).map(Extranonce2)
     }
@@ -122,7 +122,7 @@ impl Extranonce2Size {
     /// If `bytes` is above 32.
     pub fn new(bytes: u8) -> Result<Extranonce2Size, FieldError> {
         if bytes > Extranonce2Size::MAX.0 {
-            return Err(FieldError::value("extranonce2 size", &bytes.to_string(), "at most 32"));
+            return Err(FieldError::new("extranonce2 size", &bytes.to_string(), "at most 32"));
         }
         Ok(Extranonce2Size(bytes))
     }
@@ -135,7 +135,7 @@ impl Extranonce2Size {
         let text = string_or_number("extranonce2 size", raw)?;
         let bytes = text
             .parse()
-            .map_err(|_| FieldError::value("extranonce2 size", raw.get(), "a number from 0 to 32"))?;
+            .map_err(|_| FieldError::new("extranonce2 size", raw.get(), "a number from 0 to 32"))?;
         Extranonce2Size::new(bytes)
     }
 
@@ -145,17 +145,7 @@ impl Extranonce2Size {
     }
 }
 
-impl fmt::Display for Extranonce1 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(&self.0))
-    }
-}
-
-impl fmt::Display for Extranonce2 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(&self.0))
-    }
-}
+hex::display_as_hex!(Extranonce1, Extranonce2);
 
 impl fmt::Display for Extranonce2Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

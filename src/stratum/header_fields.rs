@@ -1,8 +1,6 @@
 //! The header's quantities as Stratum writes them, apart from the version: nbits, ntime, nonce, the previous block's
 //! hash and the merkle branches.
 
-use std::fmt;
-
 use super::hex;
 use super::hex_u32::hex_u32;
 use super::json_field::FieldError;
@@ -58,18 +56,6 @@ impl PrevHash {
     }
 }
 
-impl fmt::Display for PrevHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(&self.0))
-    }
-}
-
-impl fmt::Debug for PrevHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PrevHash({self})")
-    }
-}
-
 /// One of a job's merkle branches, a step from the coinbase to the merkle root: 32 bytes that are hashed as they are
 /// written, without any reversal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,17 +71,8 @@ impl MerkleBranch {
     }
 }
 
-impl fmt::Display for MerkleBranch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(&self.0))
-    }
-}
-
-impl fmt::Debug for MerkleBranch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MerkleBranch({self})")
-    }
-}
+hex::display_as_hex!(PrevHash, MerkleBranch);
+hex::debug_as_display!(PrevHash, MerkleBranch);
 
 #[cfg(test)]
 mod tests {

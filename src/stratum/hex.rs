@@ -10,7 +10,7 @@ pub fn encode(bytes: &[u8]) -> String {
 /// The bytes of hex digits in either case. `field` names the text in the error.
 ///
 /// # Errors
-/// [`FieldError::Hex`] for anything but hex digits, and for an odd number of them.
+/// For anything but hex digits, and for an odd number of them.
 pub fn decode(field: &'static str, text: &str) -> Result<Vec<u8>, FieldError> {
     let mut bytes = vec![0; text.len() / 2];
     decode_into(field, text, &mut bytes)?;
@@ -20,7 +20,7 @@ pub fn decode(field: &'static str, text: &str) -> Result<Vec<u8>, FieldError> {
 /// Exactly 32 bytes.
 pub(super) fn decode_32(field: &'static str, text: &str) -> Result<[u8; 32], FieldError> {
     if text.len() != 64 {
-        return Err(FieldError::length(field, text, "64 hex digits"));
+        return Err(FieldError::new(field, text, "64 hex digits"));
     }
     let mut bytes = [0; 32];
     decode_into(field, text, &mut bytes)?;
@@ -61,6 +61,30 @@ fn decode_into(field: &'static str, text: &str, bytes: &mut [u8]) -> Result<(), 
     }
     faster_hex::hex_decode(text.as_bytes(), bytes).map_err(|_| FieldError::hex(field, text))
 }
+
+/// Displays types that contain bytes as their hex digits.
+macro_rules! display_as_hex {
+    ($($name:ident),*) => {$(
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&crate::stratum::encode_hex(&self.0))
+            }
+        }
+    )*};
+}
+
+/// Debugs types as their name and what they display.
+macro_rules! debug_as_display {
+    ($($name:ident),*) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+    )*};
+}
+
+pub(crate) use {debug_as_display, display_as_hex};
 
 #[cfg(test)]
 mod tests {

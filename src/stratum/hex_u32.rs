@@ -9,7 +9,7 @@ use super::json_field::{FieldError, string_or_number};
 /// and cgminer writes masks without leading zeros.
 pub(super) fn from_text(field: &'static str, text: &str) -> Result<u32, FieldError> {
     if text.is_empty() || text.len() > 8 {
-        return Err(FieldError::length(field, text, "8 hex digits"));
+        return Err(FieldError::new(field, text, "8 hex digits"));
     }
     // from_str_radix alone would accept a sign, too.
     if !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
@@ -23,7 +23,7 @@ pub(super) fn from_json(field: &'static str, raw: &RawValue) -> Result<u32, Fiel
     if raw.get().starts_with('"') {
         return from_text(field, &string_or_number(field, raw)?);
     }
-    raw.get().parse().map_err(|_| FieldError::wrong_type(field, raw.get(), "8 hex digits"))
+    raw.get().parse().map_err(|_| FieldError::new(field, raw.get(), "8 hex digits"))
 }
 
 /// Declares a 32-bit quantity with its text forms, and without conversions to the other quantities.

@@ -21,7 +21,7 @@ impl JobId {
     /// If it is longer than [`JobId::MAX`].
     pub fn from_text(text: &str) -> Result<JobId, FieldError> {
         if text.len() > JobId::MAX {
-            return Err(FieldError::length("job id", text, "at most 1024 bytes"));
+            return Err(FieldError::new("job id", text, "at most 1024 bytes"));
         }
         Ok(JobId(text.to_owned()))
     }

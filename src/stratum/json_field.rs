@@ -12,62 +12,37 @@ const MAX_EXCERPT_CHARS: usize = 80;
 /// something is missing.
 const MAX_KEPT_CHARS: usize = 129;
 
-/// A field of a message that cannot be read, with the shortened text as it came.
+/// A field of a message that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FieldError {
-    /// The message has no such field.
-    Missing { field: &'static str },
-    /// The field has the wrong JSON type.
-    Type { field: &'static str, found: String, want: &'static str },
-    /// The text is not hex digits, or ends in half a byte.
-    Hex { field: &'static str, found: String },
-    /// The text is too short or too long.
-    Length { field: &'static str, found: String, want: &'static str },
-    /// The field has the right form but an impossible value.
-    Value { field: &'static str, found: String, want: &'static str },
+pub struct FieldError {
+    /// The name of the field, as the wire reference calls it.
+    pub field: &'static str,
+    /// The shortened text as it came; `None` if the message has no such field.
+    pub found: Option<String>,
+    want: &'static str,
 }
 
 impl FieldError {
-    /// The name of the field, as the wire reference calls it.
-    pub fn field(&self) -> &'static str {
-        match self {
-            FieldError::Missing { field }
-            | FieldError::Type { field, .. }
-            | FieldError::Hex { field, .. }
-            | FieldError::Length { field, .. }
-            | FieldError::Value { field, .. } => field,
-        }
+    pub(super) fn missing(field: &'static str) -> FieldError {
+        FieldError { field, found: None, want: "sent" }
     }
 
-    pub(super) fn wrong_type(field: &'static str, found: &str, want: &'static str) -> FieldError {
-        FieldError::Type { field, found: excerpt(found), want }
+    pub(super) fn new(field: &'static str, found: &str, want: &'static str) -> FieldError {
+        FieldError { field, found: Some(excerpt(found)), want }
     }
 
+    /// The error for a text that is not hex digits, or ends in half a byte.
     pub(super) fn hex(field: &'static str, found: &str) -> FieldError {
-        FieldError::Hex { field, found: excerpt(found) }
-    }
-
-    pub(super) fn length(field: &'static str, found: &str, want: &'static str) -> FieldError {
-        FieldError::Length { field, found: excerpt(found), want }
-    }
-
-    pub(super) fn value(field: &'static str, found: &str, want: &'static str) -> FieldError {
-        FieldError::Value { field, found: excerpt(found), want }
+        FieldError::new(field, found, "hex digits, two for each byte")
     }
 }
 
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FieldError::Missing { field } => write!(f, "{field} is missing: it must be sent"),
-            FieldError::Hex { field, found } => {
-                write!(f, "{field} is {found:?}: it must be hex digits, two for each byte")
-            }
-            FieldError::Type { field, found, want }
-            | FieldError::Length { field, found, want }
-            | FieldError::Value { field, found, want } => {
-                write!(f, "{field} is {found:?}: it must be {want}")
-            }
+        let FieldError { field, found, want } = self;
+        match found {
+            Some(found) => write!(f, "{field} is {found:?}: it must be {want}"),
+            None => write!(f, "{field} is missing: it must be {want}"),
         }
     }
 }
@@ -77,9 +52,17 @@ impl std::error::Error for FieldError {}
 /// The elements of `raw`, which must be a JSON array.
 ///
 /// # Errors
-/// [`FieldError::Type`] when it is anything else.
+/// When it is anything else.
 pub fn elements<'a>(field: &'static str, raw: &'a RawValue) -> Result<Vec<&'a RawValue>, FieldError> {
-    serde_json::from_str(raw.get()).map_err(|_| FieldError::wrong_type(field, raw.get(), "an array"))
+    serde_json::from_str(raw.get()).map_err(|_| FieldError::new(field, raw.get(), "an array"))
+}
+
+/// The elements of `params`, which must be there.
+pub(super) fn params_of<'a>(
+    field: &'static str,
+    params: Option<&'a RawValue>,
+) -> Result<Vec<&'a RawValue>, FieldError> {
+    elements(field, params.ok_or(FieldError::missing(field))?)
 }
 
 /// The elements of an array, or the values of an object in order: ESP-Miner does not tell the two apart. `None` for
@@ -134,18 +117,18 @@ pub(super) fn at<'a>(
     elements: &[&'a RawValue],
     index: usize,
 ) -> Result<&'a RawValue, FieldError> {
-    elements.get(index).copied().ok_or(FieldError::Missing { field })
+    elements.get(index).copied().ok_or(FieldError::missing(field))
 }
+
+/// A JSON string. It borrows when there is no escape; a plain `Cow` never does with serde.
+#[derive(serde::Deserialize)]
+pub(super) struct JsonText<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// A JSON string, its escapes resolved.
 pub(super) fn string<'a>(field: &'static str, raw: &'a RawValue) -> Result<Cow<'a, str>, FieldError> {
-    /// Borrows when there is no escape; a plain `Cow` never does with serde.
-    #[derive(serde::Deserialize)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-    serde_json::from_str::<Text>(raw.get())
+    serde_json::from_str::<JsonText>(raw.get())
         .map(|text| text.0)
-        .map_err(|_| FieldError::wrong_type(field, raw.get(), "a text"))
+        .map_err(|_| FieldError::new(field, raw.get(), "a text"))
 }
 
 /// A JSON string, or a number as it is written: some peers send numbers where others send texts.
@@ -156,7 +139,7 @@ pub(super) fn string_or_number<'a>(
     match raw.get().as_bytes().first() {
         Some(b'"') => string(field, raw),
         Some(b'0'..=b'9' | b'-') => Ok(Cow::Borrowed(raw.get())),
-        _ => Err(FieldError::wrong_type(field, raw.get(), "a text")),
+        _ => Err(FieldError::new(field, raw.get(), "a text")),
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::json_field;
+use super::json_field::{self, JsonText};
 use super::method::PoolMethod;
 use super::tolerant::{KEYS, key_place};
 
@@ -111,43 +111,20 @@ impl<'de> Visitor<'de> for MessageFields {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Envelope<'de>, A::Error> {
         let mut fields: [Option<Option<&RawValue>>; KEYS.len()] = Default::default();
-        while let Some(Key(key)) = map.next_key()? {
-            let Some(key) = key else {
+        while let Some(JsonText(name)) = map.next_key()? {
+            let Some(key) = key_place(&name) else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
+            if KEYS[key] != name {
+                return Err(de::Error::custom("a known key in another case"));
+            }
             if fields[key].replace(map.next_value()?).is_some() {
                 return Err(de::Error::duplicate_field(KEYS[key]));
             }
         }
         let [id, method, params, result, error, reject_reason] = fields.map(Option::flatten);
         Ok(Envelope { id, method, params, result, error, reject_reason })
-    }
-}
-
-/// The index of a known key; `None` for an unknown one.
-struct Key(Option<usize>);
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Key, D::Error> {
-        struct Name;
-
-        impl Visitor<'_> for Name {
-            type Value = Key;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a key")
-            }
-
-            fn visit_str<E: de::Error>(self, name: &str) -> Result<Key, E> {
-                match key_place(name) {
-                    Some(place) if KEYS[place] != name => Err(E::custom("a known key in another case")),
-                    place => Ok(Key(place)),
-                }
-            }
-        }
-
-        deserializer.deserialize_identifier(Name)
     }
 }
 

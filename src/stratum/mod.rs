@@ -14,7 +14,7 @@
 //! | `answer` | writing answers, in every form that pools use |
 //! | `request` | writing the requests that open a connection |
 //! | `client` | the miner's side of a connection, without I/O |
-//! | `subscribe`, `configure`, `notify`, `set_extranonce`, `submit`, `login`, `reconnect` | the methods with a structure of their own |
+//! | `subscribe`, `configure`, `notify`, `submit`, `login`, `reconnect` | the methods with a structure of their own |
 //! | `extranonce`, `job_id`, `difficulty`, `version`, `header_fields` | the quantities |
 //! | `timeline` | the difficulty in force for each job |
 //! | `line_reader` | chunks of bytes joined to lines |
@@ -42,7 +42,6 @@ mod notify;
 mod readings;
 mod reconnect;
 mod request;
-mod set_extranonce;
 mod submit;
 mod subscribe;
 mod timeline;
@@ -54,10 +53,11 @@ pub use line_reader::{Line, LineReader, LongLines, MAX_MINER_LINE, MAX_POOL_LINE
 
 pub use answer::{ErrorForm, RefusalCode, StratumError, accept_line, refuse_line, result_line};
 pub use client::{Client, ClientEvent, JobLine, SearchSpaces};
-pub use configure::{ConfigureAnswer, ConfigureRequest};
+pub use configure::{configure_result, granted_version_mask, requested_version_mask};
 pub use difficulty::Difficulty;
 pub use extranonce::{Extranonce1, Extranonce2, Extranonce2Size};
 pub use header_fields::{MerkleBranch, Nbits, Nonce, Ntime, PrevHash};
+pub(crate) use hex::{debug_as_display, display_as_hex};
 pub use hex::{decode as decode_hex, encode as encode_hex};
 pub use job_id::JobId;
 pub use job_reading::{JobReading, ReadingAgreement};
@@ -70,7 +70,7 @@ pub use readings::{LineShape, Readings};
 pub use reconnect::Reconnect;
 pub use request::{configure_line, request_line, subscribe_line};
 pub use submit::Submit;
-pub use subscribe::{SubscribeAnswer, SubscribeError};
+pub use subscribe::SubscribeAnswer;
 pub use timeline::{DifficultyRange, DifficultyTimeline};
 pub use verdict::{ResponseVerdict, says_low_difficulty};
 pub use version::{Version, VersionBits, VersionMask};
@@ -101,8 +101,7 @@ mod tests {
     fn read_message(envelope: &Envelope<'_>) {
         let _ = (envelope.id(), envelope.numeric_id(), envelope.method());
         let _ = ResponseVerdict::of(envelope);
-        let _ = ConfigureRequest::from_params(envelope.params);
-        let _ = ConfigureAnswer::from_result(envelope.result);
+        let _ = (requested_version_mask(envelope.params), granted_version_mask(envelope.result));
         let _ = envelope.result.map(SubscribeAnswer::as_miners_read);
         let _ = Notify::from_params(envelope.params).map(|job| job.line());
         let _ = Notify::as_miners_read(envelope.params).map(|reading| reading.job.line());

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::header_fields::{MerkleBranch, Nbits, Ntime, PrevHash};
 use super::hex;
 use super::job_id::JobId;
-use super::json_field::{FieldError, at, elements, string};
+use super::json_field::{FieldError, at, elements, params_of, string};
 use super::version::Version;
 
 /// The most merkle branches that are read; 14 are possible in practice.
@@ -35,8 +35,7 @@ impl Notify {
     /// # Errors
     /// If one of the eight is missing or wrong.
     pub fn from_params(params: Option<&RawValue>) -> Result<Notify, FieldError> {
-        let params =
-            elements("notify params", params.ok_or(FieldError::Missing { field: "notify params" })?)?;
+        let params = params_of("notify params", params)?;
         let text = |field, index| string(field, at(field, &params, index)?);
         Ok(Notify {
             job_id: JobId::from_json(at("job id", &params, 0)?)?,
@@ -83,7 +82,7 @@ impl Notify {
 fn branches(raw: &RawValue) -> Result<Vec<MerkleBranch>, FieldError> {
     let texts = elements("merkle branches", raw)?;
     if texts.len() > MAX_BRANCHES {
-        return Err(FieldError::length("merkle branches", &texts.len().to_string(), "at most 32 of them"));
+        return Err(FieldError::new("merkle branches", &texts.len().to_string(), "at most 32 of them"));
     }
     texts.into_iter().map(|text| MerkleBranch::from_text(&string("merkle branch", text)?)).collect()
 }
@@ -97,6 +96,24 @@ fn truth(raw: &RawValue) -> Option<bool> {
         "true" | "1" | "\"true\"" => Some(true),
         "false" | "0" | "\"false\"" => Some(false),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+impl Notify {
+    /// An ordinary job with these halves of a coinbase.
+    pub(crate) fn with_coinbase(coinb1: Vec<u8>, coinb2: Vec<u8>) -> Notify {
+        Notify {
+            job_id: JobId::from_counter(1),
+            prevhash: PrevHash::from_wire_bytes([7; 32]),
+            coinb1,
+            coinb2,
+            branches: Vec::new(),
+            version: Version(0x2000_0000),
+            nbits: Nbits(0x1d00_ffff),
+            ntime: Ntime(1000),
+            clean_jobs: Some(true),
+        }
     }
 }
 
@@ -138,8 +155,8 @@ mod tests {
 
     #[test]
     fn an_error_names_its_field() {
-        assert_eq!(read("null").unwrap_err().field(), "ntime");
-        assert_eq!(Notify::from_params(None).unwrap_err().field(), "notify params");
+        assert_eq!(read("null").unwrap_err().field, "ntime");
+        assert_eq!(Notify::from_params(None).unwrap_err().field, "notify params");
         for (params, clean) in [("[0,1,2,3,4,5,6,7,false]", Some(false)), ("[true]", None), ("{}", None)] {
             assert_eq!(Notify::clean_in(Some(serde_json::from_str(params).unwrap())), clean);
         }

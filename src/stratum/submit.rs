@@ -6,7 +6,7 @@ use super::extranonce::Extranonce2;
 use super::header_fields::{Nonce, Ntime};
 use super::hex_u32;
 use super::job_id::JobId;
-use super::json_field::{FieldError, at, elements, name, string};
+use super::json_field::{FieldError, at, name, params_of, string};
 use super::version::VersionBits;
 
 /// The most zeros before a number of eight digits: some miners write 64 bits.
@@ -32,7 +32,7 @@ impl Submit {
     /// # Errors
     /// If one of the five is missing, or one is wrong.
     pub fn from_params(params: Option<&RawValue>) -> Result<Submit, FieldError> {
-        let params = elements_of(params)?;
+        let params = params_of("submit params", params)?;
         let worker = string("worker", at("worker", &params, 0)?)?.into_owned();
         Submit::read(worker, &params, params.get(5).copied(), hex_u32::from_json)
     }
@@ -43,7 +43,7 @@ impl Submit {
     /// # Errors
     /// If one of the five is missing, or one is wrong.
     pub fn from_miner(params: Option<&RawValue>) -> Result<Submit, FieldError> {
-        let params = elements_of(params)?;
+        let params = params_of("submit params", params)?;
         let worker = name(at("worker", &params, 0)?);
         Submit::read(worker, &params, params.get(5).copied().filter(|raw| !is_empty_param(raw)), number)
     }
@@ -63,10 +63,6 @@ impl Submit {
             version_bits: sixth.map(|raw| word("version bits", raw).map(VersionBits)).transpose()?,
         })
     }
-}
-
-fn elements_of(params: Option<&RawValue>) -> Result<Vec<&RawValue>, FieldError> {
-    elements("submit params", params.ok_or(FieldError::Missing { field: "submit params" })?)
 }
 
 /// Reads a number, also with `0x` or with zeros beyond eight digits.
@@ -143,7 +139,7 @@ mod tests {
             let share = read(&format!(r#"["w","1","00","68596192","1"{sixth}]"#)).unwrap();
             assert_eq!(share.version_bits, None, "{sixth}");
         }
-        assert_eq!(read(r#"["w","1","00","68596192"]"#).unwrap_err().field(), "nonce");
-        assert_eq!(Submit::from_params(None).unwrap_err().field(), "submit params");
+        assert_eq!(read(r#"["w","1","00","68596192"]"#).unwrap_err().field, "nonce");
+        assert_eq!(Submit::from_params(None).unwrap_err().field, "submit params");
     }
 }

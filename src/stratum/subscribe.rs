@@ -1,4 +1,4 @@
-//! The answer to `mining.subscribe` (wire reference, section 2.1).
+//! The search space in the answer to `mining.subscribe` (wire reference, section 2.1) and in `mining.set_extranonce`.
 
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -6,8 +6,6 @@ use serde_json::value::RawValue;
 use super::extranonce::{Extranonce1, Extranonce2Size};
 use super::job_reading::ReadingAgreement;
 use super::json_field::{FieldError, at, elements, values};
-use super::message::Envelope;
-use super::verdict::ResponseVerdict;
 
 /// The search space in `[subscriptions, extranonce1, extranonce2_size]`. The subscriptions matter only for resuming a
 /// session and are not kept.
@@ -17,31 +15,13 @@ pub struct SubscribeAnswer {
     pub extranonce2_size: Extranonce2Size,
 }
 
-/// The reason why an answer to `mining.subscribe` gives no search space.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SubscribeError {
-    /// The pool refuses, with the code and the reason it gave, if any.
-    Refused { code: Option<i64>, reason: Option<String> },
-    /// No miner is known to read a search space in the result.
-    Unreadable(FieldError),
-}
-
-/// The leniency of a reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leniency {
-    /// Only what every miner reads alike.
-    None,
-    /// Whatever any miner reads.
-    OfMiners,
-}
-
 impl SubscribeAnswer {
     /// Reads the result of an answer. The first element may be anything, and there may be more than three.
     ///
     /// # Errors
     /// If an extranonce or a size is missing or wrong.
     pub fn from_result(result: &RawValue) -> Result<SubscribeAnswer, FieldError> {
-        search_space("subscribe result", result, 1, None, Leniency::None).map(|(space, _)| space)
+        search_space("subscribe result", result, 1, None, false).map(|(space, _)| space)
     }
 
     /// Reads the result as the most lenient miners do. Returns also the agreement of miners.
@@ -49,22 +29,29 @@ impl SubscribeAnswer {
     /// # Errors
     /// If no miner is known to make an extranonce1 and a size of it.
     pub fn as_miners_read(result: &RawValue) -> Result<(SubscribeAnswer, ReadingAgreement), FieldError> {
-        search_space("subscribe result", result, 1, None, Leniency::OfMiners)
+        search_space("subscribe result", result, 1, None, true)
     }
 
-    /// Reads an answer as the most lenient miners do: an error beside a good result does not matter.
+    /// Reads the params of `mining.set_extranonce` as every miner reads them (wire reference, section 2.6).
     ///
     /// # Errors
-    /// If it refuses, or no miner is known to make a search space of it.
-    pub fn of_answer(answer: &Envelope<'_>) -> Result<(SubscribeAnswer, ReadingAgreement), SubscribeError> {
-        match answer.result.map(SubscribeAnswer::as_miners_read) {
-            Some(Ok(space)) => Ok(space),
-            Some(Err(why)) if !answer.has_error() => Err(SubscribeError::Unreadable(why)),
-            Some(Err(_)) | None => Err(match ResponseVerdict::of(answer) {
-                ResponseVerdict::Refused { code, reason } => SubscribeError::Refused { code, reason },
-                ResponseVerdict::Accepted => SubscribeError::Refused { code: None, reason: None },
-            }),
-        }
+    /// If the extranonce1 or the size is missing or wrong.
+    pub fn from_set_extranonce(params: Option<&RawValue>) -> Result<SubscribeAnswer, FieldError> {
+        let params = params.ok_or(FieldError::missing("params"))?;
+        search_space("params", params, 0, None, false).map(|(space, _)| space)
+    }
+
+    /// Reads the params of `mining.set_extranonce` as the most lenient miners do. If there is no size, `known` takes
+    /// its place. Returns also the agreement of miners.
+    ///
+    /// # Errors
+    /// If no miner is known to make an extranonce1 and a size of it.
+    pub fn of_set_extranonce(
+        params: Option<&RawValue>,
+        known: Option<Extranonce2Size>,
+    ) -> Result<(SubscribeAnswer, ReadingAgreement), FieldError> {
+        let params = params.ok_or(FieldError::missing("params"))?;
+        search_space("params", params, 0, known, true)
     }
 
     /// The result as JSON text, with `session` as the subscription's id. It contains the text `mining.notify`, which
@@ -75,23 +62,22 @@ impl SubscribeAnswer {
     }
 }
 
-/// Reads the extranonce1 at `index` and the size behind it. If there is no size, `known` takes its place. ESP-Miner
-/// reads the values of an object, too.
-pub(super) fn search_space(
+/// Reads the extranonce1 at `index` and the size behind it. If there is no size, `known` takes its place. A lenient
+/// reader takes whatever any miner reads; ESP-Miner reads the values of an object, too.
+fn search_space(
     field: &'static str,
     raw: &RawValue,
     index: usize,
     known: Option<Extranonce2Size>,
-    leniency: Leniency,
+    is_lenient: bool,
 ) -> Result<(SubscribeAnswer, ReadingAgreement), FieldError> {
-    let is_strict = leniency == Leniency::None;
-    let elements = match values(raw).filter(|_| !is_strict) {
+    let elements = match values(raw).filter(|_| is_lenient) {
         Some(values) => values,
         None => elements(field, raw)?,
     };
     let text = at("extranonce1", &elements, index)?;
     let (extranonce1, is_exact) =
-        if is_strict { (Extranonce1::from_json(text)?, true) } else { Extranonce1::as_miners_read(text)? };
+        if is_lenient { Extranonce1::as_miners_read(text)? } else { (Extranonce1::from_json(text)?, true) };
     let size = at("extranonce2 size", &elements, index + 1);
     let size = size.and_then(Extranonce2Size::from_json);
     let has_size = elements.get(index + 1).is_some_and(|size| size.get() != "null");
@@ -154,5 +140,30 @@ mod tests {
         for result in ["true", "[]", r#"[[],"00"]"#, r#"[[],"0",4]"#, r#"[[],"00",-1]"#, r#"[[],null,4]"#] {
             assert!(read(result).is_err(), "{result}");
         }
+    }
+
+    #[test]
+    fn params_are_read_strictly_and_as_miners_read_them() {
+        let four = Extranonce2Size::new(4).ok();
+        for (params, known, size, agreement, is_exact) in [
+            (r#"["d1e5",8]"#, None, 8, ReadingAgreement::All, true),
+            (r#"["d1e5","8",1]"#, four, 8, ReadingAgreement::All, true),
+            (r#"["d1e5"]"#, four, 4, ReadingAgreement::OrIgnored, false),
+            (r#"["d1e5",null]"#, four, 4, ReadingAgreement::OrIgnored, false),
+            (r#"{"a":"d1e5","b":8}"#, None, 8, ReadingAgreement::OrIgnored, false),
+            (r#"["d1e5x",8]"#, None, 8, ReadingAgreement::Doubtful, false),
+        ] {
+            let raw = serde_json::from_str(params).ok();
+            let (space, read) = SubscribeAnswer::of_set_extranonce(raw, known).unwrap();
+            assert_eq!((space.extranonce1.to_string().as_str(), read), ("d1e5", agreement), "{params}");
+            assert_eq!(space.extranonce2_size.bytes(), size, "{params}");
+            let exact = SubscribeAnswer::from_set_extranonce(raw);
+            assert_eq!(exact.ok(), is_exact.then_some(space), "{params}");
+        }
+        for params in ["null", "[null,8]", "[\"00\",33]", "[\"00\"]", "{}"] {
+            let raw = serde_json::from_str(params).ok();
+            assert!(SubscribeAnswer::of_set_extranonce(raw, None).is_err(), "{params}");
+        }
+        assert!(SubscribeAnswer::of_set_extranonce(None, four).is_err());
     }
 }

@@ -139,40 +139,33 @@ mod tests {
     }
 
     #[test]
-    fn one_holds_until_something_is_said() {
-        assert_eq!(of("a", "a"), Some((1.0, 1.0, 1.0)));
-        assert_eq!(of("a 512", "a"), Some((1.0, 1.0, 512.0)));
+    fn the_range_of_a_job_follows_the_changes_after_it() {
+        for (why, story, name, expected) in [
+            ("one holds until something is said", "a", "a", (1.0, 1.0, 1.0)),
+            ("one holds until something is said", "a 512", "a", (1.0, 1.0, 512.0)),
+            ("one holds until something is said", "512 a", "a", (512.0, 512.0, 512.0)),
+            ("the last of several changes counts for the next job", "16 32 64 a", "a", (64.0, 64.0, 64.0)),
+            ("the last of several changes counts for the next job", "64 z 16 32 a", "a", (32.0, 16.0, 64.0)),
+            (
+                "the last of several changes counts for the next job",
+                "64 z 16 32 a b",
+                "b",
+                (32.0, 32.0, 32.0),
+            ),
+            ("a fall counts at once for older jobs", "64 a 8", "a", (64.0, 8.0, 64.0)),
+            ("a fall counts at once for older jobs", "64 a 8 b c d", "a", (64.0, 8.0, 64.0)),
+            ("a fall counts at once for older jobs", "64 a 8 b c d", "d", (8.0, 8.0, 8.0)),
+            ("what held before a rise stays possible for one job", "8 a 64 b", "b", (64.0, 8.0, 64.0)),
+            ("what held before a rise stays possible for one job", "8 a 64 b c", "b", (64.0, 64.0, 64.0)),
+            ("what held before a rise stays possible for one job", "8 a 64 b c", "c", (64.0, 64.0, 64.0)),
+            ("what held before a rise stays possible for one job", "8 a 64 b c", "a", (8.0, 8.0, 64.0)),
+            ("a short fall stays possible for one job", "64 a 8 64", "a", (64.0, 8.0, 64.0)),
+            ("a short fall stays possible for one job", "64 a 8 64 b", "a", (64.0, 8.0, 64.0)),
+            ("a short fall stays possible for one job", "64 a 8 64 b c", "a", (64.0, 64.0, 64.0)),
+        ] {
+            assert_eq!(of(story, name), Some(expected), "{why}: {story}");
+        }
         assert_eq!(of("", "a"), None);
-        assert_eq!(of("512 a", "a"), Some((512.0, 512.0, 512.0)));
-    }
-
-    #[test]
-    fn the_last_of_several_changes_counts_for_the_next_job() {
-        assert_eq!(of("16 32 64 a", "a"), Some((64.0, 64.0, 64.0)));
-        assert_eq!(of("64 z 16 32 a", "a"), Some((32.0, 16.0, 64.0)));
-        assert_eq!(of("64 z 16 32 a b", "b"), Some((32.0, 32.0, 32.0)));
-    }
-
-    #[test]
-    fn a_fall_counts_at_once_for_older_jobs() {
-        assert_eq!(of("64 a 8", "a"), Some((64.0, 8.0, 64.0)));
-        assert_eq!(of("64 a 8 b c d", "a"), Some((64.0, 8.0, 64.0)));
-        assert_eq!(of("64 a 8 b c d", "d"), Some((8.0, 8.0, 8.0)));
-    }
-
-    #[test]
-    fn what_held_before_a_rise_stays_possible_for_one_more_job() {
-        assert_eq!(of("8 a 64 b", "b"), Some((64.0, 8.0, 64.0)));
-        assert_eq!(of("8 a 64 b c", "b"), Some((64.0, 64.0, 64.0)));
-        assert_eq!(of("8 a 64 b c", "c"), Some((64.0, 64.0, 64.0)));
-        assert_eq!(of("8 a 64 b c", "a"), Some((8.0, 8.0, 64.0)));
-    }
-
-    #[test]
-    fn a_short_fall_stays_possible_for_one_more_job() {
-        assert_eq!(of("64 a 8 64", "a"), Some((64.0, 8.0, 64.0)));
-        assert_eq!(of("64 a 8 64 b", "a"), Some((64.0, 8.0, 64.0)));
-        assert_eq!(of("64 a 8 64 b c", "a"), Some((64.0, 64.0, 64.0)));
     }
 
     #[test]

@@ -3,9 +3,12 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
+use super::copied_bytes::CopiedBytes;
 use super::session_clock::SessionClock;
 use crate::net::Stamp;
 use crate::stratum::Login;
@@ -228,17 +231,17 @@ impl Conversation {
 
     /// Records a login of the miner. It does not replace another one before the pool accepts it.
     pub fn offer_login(&self, login: Login) {
-        self.login.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(login);
+        self.login.lock().get_or_insert(login);
     }
 
     /// Records a login that the pool has accepted.
     pub fn set_login(&self, login: Login) {
-        *self.login.lock().unwrap_or_else(PoisonError::into_inner) = Some(login);
+        *self.login.lock() = Some(login);
     }
 
     /// The last login that the pool accepted; if none, the first that the miner offered.
     pub fn login(&self) -> Option<Login> {
-        self.login.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.login.lock().clone()
     }
 
     /// The counters of one direction.
@@ -276,7 +279,7 @@ pub enum TapEvent {
 #[derive(Debug)]
 pub struct TapBytes {
     pub direction: Direction,
-    pub bytes: Box<[u8]>,
+    pub bytes: CopiedBytes,
     /// The time when they became readable.
     pub readable_at: Stamp,
     /// The time when the kernel took the last of them for sending.

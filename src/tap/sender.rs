@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, TrySendError};
 
 use super::fair_share::has_room;
-use super::{Conversation, Direction, TapBytes, TapEvent, TapMessage};
+use super::{Conversation, CopiedBytes, Direction, TapBytes, TapEvent, TapMessage};
 use crate::net::Stamp;
 use crate::work::HashedShare;
 
@@ -53,7 +53,7 @@ impl Tap {
     }
 
     /// Counts spliced bytes and passes on their copy. `None` stands for a copy that could not be made.
-    pub fn spliced(&mut self, length: usize, copy: Option<Box<[u8]>>, readable_at: Stamp, sent_at: Stamp) {
+    pub fn spliced(&mut self, length: usize, copy: Option<CopiedBytes>, readable_at: Stamp, sent_at: Stamp) {
         self.conversation.traffic(self.direction).count(length);
         match copy {
             Some(copy) if self.is_open() && copy.len() <= MAX_COPY_BYTES => {
@@ -82,7 +82,7 @@ impl Tap {
         }
     }
 
-    fn pass_on(&mut self, bytes: Box<[u8]>, readable_at: Stamp, sent_at: Stamp) {
+    fn pass_on(&mut self, bytes: CopiedBytes, readable_at: Stamp, sent_at: Stamp) {
         let chunk = TapBytes { direction: self.direction, bytes, readable_at, sent_at, after_gap: self.gap };
         match offer(&self.to_analyzer, &self.conversation, TapEvent::Bytes(chunk)) {
             Offered::Taken => self.gap = false,
@@ -159,7 +159,7 @@ mod tests {
         match copy.event {
             TapEvent::Bytes(chunk) => {
                 copy.conversation.traffic(chunk.direction).dequeued();
-                (chunk.bytes.into_vec(), chunk.after_gap)
+                (chunk.bytes.to_vec(), chunk.after_gap)
             }
             other => panic!("{other:?}"),
         }

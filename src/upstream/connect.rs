@@ -1,11 +1,11 @@
 //! Connects to the most preferred pool that works.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::entry::UpstreamEntry;
-use super::{PoolFailure, UpstreamId, Upstreams, lock};
+use super::{PoolFailure, UpstreamId, Upstreams};
 use crate::net::{Stream, process};
 
 /// A connection attempt that had less time than this shows nothing about the pool.
@@ -140,13 +140,13 @@ impl Upstreams {
     }
 
     fn wait_for_any(&self, deadline: Instant) -> Result<(), NoUpstream> {
-        let mut guard = lock(&self.shared.waiters);
+        let mut guard = self.shared.waiters.lock();
         while self.candidates(&[]).is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || self.shared.stop.is_stopped() {
                 return Err(NoUpstream::Unreachable);
             }
-            guard = self.shared.changed.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.shared.changed.wait_for(&mut guard, left);
         }
         Ok(())
     }

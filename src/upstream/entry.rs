@@ -2,16 +2,18 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::UpstreamsShared;
 use super::health::{PoolFailure, PoolHealth};
 use super::list::UpstreamId;
 use super::probe_logins::ProbeLogins;
 use super::route::{SetupError, name_of, route_to};
 use super::spare::SpareConnections;
-use super::{UpstreamsShared, lock};
 use crate::config;
 use crate::net::Stream;
 use crate::net::dial::{DialError, Route};
@@ -99,17 +101,17 @@ impl UpstreamEntry {
     }
 
     pub(super) fn health(&self) -> MutexGuard<'_, PoolHealth> {
-        lock(&self.health)
+        self.health.lock()
     }
 
     /// The reason that it is out of rotation.
     pub(super) fn blocked(&self) -> MutexGuard<'_, Option<String>> {
-        lock(&self.blocked)
+        self.blocked.lock()
     }
 
     /// The logins that probes use.
     pub(super) fn probe_logins(&self) -> MutexGuard<'_, ProbeLogins> {
-        lock(&self.probe_logins)
+        self.probe_logins.lock()
     }
 
     /// Since when it has counted as up.
@@ -149,7 +151,7 @@ impl UpstreamEntry {
 
     /// Dials its host at another port.
     pub(super) fn dial_at(&self, port: u16, deadline: Instant) -> Result<Stream, DialError> {
-        self.route.dial_at(port, deadline, &self.stop)
+        self.route.dial_port(port, deadline, &self.stop).map(|(stream, _)| stream)
     }
 
     /// The number of times that its addresses have changed.
@@ -179,9 +181,9 @@ impl UpstreamEntry {
 
     /// Sleeps for `time`, or until there is something new to probe.
     pub(super) fn wait_for_probe_request(&self, time: Duration, known: bool) {
-        let health = self.health();
+        let mut health = self.health();
         if known || !health.wants_probe() {
-            drop(self.probe_wanted.wait_timeout(health, time).unwrap_or_else(PoisonError::into_inner));
+            self.probe_wanted.wait_for(&mut health, time);
         }
     }
 }

@@ -2,13 +2,10 @@
 //! is passed in.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
+use crate::util::backoff::{Backoff, jittered};
 use crate::util::span::seconds;
-
-/// Caps the doublings of the pause, whatever `backoff_max` says.
-const MAX_DOUBLINGS: u32 = 20;
 
 /// A failure of a pool. It decides what a probe must show before the pool counts as up again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,15 +53,13 @@ impl fmt::Display for PoolFailure {
 /// The health of one pool.
 #[derive(Debug)]
 pub struct PoolHealth {
-    backoff_min: Duration,
-    backoff_max: Duration,
+    /// Survives a recovery that does not last, see [`PoolHealth::recovered`].
+    backoff: Backoff,
     state: HealthState,
     /// A failure that a session has seen and only a probe can confirm.
     suspicion: Option<PoolFailure>,
     /// The failure to give work, until a probe has seen a job, whatever else has failed meanwhile.
     owes_work: Option<PoolFailure>,
-    /// Failures in a row; survives a recovery that does not last, see [`PoolHealth::recovered`].
-    failures: u32,
 }
 
 #[derive(Debug)]
@@ -77,12 +72,10 @@ impl PoolHealth {
     /// A pool that counts as up.
     pub fn new(backoff_min: Duration, backoff_max: Duration, now: Instant) -> PoolHealth {
         PoolHealth {
-            backoff_min,
-            backoff_max,
+            backoff: Backoff::new(backoff_min, backoff_max),
             state: HealthState::Up { since: now },
             suspicion: None,
             owes_work: None,
-            failures: 0,
         }
     }
 
@@ -107,8 +100,8 @@ impl PoolHealth {
             HealthState::Failed { .. } => None,
             HealthState::Up { since } => {
                 // A pool that held for longer than the longest pause starts over.
-                if now.saturating_duration_since(since) > self.backoff_max {
-                    self.failures = 0;
+                if now.saturating_duration_since(since) > self.backoff.max {
+                    self.backoff.reset();
                 }
                 Some(self.pause(failure, now))
             }
@@ -183,11 +176,7 @@ impl PoolHealth {
     }
 
     fn pause(&mut self, failure: PoolFailure, now: Instant) -> Duration {
-        let doubled = 2_u32.saturating_pow(self.failures.min(MAX_DOUBLINGS));
-        let longest = self.backoff_min.saturating_mul(doubled).min(self.backoff_max);
-        // Between half and all of it, so that a farm's proxies don't retry in step.
-        let pause = longest / 2 + longest.mul_f64(random_fraction() / 2.0);
-        self.failures = self.failures.saturating_add(1);
+        let pause = jittered(self.backoff.next_pause(), 0.5, 1.0);
         self.suspicion = None;
         if failure.is_about_work() {
             self.owes_work = Some(failure.clone());
@@ -195,12 +184,6 @@ impl PoolHealth {
         self.state = HealthState::Failed { until: now + pause, failure };
         pause
     }
-}
-
-/// From 0 to 1; not for secrets. The standard library's hasher is seeded by the system.
-fn random_fraction() -> f64 {
-    let bits = RandomState::new().hash_one(Instant::now()) >> 11;
-    bits as f64 / (1_u64 << 53) as f64
 }
 
 #[cfg(test)]
@@ -298,12 +281,5 @@ mod tests {
         health.failed(dial(), now);
         health.suspect(PoolFailure::ClosedUnanswered);
         assert_eq!(health.take_suspicion(), None);
-    }
-
-    #[test]
-    fn fractions_are_fractions_and_differ() {
-        let drawn: Vec<f64> = (0..100).map(|_| random_fraction()).collect();
-        assert!(drawn.iter().all(|fraction| (0.0..=1.0).contains(fraction)));
-        assert!(drawn.iter().any(|fraction| *fraction != drawn[0]));
     }
 }

@@ -13,10 +13,11 @@ mod spare;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use parking_lot::{Condvar, Mutex};
 
 use crate::config;
 use crate::stratum::Reconnect;
@@ -73,25 +74,12 @@ impl fmt::Debug for FailureHook {
 impl Upstreams {
     /// Sets the upstreams up and starts their background work (names, probes, spare connections), which goes
     /// on until `stop`. `on_failure` is called whenever one has failed or is back, and while all have failed:
-    /// miners come in waves then.
+    /// miners come in waves then. A connection that ends at one of `own_addresses`, on which this program
+    /// listens, is no connection to a pool.
     ///
     /// # Errors
     /// [`SetupError`] for unusable certificates, or when a thread can't be started.
     pub fn start(
-        configured: &[config::UpstreamConfig],
-        failover: &config::FailoverConfig,
-        on_failure: impl Fn() + Send + Sync + 'static,
-        stop: &Stop,
-    ) -> Result<Upstreams, SetupError> {
-        Upstreams::start_with_own_addresses(&[], configured, failover, on_failure, stop)
-    }
-
-    /// Starts as [`Upstreams::start`] does, for a program that listens on these addresses itself: a
-    /// connection that ends there is no connection to a pool.
-    ///
-    /// # Errors
-    /// As [`Upstreams::start`].
-    pub fn start_with_own_addresses(
         own_addresses: &[SocketAddr],
         configured: &[config::UpstreamConfig],
         failover: &config::FailoverConfig,
@@ -390,12 +378,7 @@ impl Upstreams {
 
     fn wake_waiters(&self) {
         // Taking the lock once makes sure that no thread is between its check and its wait.
-        drop(lock(&self.shared.waiters));
+        drop(self.shared.waiters.lock());
         self.shared.changed.notify_all();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // The data behind these locks is changed in single steps.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,8 +5,9 @@ use std::io;
 use std::path::Path;
 
 use crate::config;
-use crate::net::dial::{ProxyLogin, Route, RouteKind};
+use crate::net::dial::{Route, RouteKind};
 use crate::net::resolve::Resolver;
+use crate::net::socks5::ProxyLogin;
 use crate::net::tls::{TlsClient, TlsError, Trust};
 use crate::util::os_error::describe;
 use crate::util::stop::Stop;

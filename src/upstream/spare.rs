@@ -3,11 +3,13 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
+
 use super::entry::UpstreamEntry;
-use super::{PoolFailure, Upstreams, lock};
+use super::{PoolFailure, Upstreams};
 use crate::net::Stream;
 use crate::util::stop::Stopped;
 use crate::util::supervise;
@@ -43,7 +45,7 @@ impl SpareConnections {
     /// Takes the freshest connection that is still alive.
     pub(super) fn take(&self) -> Option<Stream> {
         let taken = loop {
-            match self.stock().pop_back() {
+            match self.stock.lock().pop_back() {
                 Some(spare) if is_alive(&spare) => break Some(spare.stream),
                 Some(_) => {}
                 None => break None,
@@ -57,24 +59,20 @@ impl SpareConnections {
 
     /// Closes all, because the pool has failed.
     pub(super) fn clear(&self) {
-        self.stock().clear();
-    }
-
-    fn stock(&self) -> MutexGuard<'_, VecDeque<SpareConnection>> {
-        lock(&self.stock)
+        self.stock.lock().clear();
     }
 
     /// Removes connections that are old or dead, and returns how many are missing then.
     fn missing(&self) -> usize {
-        let mut stock = self.stock();
+        let mut stock = self.stock.lock();
         stock.retain(is_alive);
         self.wanted.saturating_sub(stock.len())
     }
 
     fn wait(&self) {
-        let stock = self.stock();
+        let mut stock = self.stock.lock();
         if stock.len() >= self.wanted {
-            drop(self.taken.wait_timeout(stock, SPARE_CHECK).unwrap_or_else(PoisonError::into_inner));
+            self.taken.wait_for(&mut stock, SPARE_CHECK);
         }
     }
 }
@@ -103,7 +101,7 @@ fn keep_connected(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(),
         for _ in 0..upstream.spares.missing() {
             match upstream.dial_new(Instant::now() + MAX_DIAL_TIME) {
                 Ok(stream) => {
-                    upstream.spares.stock().push_back(SpareConnection { stream, since: Instant::now() })
+                    upstream.spares.stock.lock().push_back(SpareConnection { stream, since: Instant::now() })
                 }
                 Err(error) if error.is_local() => {
                     if stop.sleep(SPARE_CHECK).is_err() {

@@ -15,13 +15,13 @@ use crossbeam_channel::{Sender, bounded};
 use env_logger::{Builder, Env, Target};
 use jiff::Timestamp;
 
-use super::files::{cut_trailing_nuls, is_at_path};
+use super::files::{cut_trailing_nuls, is_at_path, with_suffix};
 use super::stop::Stopped;
 use super::supervise;
 use super::supervise::service;
 use crate::util::escape::Printable;
 use crate::util::os_error::describe;
-use crate::util::plural::count;
+use crate::util::plural::count_of;
 
 /// The file's name in the data directory.
 pub const FILE_NAME: &str = "sluice.log";
@@ -137,13 +137,9 @@ impl Write for LogQueue {
 }
 
 fn lost_lines(lost: u64) -> Vec<u8> {
-    let were = if lost == 1 { "was" } else { "were" };
-    format!(
-        "{:.3} WARN  {} of this log {were} lost: it could not be written fast enough\n",
-        Timestamp::now(),
-        count(lost, "line")
-    )
-    .into_bytes()
+    let lines = count_of(lost, "line of this log was", "lines of this log were");
+    let now = Timestamp::now();
+    format!("{now:.3} WARN  {lines} lost: it could not be written fast enough\n").into_bytes()
 }
 
 /// Writes to stderr and the file.
@@ -183,12 +179,8 @@ impl LogFile {
             Ok(()) => self.failed_at = None,
             Err(reason) => {
                 if self.failed_at.is_none() {
-                    let path = self.path.display();
-                    let _ = writeln!(
-                        io::stderr(),
-                        "{path}: {}; from now on the log is on stderr only",
-                        describe(&reason)
-                    );
+                    let (path, reason) = (self.path.display(), describe(&reason));
+                    let _ = writeln!(io::stderr(), "{path}: {reason}; from now on the log is on stderr only");
                 }
                 self.open = None;
                 self.failed_at = Some(Instant::now());
@@ -203,9 +195,7 @@ impl LogFile {
         };
         if size > 0 && size + line.len() as u64 > self.max_bytes {
             drop(file);
-            let mut old = self.path.clone().into_os_string();
-            old.push(".1");
-            std::fs::rename(&self.path, &old)?;
+            std::fs::rename(&self.path, with_suffix(&self.path, ".1"))?;
             (file, size) = self.open_file()?;
         }
         file.write_all(line)?;
@@ -250,13 +240,6 @@ fn ends_line(file: &mut File) -> io::Result<bool> {
 mod tests {
     use super::*;
     use std::fs;
-
-    #[test]
-    fn a_peers_text_cannot_forge_a_line_or_drive_a_terminal() {
-        let hostile = "worker\n2026 INFO all is well\x1b[2J\u{202e}é\r";
-        let printed = Printable(hostile).to_string();
-        assert_eq!(printed, "worker\\n2026 INFO all is well\\u{1b}[2J\\u{202e}é\\r");
-    }
 
     #[test]
     fn a_stuck_writer_blocks_nobody_and_the_loss_is_logged() {

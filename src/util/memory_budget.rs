@@ -29,7 +29,6 @@ impl MemoryBudget {
         Some(MemoryReservation { used: self.used.clone(), bytes })
     }
 
-    #[cfg(test)]
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }

@@ -3,6 +3,7 @@
 //! | file | content |
 //! |---|---|
 //! | [`address`] | IPv4-mapped peer addresses as IPv4 |
+//! | [`backoff`] | growing pauses between retries |
 //! | [`escape`] | escaping of peers' texts for every output |
 //! | [`files`] | files that a power cut has damaged, or that were replaced |
 //! | [`mod@format`], [`plural`], [`span`] | numbers, counted nouns ("1 connection") and durations for people |
@@ -13,6 +14,7 @@
 //! | [`supervise`], [`thread`] | service threads that are restarted; named threads |
 
 pub mod address;
+pub(crate) mod backoff;
 pub mod escape;
 pub(crate) mod files;
 pub mod format;

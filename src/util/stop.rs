@@ -2,8 +2,10 @@
 //! any other failure.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
 
 /// The error of an operation that was interrupted because the program, or this part of it, is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +41,7 @@ impl Stop {
     /// Creates a handle for a part that can be stopped alone, and is stopped together with the whole.
     pub fn child(&self) -> Stop {
         let child = Stop::new();
-        let mut children = self.children();
+        let mut children = self.inner.children.lock();
         children.retain(|child| child.strong_count() > 0);
         children.push(Arc::downgrade(&child.inner));
         drop(children);
@@ -52,16 +54,16 @@ impl Stop {
 
     /// Stops all clones and all children. Idempotent.
     pub fn stop(&self) {
-        *self.lock() = true;
+        *self.inner.stopped.lock() = true;
         self.inner.changed.notify_all();
-        let children = std::mem::take(&mut *self.children());
+        let children = std::mem::take(&mut *self.inner.children.lock());
         for inner in children.iter().filter_map(Weak::upgrade) {
             Stop { inner }.stop();
         }
     }
 
     pub fn is_stopped(&self) -> bool {
-        *self.lock()
+        *self.inner.stopped.lock()
     }
 
     /// Returns `Ok` until [`Stop::stop`] is called.
@@ -77,34 +79,15 @@ impl Stop {
     /// # Errors
     /// [`Stopped`], at once, if [`Stop::stop`] was called or is called meanwhile.
     pub fn sleep(&self, time: Duration) -> Result<(), Stopped> {
-        let deadline = Instant::now() + time;
-        let mut stopped = self.lock();
-        while !*stopped {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Ok(());
-            }
-            stopped =
-                self.inner.changed.wait_timeout(stopped, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        Err(Stopped)
+        let mut stopped = self.inner.stopped.lock();
+        self.inner.changed.wait_while_for(&mut stopped, |stopped| !*stopped, time);
+        if *stopped { Err(Stopped) } else { Ok(()) }
     }
 
     /// Waits until [`Stop::stop`] is called.
     pub fn wait(&self) {
-        let mut stopped = self.lock();
-        while !*stopped {
-            stopped = self.inner.changed.wait(stopped).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, bool> {
-        // A panic can't leave a bool half-changed.
-        self.inner.stopped.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn children(&self) -> MutexGuard<'_, Vec<Weak<StopInner>>> {
-        self.inner.children.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut stopped = self.inner.stopped.lock();
+        self.inner.changed.wait_while(&mut stopped, |stopped| !*stopped);
     }
 }
 

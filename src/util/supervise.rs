@@ -19,6 +19,8 @@ use registry::{Service, ServiceGuard};
 
 use super::thread::{SERVICE_STACK, panic_text, spawn};
 
+/// Marks a place in a service, beside its heartbeat, at which tests can make it panic.
+pub(crate) use fault::check as fault_point;
 pub use registry::{
     Restart, ServiceHealth, end_program_through, ends_program, failure, health, note_restart, restarts,
     unwell,
@@ -84,11 +86,11 @@ impl ServiceBuilder {
         E: Display + 'static,
     {
         let ServiceBuilder { name, stack, on_panic, stale_after } = self;
-        let service = ServiceGuard::new(&name, stale_after);
+        let guard = ServiceGuard::new(&name, stale_after);
         spawn(name, stack, move || {
-            // Moved into the thread: its end removes the registry entry.
-            let service = service;
-            registry::set_current(&service);
+            // Borrowed from the guard, which is moved into the thread: its end removes the registry entry.
+            let service = &guard.0;
+            registry::set_current(service);
             let mut recent: Vec<Instant> = Vec::new();
             loop {
                 let panic = match catch_unwind(AssertUnwindSafe(&mut body)) {
@@ -135,11 +137,6 @@ pub fn beat() {
         service.beat();
         fault::check(&service.name);
     });
-}
-
-/// Marks a place in a service, beside its heartbeat, at which tests can make it panic.
-pub(crate) fn fault_point(name: &str) {
-    fault::check(name);
 }
 
 #[derive(Debug, PartialEq, Eq)]

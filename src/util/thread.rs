@@ -35,8 +35,8 @@ where
 {
     let name = name.into();
     Builder::new().name(name.clone()).stack_size(stack).spawn(move || {
-        // The closure is not used after a panic, so its half-changed state is not seen again; the state it shares
-        // with others is behind locks that recover from poison.
+        // The closure is not used after a panic, so its half-changed state is not seen again. The state it shares with
+        // others is behind locks, and each change under a lock is complete in itself.
         match catch_unwind(AssertUnwindSafe(body)) {
             Ok(Ok(())) => debug!("thread {name} ended"),
             Ok(Err(reason)) if is_stop(&reason) => debug!("thread {name} ended: {reason:#}"),
@@ -71,13 +71,8 @@ fn is_stop(reason: &dyn Any) -> bool {
 
 /// The message of a panic, for the log.
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    if let Some(text) = panic.downcast_ref::<&str>() {
-        text
-    } else if let Some(text) = panic.downcast_ref::<String>() {
-        text
-    } else {
-        "(no text)"
-    }
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no text)")
 }
 
 #[cfg(test)]

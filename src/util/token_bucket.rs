@@ -32,6 +32,12 @@ impl TokenBucket {
         Duration::from_secs_f64((-self.tokens / self.per_second).max(0.0))
     }
 
+    /// When a token is there.
+    pub(crate) fn next_token(&self) -> Instant {
+        let missing = (1.0 - self.tokens).max(0.0);
+        self.refilled_at + Duration::from_secs_f64(missing / self.per_second)
+    }
+
     fn refill(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.refilled_at).as_secs_f64();
         self.tokens = (self.tokens + passed * self.per_second).min(self.capacity);

@@ -142,7 +142,7 @@ impl VerifyClient {
                 let is_question = matches!(method, Some(PoolMethod::GetVersion | PoolMethod::Ping) | None);
                 reply.iter().filter(|_| is_question).for_each(|reply| self.client.reply(reply));
             }
-            ClientEvent::Configured(answer) => self.found.version_mask = answer.version_rolling,
+            ClientEvent::Configured(granted) => self.found.version_mask = granted,
             ClientEvent::VersionMask(mask) => self.found.version_mask = Some(mask),
             ClientEvent::Subscribed(spaces) => self.take_subscribed(spaces, at),
             ClientEvent::SubscribeRefused(verdict) => {
@@ -216,24 +216,14 @@ impl VerifyClient {
     fn take_reconnect(&mut self, reconnect: Reconnect) {
         // A redirect to another host matters most.
         if self.found.reconnect.as_ref().is_none_or(|known| !known.is_foreign) {
-            self.found.reconnect = Some(observed_reconnect(reconnect, &self.host));
+            let is_foreign = !reconnect.is_to(&self.host);
+            self.found.reconnect = Some(ObservedReconnect { target: reconnect, is_foreign });
         }
     }
 
     fn settle(&self) -> Duration {
         let answer = self.found.subscribed.as_ref().map_or(Duration::ZERO, |subscribed| subscribed.took);
         MIN_SETTLE_TIME.max(answer.saturating_mul(SETTLE_RESPONSE_TIMES))
-    }
-}
-
-/// Reads a `client.reconnect` from the pool `host`.
-fn observed_reconnect(read: Reconnect, host: &str) -> ObservedReconnect {
-    let is_foreign = !read.is_to(host);
-    let shortened = |text: String| text.chars().take(MAX_TEXT_CHARS).collect::<String>();
-    ObservedReconnect {
-        host: Some(shortened(read.host)).filter(|host| !host.is_empty()),
-        port: read.port,
-        is_foreign,
     }
 }
 

@@ -23,7 +23,9 @@ pub struct ObservedJob {
     pub height: Option<Height>,
     /// The block that the job builds on.
     pub parent: BlockHash,
-    pub parent_work: ParentWork,
+    /// The parent block's hash meets its target. `None` if the parent's target differs from the job's: after a retarget,
+    /// and on networks with easy blocks.
+    pub parent_meets_target: Option<bool>,
     pub nbits: Nbits,
     pub ntime: Ntime,
     pub tag: Option<PoolTag>,
@@ -37,15 +39,6 @@ pub struct ObservedJob {
     pub chain: ChainVerdict,
     /// The outputs with a value, largest first.
     pub outputs: Vec<OutputView>,
-}
-
-/// The check of the parent block's hash against its target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ParentWork {
-    Met,
-    Missed,
-    /// The parent's target differs from the job's: after a retarget, and on networks with easy blocks.
-    Unknown,
 }
 
 /// The address that must be paid, and the expectations of the rules.
@@ -68,7 +61,7 @@ impl ObservedJob {
         let SubscribeAnswer { extranonce1, extranonce2_size } = extranonces;
         let extranonce_bytes = extranonce1.as_bytes().len() + extranonce2_size.bytes();
         let coinbase = Coinbase::of_job(&job, extranonce1, *extranonce2_size).ok();
-        let judged = JudgedJob::new((job.nbits, job.ntime), clean, coinbase, None, &policy.expectations);
+        let judged = JudgedJob::new((job.nbits, job.ntime), clean, coinbase, &policy.expectations);
         let outputs = judged.outputs();
         let coinbase = judged.coinbase.as_ref();
         let height = coinbase.and_then(|coinbase| coinbase.height().ok());
@@ -79,7 +72,7 @@ impl ObservedJob {
             is_named,
             height,
             parent,
-            parent_work: parent_work(&parent, job.nbits, height, judged.chain.network),
+            parent_meets_target: parent_meets_target(&parent, job.nbits, height, judged.chain.network),
             tag: coinbase.and_then(Coinbase::tag),
             branches: job.branches.len(),
             coinbase_bytes: job.coinb1.len() + extranonce_bytes + job.coinb2.len(),
@@ -111,7 +104,7 @@ impl ObservedJob {
 
     /// Ranks the readings of one line by how bad they are.
     pub(super) fn badness(&self, max_drift: i64) -> impl Ord + use<> {
-        let has_bad_parent = self.parent_work == ParentWork::Missed;
+        let has_bad_parent = self.parent_meets_target == Some(false);
         (
             self.rules_out_good(max_drift),
             self.payout.state,
@@ -126,33 +119,26 @@ impl ObservedJob {
         let payout = matches!(self.payout.state, PayoutState::Short | PayoutState::Mismatch);
         (payout && self.is_named)
             || self.chain.state == ChainState::Wrong
-            || self.parent_work == ParentWork::Missed
+            || self.parent_meets_target == Some(false)
             || self.drift().abs() > max_drift
-    }
-}
-
-impl ParentWork {
-    /// The value in JSON; `None` if unknown.
-    pub fn is_met(self) -> Option<bool> {
-        match self {
-            ParentWork::Met => Some(true),
-            ParentWork::Missed => Some(false),
-            ParentWork::Unknown => None,
-        }
     }
 }
 
 /// Compares the parent's hash with the job's target, which is the parent's as well except after a
 /// retarget. A retarget at most quadruples the difficulty, but a parent that met the old target
 /// proves little.
-fn parent_work(parent: &BlockHash, nbits: Nbits, height: Option<Height>, network: &str) -> ParentWork {
-    let Ok(target) = Target::from_nbits(nbits) else { return ParentWork::Unknown };
-    if target.is_met_by(parent) {
-        return ParentWork::Met;
+fn parent_meets_target(
+    parent: &BlockHash,
+    nbits: Nbits,
+    height: Option<Height>,
+    network: &str,
+) -> Option<bool> {
+    if Target::from_nbits(nbits).ok()?.is_met_by(parent) {
+        return Some(true);
     }
     let is_after_retarget = height.is_some_and(|height| height.0 % RETARGET_INTERVAL == 0);
     // Test networks have blocks of difficulty 1 between the others.
-    if network == "mainnet" && !is_after_retarget { ParentWork::Missed } else { ParentWork::Unknown }
+    (network == "mainnet" && !is_after_retarget).then_some(false)
 }
 
 fn paid(coinbase: &Coinbase, expected: &PayoutAddress) -> Sats {

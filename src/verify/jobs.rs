@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::job::{ObservedJob, ParentWork};
+use super::job::ObservedJob;
 use crate::analyzer::{ChainVerdict, PayoutState};
 use crate::config::RulesConfig;
 
@@ -84,7 +84,7 @@ impl ObservedJobs {
                 self.worst = Some(job.clone());
             }
         }
-        if job.parent_work == ParentWork::Missed && self.bad_parent.is_none() {
+        if job.parent_meets_target == Some(false) && self.bad_parent.is_none() {
             self.bad_parent = Some(job.clone());
         }
         if self.worst_chain.as_ref().is_none_or(|worst| job.chain.state > worst.state) {

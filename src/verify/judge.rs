@@ -1,16 +1,22 @@
 //! The verdict on the observations: good, bad or unknown, with all findings.
 
-use crate::analyzer::{ChainState, PayoutState, Unverifiable};
-use crate::config::{PayoutKind, RulesConfig};
-use crate::util::escape::Printable;
+use std::fmt;
+
+use serde::Serialize;
 
 use super::observations::{Authorized, Observations, PoolRefusal};
+use super::phrases;
 use super::settings::VerifySettings;
 use super::watch::{WatchEnd, WatchReport};
+use crate::analyzer::{ChainState, PayoutState, Unverifiable};
+use crate::config::{PayoutKind, RulesConfig};
+use crate::stratum::Reconnect;
+use crate::util::escape::Printable;
 use crate::util::plural::count;
 
 /// The outcome of a check, from the weakest to the strongest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum VerifyOutcome {
     /// Every job would pay the address, and nothing else is wrong.
     Good,
@@ -30,7 +36,8 @@ pub struct VerifyFinding {
 }
 
 /// The effect of a finding on the outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Weight {
     /// Good to know.
     Note,
@@ -41,32 +48,11 @@ pub enum Weight {
 }
 
 impl VerifyOutcome {
-    /// A stable word for machines.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            VerifyOutcome::Good => "good",
-            VerifyOutcome::Unknown => "unknown",
-            VerifyOutcome::Bad => "bad",
-        }
-    }
-
     pub fn exit_code(self) -> u8 {
         match self {
             VerifyOutcome::Good => 0,
             VerifyOutcome::Bad => 1,
             VerifyOutcome::Unknown => 2,
-        }
-    }
-}
-
-impl Weight {
-    /// A stable word for machines.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Weight::Note => "note",
-            Weight::Warning => "warning",
-            Weight::Unknown => "unknown",
-            Weight::Bad => "bad",
         }
     }
 }
@@ -100,8 +86,8 @@ pub fn judge(watched: &WatchReport, settings: &VerifySettings) -> (VerifyOutcome
 struct FindingList(Vec<VerifyFinding>);
 
 impl FindingList {
-    fn add(&mut self, weight: Weight, id: &'static str, text: impl Into<String>) {
-        self.0.push(VerifyFinding { id, weight, text: text.into() });
+    fn add(&mut self, weight: Weight, id: &'static str, text: impl fmt::Display) {
+        self.0.push(VerifyFinding { id, weight, text: text.to_string() });
     }
 
     /// Judges the connection and the answers of the pool.
@@ -109,12 +95,19 @@ impl FindingList {
         let found = &watched.found;
         match &watched.end {
             WatchEnd::Unreachable(why) => {
-                self.add(Weight::Unknown, "pool.unreachable", format!("no connection: {}", Printable(why)));
+                self.add(
+                    Weight::Unknown,
+                    "pool.unreachable",
+                    format_args!("no connection: {}", Printable(why)),
+                );
                 return;
             }
             WatchEnd::Flood(what) => {
-                let text = format!("the pool sent {what}, so the check stopped");
-                self.add(Weight::Unknown, "pool.flood", text);
+                self.add(
+                    Weight::Unknown,
+                    "pool.flood",
+                    format_args!("the pool sent {what}, so the check stopped"),
+                );
             }
             WatchEnd::Closed(why) if found.jobs.telling < 2 && !is_refused(found) => {
                 let why = why.as_ref().map_or(String::new(), |why| format!(" ({})", Printable(why)));
@@ -127,11 +120,8 @@ impl FindingList {
             WatchEnd::Closed(_) | WatchEnd::Enough | WatchEnd::Time => {}
         }
         if let Some(refusal) = &found.subscribe_refused {
-            self.add(
-                Weight::Bad,
-                "pool.refused",
-                format!("the pool rejects mining.subscribe{}", pool_reason(refusal)),
-            );
+            let reason = pool_reason(refusal);
+            self.add(Weight::Bad, "pool.refused", format_args!("the pool rejects mining.subscribe{reason}"));
         }
         match &found.authorized {
             Authorized::Refused(refusal) => {
@@ -157,11 +147,8 @@ impl FindingList {
                 None => self.add(Weight::Unknown, "pool.silent", "mining.subscribe was never answered"),
             }
         } else if found.jobs.count == 0 && found.jobs.unreadable == 0 && !is_refused(found) {
-            self.add(
-                Weight::Unknown,
-                "pool.no_job",
-                "the pool sent no job: it has no work for this address, or none yet",
-            );
+            let text = "the pool sent no job: it has no work for this address, or none yet";
+            self.add(Weight::Unknown, "pool.no_job", text);
         }
     }
 
@@ -193,8 +180,8 @@ impl FindingList {
                 self.add(Weight::Bad, "payout.short", text);
             }
             PayoutState::Mismatch => {
-                let text = format!("{which} pays somebody else, and this address nothing");
-                self.add(Weight::Bad, "payout.mismatch", text);
+                let text = "pays somebody else, and this address nothing";
+                self.add(Weight::Bad, "payout.mismatch", format_args!("{which} {text}"));
                 if settings.kind == PayoutKind::Solo {
                     let text = "a pool that shares blocks out by its own books (OCEAN, Braiins, F2Pool) is \
                                 judged with --pooled";
@@ -208,10 +195,10 @@ impl FindingList {
         let Some(chain) = &found.jobs.worst_chain else { return };
         if chain.state == ChainState::Wrong {
             let text = match chain.network {
-                "mainnet" => format!(
-                    "this is not Bitcoin: the network difficulty of its work is {}",
-                    super::phrases::number(chain.difficulty)
-                ),
+                "mainnet" => {
+                    let difficulty = phrases::number(chain.difficulty);
+                    format!("this is not Bitcoin: the network difficulty of its work is {difficulty}")
+                }
                 network => format!("this is not Bitcoin's {network}: the difficulty is of another chain"),
             };
             self.add(Weight::Bad, "chain.wrong", text);
@@ -227,16 +214,11 @@ impl FindingList {
             self.add(Weight::Warning, "chain.height", "the height decreased from one job to the next");
         }
         if found.jobs.empty > 0 {
-            let text = match found.jobs.empty {
-                empty if empty == found.jobs.count => {
-                    "no job had any transactions but the coinbase".to_owned()
-                }
-                empty => {
-                    format!(
-                        "{empty} of {} had no transactions, as after a new block",
-                        count(found.jobs.count, "job")
-                    )
-                }
+            let (empty, jobs) = (found.jobs.empty, found.jobs.count);
+            let text = if empty == jobs {
+                "no job had any transactions but the coinbase".to_owned()
+            } else {
+                format!("{empty} of {} had no transactions, as after a new block", count(jobs, "job"))
             };
             self.add(Weight::Note, "chain.empty_job", text);
         }
@@ -245,14 +227,12 @@ impl FindingList {
     fn timing(&mut self, watched: &WatchReport) {
         let found = &watched.found;
         if let Some(age) = found.jobs.outdated_for(watched.lasted) {
-            let text = format!(
-                "no job has come for {}: the last one may be out of date",
-                super::phrases::span(age.as_secs_f64())
-            );
+            let age = phrases::span(age.as_secs_f64());
+            let text = format!("no job has come for {age}: the last one may be out of date");
             self.add(Weight::Unknown, "timing.notify_gap", text);
         }
         let Some(drift) = found.jobs.worst_drift else { return };
-        let span = super::phrases::span(drift.unsigned_abs() as f64);
+        let span = phrases::span(drift.unsigned_abs() as f64);
         let side = if drift > 0 { "ahead of" } else { "behind" };
         if drift.abs() > max_drift() {
             let text = format!(
@@ -262,15 +242,15 @@ impl FindingList {
             self.add(Weight::Bad, "timing.extreme", text);
         } else if drift.unsigned_abs() > RulesConfig::default().stale_job.as_secs() {
             let id = if drift > 0 { "timing.future_job" } else { "timing.old_job" };
-            self.add(Weight::Warning, id, format!("a job's time is {span} {side} the clock"));
+            self.add(Weight::Warning, id, format_args!("a job's time is {span} {side} the clock"));
         }
     }
 
     fn behaviour(&mut self, found: &Observations) {
         if let Some(reconnect) = &found.reconnect {
-            let host = reconnect.host.as_deref().unwrap_or("the same host");
-            let port = reconnect.port.as_ref().map_or(String::new(), |port| format!(":{port}"));
-            let to = format!("{host}{port}");
+            let Reconnect { host, port, .. } = &reconnect.target;
+            let host = if host.is_empty() { "the same host" } else { host };
+            let to = port.as_ref().map_or(host.to_owned(), |port| format!("{host}:{port}"));
             let (weight, text) = if reconnect.is_foreign {
                 (Weight::Warning, "the pool sends miners to another host")
             } else {
@@ -286,12 +266,10 @@ impl FindingList {
             self.add(Weight::Warning, "extranonce.changed", text);
         }
         if found.unreadable > 0 {
-            let sample = found.unreadable_sample.as_deref().unwrap_or_default();
-            let text = format!(
-                "{} not Stratum, such as \"{}\"",
-                count_were(found.unreadable, "line"),
-                Printable(sample)
-            );
+            let sample = Printable(found.unreadable_sample.as_deref().unwrap_or_default());
+            let were = if found.unreadable == 1 { "was" } else { "were" };
+            let text =
+                format!("{} {were} not Stratum, such as \"{sample}\"", count(found.unreadable, "line"));
             self.add(Weight::Warning, "pool.nonsense", text);
         }
     }
@@ -310,11 +288,6 @@ impl FindingList {
         );
         self.add(Weight::Unknown, "job.unreadable", text);
     }
-}
-
-/// `1 line was`, `2 lines were`
-fn count_were(number: u64, noun: &str) -> String {
-    format!("{} {}", count(number, noun), if number == 1 { "was" } else { "were" })
 }
 
 fn is_refused(found: &Observations) -> bool {

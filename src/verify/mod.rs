@@ -29,7 +29,7 @@ mod watch;
 use std::io;
 
 pub use conversation::{SUGGESTED_DIFFICULTY, VerifyClient};
-pub use job::{ObservedJob, ParentWork};
+pub use job::ObservedJob;
 pub use jobs::ObservedJobs;
 pub use json::document;
 pub use judge::{VerifyFinding, VerifyOutcome, Weight, judge};

@@ -50,67 +50,60 @@ impl NerdMinerCheck {
         let subscribed = found.subscribed.as_ref()?;
         let coinbase_bytes = Some(found.jobs.largest_coinbase).filter(|bytes| *bytes > 0);
         let share_time = found.difficulty.newest.map(|difficulty| expected_hashes(difficulty) / HASH_RATE);
-        let mut check = NerdMinerCheck {
-            coinbase_bytes,
-            longest_line: found.longest_line,
-            largest_memory: found.largest_memory,
-            share_time,
-            obstacles: Vec::new(),
-            nuisances: Vec::new(),
-        };
-        if coinbase_bytes.is_some_and(|bytes| bytes > MAX_COINBASE_BYTES) {
-            let bytes = coinbase_bytes.unwrap_or_default();
-            check.obstacles.push(format!(
+        let (longest_line, largest_memory) = (found.longest_line, found.largest_memory);
+        let (mut obstacles, mut nuisances) = (Vec::new(), Vec::new());
+        if let Some(bytes) = coinbase_bytes.filter(|bytes| *bytes > MAX_COINBASE_BYTES) {
+            obstacles.push(format!(
                 "the coinbase has {bytes} bytes, but a NerdMiner has room for {MAX_COINBASE_BYTES} only: all its shares would be wrong"
             ));
         }
-        if found.largest_memory > MAX_JSON_MEMORY {
-            check.obstacles.push(format!(
-                "a line needs about {} bytes of memory, but a NerdMiner has {MAX_JSON_MEMORY} bytes: it would ignore the line",
-                found.largest_memory
+        if largest_memory > MAX_JSON_MEMORY {
+            obstacles.push(format!(
+                "a line needs about {largest_memory} bytes of memory, but a NerdMiner has {MAX_JSON_MEMORY} bytes: it would ignore the line"
             ));
         }
         let extranonces = &subscribed.extranonces;
         if extranonces.extranonce1.as_bytes().is_empty() {
-            check.obstacles.push("the extranonce1 is empty, which a NerdMiner rejects".to_owned());
+            obstacles.push("the extranonce1 is empty, which a NerdMiner rejects".to_owned());
         }
         let size = extranonces.extranonce2_size.bytes();
         if !EXTRANONCE2_SIZES.contains(&size) {
-            check.obstacles.push(format!(
-                "the extranonce2 has {}; a NerdMiner supports 2, 4 and 8",
-                count(size as u64, "byte")
-            ));
+            let size = count(size as u64, "byte");
+            obstacles.push(format!("the extranonce2 has {size}; a NerdMiner supports 2, 4 and 8"));
         }
         if subscribed.took > SUBSCRIBE_TIMEOUT {
-            check.obstacles.push(format!(
-                "the answer to subscribe took {:.1} s; a NerdMiner gives up after 1.2 s",
-                subscribed.took.as_secs_f64()
-            ));
+            let took = subscribed.took.as_secs_f64();
+            obstacles
+                .push(format!("the answer to subscribe took {took:.1} s; a NerdMiner gives up after 1.2 s"));
         }
         if found.jobs.longest_gap.is_some_and(|gap| gap > MAX_JOB_GAP) {
-            check.obstacles.push("no job for ten minutes, after which a NerdMiner reconnects".to_owned());
+            obstacles.push("no job for ten minutes, after which a NerdMiner reconnects".to_owned());
         }
         if found.cut_jobs > 0 {
-            check.obstacles.push(format!(
-                "{} came in pieces more than a second apart: a NerdMiner can't read that and stays on the job \
-                before",
-                count(found.cut_jobs, "job")
+            let jobs = count(found.cut_jobs, "job");
+            obstacles.push(format!(
+                "{jobs} came in pieces more than a second apart: a NerdMiner can't read that and stays on the job before"
             ));
         }
         if found.is_first_line_other {
-            check.obstacles.push(
-                "another line comes before the answer to subscribe, which a NerdMiner expects first"
-                    .to_owned(),
-            );
+            let text = "another line comes before the answer to subscribe, which a NerdMiner expects first";
+            obstacles.push(text.to_owned());
         }
         let interval = found.jobs.interval().filter(|_| found.jobs.count >= MIN_JOBS_FOR_INTERVAL);
         if interval.is_some_and(|interval| interval < MIN_JOB_INTERVAL) {
-            check.nuisances.push("jobs come so often that a NerdMiner wastes work".to_owned());
+            nuisances.push("jobs come so often that a NerdMiner wastes work".to_owned());
         }
         if share_time.is_some_and(|seconds| seconds > DAY) {
-            check.nuisances.push("the difficulty is too high for a share a day".to_owned());
+            nuisances.push("the difficulty is too high for a share a day".to_owned());
         }
-        Some(check)
+        Some(NerdMinerCheck {
+            coinbase_bytes,
+            longest_line,
+            largest_memory,
+            share_time,
+            obstacles,
+            nuisances,
+        })
     }
 
     /// Tells whether a NerdMiner would work.

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::jobs::ObservedJobs;
 use crate::clock::NtpTime;
-use crate::stratum::{Difficulty, SubscribeAnswer, VersionMask};
+use crate::stratum::{Difficulty, Reconnect, SubscribeAnswer, VersionMask};
 
 #[derive(Debug, Default)]
 pub struct Observations {
@@ -88,7 +90,8 @@ pub struct DifficultyAsked {
 }
 
 /// The pool's reaction to the suggested difficulty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Suggestion {
     /// No suggestion was sent.
     #[default]
@@ -107,22 +110,7 @@ pub enum Suggestion {
 /// A `client.reconnect` of the pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedReconnect {
-    /// `None` for the same host.
-    pub host: Option<String>,
-    pub port: Option<String>,
+    pub target: Reconnect,
+    /// It leads to another host.
     pub is_foreign: bool,
-}
-
-impl Suggestion {
-    /// A stable word for machines.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Suggestion::Unmade => "unmade",
-            Suggestion::Ignored => "ignored",
-            Suggestion::Refused => "refused",
-            Suggestion::Lowered => "lowered",
-            Suggestion::Followed => "followed",
-            Suggestion::Needless => "needless",
-        }
-    }
 }

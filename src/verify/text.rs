@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::job::{ObservedJob, ParentWork};
+use super::job::ObservedJob;
 use super::judge::{VerifyOutcome, Weight};
 use super::nerdminer_check::{MAX_COINBASE_BYTES, MAX_JSON_MEMORY, best_in_a_day};
 use super::observations::{Authorized, Suggestion};
@@ -114,16 +114,16 @@ impl ReportText<'_> {
             ChainState::Wrong => "NOT this network's",
         };
         let height = newest.height.map_or("no height".to_owned(), |height| format!("height {height}"));
-        row(f, "network", &format!("{}, {height}", newest.chain.network))?;
-        row(f, "difficulty", &format!("{}: {verdict}", number(newest.chain.difficulty)))?;
-        let work = match newest.parent_work {
-            ParentWork::Met => "its hash meets the target",
-            ParentWork::Missed => "its hash MISSES the target",
-            ParentWork::Unknown => "its own target is unknown",
+        row(f, "network", format_args!("{}, {height}", newest.chain.network))?;
+        row(f, "difficulty", format_args!("{}: {verdict}", number(newest.chain.difficulty)))?;
+        let work = match newest.parent_meets_target {
+            Some(true) => "its hash meets the target",
+            Some(false) => "its hash MISSES the target",
+            None => "its own target is unknown",
         };
-        row(f, "builds on", &format!("{} ({work})", newest.parent))?;
+        row(f, "builds on", format_args!("{} ({work})", newest.parent))?;
         match &newest.tag {
-            Some(tag) => row(f, "pool's tag", &Printable(tag.as_str()).to_string()),
+            Some(tag) => row(f, "pool's tag", Printable(tag.as_str())),
             None => row(f, "pool's tag", "none"),
         }
     }
@@ -133,52 +133,39 @@ impl ReportText<'_> {
         let found = &watched.found;
         writeln!(f, "\nTiming")?;
         if let Some(dial) = &watched.dial {
-            let mut text = format!("TCP {}", delay(dial.connect));
-            if let Some(time) = dial.socks5 {
-                text.push_str(&format!(", SOCKS5 {}", delay(time)));
-            }
-            if let Some(time) = dial.tls {
-                text.push_str(&format!(", TLS {}", delay(time)));
-            }
-            row(f, "connected in", &text)?;
+            let steps = [("TCP", Some(dial.connect)), ("SOCKS5", dial.socks5), ("TLS", dial.tls)];
+            let steps = steps.iter().filter_map(|(name, time)| Some(format!("{name} {}", delay((*time)?))));
+            row(f, "connected in", steps.collect::<Vec<_>>().join(", "))?;
         }
         if let Some(subscribed) = &found.subscribed {
-            row(f, "subscribe", &format!("answered after {}", delay(subscribed.took)))?;
+            row(f, "subscribe", format_args!("answered after {}", delay(subscribed.took)))?;
         }
-        match (&found.authorized, found.authorize_took) {
-            (Authorized::Accepted, Some(took)) => {
-                row(f, "authorize", &format!("accepted after {}", delay(took)))?
-            }
-            (Authorized::Refused(_), Some(took)) => {
-                row(f, "authorize", &format!("refused after {}", delay(took)))?
-            }
-            _ => {}
+        let answer = match found.authorized {
+            Authorized::Unanswered => None,
+            Authorized::Accepted => Some("accepted"),
+            Authorized::Refused(_) => Some("refused"),
+        };
+        if let Some((answer, took)) = answer.zip(found.authorize_took) {
+            row(f, "authorize", format_args!("{answer} after {}", delay(took)))?;
         }
         let jobs = &found.jobs;
         let Some(first) = jobs.first() else { return Ok(()) };
         let after = if first.is_named { "authorize" } else { "subscribe, before authorize" };
         let took = self.report.first_job().unwrap_or_default();
-        let since = format!("{} after {after}", delay(took));
-        row(f, "first job", &since)?;
+        row(f, "first job", format_args!("{} after {after}", delay(took)))?;
+        let (count, lasted) = (jobs.count, delay(watched.lasted));
         let cadence = match jobs.interval() {
-            Some(interval) => {
-                format!(
-                    "{} in {}, one every {} on average",
-                    jobs.count,
-                    delay(watched.lasted),
-                    delay(interval)
-                )
-            }
-            None => format!("one in {}", delay(watched.lasted)),
+            Some(interval) => format!("{count} in {lasted}, one every {} on average", delay(interval)),
+            None => format!("one in {lasted}"),
         };
-        row(f, "jobs", &format!("{cadence}; {} clean", jobs.clean))?;
+        row(f, "jobs", format_args!("{cadence}; {} clean", jobs.clean))?;
         let clock = if *is_ntp { "NTP time" } else { "this machine's clock (--ntp asks time servers)" };
         let drift = match jobs.worst_drift.unwrap_or_default() {
             0 => format!("the same as {clock}"),
             ahead @ 1.. => format!("{} ahead of {clock}", whole_seconds(ahead)),
             behind => format!("{} behind {clock}", whole_seconds(behind)),
         };
-        row(f, "job's time", &drift)
+        row(f, "job's time", drift)
     }
 
     fn difficulty(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -187,7 +174,7 @@ impl ReportText<'_> {
         writeln!(f, "\nDifficulty and extranonces")?;
         let asked = &found.difficulty;
         let first = asked.first.map_or("1 (never set)".to_owned(), |first| number(first.value()));
-        row(f, "asked", &first)?;
+        row(f, "asked", first)?;
         let newest = asked.newest.map_or(1.0, |newest| newest.value());
         let suggestion = match asked.suggestion {
             Suggestion::Unmade => "not made".to_owned(),
@@ -197,22 +184,15 @@ impl ReportText<'_> {
             Suggestion::Followed => format!("followed: {}", number(newest)),
             Suggestion::Needless => "not needed, the pool already asks for less".to_owned(),
         };
-        row(f, "suggested", &format!("{} {suggestion}", super::SUGGESTED_DIFFICULTY))?;
+        row(f, "suggested", format_args!("{} {suggestion}", super::SUGGESTED_DIFFICULTY))?;
         let extranonces = &subscribed.extranonces;
         let room = self.report.extranonce_room().map_or(String::new(), span);
         let extranonce1 = extranonces.extranonce1.to_string();
-        let extranonce1 = if extranonce1.is_empty() { "empty" } else { &extranonce1 };
-        row(f, "extranonce1", extranonce1)?;
-        row(
-            f,
-            "extranonce2",
-            &format!(
-                "{}: room for {room} at 1 TH/s",
-                count(extranonces.extranonce2_size.bytes() as u64, "byte")
-            ),
-        )?;
+        row(f, "extranonce1", if extranonce1.is_empty() { "empty" } else { &extranonce1 })?;
+        let size = count(extranonces.extranonce2_size.bytes() as u64, "byte");
+        row(f, "extranonce2", format_args!("{size}: room for {room} at 1 TH/s"))?;
         match found.version_mask {
-            Some(mask) => row(f, "version bits", &mask.to_string()),
+            Some(mask) => row(f, "version bits", mask),
             None => row(f, "version bits", "no version rolling"),
         }
     }
@@ -222,16 +202,18 @@ impl ReportText<'_> {
         let fits = if nerdminer.is_fit() { "fits" } else { "does NOT fit" };
         writeln!(f, "\nFor a NerdMiner: {fits}")?;
         if let Some(bytes) = nerdminer.coinbase_bytes {
-            row(f, "coinbase", &format!("{bytes} of at most {MAX_COINBASE_BYTES} bytes"))?;
+            row(f, "coinbase", format_args!("{bytes} of at most {MAX_COINBASE_BYTES} bytes"))?;
         }
-        let line = format!(
-            "{} bytes, about {} of {MAX_JSON_MEMORY} bytes of its memory",
-            nerdminer.longest_line, nerdminer.largest_memory
-        );
-        row(f, "longest line", &line)?;
+        let (line, memory) = (nerdminer.longest_line, nerdminer.largest_memory);
+        let line = format!("{line} bytes, about {memory} of {MAX_JSON_MEMORY} bytes of its memory");
+        row(f, "longest line", line)?;
         if let Some(seconds) = nerdminer.share_time {
             let best = number(best_in_a_day());
-            row(f, "a share", &format!("every {} at 78 kH/s (in a day it reaches {best})", span(seconds)))?;
+            row(
+                f,
+                "a share",
+                format_args!("every {} at 78 kH/s (in a day it reaches {best})", span(seconds)),
+            )?;
         }
         for text in nerdminer.obstacles.iter().chain(&nerdminer.nuisances) {
             writeln!(f, "  - {text}")?;
@@ -276,7 +258,7 @@ impl ReportText<'_> {
     }
 }
 
-fn row(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
+fn row(f: &mut fmt::Formatter<'_>, name: &str, text: impl fmt::Display) -> fmt::Result {
     writeln!(f, "  {name:<13} {text}")
 }
 

@@ -80,33 +80,23 @@ pub(super) fn watch(pool: &config::UpstreamConfig, settings: &VerifySettings, st
     let resolving = Stop::new();
     let dialled = route_to(pool, &resolving).map_err(|why| why.to_string()).and_then(|route| {
         let deadline = Instant::now() + CONNECT_TIMEOUT.min(settings.limit.max(Duration::from_secs(1)));
-        route.dial_timed(deadline, stop).map_err(|why| why.to_string())
+        route.dial_port(route.port, deadline, stop).map_err(|why| why.to_string())
     });
     resolving.stop();
     let (stream, dial) = match dialled {
         Ok(dialled) => dialled,
         Err(why) => {
             let end = if stop.is_stopped() { WatchEnd::Stopped } else { WatchEnd::Unreachable(why) };
-            return WatchReport {
-                began,
-                dial: None,
-                lasted: Duration::ZERO,
-                end,
-                found: Observations::default(),
-            };
+            let found = Observations::default();
+            return WatchReport { began, dial: None, lasted: Duration::ZERO, end, found };
         }
     };
     let start = Instant::now();
     let clock = || Timestamp { since: start.elapsed(), clock: settings.clock.now() };
     let mut conversation = VerifyClient::new(settings, &pool.host, clock());
     let end = converse(stream, &mut conversation, settings.limit, &clock, stop);
-    WatchReport {
-        began,
-        dial: Some(dial),
-        lasted: start.elapsed(),
-        end,
-        found: conversation.into_observations(),
-    }
+    let found = conversation.into_observations();
+    WatchReport { began, dial: Some(dial), lasted: start.elapsed(), end, found }
 }
 
 /// Splits the pool's bytes into lines.

@@ -1,7 +1,7 @@
 //! Difficulty as a number for people and statistics. Decisions are made on [`Target`]s.
 
 use super::hash::BlockHash;
-use super::target::{Target, TargetError, difficulty_1, number};
+use super::target::{Target, TargetError};
 use crate::stratum::{Difficulty, Nbits};
 
 /// The hashes per unit of difficulty, by every pool's convention: 2^32 (wire reference, section 3.2). The exact number
@@ -13,7 +13,7 @@ const SECONDS_PER_DAY: f64 = 86_400.0;
 /// The difficulty of a hash: the target of difficulty 1 divided by the hash, within one unit in the last
 /// place of an f64. Infinite for a hash of zero.
 pub fn share_difficulty(hash: &BlockHash) -> f64 {
-    difficulty_1() / number(hash).to_f64()
+    Target::of_hash(hash).difficulty()
 }
 
 /// The network's difficulty with these nbits.
@@ -21,13 +21,13 @@ pub fn share_difficulty(hash: &BlockHash) -> f64 {
 /// # Errors
 /// When the nbits are no target.
 pub fn network_difficulty(nbits: Nbits) -> Result<f64, TargetError> {
-    Ok(difficulty_1() / Target::from_nbits(nbits)?.as_u256().to_f64())
+    Ok(Target::from_nbits(nbits)?.difficulty())
 }
 
-/// The average number of hashes for a share of this difficulty: `difficulty × 2^256 / T1`, which
-/// is 4 295 032 833.000015 for 1 and not quite 2^32.
+/// The average number of hashes for a share of this difficulty: `difficulty × 2^256 / T1` with the target
+/// `T1 = 65535 × 2^208`, which is 4 295 032 833.000015 for 1 and not quite 2^32.
 pub fn expected_hashes(difficulty: Difficulty) -> f64 {
-    difficulty.value() * (2_f64.powi(256) / difficulty_1())
+    difficulty.value() * (2_f64.powi(48) / 65_535.0)
 }
 
 /// The expected number of blocks in a day. `None` if the hash rate or the network's difficulty is unknown.

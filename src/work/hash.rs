@@ -1,10 +1,10 @@
-//! Double SHA-256 and the three kinds of hashes it makes.
+//! Double SHA-256, the three kinds of hashes it makes, and the order of their bytes in Stratum.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::stratum::encode_hex;
+use crate::stratum::{PrevHash, debug_as_display, encode_hex};
 
 /// SHA-256 of the SHA-256 of `bytes`.
 pub fn double_sha256(bytes: &[u8]) -> [u8; 32] {
@@ -38,11 +38,7 @@ macro_rules! hash {
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($name), "({})"), self)
-            }
-        }
+        debug_as_display!($name);
     };
 }
 
@@ -62,6 +58,24 @@ hash! {
     MerkleRoot
 }
 
+/// The hash of the block a job builds on. Stratum writes the header's 32 bytes with the 4 bytes of
+/// each of the 8 words reversed (wire reference, section 3.1).
+pub fn parent_hash(prevhash: &PrevHash) -> BlockHash {
+    BlockHash::from_bytes(swap_words(*prevhash.wire_bytes()))
+}
+
+/// The inverse of [`parent_hash`].
+pub fn prevhash_of(parent: &BlockHash) -> PrevHash {
+    PrevHash::from_wire_bytes(swap_words(*parent.as_bytes()))
+}
+
+fn swap_words(mut bytes: [u8; 32]) -> [u8; 32] {
+    for word in bytes.chunks_exact_mut(4) {
+        word.reverse();
+    }
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,5 +90,13 @@ mod tests {
             BlockHash::from_bytes(double_sha256(&header)).to_string(),
             "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"
         );
+    }
+
+    #[test]
+    fn the_text_of_block_100000s_parent() {
+        let text = "1901125004612a1701c3a621d930d31d36b607df1fccc2160002d01c00000000";
+        let parent = parent_hash(&PrevHash::from_text(text).unwrap());
+        assert_eq!(parent.to_string(), "000000000002d01c1fccc21636b607dfd930d31d01c3a62104612a1719011250");
+        assert_eq!(prevhash_of(&parent).to_string(), text);
     }
 }

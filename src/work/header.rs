@@ -1,9 +1,8 @@
 //! The 80 bytes that are hashed, and the values a share adds to its job to get them.
 
 use super::coinbase::{assemble_coinbase, coinbase_txid};
-use super::hash::{BlockHash, MerkleRoot, double_sha256};
+use super::hash::{BlockHash, MerkleRoot, double_sha256, parent_hash};
 use super::merkle::merkle_root;
-use super::prevhash::parent_hash;
 use crate::stratum::{Extranonce1, Extranonce2, Nbits, Nonce, Notify, Ntime, Version};
 
 /// A block header.

@@ -18,22 +18,9 @@ pub fn merkle_branches(others: &[Txid]) -> Vec<MerkleBranch> {
     let mut row: Vec<[u8; 32]> = others.iter().map(|txid| *txid.as_bytes()).collect();
     while let Some((neighbour, rest)) = row.split_first() {
         branches.push(MerkleBranch(*neighbour));
-        row = next_row(rest);
+        row = rest.chunks(2).map(|nodes| pair(&nodes[0], nodes.last().unwrap_or(&nodes[0]))).collect();
     }
     branches
-}
-
-/// The root of all transactions of a block, the coinbase first; `None` when there is none.
-pub fn root_of_transactions(txids: &[Txid]) -> Option<MerkleRoot> {
-    let mut row: Vec<[u8; 32]> = txids.iter().map(|txid| *txid.as_bytes()).collect();
-    while row.len() > 1 {
-        row = next_row(&row);
-    }
-    row.first().copied().map(MerkleRoot::from_bytes)
-}
-
-fn next_row(row: &[[u8; 32]]) -> Vec<[u8; 32]> {
-    row.chunks(2).map(|nodes| pair(&nodes[0], nodes.last().unwrap_or(&nodes[0]))).collect()
 }
 
 fn pair(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
@@ -45,6 +32,8 @@ fn pair(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    use bitcoin::hashes::{Hash, sha256d};
+
     use super::*;
 
     #[test]
@@ -52,9 +41,11 @@ mod tests {
         for count in 0..40_u8 {
             let coinbase = Txid::from_bytes([0xcb; 32]);
             let others: Vec<Txid> = (0..count).map(|index| Txid::from_bytes([index; 32])).collect();
-            let all: Vec<Txid> = std::iter::once(coinbase).chain(others.iter().copied()).collect();
+            let all = std::iter::once(&coinbase).chain(&others);
+            let all = all.map(|txid| sha256d::Hash::from_byte_array(*txid.as_bytes()));
             let root = merkle_root(&coinbase, &merkle_branches(&others));
-            assert_eq!(Some(root), root_of_transactions(&all), "{count} transactions");
+            let expected = bitcoin::merkle_tree::calculate_root(all).unwrap();
+            assert_eq!(root.as_bytes(), expected.as_byte_array(), "{count} transactions");
         }
     }
 

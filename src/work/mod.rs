@@ -1,19 +1,18 @@
 //! Bitcoin's arithmetic: block headers from jobs and shares, hashes, targets and payouts. Pure
 //! functions, without sockets and sessions, checked against the vectors in `tests/data/vectors.json`.
 //!
-//! Byte order is converted in one place each: the words of a prevhash in `prevhash`, the numbers
-//! of a header in `header`, hash and number in `hash` and `target`.
+//! Byte order is converted in one place each: the words of a prevhash in `hash`, the numbers
+//! of a header in `header`, hash and number in `target`.
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `hash` | double SHA-256, block hash, transaction id, merkle root |
-//! | `prevhash` | the previous block's hash, between its Stratum text and a block hash |
+//! | `hash` | double SHA-256, block hash, transaction id, merkle root; the previous block's hash in Stratum |
 //! | `coinbase` | assembly from its two halves and the extranonces; what the transaction says |
 //! | `merkle` | branches of a block, and the root they lead to |
 //! | `header` | the 80 bytes; a job and a miner's values put together |
 //! | `midstate` | hashing many nonces of one header |
-//! | `rebuild`, `prepared` | a submit judged by its hash; a job prepared for many of them |
-//! | `target`, `u256` | targets from nbits and from difficulty; 256-bit numbers |
+//! | `prepared`, `rebuild` | a job prepared for many shares; a share of it as it was hashed |
+//! | `target` | targets from nbits and from difficulty |
 //! | `difficulty` | share and network difficulty, expected hashes and blocks |
 //! | `rolling` | the three conventions of version rolling |
 //! | `height` | the block height in a coinbase (BIP34) |
@@ -29,32 +28,26 @@ mod merkle;
 mod midstate;
 mod payout;
 mod prepared;
-mod prevhash;
-#[cfg(test)]
-mod properties;
 mod rebuild;
 mod recent_hashes;
 mod rolling;
 mod sats;
 mod target;
-mod u256;
 
 pub use coinbase::{
-    Coinbase, CoinbaseError, CoinbaseOutput, CoinbasePart, ExtranoncePosition, Locktime, OutputKind, PoolTag,
-    Sequence, TransactionVersion, assemble_coinbase, coinbase_txid,
+    Coinbase, CoinbaseError, CoinbaseOutput, OutputKind, PoolTag, assemble_coinbase, coinbase_txid,
 };
 pub use difficulty::{
     HASHES_PER_DIFFICULTY, blocks_per_day, expected_hashes, network_difficulty, share_difficulty,
 };
-pub use hash::{BlockHash, MerkleRoot, Txid, double_sha256};
+pub use hash::{BlockHash, MerkleRoot, Txid, double_sha256, parent_hash, prevhash_of};
 pub use header::{Header, ShareValues};
 pub use height::{Height, HeightError};
-pub use merkle::{merkle_branches, merkle_root, root_of_transactions};
+pub use merkle::{merkle_branches, merkle_root};
 pub use midstate::Midstate;
 pub use payout::{AddressChain, PayoutError, PayoutScript, account_of_worker, name_of_worker, payout_script};
 pub use prepared::{HashedShare, PreparedJob};
-pub use prevhash::{parent_hash, prevhash_of};
-pub use rebuild::{RebuildError, RebuiltShare, ShareTerms, rebuild};
+pub use rebuild::{RebuildError, RebuiltShare, ShareTerms};
 pub use recent_hashes::RecentHashes;
 pub use rolling::VersionConvention;
 pub use sats::Sats;

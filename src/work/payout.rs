@@ -7,7 +7,7 @@ use bitcoin::Address;
 use bitcoin::address::{NetworkUnchecked, ParseError};
 use bitcoin::network::Network;
 
-use crate::stratum::encode_hex;
+use crate::stratum::{debug_as_display, display_as_hex};
 
 /// An output script. Addresses are compared by it, because a script may have several texts.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -25,17 +25,8 @@ impl PayoutScript {
     }
 }
 
-impl fmt::Display for PayoutScript {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&encode_hex(&self.0))
-    }
-}
-
-impl fmt::Debug for PayoutScript {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PayoutScript({self})")
-    }
-}
+display_as_hex!(PayoutScript);
+debug_as_display!(PayoutScript);
 
 /// The chains an address can belong to, as far as its text tells: the test networks share most of
 /// their forms.

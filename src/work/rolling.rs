@@ -28,12 +28,4 @@ impl VersionConvention {
             VersionConvention::Or => job.0 | bits.0,
         })
     }
-
-    /// The bits a miner of this convention submits for a version it rolled.
-    pub fn bits_of(self, job: Version, mask: VersionMask, rolled: Version) -> VersionBits {
-        VersionBits(match self {
-            VersionConvention::Bip310 | VersionConvention::Or => rolled.0 & mask.0,
-            VersionConvention::Xor => rolled.0 ^ job.0,
-        })
-    }
 }

@@ -2,65 +2,67 @@
 
 use std::fmt;
 
+use bitcoin::CompactTarget;
+
 use super::hash::BlockHash;
-use super::u256::{U256, shifted_quotient};
-use crate::stratum::{Difficulty, Nbits, encode_hex};
+use crate::stratum::{Difficulty, Nbits, debug_as_display, encode_hex};
 
 /// The target of difficulty 1 is `0xFFFF × 2^208` (wire reference, section 3.2).
-const DIFFICULTY_1: (u64, u32) = (0xffff, 208);
+const DIFFICULTY_1: (u64, i32) = (0xffff, 208);
 
 /// The number a hash must not exceed, from 0 to 2^256 − 1.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Target(U256);
+pub struct Target(bitcoin::Target);
 
 impl Target {
-    /// The target of a share difficulty: that of difficulty 1 divided by it, rounded down, exact
-    /// for every f64. Below a difficulty of about 2.3e-10 it would pass 256 bits and is their
-    /// largest number.
+    /// The target of a share difficulty: that of difficulty 1 divided by it, rounded down, exact for every f64. Below a
+    /// difficulty of about 2.3e-10 it would pass 256 bits and is their largest number.
     pub fn from_difficulty(difficulty: Difficulty) -> Target {
         // An f64 above zero is mantissa × 2^exponent, so the quotient is one of integers.
         let (mantissa, exponent) = parts(difficulty.value());
         let (value, shift) = DIFFICULTY_1;
-        let shift = shift as i32 - exponent;
-        let wide = match u32::try_from(shift) {
-            Ok(shift) => shifted_quotient(value, shift, mantissa).unwrap_or(U256::MAX),
+        let bytes = match usize::try_from(shift - exponent) {
+            Ok(shift) => shifted_quotient(value, shift, mantissa),
             // Divided by more than 2^208, and the mantissa has more bits than 0xFFFF.
-            Err(_) => U256([0; 4]),
+            Err(_) => [0; 32],
         };
-        Target(wide)
+        Target(bitcoin::Target::from_be_bytes(bytes))
     }
 
     /// The network target: `mantissa × 256^(exponent − 3)`.
     ///
     /// # Errors
-    /// When the number is negative, zero, or has more than 256 bits, none of which a block can
-    /// have.
+    /// When the number is negative, zero, or has more than 256 bits, none of which a block can have.
     pub fn from_nbits(nbits: Nbits) -> Result<Target, TargetError> {
-        let exponent = nbits.0 >> 24;
-        let mantissa = u64::from(nbits.0 & 0x007f_ffff);
-        if nbits.0 & 0x0080_0000 != 0 && mantissa != 0 {
+        let (exponent, mantissa) = (nbits.0 >> 24, nbits.0 & 0x007f_ffff);
+        let bits = 8 * exponent + (32 - mantissa.leading_zeros());
+        if mantissa == 0 {
+            return Err(TargetError::Zero(nbits));
+        }
+        if nbits.0 & 0x0080_0000 != 0 {
             return Err(TargetError::Negative(nbits));
         }
-        let wide = match exponent.checked_sub(3) {
-            Some(bytes) => U256::shifted(mantissa, 8 * bytes).ok_or(TargetError::TooLarge(nbits))?,
-            None => U256([mantissa >> (8 * (3 - exponent)), 0, 0, 0]),
-        };
-        if wide == U256([0; 4]) { Err(TargetError::Zero(nbits)) } else { Ok(Target(wide)) }
+        if bits > 256 + 3 * 8 {
+            return Err(TargetError::TooLarge(nbits));
+        }
+        let target = bitcoin::Target::from_compact(CompactTarget::from_consensus(nbits.0));
+        if target == bitcoin::Target::ZERO { Err(TargetError::Zero(nbits)) } else { Ok(Target(target)) }
     }
 
     /// True if `hash` is at or below the target.
     pub fn is_met_by(&self, hash: &BlockHash) -> bool {
-        number(hash) <= self.0
+        Target::of_hash(hash) <= *self
     }
 
     /// The hardest target that `hash` meets: itself, as a number. Lower is better.
     pub fn of_hash(hash: &BlockHash) -> Target {
-        Target(number(hash))
+        Target(bitcoin::Target::from_le_bytes(*hash.as_bytes()))
     }
 
     /// The highest 32 bits: a hash whose own are larger does not meet the target.
     pub fn high(&self) -> u32 {
-        (self.0.0[3] >> 32) as u32
+        let [first, second, third, fourth, ..] = self.to_be_bytes();
+        u32::from_be_bytes([first, second, third, fourth])
     }
 
     /// Big-endian bytes.
@@ -68,8 +70,9 @@ impl Target {
         self.0.to_be_bytes()
     }
 
-    pub(super) fn as_u256(&self) -> U256 {
-        self.0
+    /// The target of difficulty 1 divided by this one, to the nearest f64; infinite for zero.
+    pub(super) fn difficulty(&self) -> f64 {
+        self.0.difficulty_float()
     }
 }
 
@@ -80,11 +83,7 @@ impl fmt::Display for Target {
     }
 }
 
-impl fmt::Debug for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Target({self})")
-    }
-}
+debug_as_display!(Target);
 
 /// An nbits that is no target of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,14 +106,31 @@ impl fmt::Display for TargetError {
 
 impl std::error::Error for TargetError {}
 
-/// The hash as a number.
-pub(super) fn number(hash: &BlockHash) -> U256 {
-    U256::from_le_bytes(hash.as_bytes())
-}
-
-/// The target of difficulty 1.
-pub(super) fn difficulty_1() -> f64 {
-    DIFFICULTY_1.0 as f64 * 2_f64.powi(DIFFICULTY_1.1 as i32)
+/// `value × 2^shift / divisor`, rounded down, as big-endian bytes; the largest number if it has more than 256 bits.
+/// `value` and `divisor` are not zero.
+fn shifted_quotient(value: u64, shift: usize, divisor: u64) -> [u8; 32] {
+    // The quotient has at least this many bits less one, whatever the divisor.
+    if shift >= 256 + 64 {
+        return [0xff; 32];
+    }
+    // Room for value × 2^shift with a shift below 320, and the limb it may spill into; the lowest limb first.
+    let mut limbs = [0_u64; 7];
+    let wide = u128::from(value) << (shift % 64);
+    (limbs[shift / 64], limbs[shift / 64 + 1]) = (wide as u64, (wide >> 64) as u64);
+    let mut remainder = 0_u64;
+    for limb in limbs.iter_mut().rev() {
+        let part = u128::from(remainder) << 64 | u128::from(*limb);
+        *limb = (part / u128::from(divisor)) as u64;
+        remainder = (part % u128::from(divisor)) as u64;
+    }
+    if limbs[4..] != [0; 3] {
+        return [0xff; 32];
+    }
+    let mut bytes = [0; 32];
+    for (limb, chunk) in limbs[..4].iter().rev().zip(bytes.chunks_exact_mut(8)) {
+        chunk.copy_from_slice(&limb.to_be_bytes());
+    }
+    bytes
 }
 
 /// A finite f64 above zero as mantissa × 2^exponent (IEEE 754), with the mantissa above zero.
@@ -150,6 +166,17 @@ mod tests {
         assert_eq!(target(f64::MIN_POSITIVE / 4.0).to_be_bytes(), [0xff; 32]);
         assert_eq!(target(f64::MAX).to_be_bytes(), [0; 32]);
         assert_eq!(target(1e60).to_be_bytes()[..24], [0; 24]);
+    }
+
+    #[test]
+    fn quotients_are_exact() {
+        let low = |bytes: [u8; 32]| u64::from_be_bytes(bytes[24..].try_into().unwrap());
+        assert_eq!(low(shifted_quotient(7, 0, 2)), 3);
+        // 2^64 / 3 rounded down.
+        assert_eq!(low(shifted_quotient(1, 64, 3)), 0x5555_5555_5555_5555);
+        assert_eq!(shifted_quotient(1, 260, 1 << 60), shifted_quotient(1, 200, 1));
+        assert_eq!(shifted_quotient(1, 256, 1), [0xff; 32]);
+        assert_eq!(shifted_quotient(1, 100_000, u64::MAX), [0xff; 32]);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use sluice::sim::{PoolOptions, SimPool};
 
 use crate::aggregate::finding::{Field, code, params};
-use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::opened::{first_at_once, one_pool};
+use crate::aggregate::scripted::PoolEnd;
 use crate::aggregate::site::{Line, Site};
 use crate::common::own_process::in_own_process;
 use crate::common::{DEADLINE, resources, wait_for};
@@ -16,16 +17,8 @@ const LEAST: &str = "[vardiff]\nmax = 0.000001\n";
 const POOL: f64 = 0.000_01;
 
 fn pair() -> (Site, PoolEnd, Line) {
-    let scripted = Scripted::start();
-    let site = Site::start(&[scripted.address()], LEAST);
-    let mut miner = site.connect();
-    miner.worker = "bc1q.rig".to_owned();
-    miner.ask(1, "mining.subscribe", json!(["NerdMinerV2/V1.8.3"]));
-    miner.ask(2, "mining.authorize", json!([miner.worker, "x"]));
-    let pool = scripted.open("ab12", 8, POOL);
-    let answer = miner.answer(1);
-    miner.seated(&answer);
-    miner.wait_job();
+    let (scripted, site) = one_pool(LEAST);
+    let (miner, pool) = first_at_once(&site, &scripted, ("NerdMinerV2/V1.8.3", "bc1q.rig"), POOL);
     (site, pool, miner)
 }
 
@@ -35,14 +28,13 @@ fn verdict(miner: &mut Line, params: Value) -> Option<i64> {
 }
 
 #[test]
-fn the_same_share_in_other_clothes_or_of_the_same_job_given_again_is_a_duplicate() {
+fn the_same_share_in_another_spelling_or_under_another_job_id_is_a_duplicate() {
     let (_site, mut pool, mut miner) = pair();
     let mut field = Field::of(&miner, 0xabcd);
     let (kept, forwarded) = (field.between(1e-6, 9e-6), field.at_least(POOL));
     assert_eq!(miner.verdict(&kept), None);
     let id = miner.submit(&forwarded);
-    let seen = pool.share();
-    pool.answer(&seen, json!(true));
+    pool.accept_share();
     assert_eq!(code(&miner.answer(id)), None);
     for share in [&kept, &forwarded] {
         let plain = params(share);
@@ -72,8 +64,7 @@ fn the_same_share_in_other_clothes_or_of_the_same_job_given_again_is_a_duplicate
         let expected = if share == &forwarded { Some(22) } else { None };
         miner.ask("v", "mining.submit", renamed);
         if expected.is_none() {
-            let seen = pool.share();
-            pool.answer(&seen, json!(true));
+            pool.accept_share();
         }
         assert_eq!(code(&miner.answer("v")), expected);
     }
@@ -81,7 +72,7 @@ fn the_same_share_in_other_clothes_or_of_the_same_job_given_again_is_a_duplicate
 }
 
 #[test]
-fn what_is_no_share_is_answered_here_by_its_code() {
+fn an_invalid_share_is_rejected_with_its_code_and_not_forwarded() {
     let (site, mut pool, mut miner) = pair();
     let mut field = Field::of(&miner, 1);
     let good = params(&field.at_least(POOL));
@@ -131,7 +122,7 @@ fn what_is_no_share_is_answered_here_by_its_code() {
 }
 
 #[test]
-fn who_does_nothing_else_is_closed_and_then_banned() {
+fn a_miner_that_sends_nothing_good_is_disconnected_and_then_banned() {
     let pool = SimPool::start(PoolOptions::with_difficulty(1.0).unwrap()).unwrap();
     let site = Site::start(&[pool.addr()], "[ratelimit]\nmax_connections_per_minute = 100\n");
     let began = Instant::now();
@@ -185,7 +176,7 @@ fn stale_shares_after_a_block_are_no_reproach() {
 }
 
 #[test]
-fn neither_are_those_of_jobs_that_two_blocks_in_quick_succession_have_ended() {
+fn stale_shares_after_several_blocks_in_quick_succession_are_no_reproach() {
     let (_site, mut pool, mut miner) = pair();
     let mut old = Field::of(&miner, 1);
     for _ in 0..3 {
@@ -200,7 +191,7 @@ fn neither_are_those_of_jobs_that_two_blocks_in_quick_succession_have_ended() {
 }
 
 #[test]
-fn who_sends_mostly_good_shares_is_not_closed_for_the_others() {
+fn a_miner_with_mostly_good_shares_is_not_disconnected_for_the_others() {
     let (_site, _pool, mut miner) = pair();
     let mut field = Field::of(&miner, 1);
     let (mut good, mut low) = (0, 0);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::aggregate::opened::{expect_accepted, one_pool, resident};
 use crate::aggregate::scripted::{PoolEnd, Scripted};
 use crate::aggregate::site::{Line, Site};
 use crate::common::wait_for;
@@ -15,16 +16,14 @@ const EVERY_HASH: f64 = 1e-10;
 
 /// A pool, and a miner that works there and can be moved.
 fn opened(more: &str) -> (Scripted, PoolEnd, Site, Line) {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], more);
+    let (pool, site) = one_pool(more);
     let mut miner = site.connect();
     miner.ask(1, "mining.subscribe", json!(["flood/1"]));
     let mut end = pool.accept();
     end.open("0a0b0c0d", 8);
     end.set_difficulty(EVERY_HASH);
     end.notify(true);
-    let answer = miner.answer(1);
-    miner.seated(&answer);
+    miner.wait_subscribed(1);
     miner.ask(2, "mining.extranonce.subscribe", json!([]));
     miner.worker = "w".to_owned();
     miner.ask(3, "mining.authorize", json!(["w", "x"]));
@@ -34,7 +33,7 @@ fn opened(more: &str) -> (Scripted, PoolEnd, Site, Line) {
     (pool, end, site, miner)
 }
 
-/// So many shares of the miner's job, each with its number as the id.
+/// Shares of the miner's job, each with its number as the id.
 fn flood(miner: &Line, count: u64) -> String {
     flood_of(miner, count, 0)
 }
@@ -128,8 +127,7 @@ fn shares_in_flight_are_bounded_and_none_is_refused_for_it() {
     assert!(end.line.is_quiet_for(Duration::from_millis(50)), "more than 512 wait for the pool");
     shares.iter().for_each(|share| end.answer(share, json!(true)));
     for _ in 512..600 {
-        let share = end.share();
-        end.answer(&share, json!(true));
+        end.accept_share();
     }
     for id in 0..600 {
         assert_eq!(miner.answer(id), json!({ "id": id, "result": true, "error": null }));
@@ -137,7 +135,7 @@ fn shares_in_flight_are_bounded_and_none_is_refused_for_it() {
 }
 
 #[test]
-fn what_was_accepted_late_counts_as_accepted() {
+fn shares_that_the_pool_accepts_late_count_as_accepted() {
     const COUNT: u64 = 1536;
     let (_pool, end, site, miner) = opened("");
     let mut second = site.connect();
@@ -161,7 +159,7 @@ fn what_was_accepted_late_counts_as_accepted() {
 }
 
 #[test]
-fn what_the_pool_never_answers_is_answered_after_the_share_timeout() {
+fn a_share_that_the_pool_never_answers_is_answered_after_the_share_timeout() {
     let (_pool, mut end, _site, mut miner) = opened("[analysis]\nshare_timeout = \"1s\"\n");
     let began = Instant::now();
     let text = flood(&miner, 3);
@@ -171,7 +169,7 @@ fn what_the_pool_never_answers_is_answered_after_the_share_timeout() {
     // Asked after, and not to be answered before.
     miner.ask(3, "mining.ping", json!([]));
     for id in 0..4 {
-        let answer = miner.wait("an answer", |message| message.get("method").is_none());
+        let answer = miner.next_answer();
         let expected = match id {
             1 => json!({ "id": 1, "result": true, "error": null }),
             3 => json!({ "id": 3, "result": "pong", "error": null }),
@@ -183,7 +181,7 @@ fn what_the_pool_never_answers_is_answered_after_the_share_timeout() {
     // Too late: nobody is answered twice.
     end.answer(&shares[0], json!(true));
     miner.ask(4, "mining.ping", json!([]));
-    assert_eq!(miner.wait("pong", |message| message.get("method").is_none())["id"], 4);
+    assert_eq!(miner.next_answer()["id"], 4);
 }
 
 #[test]
@@ -197,7 +195,7 @@ fn a_lost_pool_leaves_nobody_without_an_answer() {
     miner.answer(0);
     drop(end);
     for id in 1..300 {
-        let answer = miner.wait("an answer", |message| message.get("method").is_none());
+        let answer = miner.next_answer();
         assert_eq!(answer["id"], id);
         if id != 7 {
             assert_eq!(answer["error"], json!([20, "The connection to the pool was lost", null]));
@@ -208,10 +206,7 @@ fn a_lost_pool_leaves_nobody_without_an_answer() {
     miner.wait("its new extranonce", |message| message["method"] == "mining.set_extranonce");
     miner.wait_job();
     let share = miner.mine(EVERY_HASH, f64::MAX);
-    let id = miner.submit(&share);
-    let share = end.share();
-    end.answer(&share, json!(true));
-    assert_eq!(miner.answer(id)["result"], true);
+    expect_accepted(&mut miner, &mut end, &share);
 }
 
 #[test]
@@ -221,8 +216,7 @@ fn a_pool_lost_in_the_middle_of_a_flood_costs_no_answer_and_no_miner() {
     let text = flood(&miner, COUNT);
     let pools = std::thread::spawn(move || {
         for _ in 0..5000 {
-            let share = end.share();
-            end.answer(&share, json!(true));
+            end.accept_share();
         }
         drop(end);
         let end = pool.open("11223344", 8, EVERY_HASH);
@@ -236,13 +230,10 @@ fn a_pool_lost_in_the_middle_of_a_flood_costs_no_answer_and_no_miner() {
 }
 
 #[test]
-fn a_miner_that_is_let_go_gets_its_answers_first() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
+fn a_miner_that_is_disconnected_gets_its_answers_first() {
+    let (pool, site) = one_pool("");
     // It can't be told of another extranonce.
-    let opening = std::thread::spawn(move || (pool.open("0a0b0c0d", 8, EVERY_HASH), pool));
-    let mut miner = site.miner("NerdMinerV2", "w");
-    let (mut end, pool) = opening.join().unwrap();
+    let (mut miner, mut end) = resident(&site, &pool, "NerdMinerV2", EVERY_HASH);
     let text = flood(&miner, 20);
     miner.write(&text);
     (0..20).for_each(|_| drop(end.share()));
@@ -287,8 +278,7 @@ fn ids_come_back_to_the_letter() {
             job.job_id.as_str().to_owned(),
             job.ntime
         ).replace("0000000000000000", &"00".repeat(miner.extranonce2_size)));
-        let share = end.share();
-        end.answer(&share, json!(true));
+        end.accept_share();
         for result in ["true", "\"pong\""] {
             let mut line = String::new();
             reader.read_line(&mut line).unwrap();

@@ -7,29 +7,30 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sluice::proxy::aggregate::Limits;
 
-use crate::aggregate::opened::{follow_extranonces, share};
+use crate::aggregate::opened::{EASY, expect_accepted, expect_credited, follow_extranonces, one_pool, share};
 use crate::aggregate::scripted::{PoolEnd, Scripted, Work};
 use crate::aggregate::site::{Line, Site};
 use crate::common::{DEADLINE, upstream};
 
 const AGENT: &str = "bitaxe/BM1370/v2.15.1";
 
-/// What such a miner works on.
+/// The work of such a miner.
 #[derive(Default)]
 struct AxeOs {
     seen: VecDeque<String>,
     /// The difficulty of the job it has taken last.
     working_at: f64,
-    told: f64,
+    /// The difficulty of the next job.
+    difficulty: f64,
     taken: usize,
     ignored: usize,
 }
 
 impl AxeOs {
-    fn hear(&mut self, message: &Value) {
+    fn read(&mut self, message: &Value) {
         let params = &message["params"];
         match message["method"].as_str() {
-            Some("mining.set_difficulty") => self.told = params[0].as_f64().unwrap(),
+            Some("mining.set_difficulty") => self.difficulty = params[0].as_f64().unwrap(),
             Some("mining.notify") => {
                 let id = params[0].as_str().unwrap().to_owned();
                 if params[8] == true {
@@ -42,32 +43,26 @@ impl AxeOs {
                 if self.seen.len() > 16 {
                     self.seen.pop_front();
                 }
-                (self.working_at, self.taken) = (self.told, self.taken + 1);
+                (self.working_at, self.taken) = (self.difficulty, self.taken + 1);
             }
             _ => {}
         }
     }
 
-    /// Hears all that came by now; how many jobs it has taken of it.
+    /// Reads all that came by now. Returns how many jobs of it were taken.
     fn catch_up(&mut self, line: &mut Line) -> usize {
         let before = self.taken;
-        line.ask("p", "mining.ping", json!([]));
-        loop {
-            let message = line.next();
-            if message["id"] == "p" {
-                return self.taken - before;
-            }
-            self.hear(&message);
-        }
+        line.sent_by_now().iter().for_each(|message| self.read(message));
+        self.taken - before
     }
 
-    /// Hears until it has taken so many jobs.
+    /// Reads until it has taken this many jobs.
     fn take(&mut self, line: &mut Line, count: usize) {
         let (until, began) = (self.taken + count, Instant::now());
         while self.taken < until {
             assert!(began.elapsed() < DEADLINE, "no job came that it would take");
             let message = line.next();
-            self.hear(&message);
+            self.read(&message);
             assert_eq!(self.ignored, 0, "{message}");
         }
     }
@@ -76,11 +71,7 @@ impl AxeOs {
 fn open(pool: &Scripted, site: &Site) -> (Line, PoolEnd, AxeOs) {
     let mut line = site.connect();
     line.worker = "acct.axe".to_owned();
-    line.ask(1, "mining.subscribe", json!([AGENT]));
-    let mut end = pool.accept();
-    end.open("aa000001", 8);
-    let answer = line.answer(1);
-    line.seated(&answer);
+    let mut end = pool.open_for(&mut line, AGENT, "aa000001");
     follow_extranonces(&mut line);
     line.ask(2, "mining.authorize", json!(["acct.axe", "x"]));
     end.authorize();
@@ -113,14 +104,13 @@ fn every_job_that_is_given_again_is_taken() {
         end.give(&Work { id: format!("job{salt}"), salt, ..Work::default() });
         axe.take(&mut line, 1);
     }
-    // What it hears in silence is no job, and is heard.
+    // A reminder is no job.
     axe.catch_up(&mut line);
     let reminded = line.wait("a reminder", |message| message["id"].is_null());
     assert_eq!(reminded["method"], "mining.set_difficulty");
     // It subscribes once more: it may have forgotten everything, or nothing.
     line.ask(5, "mining.subscribe", json!([AGENT]));
-    let answer = line.answer(5);
-    line.seated(&answer);
+    line.wait_subscribed(5);
     axe.take(&mut line, 1);
     // A late joiner is another one, whose first job is the newest.
     let (mut late, mut other) = (site.connect(), AxeOs::default());
@@ -130,17 +120,16 @@ fn every_job_that_is_given_again_is_taken() {
     other.take(&mut late, 1);
     assert_eq!(other.working_at, 64.0);
     // A share of what it works on is good.
-    end.set_difficulty(crate::aggregate::opened::EASY);
+    end.set_difficulty(EASY);
     axe.take(&mut line, 1);
     other.take(&mut late, 1);
-    crate::aggregate::opened::expect_credited(&mut line, &mut end, "acct");
+    expect_credited(&mut line, &mut end, "acct");
     assert_eq!((axe.ignored, other.ignored), (0, 0));
 }
 
 #[test]
 fn work_of_another_connection_is_taken_and_so_is_a_flood_of_jobs() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
+    let (pool, site) = one_pool("");
     let (mut line, mut end, mut axe) = open(&pool, &site);
     // More than it remembers, none of them clean; then the first ids anew.
     for salt in 1..24 {
@@ -151,14 +140,11 @@ fn work_of_another_connection_is_taken_and_so_is_a_flood_of_jobs() {
     let mut end = pool.accept();
     end.open("bb000001", 8);
     end.authorize();
-    end.set_difficulty(crate::aggregate::opened::EASY);
+    end.set_difficulty(EASY);
     // As after a restart of the pool: its ids begin anew.
     end.notify(false);
     axe.take(&mut line, 1);
     assert_eq!(axe.seen.len(), 1, "the first job of another search space is clean");
     let share = share(&mut line);
-    let id = line.submit(&share);
-    let arrived = end.share();
-    end.answer(&arrived, json!(true));
-    assert_eq!(line.answer(id)["result"], true);
+    expect_accepted(&mut line, &mut end, &share);
 }

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::aggregate::opened::{EASY, code, first, send};
-use crate::aggregate::scripted::{PoolEnd, Scripted, Work};
-use crate::aggregate::site::{Line, Site};
+use crate::aggregate::opened::{EASY, code, expect_moved, follow_extranonces, mining, send};
+use crate::aggregate::scripted::{PoolEnd, Work};
+use crate::aggregate::site::Line;
 use crate::common::wait_for;
 
 /// Every 65,536th hash is a block.
@@ -37,10 +37,8 @@ fn expect_forwarded(line: &mut Line, end: &mut PoolEnd, share: &sluice::stratum:
 }
 
 #[test]
-fn by_a_name_that_nobody_has_said() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "[aggregate]\nuser = \"{user}.{worker}\"\n");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.w1");
+fn a_block_under_an_unknown_name_reaches_the_pool() {
+    let (_pool, _site, mut line, mut end) = mining("[aggregate]\nuser = \"{user}.{worker}\"\n", "acct.w1");
     give(&mut end, 1, false);
     wait_for_job(&mut line);
     line.worker = "acct.W1".to_owned();
@@ -51,16 +49,10 @@ fn by_a_name_that_nobody_has_said() {
 }
 
 #[test]
-fn by_a_name_that_the_pool_refuses() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "[aggregate]\nuser = \"{user}.{worker}\"\n");
-    let (_one, mut end) = first(&site, &pool, "aa000001", "acct.w1");
-    let mut line = site.connect();
-    line.subscribe("two");
-    line.worker = "acct.w2".to_owned();
-    line.ask(2, "mining.authorize", json!(["acct.w2", "x"]));
-    let authorize = end.request("mining.authorize");
-    end.refuse(&authorize, 24, "never heard of it");
+fn a_block_under_a_refused_name_reaches_the_pool() {
+    let (_pool, site, _one, mut end) = mining("[aggregate]\nuser = \"{user}.{worker}\"\n", "acct.w1");
+    let mut line = site.asking("two", "acct.w2");
+    end.refuse_authorize(24, "never heard of it");
     give(&mut end, 1, false);
     wait_for_job(&mut line);
     let block = line.mine(BLOCK, 1e9);
@@ -68,10 +60,8 @@ fn by_a_name_that_the_pool_refuses() {
 }
 
 #[test]
-fn several_clean_jobs_late() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+fn a_block_of_a_job_that_several_clean_jobs_have_ended_reaches_the_pool() {
+    let (_pool, _site, mut line, mut end) = mining("", "acct.one");
     give(&mut end, 1, true);
     wait_for_job(&mut line);
     let block = line.mine(BLOCK, 1e9);
@@ -85,27 +75,23 @@ fn several_clean_jobs_late() {
 }
 
 #[test]
-fn after_the_pool_has_changed_the_search_space() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
-    crate::aggregate::opened::follow_extranonces(&mut line);
+fn a_block_in_the_search_space_before_reaches_the_pool() {
+    let (_pool, _site, mut line, mut end) = mining("", "acct.one");
+    follow_extranonces(&mut line);
     give(&mut end, 1, true);
     wait_for_job(&mut line);
     let block = line.mine(BLOCK, 1e9);
     let ordinary = line.mine(EASY, 1e-6);
     end.set_extranonce("bb000002", 8);
     end.notify(true);
-    crate::aggregate::opened::expect_moved(&mut line, "bb000002");
+    expect_moved(&mut line, "bb000002");
     assert_eq!(line.verdict(&ordinary), Some(21));
     expect_forwarded(&mut line, &mut end, &block, "acct");
 }
 
 #[test]
-fn while_the_proxy_ends() {
-    let pool = Scripted::start();
-    let mut site = Site::start(&[pool.address()], "");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+fn a_block_found_while_the_proxy_ends_reaches_the_pool() {
+    let (_pool, mut site, mut line, mut end) = mining("", "acct.one");
     give(&mut end, 1, false);
     wait_for_job(&mut line);
     let block = line.mine(BLOCK, 1e9);
@@ -125,21 +111,15 @@ fn while_the_proxy_ends() {
 }
 
 #[test]
-fn a_lost_connection_takes_none() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
-    crate::aggregate::opened::follow_extranonces(&mut line);
+fn a_block_of_a_lost_connection_is_answered_as_stale() {
+    let (pool, _site, mut line, mut end) = mining("", "acct.one");
+    follow_extranonces(&mut line);
     give(&mut end, 1, false);
     wait_for_job(&mut line);
     let block = line.mine(BLOCK, 1e9);
     drop(end);
-    let mut end = pool.accept();
-    end.open("bb000001", 8);
-    end.authorize();
-    end.set_difficulty(EASY);
-    end.notify(true);
-    crate::aggregate::opened::expect_moved(&mut line, "bb000001");
+    let _end = pool.accept_and_give_work("bb000001");
+    expect_moved(&mut line, "bb000001");
     let id = line.submit(&block);
     assert_eq!(code(&line.answer(id)), 21);
 }

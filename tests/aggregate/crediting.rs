@@ -7,11 +7,12 @@ use serde_json::json;
 use sluice::proxy::aggregate::Limits;
 
 use crate::aggregate::opened::{
-    EASY, QUIET, code, expect_credited, expect_credited_soon, first, follow_extranonces, is_within, share,
-    upstream,
+    QUIET, code, expect_credited, expect_credited_soon, first, follow_extranonces, is_within, mining,
+    one_pool, opening, send, share, upstream,
 };
 use crate::aggregate::scripted::Scripted;
 use crate::aggregate::site::{Line, Site};
+use crate::common::pool::is_quiet;
 use crate::common::wait_for;
 
 const ADDRESS: &str = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa";
@@ -21,39 +22,22 @@ fn impatient(text: &str) -> Site {
     Site::with_limits(text, Limits { authorize_retry: Duration::from_millis(100), ..Limits::default() })
 }
 
-/// A miner whose authorize the pool has not answered yet.
-fn unanswered(site: &Site, worker: &str) -> Line {
-    let mut line = site.connect();
-    line.subscribe(worker);
-    line.worker = worker.to_owned();
-    line.ask(2, "mining.authorize", json!([worker, "x"]));
-    line
-}
-
 #[test]
 fn a_name_that_was_refused_is_asked_about_again() {
     let pool = Scripted::start();
     let site = impatient(&upstream(&pool, "farm"));
     let mut line = site.connect();
-    line.ask(1, "mining.subscribe", json!(["one"]));
-    let mut end = pool.accept();
-    end.open("aa000001", 8);
-    let answer = line.answer(1);
-    line.seated(&answer);
-    line.worker = "x.rig".to_owned();
-    line.ask(2, "mining.authorize", json!(["x.rig", "x"]));
-    let authorize = end.request("mining.authorize");
-    end.refuse(&authorize, 20, "the database is away for a moment");
-    end.set_difficulty(EASY);
-    end.notify(true);
+    let mut end = pool.open_for(&mut line, "one", "aa000001");
+    line.authorize("x.rig");
+    end.refuse_authorize(20, "the database is away for a moment");
+    end.first_job();
     line.wait_job();
     let one = share(&mut line);
     assert_eq!(line.verdict(&one), Some(24));
     assert_eq!(end.authorize(), "farm");
     let mut verdict = Some(24);
     wait_for("the pool's second thoughts", || {
-        let share = share(&mut line);
-        let id = line.submit(&share);
+        let id = send(&mut line);
         if let Some(arrived) = end.line.wait_briefly("mining.submit") {
             end.answer(&arrived, json!(true));
         }
@@ -66,18 +50,16 @@ fn a_name_that_was_refused_is_asked_about_again() {
 #[test]
 fn work_under_a_refused_name_is_work_to_the_difficulty() {
     let pool = Scripted::start();
-    let site = Site::with(&format!("[vardiff]\ntarget = \"1s\"\n{}", upstream(&pool, "farm")));
+    let site = Site::with(&format!(
+        "[failover]\nconnect_deadline = \"300s\"\n[vardiff]\ntarget = \"1s\"\n{}",
+        upstream(&pool, "farm")
+    ));
     let mut line = site.connect();
-    line.ask(1, "mining.subscribe", json!(["NerdMinerV2/V1.8.3"]));
-    let mut end = pool.accept();
-    end.open("aa000001", 8);
-    let answer = line.answer(1);
-    line.seated(&answer);
+    let mut end = pool.open_for(&mut line, "NerdMinerV2/V1.8.3", "aa000001");
     line.worker = "x.rig".to_owned();
     line.ask(3, "mining.suggest_difficulty", json!([0.000001]));
     line.ask(2, "mining.authorize", json!(["x.rig", "x"]));
-    let authorize = end.request("mining.authorize");
-    end.refuse(&authorize, 20, "never heard of it");
+    end.refuse_authorize(20, "never heard of it");
     end.set_difficulty(1.0);
     end.notify(true);
     line.wait_job();
@@ -90,18 +72,18 @@ fn work_under_a_refused_name_is_work_to_the_difficulty() {
 }
 
 #[test]
-fn where_the_pool_knows_one_name_only_it_speaks_for_all() {
+fn a_pool_that_knows_one_name_only_gets_all_shares_under_it() {
     let pool = Scripted::start();
     let site =
         Site::with(&format!("[aggregate]\nuser = \"{{user}}.{{worker}}\"\n{}", upstream(&pool, "farm")));
     let (mut one, mut end) = first(&site, &pool, "aa000001", "a.rig1");
     // ckpool says nothing to a second authorize.
-    let mut two = unanswered(&site, "a.rig2");
+    let mut two = site.asking("a.rig2", "a.rig2");
     end.request("mining.authorize");
     two.wait_job();
     expect_credited(&mut two, &mut end, "farm.rig1");
     // Another accepts the name, and then not its shares.
-    let mut three = unanswered(&site, "a.rig3");
+    let mut three = site.asking("a.rig3", "a.rig3");
     assert_eq!(end.authorize(), "farm.rig3");
     three.wait_job();
     expect_credited_soon(&mut three, &mut end, "farm.rig3");
@@ -123,14 +105,14 @@ fn silence_to_a_second_authorize_locks_nobody_out() {
         "[aggregate]\nlocal_authorize = false\n[failover]\nanswer_timeout = \"200ms\"\n",
     );
     let (mut one, mut end) = first(&site, &pool, "aa000001", "me.one");
-    let mut two = unanswered(&site, "me.two");
+    let mut two = site.asking("me.two", "me.two");
     end.request("mining.authorize");
     assert_eq!(two.answer(2)["result"], true);
     two.wait_job();
     expect_credited(&mut two, &mut end, "me.one");
     expect_credited(&mut one, &mut end, "me.one");
     // It is known by now, and nobody waits for it again.
-    let mut three = unanswered(&site, "me.three");
+    let mut three = site.asking("me.three", "me.three");
     assert_eq!(three.answer(2)["result"], true);
     three.wait_job();
     expect_credited(&mut three, &mut end, "me.one");
@@ -138,11 +120,9 @@ fn silence_to_a_second_authorize_locks_nobody_out() {
 }
 
 #[test]
-fn who_comes_again_with_the_right_password_is_let_in_and_a_wrong_one_harms_nobody() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "[aggregate]\nlocal_authorize = false\n");
-    let (mut one, mut end) = first(&site, &pool, "aa000001", "me.rig");
-    let mut again = unanswered(&site, "me.rig");
+fn a_miner_that_reconnects_with_the_right_password_is_accepted_and_a_wrong_one_harms_nobody() {
+    let (_pool, site, mut one, mut end) = mining("[aggregate]\nlocal_authorize = false\n", "me.rig");
+    let mut again = site.asking("me.rig", "me.rig");
     assert_eq!(again.answer(2)["result"], true);
     again.wait_job();
     expect_credited(&mut again, &mut end, "me.rig");
@@ -151,17 +131,14 @@ fn who_comes_again_with_the_right_password_is_let_in_and_a_wrong_one_harms_nobod
     other.ask(1, "mining.subscribe", json!(["other"]));
     other.answer(1);
     other.ask(2, "mining.authorize", json!(["me.rig", "guessed"]));
-    let authorize = end.request("mining.authorize");
-    end.refuse(&authorize, 24, "wrong password");
+    end.refuse_authorize(24, "wrong password");
     assert_eq!(code(&other.answer(2)), 24);
     expect_credited(&mut one, &mut end, "me.rig");
 }
 
 #[test]
-fn who_guesses_passwords_is_closed() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "[aggregate]\nlocal_authorize = false\n");
-    let (mut one, mut end) = first(&site, &pool, "aa000001", "me.rig");
+fn a_miner_that_guesses_passwords_is_disconnected() {
+    let (_pool, site, mut one, mut end) = mining("[aggregate]\nlocal_authorize = false\n", "me.rig");
     let mut other = site.connect();
     other.ask(1, "mining.subscribe", json!(["other"]));
     other.answer(1);
@@ -194,7 +171,7 @@ fn a_flood_of_names_takes_its_own_time_only() {
     let site =
         Site::with(&format!("[aggregate]\nuser = \"{{user}}.{{worker}}\"\n{}", upstream(&pool, "farm")));
     let (_one, mut end) = first(&site, &pool, "aa000001", "a.rig1");
-    let mut flood = unanswered(&site, "a.flood");
+    let mut flood = site.asking("a.flood", "a.flood");
     end.authorize();
     let began = Instant::now();
     let names: String = (0..1000)
@@ -203,18 +180,16 @@ fn a_flood_of_names_takes_its_own_time_only() {
         })
         .collect();
     flood.write(&names);
-    let mut asked = 0;
-    while let Some(authorize) = end.line.wait_briefly("mining.authorize") {
+    let mut asked = 60;
+    (0..asked).for_each(|_| _ = end.authorize());
+    while let Some(authorize) = end.line.wait_briefly("mining.authorize").filter(|_| asked <= 80) {
         end.answer(&authorize, json!(true));
         asked += 1;
-        if asked > 80 {
-            break;
-        }
     }
     let most = 64.0 + 20.0 * began.elapsed().as_secs_f64() + 2.0;
-    assert!(asked >= 60 && f64::from(asked) <= most, "{asked} within {:?}", began.elapsed());
+    assert!(f64::from(asked) <= most, "{asked} within {:?}", began.elapsed());
     drop(flood);
-    let mut honest = unanswered(&site, "a.honest");
+    let mut honest = site.asking("a.honest", "a.honest");
     let authorize = end.line.wait("the honest one", |line| line["params"][0] == "farm.honest");
     end.answer(&authorize, json!(true));
     honest.wait_job();
@@ -226,9 +201,7 @@ fn a_flood_of_names_takes_its_own_time_only() {
 
 #[test]
 fn an_address_and_a_worker_can_be_parted_by_an_underscore() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (mut one, mut end) = first(&site, &pool, "aa000001", &format!("{ADDRESS}_rig0"));
+    let (pool, site, mut one, mut end) = mining("", &format!("{ADDRESS}_rig0"));
     let mut two = site.miner("two", &format!("{ADDRESS}_rig1"));
     let mut three = site.miner("three", &format!("{ADDRESS}.rig_2"));
     for line in [&mut one, &mut two, &mut three] {
@@ -239,8 +212,7 @@ fn an_address_and_a_worker_can_be_parted_by_an_underscore() {
 
 #[test]
 fn several_accounts_behind_one_address_find_their_places_at_the_second_try() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
+    let (pool, site) = one_pool("");
     let accounts = ["alice", "bob", "carol", "dave", "eve"];
     let (_first, end) = first(&site, &pool, "aa000000", "alice.first");
     let mut ends = vec![end];
@@ -263,13 +235,11 @@ fn several_accounts_behind_one_address_find_their_places_at_the_second_try() {
         let extranonce1 = format!("aa00000{number}");
         let mut end = pool.accept();
         end.open(&extranonce1, 8);
-        let answer = line.answer(1);
-        line.seated(&answer);
+        line.wait_subscribed(1);
         line.worker = format!("{account}.rig");
         line.ask(2, "mining.authorize", json!([line.worker, "x"]));
         assert_eq!(end.authorize(), account);
-        end.set_difficulty(EASY);
-        end.notify(true);
+        end.first_job();
         line.wait_job();
         assert!(is_within(&line, &extranonce1), "{account}");
         expect_credited(&mut line, &mut end, account);
@@ -279,7 +249,7 @@ fn several_accounts_behind_one_address_find_their_places_at_the_second_try() {
 }
 
 #[test]
-fn coming_again_to_the_right_account_is_no_reason_for_a_ban() {
+fn reconnecting_to_the_right_account_is_no_reason_for_a_ban() {
     let pool = Scripted::start();
     let ratelimit = "[ratelimit]\nmax_connections_per_minute = 12\nban = \"1h\"\n";
     let site = Site::start(&[pool.address()], ratelimit);
@@ -294,10 +264,7 @@ fn coming_again_to_the_right_account_is_no_reason_for_a_ban() {
         line.ask(2, "mining.authorize", json!([worker, "x"]));
         line.wait_end();
         let mut line = site.connect();
-        line.ask(1, "mining.subscribe", json!(["one"]));
-        let mut end = pool.accept();
-        end.open("bb000000", 8);
-        line.answer(1);
+        let end = pool.open_for(&mut line, "one", "bb000000");
         line.ask(2, "mining.authorize", json!([worker, "x"]));
         assert_eq!(line.answer(2)["result"], true);
         kept.push((line, end));
@@ -306,21 +273,21 @@ fn coming_again_to_the_right_account_is_no_reason_for_a_ban() {
 
 #[test]
 fn accounts_that_one_address_makes_up_shut_out_nobody_else() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
+    let (pool, site) = one_pool("");
     let (mut one, mut end) = first(&site, &pool, "aa000000", "alice.rig");
     let mut kept = Vec::new();
     let mut refused = None;
     for number in 0..80 {
         let mut line = site.connect();
-        line.write(&format!(
-            "{{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}}\n\
-             {{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"made-up-{number}\",\"x\"]}}\n"
-        ));
-        let opened = pool.accept_within(Duration::from_millis(300)).map(|mut end| {
-            end.open(&format!("cc{number:06x}"), 8);
-            end
+        line.write(&opening(&format!("made-up-{number}")));
+        let mut opened = None;
+        wait_for("a connection to the pool, or a refusal", || {
+            opened = pool.accept_within(Duration::from_millis(2));
+            opened.is_some() || !is_quiet(line.raw())
         });
+        if let Some(end) = &mut opened {
+            end.open(&format!("cc{number:06x}"), 8);
+        }
         let answer = line.answer(1);
         if opened.is_none() {
             refused = answer["error"][1].as_str().map(|words| (number, words.to_owned()));
@@ -339,12 +306,8 @@ fn accounts_that_one_address_makes_up_shut_out_nobody_else() {
     nameless.ask(1, "mining.subscribe", json!([]));
     assert!(nameless.answer(1)["error"].is_null());
     let mut two = site.connect();
-    two.write(
-        "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n\
-         {\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"alice.two\",\"x\"]}\n",
-    );
-    let answer = two.answer(1);
-    two.seated(&answer);
+    two.write(&opening("alice.two"));
+    two.wait_subscribed(1);
     two.wait_job();
     two.worker = "alice.two".to_owned();
     follow_extranonces(&mut two);
@@ -352,13 +315,11 @@ fn accounts_that_one_address_makes_up_shut_out_nobody_else() {
 }
 
 #[test]
-fn what_the_pool_never_judged_is_no_refusal_in_the_books() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+fn a_share_that_the_pool_never_answered_is_not_counted_as_rejected() {
+    let (_pool, site, mut line, mut end) = mining("", "acct.one");
     follow_extranonces(&mut line);
     expect_credited(&mut line, &mut end, "acct");
-    let id = crate::aggregate::opened::send(&mut line);
+    let id = send(&mut line);
     end.share();
     drop(end);
     assert_eq!(code(&line.answer(id)), 20);
@@ -373,27 +334,21 @@ fn what_the_pool_never_judged_is_no_refusal_in_the_books() {
 }
 
 #[test]
-fn a_name_that_the_only_pool_refuses_is_told_so_and_let_go() {
+fn a_miner_whose_name_the_only_pool_refuses_is_told_and_disconnected() {
     let pool = Scripted::start();
-    let failover = "[failover]\nconnect_deadline = \"400ms\"\n";
+    let failover = "[failover]\nconnect_deadline = \"1500ms\"\n";
     let site = Site::with(&format!("{failover}{}", upstream(&pool, "farm")));
     let mut one = site.connect();
-    one.ask(1, "mining.subscribe", json!(["one"]));
-    let mut end = pool.accept();
-    end.open("aa000001", 8);
-    let answer = one.answer(1);
-    one.seated(&answer);
+    let mut end = pool.open_for(&mut one, "one", "aa000001");
     follow_extranonces(&mut one);
     one.ask(2, "mining.authorize", json!(["x.rig", "x"]));
-    let authorize = end.request("mining.authorize");
-    end.refuse(&authorize, 20, "never heard of it");
+    end.refuse_authorize(20, "never heard of it");
     let refusal = json!([24, "never heard of it", null]);
     // Who comes later hears it at once.
-    let mut told = serde_json::Value::Null;
     wait_for("the refusal", || {
-        let mut two = unanswered(&site, "x.rig2");
-        told = two.answer(2)["error"].clone();
-        told == refusal
+        let mut two = site.connect();
+        two.write(&opening("x.rig2"));
+        two.wait_end().iter().any(|answer| answer["error"] == refusal)
     });
     one.wait_end();
     assert_eq!(site.running().stats().upstreams[0].trouble, None, "it is not the pool's fault");
@@ -413,15 +368,10 @@ fn a_pool_that_was_left_for_a_name_gets_another_chance_with_another_name() {
     bad.ask(2, "mining.authorize", json!(["x.bad/name", "x"]));
     let mut end = pool.accept();
     end.open("aa000001", 8);
-    let authorize = end.request("mining.authorize");
-    end.refuse(&authorize, 20, "a slash");
-    let mut end = spare.accept();
-    end.open("bb000001", 8);
-    end.authorize();
-    end.set_difficulty(EASY);
-    end.notify(true);
+    end.refuse_authorize(20, "a slash");
+    let mut end = spare.accept_and_give_work("bb000001");
     assert!(pool.accept_within(QUIET * 6).is_none(), "it knows nobody who is here");
-    let mut good = unanswered(&site, "x.good");
+    let mut good = site.asking("x.good", "x.good");
     end.authorize();
     good.wait_job();
     let mut back = pool.accept();
@@ -434,43 +384,29 @@ fn a_pool_that_was_left_for_a_name_gets_another_chance_with_another_name() {
             back.refuse(&authorize, 20, "a slash");
         }
     }
-    back.set_difficulty(EASY);
-    back.notify(true);
+    back.first_job();
     good.wait_end();
-    let mut good = unanswered(&site, "x.good");
+    let mut good = site.asking("x.good", "x.good");
     good.wait_job();
     expect_credited(&mut good, &mut back, "farm.good");
 }
 
 #[test]
 fn a_name_that_no_pool_knows_harms_nobody_else() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "[failover]\nconnect_deadline = \"300ms\"\n");
-    let (mut good, mut end) = first(&site, &pool, "aa000001", "good.rig");
+    let (pool, site, mut good, mut end) = mining("[failover]\nconnect_deadline = \"2s\"\n", "good.rig");
     let is_up = || site.running().stats().upstreams[0].trouble.is_none();
     for _ in 0..2 {
         let mut typo = site.connect();
-        typo.write(
-            "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n\
-             {\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"typo.rig\",\"x\"]}\n",
-        );
+        typo.write(&opening("typo.rig"));
         let mut refusing = pool.accept();
         refusing.open("bb000001", 8);
-        let authorize = refusing.request("mining.authorize");
-        refusing.refuse(&authorize, 24, "invalid address");
+        refusing.refuse_authorize(24, "invalid address");
         typo.wait_end();
         assert!(is_up());
     }
     let mut honest = site.connect();
-    honest.write(
-        "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n\
-         {\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"honest.rig\",\"x\"]}\n",
-    );
-    let mut its = pool.accept();
-    its.open("cc000001", 8);
-    its.authorize();
-    its.set_difficulty(EASY);
-    its.notify(true);
+    honest.write(&opening("honest.rig"));
+    let _its = pool.accept_and_give_work("cc000001");
     honest.wait_job();
     expect_credited(&mut good, &mut end, "good");
 }
@@ -483,11 +419,11 @@ fn a_slow_verdict_takes_no_name_away() {
         upstream(&pool, "farm")
     ));
     let (_one, mut end) = first(&site, &pool, "aa000001", "a.rig1");
-    let mut two = unanswered(&site, "a.rig2");
+    let mut two = site.asking("a.rig2", "a.rig2");
     end.authorize();
     two.wait_job();
     expect_credited_soon(&mut two, &mut end, "farm.rig2");
-    let mut three = unanswered(&site, "a.rig3");
+    let mut three = site.asking("a.rig3", "a.rig3");
     let late = end.request("mining.authorize");
     three.wait_job();
     // It is looked after each half second.
@@ -505,12 +441,11 @@ fn a_refused_name_that_nobody_has_any_more_is_forgotten() {
     let site =
         impatient(&format!("[aggregate]\nuser = \"{{user}}.{{worker}}\"\n{}", upstream(&pool, "farm")));
     let (_one, mut end) = first(&site, &pool, "aa000001", "a.rig1");
-    let two = unanswered(&site, "a.typo");
-    let authorize = end.request("mining.authorize");
-    end.refuse(&authorize, 24, "no");
-    let authorize = end.request("mining.authorize");
-    end.refuse(&authorize, 24, "no");
+    let two = site.asking("a.typo", "a.typo");
+    end.refuse_authorize(24, "no");
+    end.refuse_authorize(24, "no");
     drop(two);
+    wait_for("the end of its session", || site.running().sessions() == 1);
     // Once more perhaps, as it was on its way.
     let mut asked = 0;
     let began = Instant::now();
@@ -525,8 +460,7 @@ fn a_refused_name_that_nobody_has_any_more_is_forgotten() {
 
 #[test]
 fn a_connection_made_for_an_account_stays_its_own_before_anybody_has_said_so() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
+    let (pool, site) = one_pool("");
     let (_first, _end) = first(&site, &pool, "aa000000", "alice.first");
     // Taken for alice's, and expected as bob's from then on.
     let mut sent_away = site.connect();
@@ -534,15 +468,9 @@ fn a_connection_made_for_an_account_stays_its_own_before_anybody_has_said_so() {
     sent_away.ask(2, "mining.authorize", json!(["bob.rig", "x"]));
     sent_away.wait_end();
     let mut bob = site.connect();
-    bob.ask(1, "mining.subscribe", json!(["NerdMinerV2/V1.8.3"]));
-    let mut bobs = pool.accept();
-    bobs.open("bb000000", 8);
-    bob.answer(1);
+    let mut bobs = pool.open_for(&mut bob, "NerdMinerV2/V1.8.3", "bb000000");
     let mut carol = site.connect();
-    carol.write(
-        "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[]}\n\
-         {\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"carol.rig\",\"x\"]}\n",
-    );
+    carol.write(&opening("carol.rig"));
     let mut carols = pool.accept();
     carols.open("cc000000", 8);
     assert_eq!(carols.authorize(), "carol");

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use sluice::stratum::Submit;
 
 use crate::aggregate::finding::{Field, code};
-use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::opened::{QUIET, expect_accepted, first_at_once, one_pool};
+use crate::aggregate::scripted::PoolEnd;
 use crate::aggregate::site::{Line, Site};
 use crate::common::{DEADLINE, wait_for};
 
@@ -15,26 +16,17 @@ const NERD: &str = "NerdMinerV2/V1.8.3";
 
 /// A pool that asks for this, and a miner that was here for the pool to be connected.
 fn open(more: &str, difficulty: f64) -> (Site, PoolEnd, Line) {
-    let scripted = Scripted::start();
-    let site = Site::start(&[scripted.address()], more);
-    let mut first = site.connect();
-    first.ask(1, "mining.subscribe", json!([NERD]));
-    first.ask(2, "mining.authorize", json!(["bc1q.first", "x"]));
-    let pool = scripted.open("ab12", 8, difficulty);
-    first.worker = "bc1q.first".to_owned();
-    let answer = first.answer(1);
-    first.seated(&answer);
-    first.wait_job();
+    let (scripted, site) = one_pool(more);
+    let (first, pool) = first_at_once(&site, &scripted, (NERD, "bc1q.first"), difficulty);
     (site, pool, first)
 }
 
-/// What a new miner of this agent is given first; `suggests` before it authorizes.
+/// Joins as a new miner of this agent, which suggests a difficulty before it authorizes if `suggests` is one.
 fn begins_at(site: &Site, agent: &str, suggests: Option<f64>) -> Line {
     let mut line = site.connect();
     line.worker = "bc1q.new".to_owned();
     line.ask(1, "mining.subscribe", json!([agent]));
-    let answer = line.answer(1);
-    line.seated(&answer);
+    line.wait_subscribed(1);
     if let Some(difficulty) = suggests {
         line.ask(3, "mining.suggest_difficulty", json!([difficulty]));
         line.answer(3);
@@ -81,7 +73,7 @@ fn a_difficulty_has_no_exponent_and_comes_with_its_job_in_one_piece() {
 fn without_vardiff_the_pools_difficulty_goes_through() {
     let (_site, mut pool, mut miner) = open("[vardiff]\nenabled = false\n", 16383.75);
     assert_eq!(miner.difficulty, 16383.75);
-    told(&mut miner);
+    miner.sent_by_now();
     for (difficulty, clean) in [(20_000.0, true), (0.25, false), (1.0, true)] {
         pool.set_difficulty(difficulty);
         pool.notify(clean);
@@ -90,39 +82,26 @@ fn without_vardiff_the_pools_difficulty_goes_through() {
         }
         // Immediately before the job, and not after it.
         assert_eq!(miner.job.as_ref().unwrap().clean_jobs, Some(clean));
-        let told = told(&mut miner);
-        let last = told.iter().rfind(|message| message["method"] == "mining.set_difficulty").unwrap();
+        let messages = miner.sent_by_now();
+        let last = messages.iter().rfind(|message| message["method"] == "mining.set_difficulty").unwrap();
         assert_eq!(last["params"][0].as_f64(), Some(difficulty));
     }
 }
 
-/// All that the miner was told by now, without jobs that only repeat.
-fn told(miner: &mut Line) -> Vec<Value> {
-    miner.ask("p", "mining.ping", json!([]));
-    let mut told = Vec::new();
-    loop {
-        let next = miner.next();
-        if next["id"] == "p" {
-            return told;
-        }
-        told.push(next);
-    }
-}
-
 #[test]
-fn what_a_nerdminer_suggests_again_and_again_changes_nothing() {
+fn a_nerdminers_repeated_suggestion_changes_nothing() {
     let (_site, _pool, mut miner) = open("", 1.0);
-    told(&mut miner);
+    miner.sent_by_now();
     for (id, suggested) in [(10, 0.00015), (11, 0.00015), (12, 10_000.0), (13, 0.00015)] {
         miner.ask(id, "mining.suggest_difficulty", json!([suggested]));
         assert_eq!(miner.answer(id)["result"], true);
     }
-    assert_eq!(told(&mut miner), Vec::<Value>::new());
+    assert_eq!(miner.sent_by_now(), Vec::<Value>::new());
     assert_eq!(miner.difficulty, 0.0005);
 }
 
 #[test]
-fn what_a_miner_would_like_to_begin_with_is_read_wherever_it_says_so() {
+fn a_suggested_start_difficulty_is_read_from_method_target_and_password() {
     let (site, _pool, _first) = open("", 5000.0);
     let begins = |method: &str, params: Value, password: &str| {
         let mut line = site.connect();
@@ -162,18 +141,18 @@ fn what_a_miner_would_like_to_begin_with_is_read_wherever_it_says_so() {
 }
 
 #[test]
-fn an_unknown_small_miner_is_believed_once() {
+fn an_unknown_small_miners_suggestion_is_followed_once() {
     let (site, _pool, _first) = open("", 100.0);
     let mut line = begins_at(&site, "homemade", None);
     assert_eq!(line.difficulty, 1.0);
-    told(&mut line);
+    line.sent_by_now();
     line.ask(9, "mining.suggest_difficulty", json!([0.01]));
     let job = line.wait_job();
     assert_eq!((line.difficulty, job.clean_jobs), (0.01, Some(false)));
-    told(&mut line);
+    line.sent_by_now();
     line.ask(10, "mining.suggest_difficulty", json!([0.02]));
     line.answer(10);
-    assert_eq!(told(&mut line), Vec::<Value>::new());
+    assert_eq!(line.sent_by_now(), Vec::<Value>::new());
 }
 
 /// Sends shares as fast as it can until it is asked for more. How many there were; all were accepted.
@@ -249,25 +228,21 @@ fn silence_eases_the_difficulty() {
 }
 
 #[test]
-fn what_the_pool_asked_for_between_fall_and_rise_still_holds_for_the_job() {
+fn the_lowest_difficulty_that_a_job_has_had_holds_for_its_shares() {
     let (_site, mut pool, mut miner) = open("", 1e-3);
-    told(&mut miner);
+    miner.sent_by_now();
     // Its own difficulty falls with the pool's, by the same job once more.
     pool.set_difficulty(1e-8);
     miner.wait_job();
     assert_eq!(miner.difficulty, 1e-8);
     pool.set_difficulty(1e-3);
-    pool.line.say(&json!({ "id": 42, "method": "mining.ping", "params": [] }));
-    pool.line.answer(42);
+    pool.wait_until_read();
     let share = miner.mine(1e-8, 1e-4);
-    let id = miner.submit(&share);
-    let arrived = pool.share();
-    pool.answer(&arrived, json!(true));
-    assert_eq!(miner.answer(id)["result"], true);
+    expect_accepted(&mut miner, &mut pool, &share);
     // It is another matter with the next job.
     pool.notify(true);
     while miner.wait_job().clean_jobs != Some(true) {}
     let share = miner.mine(1e-8, 1e-4);
     miner.submit(&share);
-    assert!(pool.line.is_quiet_for(crate::aggregate::opened::QUIET));
+    assert!(pool.line.is_quiet_for(QUIET));
 }

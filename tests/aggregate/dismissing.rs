@@ -1,4 +1,4 @@
-//! Miners that have to come again: what is open is answered, and they are not kept for it.
+//! Miners that have to reconnect: what is open is answered, and they are not kept for it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::aggregate::site::Site;
 use crate::common::upstream;
 
 #[test]
-fn who_must_leave_is_not_kept_by_shares_that_the_pool_does_not_answer() {
+fn a_miner_that_must_reconnect_is_not_kept_by_shares_that_the_pool_does_not_answer() {
     let pool = Scripted::start();
     let limits = Limits { disconnect_wait: Duration::from_millis(200), ..Limits::default() };
     let site = Site::with_limits(&upstream(pool.address()), limits);

@@ -4,7 +4,8 @@
 use serde_json::json;
 
 use crate::aggregate::finding::{Field, code};
-use crate::aggregate::scripted::{PoolEnd, Scripted, Work};
+use crate::aggregate::opened::one_pool;
+use crate::aggregate::scripted::{PoolEnd, Work};
 use crate::aggregate::site::{Line, Site};
 use crate::common::wait_for;
 
@@ -13,15 +14,10 @@ const REGTEST: u32 = 0x207f_ffff;
 
 /// A pool that asks for more than a block needs, and a miner that is asked for less than the pool wants.
 fn pair() -> (Site, PoolEnd, Line) {
-    let scripted = Scripted::start();
-    let site = Site::start(&[scripted.address()], "[vardiff]\nmax = 0.000001\n");
+    let (scripted, site) = one_pool("[vardiff]\nmax = 0.000001\n");
     let mut miner = site.connect();
     miner.worker = "acct.one".to_owned();
-    miner.ask(1, "mining.subscribe", json!(["cpuminer/2.5.1"]));
-    let mut pool = scripted.accept();
-    pool.open("ab120001", 8);
-    let answer = miner.answer(1);
-    miner.seated(&answer);
+    let mut pool = scripted.open_for(&mut miner, "cpuminer/2.5.1", "ab120001");
     pool.set_difficulty(1.0);
     miner.ask(2, "mining.authorize", json!([miner.worker, "x"]));
     pool.authorize();
@@ -64,7 +60,7 @@ fn a_share_that_the_pool_finds_too_low_is_good_and_no_alert() {
 }
 
 #[test]
-fn what_is_wrong_with_such_a_share_is_wrong_all_the_same() {
+fn other_faults_of_a_share_on_an_easy_network_are_still_faults() {
     let (_site, mut pool, mut miner) = pair();
     let mut field = Field::of(&miner, 1);
     for (verdict, expected) in

@@ -50,7 +50,7 @@ fn from(number: usize, to: SocketAddr) -> std::io::Result<TcpStream> {
     Ok(socket.into())
 }
 
-/// Floods, and comes again when it is closed. It reads what it is answered, or it would be held up by itself.
+/// Floods, and reconnects when it is closed. It reads what it is answered, or it would be held up by itself.
 fn flooder(
     address: SocketAddr,
     number: usize,

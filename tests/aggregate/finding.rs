@@ -12,7 +12,7 @@ pub fn target(difficulty: f64) -> Target {
     Target::from_difficulty(Difficulty::new(difficulty).unwrap())
 }
 
-/// What a miner has, to look for shares in.
+/// A search for shares in what a miner was given.
 pub struct Field {
     pub job: Notify,
     pub extranonce1: Extranonce1,

@@ -4,15 +4,11 @@
 use serde_json::{Value, json};
 
 use crate::aggregate::finding::{Field, params};
-use crate::aggregate::opened::{EASY, first};
-use crate::aggregate::scripted::Scripted;
-use crate::aggregate::site::Site;
+use crate::aggregate::opened::{EASY, mining};
 
 #[test]
 fn the_pool_gets_eight_digits_whatever_the_miner_writes() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    let (_pool, _site, mut line, mut end) = mining("", "acct.one");
     let mut field = Field::of(&line, 1);
     let mut expect = |change: &dyn Fn(&mut Vec<Value>)| {
         let plain = params(&field.at_least(EASY));

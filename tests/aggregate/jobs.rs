@@ -1,17 +1,14 @@
-//! What the pool's jobs mean for the work that miners have.
+//! The effect of the pool's jobs on the work that miners have.
 
 use serde_json::json;
 use sluice::stratum::Submit;
 
-use crate::aggregate::opened::{EASY, expect_credited, first, share};
-use crate::aggregate::scripted::{Scripted, Work};
-use crate::aggregate::site::Site;
+use crate::aggregate::opened::{EASY, expect_accepted, expect_credited, mining, share};
+use crate::aggregate::scripted::Work;
 
 #[test]
 fn a_job_that_comes_back_is_other_work() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    let (_pool, _site, mut line, mut end) = mining("", "acct.one");
     line.forget();
     let mut give = |id: &str, salt| {
         end.give(&Work { id: id.to_owned(), salt, ..Work::default() });
@@ -26,9 +23,7 @@ fn a_job_that_comes_back_is_other_work() {
 
 #[test]
 fn a_job_of_another_block_is_clean_whatever_the_pool_says() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    let (_pool, _site, mut line, mut end) = mining("", "acct.one");
     let late: Submit = share(&mut line);
     line.forget();
     let parent = "1111111111111111111111111111111111111111111111111111111111111111";
@@ -37,10 +32,7 @@ fn a_job_of_another_block_is_clean_whatever_the_pool_says() {
     end.line.say(&json!({ "id": null, "method": "mining.notify", "params": params }));
     assert_eq!(line.wait_job().clean_jobs, Some(true));
     // It has not said that it takes no more of the former ones.
-    let id = line.submit(&late);
-    let arrived = end.share();
-    end.answer(&arrived, json!(true));
-    assert_eq!(line.answer(id)["result"], true);
+    expect_accepted(&mut line, &mut end, &late);
     assert_eq!(line.verdict(&late), Some(22));
     let new = line.mine(EASY, 1.0);
     line.submit(&new);

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use serde_json::{Value, json};
 
-use crate::aggregate::opened::{expect_credited, first, is_within};
+use crate::aggregate::opened::{expect_credited, is_within, kind, mining, one_pool};
 use crate::aggregate::scripted::Scripted;
 use crate::aggregate::site::{Line, Site};
 
@@ -13,19 +13,9 @@ const BURST: &str = "{\"id\":1,\"method\":\"mining.configure\",\"params\":[[\"ve
     {\"id\":2,\"method\":\"mining.subscribe\",\"params\":[\"bitaxe/BM1370/v2.15.1\"]}\n\
     {\"id\":3,\"method\":\"mining.authorize\",\"params\":[\"acct.late\",\"x\"]}\n";
 
-/// What a line is.
-fn kind(message: &Value) -> String {
-    match message["method"].as_str() {
-        Some(method) => method.to_owned(),
-        None => format!("answer {}", message["id"]),
-    }
-}
-
 #[test]
 fn a_burst_is_answered_in_order_with_difficulty_and_job() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (_first, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    let (_pool, site, _first, mut end) = mining("", "acct.one");
     let newest = end.notify(false);
     end.notify(false);
     assert_ne!(newest, "");
@@ -36,16 +26,14 @@ fn a_burst_is_answered_in_order_with_difficulty_and_job() {
     let expected = ["answer 1", "answer 2", "answer 3", "mining.set_difficulty", "mining.notify"];
     assert_eq!(kinds, expected);
     assert_eq!(lines[4]["params"][8], true, "the first job is clean");
-    late.seated(&lines[1]);
+    late.take_search_space(&lines[1]);
     late.worker = "acct.late".to_owned();
     expect_credited(&mut late, &mut end, "acct");
 }
 
 #[test]
 fn the_subscribe_answer_is_one_write_that_a_probe_can_read() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (_first, _end) = first(&site, &pool, "aa000001", "acct.one");
+    let (_pool, site, _first, _end) = mining("", "acct.one");
     let mut probe = site.connect();
     probe.ask(1, "mining.subscribe", json!(["bitaxe"]));
     // A Bitaxe reads once, 1023 bytes at most (wire reference, section 1.6).
@@ -56,10 +44,8 @@ fn the_subscribe_answer_is_one_write_that_a_probe_can_read() {
 }
 
 #[test]
-fn who_authorizes_before_it_subscribes_is_served_alike() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "[aggregate]\nuser = \"{user}.{worker}\"\n");
-    let (_first, mut end) = first(&site, &pool, "aa000001", "acct.one");
+fn a_miner_that_authorizes_before_it_subscribes_is_served_as_well() {
+    let (_pool, site, _first, mut end) = mining("[aggregate]\nuser = \"{user}.{worker}\"\n", "acct.one");
     let mut late = site.connect();
     late.ask(1, "mining.authorize", json!(["acct.early", "x"]));
     late.ask(2, "mining.subscribe", json!(["early"]));
@@ -69,9 +55,8 @@ fn who_authorizes_before_it_subscribes_is_served_alike() {
 }
 
 #[test]
-fn it_may_authorize_first_at_the_pool_too() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "[aggregate]\nlocal_authorize = false\n");
+fn a_miner_may_authorize_first_where_the_pool_judges_names() {
+    let (pool, site) = one_pool("[aggregate]\nlocal_authorize = false\n");
     let mut line = site.connect();
     line.ask(1, "mining.authorize", json!(["acct.early", "secret"]));
     line.ask(2, "mining.subscribe", json!(["early"]));
@@ -110,9 +95,7 @@ fn check_until(line: &mut Line, last: &str) {
 fn a_hundred_at_once_while_jobs_come_miss_none() {
     const MINERS: usize = 100;
     const JOBS: u32 = 300;
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (_first, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    let (_pool, site, _first, mut end) = mining("", "acct.one");
     let (_, burst) = BURST.split_once('\n').unwrap();
     std::thread::scope(|scope| {
         let jobs = scope.spawn(|| {
@@ -136,8 +119,7 @@ fn a_hundred_at_once_while_jobs_come_miss_none() {
         }
         for line in &mut lines {
             line.ask(9, "mining.subscribe", json!(["who am I"]));
-            let answer = line.answer(9);
-            line.seated(&answer);
+            line.wait_subscribed(9);
             assert!(is_within(line, "aa000001") && extranonces.insert(line.extranonce1.clone()));
         }
     });
@@ -152,8 +134,7 @@ fn a_connection_that_is_kept_ready_is_taken_by_the_first_miner() {
     let mut line = site.connect();
     line.ask(1, "mining.subscribe", json!(["first"]));
     end.open("aa000001", 8);
-    let answer = line.answer(1);
-    line.seated(&answer);
+    line.wait_subscribed(1);
     assert!(is_within(&line, "aa000001"));
     // The stock is filled up again.
     let _next = pool.accept();

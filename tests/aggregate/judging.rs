@@ -7,31 +7,24 @@ use sluice::stratum::{Extranonce1, Notify, Ntime, Submit};
 use sluice::work::{BlockHash, ShareValues};
 
 use crate::aggregate::finding::{Field, code, params, target};
+use crate::aggregate::opened::{first_at_once, one_pool};
 use crate::aggregate::scripted::{PoolEnd, Scripted, Work};
 use crate::aggregate::site::{Line, Site};
 
 /// Every miner at 1e-6, unless the pool asks for less.
 const LEAST: &str = "[vardiff]\nmax = 0.000001\n";
-/// So many hashes are a share of difficulty 1e-5: 43,000.
+/// A share of this difficulty takes 43,000 hashes.
 const POOL: f64 = 0.000_01;
 
 /// A pool at 1e-5, and a miner at 1e-6.
 fn pair() -> (Site, Scripted, PoolEnd, Line) {
-    let scripted = Scripted::start();
-    let site = Site::start(&[scripted.address()], LEAST);
-    let (pool, miner) = join(&site, &scripted, 8);
+    let (scripted, site) = one_pool(LEAST);
+    let (pool, miner) = join(&site, &scripted);
     (site, scripted, pool, miner)
 }
 
-fn join(site: &Site, scripted: &Scripted, size: usize) -> (PoolEnd, Line) {
-    let mut miner = site.connect();
-    miner.worker = "bc1q.rig".to_owned();
-    miner.ask(1, "mining.subscribe", json!(["NerdMinerV2/V1.8.3"]));
-    miner.ask(2, "mining.authorize", json!([miner.worker, "x"]));
-    let pool = scripted.open("ab12", size, POOL);
-    let answer = miner.answer(1);
-    miner.seated(&answer);
-    miner.wait_job();
+fn join(site: &Site, scripted: &Scripted) -> (PoolEnd, Line) {
+    let (miner, pool) = first_at_once(site, scripted, ("NerdMinerV2/V1.8.3", "bc1q.rig"), POOL);
     (pool, miner)
 }
 
@@ -71,17 +64,10 @@ fn a_share_is_forwarded_exactly_when_the_pool_asks_for_no_more_and_to_the_letter
     }
 }
 
-/// Waits until the proxy has read what the pool said.
-fn known(pool: &mut PoolEnd) {
-    pool.line.say(&json!({ "id": "v", "method": "client.get_version", "params": [] }));
-    pool.line.answer("v");
-}
-
 #[test]
 fn a_fall_of_the_pools_difficulty_reaches_the_miner_with_a_job_at_once() {
-    let scripted = Scripted::start();
-    let site = Site::start(&[scripted.address()], "");
-    let (mut pool, mut miner) = join(&site, &scripted, 8);
+    let (scripted, site) = one_pool("");
+    let (mut pool, mut miner) = join(&site, &scripted);
     assert_eq!(miner.difficulty, POOL);
     let before = miner.job.clone().unwrap();
     let mut old = Field::of(&miner, 1);
@@ -110,7 +96,7 @@ fn a_fall_of_the_pools_difficulty_reaches_the_miner_with_a_job_at_once() {
     }
     // A rise holds from the next job on: until then the lowest does that the job has had.
     pool.set_difficulty(1.0);
-    known(&mut pool);
+    pool.wait_until_read();
     let mut field = Field::of(&miner, 3);
     for share in [field.between(2.01e-6, 9e-6), field.at_least(POOL)] {
         let id = miner.submit(&share);
@@ -174,7 +160,7 @@ fn a_block_is_forwarded_whatever_else_is_wrong_with_it_and_once() {
     assert!(pool.line.is_quiet_for(Duration::from_millis(100)));
 }
 
-/// What a pool credits, as it judges: the job's difficulty or the present one, whichever is lower.
+/// The credit as a pool counts it: the job's difficulty or the present one, whichever is lower.
 struct Books {
     jobs: Vec<(String, Notify, f64)>,
     now: f64,
@@ -223,7 +209,7 @@ fn the_pool_credits_what_it_would_have_credited_directly() {
         if is_late {
             pool.set_difficulty(difficulty);
             books.now = difficulty;
-            known(&mut pool);
+            pool.wait_until_read();
         }
         for miner in &mut miners {
             let mut field = Field::of(miner, 1000 + round as u64);
@@ -271,16 +257,14 @@ fn a_job_id_that_is_given_to_other_work_ends_the_work_before() {
     let again = miner.wait_job();
     assert!(again.ntime > field.job.ntime && again.coinb1 == field.job.coinb1);
     let id = miner.submit(&field.at_least(POOL));
-    let forwarded = pool.share();
-    pool.answer(&forwarded, json!(true));
+    pool.accept_share();
     assert_eq!(code(&miner.answer(id)), None);
 }
 
 #[test]
-fn what_was_forwarded_is_not_forwarded_again_however_long_ago_it_was() {
-    let scripted = Scripted::start();
-    let site = Site::start(&[scripted.address()], "");
-    let (mut pool, mut miner) = join(&site, &scripted, 8);
+fn a_share_is_never_forwarded_twice_however_long_ago_it_was() {
+    let (scripted, site) = one_pool("");
+    let (mut pool, mut miner) = join(&site, &scripted);
     pool.set_difficulty(1e-8);
     while miner.difficulty > 1e-8 {
         miner.wait_job();
@@ -291,8 +275,7 @@ fn what_was_forwarded_is_not_forwarded_again_however_long_ago_it_was() {
     for batch in std::iter::once(&[first.clone()][..]).chain(shares.chunks(100)) {
         let ids: Vec<u64> = batch.iter().map(|share| miner.submit(share)).collect();
         for _ in batch {
-            let forwarded = pool.share();
-            pool.answer(&forwarded, json!(true));
+            pool.accept_share();
         }
         for id in ids {
             assert_eq!(code(&miner.answer(id)), None);
@@ -304,9 +287,8 @@ fn what_was_forwarded_is_not_forwarded_again_however_long_ago_it_was() {
 
 #[test]
 fn a_pool_that_answers_late_costs_no_share() {
-    let scripted = Scripted::start();
-    let site = Site::start(&[scripted.address()], "");
-    let (mut pool, mut miner) = join(&site, &scripted, 8);
+    let (scripted, site) = one_pool("");
+    let (mut pool, mut miner) = join(&site, &scripted);
     pool.set_difficulty(1e-8);
     while miner.difficulty > 1e-8 {
         miner.wait_job();
@@ -318,8 +300,7 @@ fn a_pool_that_answers_late_costs_no_share() {
     let waiting: Vec<_> = (0..500).map(|_| pool.share()).collect();
     waiting.iter().for_each(|share| pool.answer(share, json!(true)));
     for _ in 500..1200 {
-        let share = pool.share();
-        pool.answer(&share, json!(true));
+        pool.accept_share();
     }
     for id in ids {
         assert_eq!(code(&miner.answer(id)), None);

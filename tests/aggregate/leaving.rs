@@ -7,7 +7,8 @@ use serde_json::json;
 use sluice::proxy::aggregate::Limits;
 
 use crate::aggregate::opened::{
-    EASY, QUIET, expect_credited, expect_moved, first, follow_extranonces, is_within, send, upstream,
+    EASY, QUIET, expect_credited, expect_moved, first, follow_extranonces, is_within, mining, send,
+    two_pools, upstream,
 };
 use crate::aggregate::scripted::{PoolEnd, Scripted};
 use crate::aggregate::site::{Line, Site};
@@ -26,7 +27,7 @@ struct Away {
     line: Line,
     backup: Scripted,
     spare: PoolEnd,
-    /// Of the preferred pool.
+    /// The preferred pool's.
     address: SocketAddr,
 }
 
@@ -34,23 +35,15 @@ fn away(limits: Limits) -> Away {
     let (pool, backup) = (Scripted::start(), Scripted::start());
     let pools = format!("{}{}", upstream(&pool, "first"), upstream(&backup, "second"));
     let failover = "[failover]\nfailback_after = \"0s\"\nbackoff_min = \"100ms\"\nbackoff_max = \"100ms\"\n\
-        first_job_timeout = \"200ms\"\n";
+        first_job_timeout = \"200ms\"\nconnect_deadline = \"60s\"\nanswer_timeout = \"40s\"\n";
     let site = Site::with_limits(&format!("{failover}{pools}"), limits);
     let address = pool.address();
     let (mut line, end) = first(&site, &pool, "aa000001", "x.one");
     follow_extranonces(&mut line);
-    drop(pool);
-    drop(end);
-    let mut spare = backup.accept();
-    give_work(&mut spare, "bb000001");
+    drop((pool, end));
+    let spare = backup.accept_and_give_work("bb000001");
     expect_moved(&mut line, "bb000001");
     Away { site, line, backup, spare, address }
-}
-
-/// Opens a connection as a pool that works.
-fn give_work(end: &mut PoolEnd, extranonce1: &str) {
-    give_no_work(end, extranonce1);
-    end.notify(true);
 }
 
 /// Opens a connection as a pool that has everything but work.
@@ -70,7 +63,7 @@ fn a_better_pool_without_work_is_not_gone_back_to() {
     expect_credited(&mut away.line, &mut away.spare, "second");
     // As soon as it has some, it is.
     let mut end = pool.accept_opening();
-    give_work(&mut end, "dd000002");
+    end.give_work("dd000002");
     expect_moved(&mut away.line, "dd000002");
     expect_credited(&mut away.line, &mut end, "first");
 }
@@ -82,14 +75,13 @@ fn a_backup_without_work_is_left_for_the_next() {
     let site = Site::with_limits(&format!("{SOON}{pools}"), impatient());
     let (mut line, end) = first(&site, &pool, "aa000001", "x.one");
     follow_extranonces(&mut line);
-    drop(pool);
-    drop(end);
+    drop((pool, end));
     let mut waiting = idle.accept();
     give_no_work(&mut waiting, "cc000001");
     let began = Instant::now();
     let mut spare = backup.accept();
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-    give_work(&mut spare, "bb000001");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    spare.give_work("bb000001");
     expect_moved(&mut line, "bb000001");
     expect_credited(&mut line, &mut spare, "us");
 }
@@ -104,15 +96,12 @@ fn a_first_pool_without_work_is_left_for_the_next() {
     let mut end = pool.accept();
     give_no_work(&mut end, "aa000001");
     // A miner does not wait for a job to learn its search space.
-    let answer = line.answer(1);
-    line.seated(&answer);
+    line.wait_subscribed(1);
     assert!(is_within(&line, "aa000001"));
     follow_extranonces(&mut line);
-    line.worker = "x.one".to_owned();
-    line.ask(2, "mining.authorize", json!(["x.one", "x"]));
+    line.authorize("x.one");
     assert_eq!(line.answer(2)["result"], true);
-    let mut spare = backup.accept();
-    give_work(&mut spare, "bb000001");
+    let _spare = backup.accept_and_give_work("bb000001");
     expect_moved(&mut line, "bb000001");
     end.wait_closed();
 }
@@ -138,13 +127,9 @@ fn a_pool_owes_no_work_to_whom_it_does_not_know() {
     let site =
         Site::with_limits(&format!("{SOON}[aggregate]\nlocal_authorize = false\n{pools}"), impatient());
     let mut line = site.connect();
-    line.ask(1, "mining.subscribe", json!(["first"]));
-    let mut end = pool.accept();
-    end.open("aa000001", 8);
-    line.answer(1);
+    let mut end = pool.open_for(&mut line, "first", "aa000001");
     line.ask(2, "mining.authorize", json!(["x.one", "wrong"]));
-    let authorize = end.request("mining.authorize");
-    end.refuse(&authorize, 24, "who?");
+    end.refuse_authorize(24, "who?");
     assert_eq!(line.answer(2)["error"][0], 24);
     assert!(end.line.is_quiet_for(4 * FIRST_JOB), "the connection stays");
     assert!(backup.accept_within(Duration::ZERO).is_none());
@@ -152,22 +137,21 @@ fn a_pool_owes_no_work_to_whom_it_does_not_know() {
 
 #[test]
 fn a_pool_that_closes_every_connection_after_a_while_is_left_too() {
-    let (pool, backup) = (Scripted::start(), Scripted::start());
-    let site = Site::start(&[pool.address(), backup.address()], "");
+    let (pool, backup, site) = two_pools("");
     let (mut line, mut end) = first(&site, &pool, "aa000000", "acct.one");
     follow_extranonces(&mut line);
     for extranonce1 in ["aa000001", "aa000002"] {
         expect_credited(&mut line, &mut end, "acct");
         drop(end);
         end = pool.accept();
-        give_work(&mut end, extranonce1);
+        end.give_work(extranonce1);
         expect_moved(&mut line, extranonce1);
     }
     drop(end);
     let began = Instant::now();
     let mut spare = backup.accept();
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-    give_work(&mut spare, "bb000001");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    spare.give_work("bb000001");
     expect_moved(&mut line, "bb000001");
 }
 
@@ -183,35 +167,34 @@ fn losses_that_are_far_apart_are_bad_luck() {
         assert!(line.is_quiet_for(2 * apart));
         drop(end);
         end = pool.accept();
-        give_work(&mut end, extranonce1);
+        end.give_work(extranonce1);
         expect_moved(&mut line, extranonce1);
     }
     assert!(backup.accept_within(Duration::ZERO).is_none());
 }
 
 #[test]
-fn who_waits_for_a_better_pool_sees_the_present_one_end() {
+fn the_loss_of_the_present_pool_is_noticed_while_a_better_one_is_dialled() {
     let mut away = away(Limits::default());
     let pool = Scripted::on(away.address);
     let _silent = pool.accept_opening();
     drop(away.spare);
     let began = Instant::now();
     let mut spare = away.backup.accept_opening();
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
-    give_work(&mut spare, "bb000002");
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    spare.give_work("bb000002");
     expect_moved(&mut away.line, "bb000002");
     expect_credited(&mut away.line, &mut spare, "second");
 }
 
 #[test]
-fn what_a_better_pool_lets_miners_roll_holds_when_they_are_there() {
+fn a_better_pools_version_mask_holds_only_when_the_miners_are_there() {
     let away = away(Limits::default());
     let pool = Scripted::on(away.address);
     let mut end = pool.accept_opening();
     let configure = end.request("mining.configure");
     end.answer(&configure, json!({ "version-rolling": false }));
-    end.line.say(&json!({ "id": 42, "method": "mining.ping", "params": [] }));
-    end.line.answer(42);
+    end.wait_until_read();
     let mut new = away.site.connect();
     new.ask(1, "mining.configure", json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }]));
     assert_eq!(new.answer(1)["result"]["version-rolling.mask"], "1fffe000");
@@ -219,9 +202,7 @@ fn what_a_better_pool_lets_miners_roll_holds_when_they_are_there() {
 
 #[test]
 fn shares_in_flight_are_answered_when_the_pool_asks_us_to_connect_again() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    let (pool, _site, mut line, mut end) = mining("", "acct.one");
     follow_extranonces(&mut line);
     let id = send(&mut line);
     let arrived = end.share();
@@ -230,7 +211,7 @@ fn shares_in_flight_are_answered_when_the_pool_asks_us_to_connect_again() {
     // Until there is work on the new one, the former one is as good as before.
     let later = send(&mut line);
     let also = end.share();
-    give_work(&mut next, "bb000001");
+    next.give_work("bb000001");
     expect_moved(&mut line, "bb000001");
     for (arrived, id) in [(arrived, id), (also, later)] {
         end.answer(&arrived, json!(true));
@@ -242,16 +223,14 @@ fn shares_in_flight_are_answered_when_the_pool_asks_us_to_connect_again() {
 
 #[test]
 fn a_pool_that_asks_us_to_wait_is_given_the_time() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    let (pool, _site, mut line, mut end) = mining("", "acct.one");
     follow_extranonces(&mut line);
     end.line.say(&json!({ "id": null, "method": "client.reconnect", "params": ["", 0, "1"] }));
     let asked = Instant::now();
     expect_credited(&mut line, &mut end, "acct");
     let mut next = pool.accept();
     assert!(asked.elapsed() >= Duration::from_millis(900), "{:?}", asked.elapsed());
-    give_work(&mut next, "bb000001");
+    next.give_work("bb000001");
     expect_moved(&mut line, "bb000001");
 }
 
@@ -271,12 +250,11 @@ fn a_pool_that_always_asks_us_to_connect_again_is_left() {
         end.line.say(&again);
         end = pool.accept();
         let extranonce1 = format!("aa00000{number}");
-        give_work(&mut end, &extranonce1);
+        end.give_work(&extranonce1);
         expect_moved(&mut line, &extranonce1);
     }
     end.line.say(&again);
-    let mut spare = backup.accept();
-    give_work(&mut spare, "bb000001");
+    let _spare = backup.accept_and_give_work("bb000001");
     expect_moved(&mut line, "bb000001");
     assert!(pool.accept_within(QUIET).is_none());
 }
@@ -289,23 +267,18 @@ fn nobody_is_kept_by_an_only_pool_without_work() {
         "[failover]\nconnect_deadline = \"300ms\"\nfirst_job_timeout = \"300ms\"\n",
     );
     let mut line = site.connect();
-    line.ask(1, "mining.subscribe", json!(["one"]));
-    let mut end = pool.accept();
-    end.open("aa000001", 8);
-    let answer = line.answer(1);
-    line.seated(&answer);
+    let mut end = pool.open_for(&mut line, "one", "aa000001");
     line.ask(2, "mining.authorize", json!(["acct.one", "x"]));
     end.authorize();
     assert_eq!(line.answer(2)["result"], true);
     line.wait_end();
     // The pool may give some yet.
-    end.set_difficulty(EASY);
-    end.notify(true);
+    end.first_job();
     let mut later = site.miner("later", "acct.later");
     expect_credited(&mut later, &mut end, "acct");
 }
 
-/// Whoever connects to the configured port is always sent to the other one.
+/// A connection to the configured port is always sent to the other one.
 #[test]
 fn another_port_of_the_pools_own_host_is_followed() {
     let (pool, other) = (Scripted::start(), Scripted::start());
@@ -314,23 +287,19 @@ fn another_port_of_the_pools_own_host_is_followed() {
     follow_extranonces(&mut line);
     let host = format!("stratum+tcp://127.0.0.1:{}", other.address().port());
     end.line.say(&json!({ "id": null, "method": "client.reconnect", "params": [host] }));
-    let mut next = other.accept();
-    give_work(&mut next, "bb000001");
+    let mut next = other.accept_and_give_work("bb000001");
     expect_moved(&mut line, "bb000001");
     end.wait_closed();
     expect_credited(&mut line, &mut next, "acct");
     // When that one ends, it begins at the configured port.
     drop(next);
-    let mut end = pool.accept();
-    give_work(&mut end, "cc000001");
+    let _end = pool.accept_and_give_work("cc000001");
     expect_moved(&mut line, "cc000001");
 }
 
 #[test]
 fn a_port_where_nobody_listens_costs_no_work() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    let (pool, _site, mut line, mut end) = mining("", "acct.one");
     follow_extranonces(&mut line);
     let port = crate::common::refusing_address().port();
     end.line.say(&json!({ "id": null, "method": "client.reconnect", "params": ["127.0.0.1", port] }));
@@ -352,7 +321,7 @@ fn the_only_pool_is_not_connected_to_again_without_end() {
         end.line.say(&again);
         end = pool.accept();
         let extranonce1 = format!("aa00000{number}");
-        give_work(&mut end, &extranonce1);
+        end.give_work(&extranonce1);
         expect_moved(&mut line, &extranonce1);
     }
     for _ in 0..2 {

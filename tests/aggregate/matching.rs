@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::aggregate::opened::{EASY, share, upstream};
+use crate::aggregate::opened::{share, upstream};
 use crate::aggregate::scripted::{PoolEnd, Scripted};
 use crate::aggregate::site::{Line, Site};
 use crate::common::wait_for;
@@ -35,10 +35,8 @@ fn a_pool_may_write_our_ids_as_texts_or_with_a_fraction() {
         answer(&mut end, &subscribe, spelled, json!([[], "aa000001", 8]));
         let authorize = end.request("mining.authorize");
         answer(&mut end, &authorize, spelled, json!(true));
-        end.set_difficulty(EASY);
-        end.notify(true);
-        let seat = miner.answer(1);
-        miner.seated(&seat);
+        end.first_job();
+        miner.wait_subscribed(1);
         miner.wait_job();
         for count in 1..4 {
             let found = share(&mut miner);
@@ -75,11 +73,7 @@ fn a_worker_that_is_taken_after_a_refusal_has_its_name() {
     let site = Site::with(&format!("[aggregate]\nlocal_authorize = false\n{}", upstream(&pool, "{user}")));
     let mut miner = site.connect();
     miner.worker = "a.rig".to_owned();
-    miner.ask(1, "mining.subscribe", json!(["bitaxe"]));
-    let mut end = pool.accept();
-    end.open("aa000001", 8);
-    let seat = miner.answer(1);
-    miner.seated(&seat);
+    let mut end = pool.open_for(&mut miner, "bitaxe", "aa000001");
     authorize(&mut miner, &mut end, false);
     authorize(&mut miner, &mut end, true);
     wait_for("its name", || name(&site) == "a.rig");

@@ -6,16 +6,15 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::aggregate::opened::{
-    EASY, QUIET, code, expect_credited, expect_credited_soon, expect_moved, first, follow_extranonces,
-    is_within, send, share, upstream,
+    QUIET, code, expect_credited, expect_credited_soon, expect_moved, first, follow_extranonces, is_within,
+    mining, send, share, two_pools, upstream,
 };
 use crate::aggregate::scripted::Scripted;
 use crate::aggregate::site::Site;
 
 #[test]
 fn a_transient_drop_leads_to_the_same_pool_again() {
-    let (pool, backup) = (Scripted::start(), Scripted::start());
-    let site = Site::start(&[pool.address(), backup.address()], "[aggregate]\nuser = \"{user}.{worker}\"\n");
+    let (pool, backup, site) = two_pools("[aggregate]\nuser = \"{user}.{worker}\"\n");
     let (mut follows, mut end) = first(&site, &pool, "aa000001", "acct.one");
     follow_extranonces(&mut follows);
     let mut plain = site.miner("plain", "acct.two");
@@ -34,15 +33,14 @@ fn a_transient_drop_leads_to_the_same_pool_again() {
     let mut names = [end.authorize(), end.authorize()];
     names.sort();
     assert_eq!(names, ["acct.one", "acct.two"], "each worker is authorised again");
-    end.set_difficulty(EASY);
-    end.notify(true);
+    end.first_job();
     expect_moved(&mut follows, "bb000001");
     assert!(plain.wait_end().iter().all(|line| line["method"] != "mining.notify"));
     // A late share of the old extranonce.
     assert_eq!(follows.verdict(&late), Some(21));
     expect_credited(&mut follows, &mut end, "acct.one");
     assert!(end.line.is_quiet_for(QUIET), "the late share did not reach the pool");
-    // Who had to leave comes again, and is right.
+    // Who had to leave reconnects, and is right.
     let mut plain = site.miner("plain", "acct.two");
     assert!(is_within(&plain, "bb000001"));
     expect_credited(&mut plain, &mut end, "acct.two");
@@ -50,9 +48,7 @@ fn a_transient_drop_leads_to_the_same_pool_again() {
 
 #[test]
 fn the_pools_own_new_extranonce_moves_the_miners() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (mut follows, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    let (_pool, site, mut follows, mut end) = mining("", "acct.one");
     follow_extranonces(&mut follows);
     let mut plain = site.miner("plain", "acct.two");
     end.set_extranonce("cc000001", 7);
@@ -87,13 +83,11 @@ fn failover_and_failback_use_each_pools_own_name() {
     let address = pool.address();
     let (mut old, end) = first(&site, &pool, "aa000001", "x.old");
     follow_extranonces(&mut old);
-    drop(pool);
-    drop(end);
+    drop((pool, end));
     let mut spare = backup.accept();
     spare.open("bb000001", 8);
     assert_eq!(spare.authorize(), "second.old");
-    spare.set_difficulty(EASY);
-    spare.notify(true);
+    spare.first_job();
     expect_moved(&mut old, "bb000001");
     expect_credited(&mut old, &mut spare, "second.old");
     let mut new = site.miner("new", "x.new");
@@ -107,8 +101,7 @@ fn failover_and_failback_use_each_pools_own_name() {
     end.open("dd000001", 8);
     assert_eq!([end.authorize(), end.authorize()], ["first.old", "first.new"]);
     assert!(old.is_quiet_for(QUIET), "nobody moves before the new pool gives work");
-    end.set_difficulty(EASY);
-    end.notify(true);
+    end.first_job();
     expect_moved(&mut old, "dd000001");
     // What comes late is still for the pool that is left.
     let late = send(&mut new);
@@ -126,9 +119,7 @@ fn failover_and_failback_use_each_pools_own_name() {
 
 #[test]
 fn after_a_rest_a_miner_gets_a_living_extranonce() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "[aggregate]\ngrace = \"50ms\"\n");
-    let (line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    let (pool, site, line, mut end) = mining("[aggregate]\ngrace = \"50ms\"\n", "acct.one");
     drop(line);
     end.wait_closed();
     let (mut line, mut end) = first(&site, &pool, "bb000001", "acct.one");
@@ -138,9 +129,7 @@ fn after_a_rest_a_miner_gets_a_living_extranonce() {
 
 #[test]
 fn the_connection_outlives_the_last_miner_for_the_grace() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "[aggregate]\ngrace = \"30s\"\n");
-    let (line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    let (pool, site, line, mut end) = mining("[aggregate]\ngrace = \"30s\"\n", "acct.one");
     drop(line);
     let mut line = site.miner("again", "acct.one");
     assert!(is_within(&line, "aa000001"));
@@ -149,7 +138,7 @@ fn the_connection_outlives_the_last_miner_for_the_grace() {
 }
 
 #[test]
-fn those_who_must_leave_take_no_room_from_those_who_come_back() {
+fn miners_that_must_reconnect_find_room_when_they_come_back() {
     // One byte of prefix: room for 255.
     const MINERS: usize = 140;
     let pool = Scripted::start();

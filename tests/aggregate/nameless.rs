@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::aggregate::opened::{QUIET, expect_credited, expect_credited_soon, first, share, upstream};
+use crate::aggregate::opened::{
+    QUIET, expect_credited, expect_credited_soon, first, mining, share, upstream,
+};
 use crate::aggregate::scripted::Scripted;
 use crate::aggregate::site::Site;
 
@@ -31,16 +33,12 @@ fn nameless() -> Vec<Value> {
 }
 
 #[test]
-fn who_names_no_account_is_refused_and_can_still_say_who_it_is() {
+fn an_authorize_without_an_account_is_refused_and_a_later_one_accepted() {
     for local in [true, false] {
         let pool = Scripted::start();
         let site = Site::start(&[pool.address()], &format!("[aggregate]\nlocal_authorize = {local}\n"));
         let mut line = site.connect();
-        line.ask(1, "mining.subscribe", json!(["one"]));
-        let mut end = pool.accept();
-        end.open("aa000001", 8);
-        let answer = line.answer(1);
-        line.seated(&answer);
+        let mut end = pool.open_for(&mut line, "one", "aa000001");
         let more = [json!(["acct\u{7}.rig", "x"])];
         let encoded =
             [json!(["%2Erig1", "x"]), json!(["%20", "x"]), json!(["%0a", "x"]), json!(["acct%00", "x"])];
@@ -59,11 +57,9 @@ fn who_names_no_account_is_refused_and_can_still_say_who_it_is() {
         line.say(&json!({ "id": 7, "method": "mining.authorize" }));
         assert_eq!(line.answer(7)["error"][0], 24);
         assert!(end.line.is_quiet_for(QUIET), "the pool is not asked about them");
-        line.worker = "acct.rig1".to_owned();
-        line.ask(2, "mining.authorize", json!(["acct.rig1", "x"]));
+        line.authorize("acct.rig1");
         end.authorize();
-        end.set_difficulty(crate::aggregate::opened::EASY);
-        end.notify(true);
+        end.first_job();
         assert_eq!(line.answer(2)["result"], true);
         line.wait_job();
         expect_credited(&mut line, &mut end, if local { "acct" } else { "acct.rig1" });
@@ -71,7 +67,7 @@ fn who_names_no_account_is_refused_and_can_still_say_who_it_is() {
 }
 
 #[test]
-fn where_the_configuration_names_the_user_any_name_will_do() {
+fn any_name_is_accepted_if_the_configuration_names_the_user() {
     let pool = Scripted::start();
     let site = Site::with(&upstream(&pool, "farm"));
     let (_first, mut end) = first(&site, &pool, "aa000001", "one");
@@ -98,9 +94,7 @@ fn where_the_configuration_names_the_user_any_name_will_do() {
 
 #[test]
 fn percent_encoded_names_and_numbers_are_read() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "[aggregate]\nuser = \"{user}.{worker}\"\n");
-    let (_first, mut end) = first(&site, &pool, "aa000001", "17.rig0");
+    let (_pool, site, _first, mut end) = mining("[aggregate]\nuser = \"{user}.{worker}\"\n", "17.rig0");
     for (written, name) in
         [(json!("17%2Erig_1"), "17.rig_1"), (json!("17%2erig%5F2"), "17.rig_2"), (json!(17), "17")]
     {

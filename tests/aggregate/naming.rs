@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::aggregate::opened::{
-    EASY, QUIET, code, expect_credited, expect_credited_soon, expect_moved, first, follow_extranonces,
-    is_within, share, upstream,
+    QUIET, code, expect_credited, expect_credited_soon, expect_moved, first, follow_extranonces, is_within,
+    mining, one_pool, send, share, upstream,
 };
 use crate::aggregate::scripted::Scripted;
 use crate::aggregate::site::Site;
@@ -18,10 +18,7 @@ fn each_worker_is_authorised_once() {
         upstream(&pool, "farm")
     ));
     let (mut one, mut end) = first(&site, &pool, "aa000001", "a.rig1");
-    let mut two = site.connect();
-    two.subscribe("two");
-    two.worker = "b.rig2".to_owned();
-    two.ask(2, "mining.authorize", json!(["b.rig2", "x"]));
+    let mut two = site.asking("two", "b.rig2");
     let authorize = end.request("mining.authorize");
     assert_eq!(authorize["params"], json!(["farm.rig2", "d=5"]));
     end.answer(&authorize, json!(true));
@@ -47,7 +44,7 @@ fn one_fixed_user_is_one_connection() {
 }
 
 #[test]
-fn what_the_pool_refuses_its_miner_hears() {
+fn a_name_that_the_pool_refuses_is_refused_to_its_miner() {
     let pool = Scripted::start();
     let more = "[aggregate]\nuser = \"{user}.{worker}\"\n[vardiff]\nmax = 0.000001\n";
     let site = Site::start(&[pool.address()], more);
@@ -58,8 +55,7 @@ fn what_the_pool_refuses_its_miner_hears() {
     end.refuse(&authorize, 20, "never heard of it");
     let refusal = json!([24, "never heard of it", null]);
     wait_for("the refusal", || {
-        let share = share(&mut unknown);
-        let id = unknown.submit(&share);
+        let id = send(&mut unknown);
         if let Some(arrived) = end.line.wait_briefly("mining.submit") {
             end.answer(&arrived, json!(true));
         }
@@ -80,14 +76,9 @@ fn what_the_pool_refuses_its_miner_hears() {
 
 #[test]
 fn the_miners_own_name_and_password_go_to_the_pool() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "[aggregate]\nlocal_authorize = false\n");
+    let (pool, site) = one_pool("[aggregate]\nlocal_authorize = false\n");
     let mut line = site.connect();
-    line.ask(1, "mining.subscribe", json!(["own"]));
-    let mut end = pool.accept();
-    end.open("aa000001", 8);
-    let answer = line.answer(1);
-    line.seated(&answer);
+    let mut end = pool.open_for(&mut line, "own", "aa000001");
     follow_extranonces(&mut line);
     line.ask(4, "mining.authorize", json!(["me.bad", "wrong"]));
     line.ask(5, "mining.authorize", json!(["me.good", "right"]));
@@ -97,13 +88,12 @@ fn the_miners_own_name_and_password_go_to_the_pool() {
         (&bad["params"], &good["params"]),
         (&json!(["me.bad", "wrong"]), &json!(["me.good", "right"]))
     );
-    end.set_difficulty(EASY);
-    end.notify(true);
+    end.first_job();
     assert!(line.is_quiet_for(QUIET), "nothing before the pool's word");
     // The second verdict waits for the first.
     end.answer(&good, json!(true));
     end.refuse(&bad, 24, "no such worker");
-    let answers: Vec<_> = (0..3).map(|_| line.wait("answers", |one| one.get("method").is_none())).collect();
+    let answers: Vec<_> = (0..3).map(|_| line.next_answer()).collect();
     assert_eq!(answers[0]["error"], json!([24, "no such worker", null]));
     assert_eq!((&answers[1]["result"], &answers[2]["result"]), (&json!(true), &json!("pong")));
     line.wait_job();
@@ -122,8 +112,7 @@ fn the_miners_own_name_and_password_go_to_the_pool() {
         assert_eq!(authorize["params"][1], password);
         end.answer(&authorize, json!(true));
     }
-    end.set_difficulty(EASY);
-    end.notify(true);
+    end.first_job();
     expect_moved(&mut line, "bb000001");
     line.worker = "me.good".to_owned();
     expect_credited(&mut line, &mut end, "me.good");
@@ -131,13 +120,9 @@ fn the_miners_own_name_and_password_go_to_the_pool() {
 
 #[test]
 fn an_authorize_that_the_pool_cannot_answer_any_more_ends_the_session() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "[aggregate]\nlocal_authorize = false\n");
+    let (pool, site) = one_pool("[aggregate]\nlocal_authorize = false\n");
     let mut line = site.connect();
-    line.ask(1, "mining.subscribe", json!(["own"]));
-    let mut end = pool.accept();
-    end.open("aa000001", 8);
-    line.answer(1);
+    let mut end = pool.open_for(&mut line, "own", "aa000001");
     line.ask(2, "mining.authorize", json!(["me.good", "right"]));
     end.request("mining.authorize");
     drop(end);
@@ -147,25 +132,21 @@ fn an_authorize_that_the_pool_cannot_answer_any_more_ends_the_session() {
 
 #[test]
 fn two_accounts_are_never_on_one_connection() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (mut one, mut end) = first(&site, &pool, "aa000001", "alice.rig");
+    let (pool, site, mut one, mut end) = mining("", "alice.rig");
     // The address is known for alice's; bob can be told of his own search space.
     let mut follows = site.connect();
     follows.subscribe("bob's");
     follow_extranonces(&mut follows);
-    follows.worker = "bob.one".to_owned();
-    follows.ask(2, "mining.authorize", json!(["bob.one", "x"]));
+    follows.authorize("bob.one");
     let mut bobs = pool.accept();
     bobs.open("bb000001", 8);
     assert_eq!(bobs.authorize(), "bob");
-    bobs.set_difficulty(EASY);
-    bobs.notify(true);
+    bobs.first_job();
     assert_eq!(follows.answer(2)["result"], true);
     follows.wait_job();
     assert!(is_within(&follows, "bb000001"));
     expect_credited(&mut follows, &mut bobs, "bob");
-    // Alice comes again, and the address is bob's by now: who can't be told comes twice.
+    // Alice reconnects, and the address is bob's by now: who can't be told comes twice.
     let mut plain = site.connect();
     plain.ask(1, "mining.subscribe", json!(["alice's"]));
     plain.answer(1);
@@ -180,8 +161,7 @@ fn two_accounts_are_never_on_one_connection() {
                       {\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"bob.two\",\"x\"]}\n";
     let mut burst = site.connect();
     burst.write(bobs_words);
-    let answer = burst.answer(1);
-    burst.seated(&answer);
+    burst.wait_subscribed(1);
     burst.wait_job();
     assert!(is_within(&burst, "bb000001"));
     burst.worker = "bob.two".to_owned();
@@ -194,16 +174,13 @@ fn two_accounts_are_never_on_one_connection() {
     between.write(bobs_words);
     between.wait_job();
     early.ask(2, "mining.subscribe", json!([]));
-    let answer = early.answer(2);
-    early.seated(&answer);
+    early.wait_subscribed(2);
     assert!(is_within(&early, "aa000001"));
 }
 
 #[test]
 fn one_miner_has_one_account() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "alice.rig");
+    let (pool, _site, mut line, mut end) = mining("", "alice.rig");
     line.ask(7, "mining.authorize", json!(["bob.rig", "x"]));
     assert_eq!(code(&line.answer(7)), 24);
     expect_credited(&mut line, &mut end, "alice");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sluice::stratum::{Notify, Submit};
 
 use crate::aggregate::scripted::{PoolEnd, Scripted};
@@ -19,22 +19,70 @@ pub fn upstream(pool: &Scripted, user: &str) -> String {
     format!("{}user = \"{user}\"\n", crate::common::upstream(pool.address()))
 }
 
+/// A proxy with one pool, to which nobody has connected yet.
+pub fn one_pool(more: &str) -> (Scripted, Site) {
+    let pool = Scripted::start();
+    let site = Site::start(&[pool.address()], more);
+    (pool, site)
+}
+
+/// A proxy with two pools, the preferred one first.
+pub fn two_pools(more: &str) -> (Scripted, Scripted, Site) {
+    let (pool, backup) = (Scripted::start(), Scripted::start());
+    let site = Site::start(&[pool.address(), backup.address()], more);
+    (pool, backup, site)
+}
+
+/// A proxy with one pool, whose extranonce1 is "aa000001", and a miner that works there.
+pub fn mining(more: &str, worker: &str) -> (Scripted, Site, Line, PoolEnd) {
+    let (pool, site) = one_pool(more);
+    let (line, end) = first(&site, &pool, "aa000001", worker);
+    (pool, site, line, end)
+}
+
 /// The first miner, and the pool's connection that was made for it.
 pub fn first(site: &Site, pool: &Scripted, extranonce1: &str, worker: &str) -> (Line, PoolEnd) {
     let mut line = site.connect();
-    line.ask(1, "mining.subscribe", json!(["first"]));
-    let mut end = pool.accept();
-    end.open(extranonce1, 8);
-    let answer = line.answer(1);
-    line.seated(&answer);
-    line.worker = worker.to_owned();
-    line.ask(2, "mining.authorize", json!([worker, "x"]));
+    let mut end = pool.open_for(&mut line, "first", extranonce1);
+    line.authorize(worker);
     end.authorize();
-    end.set_difficulty(EASY);
-    end.notify(true);
+    end.first_job();
     assert_eq!(line.answer(2)["result"], true);
     line.wait_job();
     (line, end)
+}
+
+/// The first miner, which asks everything at once, at a pool that opens its connection as ckpool does.
+pub fn first_at_once(
+    site: &Site,
+    pool: &Scripted,
+    (agent, worker): (&str, &str),
+    difficulty: f64,
+) -> (Line, PoolEnd) {
+    let mut line = site.connect();
+    line.ask(1, "mining.subscribe", json!([agent]));
+    line.authorize(worker);
+    let end = pool.open("ab12", 8, difficulty);
+    line.wait_subscribed(1);
+    line.wait_job();
+    (line, end)
+}
+
+/// A miner that has joined and forgotten what it was told, and the pool's connection that was made for it.
+pub fn resident(site: &Site, pool: &Scripted, agent: &str, difficulty: f64) -> (Line, PoolEnd) {
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| pool.open("0a0b0c0d", 8, difficulty));
+        let mut line = site.miner(agent, "w");
+        line.forget();
+        (line, opening.join().unwrap())
+    })
+}
+
+/// A subscribe and an authorize in one piece, as several miners begin.
+pub fn opening(worker: &str) -> String {
+    let subscribe = json!({ "id": 1, "method": "mining.subscribe", "params": [] });
+    let authorize = json!({ "id": 2, "method": "mining.authorize", "params": [worker, "x"] });
+    format!("{subscribe}\n{authorize}\n")
 }
 
 /// From now on it is told of new extranonces.
@@ -69,27 +117,32 @@ pub fn expect_moved(line: &mut Line, extranonce1: &str) -> Notify {
 /// A share goes all the way, in this name, and is accepted.
 pub fn expect_credited(line: &mut Line, end: &mut PoolEnd, name: &str) {
     let share = share(line);
-    let id = line.submit(&share);
-    let arrived = end.share();
-    assert_eq!(arrived["params"][0], name);
-    end.answer(&arrived, json!(true));
-    assert_eq!(line.answer(id)["result"], true);
+    assert_eq!(expect_accepted(line, end, &share)["params"][0], name);
+}
+
+/// This share goes all the way and is accepted: as the pool got it.
+pub fn expect_accepted(line: &mut Line, end: &mut PoolEnd, share: &Submit) -> Value {
+    let id = line.submit(share);
+    let arrived = end.accept_share();
+    assert_eq!(line.answer(id), json!({ "id": id, "result": true, "error": null }));
+    arrived
 }
 
 /// As [`expect_credited`], once the pool's verdict on the name has arrived.
 pub fn expect_credited_soon(line: &mut Line, end: &mut PoolEnd, name: &str) {
     crate::common::wait_for("a share in this name", || {
         let share = share(line);
-        let id = line.submit(&share);
-        let arrived = end.share();
-        end.answer(&arrived, json!(true));
-        assert_eq!(line.answer(id)["result"], true);
-        arrived["params"][0] == name
+        expect_accepted(line, end, &share)["params"][0] == name
     });
 }
 
+/// A line in short: "answer 1", or the method.
+pub fn kind(message: &Value) -> String {
+    message["method"].as_str().map_or_else(|| format!("answer {}", message["id"]), str::to_owned)
+}
+
 /// The code of a refusal.
-pub fn code(answer: &serde_json::Value) -> i64 {
+pub fn code(answer: &Value) -> i64 {
     answer["error"][0].as_i64().unwrap_or_else(|| panic!("no refusal: {answer}"))
 }
 

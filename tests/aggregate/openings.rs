@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::aggregate::opened::{kind, resident};
 use crate::aggregate::scripted::{PoolEnd, Scripted};
 use crate::aggregate::site::{Line, Site};
 use crate::common::{DEADLINE, upstream};
@@ -15,18 +16,8 @@ fn world() -> (PoolEnd, Site, Line) {
     let pool = Scripted::start();
     // One account, whatever names the miners have.
     let site = Site::with(&format!("{}user = \"us\"\n", upstream(pool.address())));
-    let opening = std::thread::spawn(move || pool.open("0a0b0c0d", 8, 1024.0));
-    let mut resident = site.miner("resident", "r");
-    resident.forget();
-    (opening.join().unwrap(), site, resident)
-}
-
-/// What a line is, in short: "answer 1", or the method.
-fn kind(message: &Value) -> String {
-    match message["method"].as_str() {
-        Some(method) => method.to_owned(),
-        None => format!("answer {}", message["id"]),
-    }
+    let (miner, end) = resident(&site, &pool, "resident", 1024.0);
+    (end, site, miner)
 }
 
 /// The next line, as it comes.
@@ -200,7 +191,7 @@ fn the_pools_own_set_extranonce_reaches_a_miner_before_the_job_it_is_for() {
 }
 
 #[test]
-fn who_says_its_name_first_is_served_too() {
+fn a_miner_that_authorizes_first_is_served() {
     let (mut end, site, _resident) = world();
     let mut miner = site.connect();
     miner.write("{\"id\":1,\"method\":\"mining.authorize\",\"params\":[\"bc1qearly.x\",\"x\"]}\n");

@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
 use sluice::sim::{PoolOptions, SimPool};
 
-use crate::aggregate::opened::{EASY, first, is_within};
-use crate::aggregate::scripted::Scripted;
+use crate::aggregate::opened::{EASY, expect_accepted, first, is_within, one_pool};
 use crate::aggregate::site::{Line, Site};
+use crate::common::DEADLINE;
 
 /// Everything at once, by somebody who can be told of new extranonces.
 const BURST: &str = "{\"id\":1,\"method\":\"mining.configure\",\"params\":[[\"subscribe-extranonce\"],{}]}\n\
@@ -24,10 +23,10 @@ fn follow_until(line: &mut Line, last: &str) {
     loop {
         let message = line.next();
         if message["id"] == 2 {
-            line.seated(&message);
+            line.take_search_space(&message);
         }
-        let told = line.extranonce2_size > 0;
-        assert!(told || message["id"].is_u64(), "before any search space: {message}");
+        let has_space = line.extranonce2_size > 0;
+        assert!(has_space || message["id"].is_u64(), "before any search space: {message}");
         if message["params"][2].as_str().is_some_and(|coinb1| coinb1.ends_with(last)) {
             return;
         }
@@ -35,11 +34,10 @@ fn follow_until(line: &mut Line, last: &str) {
 }
 
 #[test]
-fn who_comes_while_the_search_space_changes_gets_the_last_one() {
+fn a_miner_that_joins_while_the_search_space_changes_gets_the_last_one() {
     const ROUNDS: u32 = 600;
     const MINERS: usize = 150;
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
+    let (pool, site) = one_pool("");
     let (_first, mut end) = first(&site, &pool, &space(0), "acct.one");
     let mut lines = std::thread::scope(|scope| {
         let changes = scope.spawn(|| {
@@ -70,17 +68,13 @@ fn who_comes_while_the_search_space_changes_gets_the_last_one() {
     for line in &mut lines {
         line.worker = "acct.x".to_owned();
         let share = line.mine(EASY, 1.0);
-        let id = line.submit(&share);
-        let arrived = end.share();
-        end.answer(&arrived, json!(true));
-        assert_eq!(line.answer(id)["result"], true);
+        expect_accepted(line, &mut end, &share);
     }
 }
 
 #[test]
-fn who_comes_at_the_moment_of_a_change_is_told_of_it() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
+fn a_miner_that_joins_at_the_moment_of_a_change_is_told_of_it() {
+    let (pool, site) = one_pool("");
     let (_first, mut end) = first(&site, &pool, &space(0), "acct.one");
     let mut kept = Vec::new();
     for round in 1..=150 {
@@ -97,7 +91,7 @@ fn who_comes_at_the_moment_of_a_change_is_told_of_it() {
 }
 
 #[test]
-fn who_comes_while_the_connection_goes_to_rest_gets_a_living_one() {
+fn a_miner_that_joins_while_the_connection_is_closed_gets_a_living_one() {
     const VISITS: usize = 60;
     let pool = SimPool::start(PoolOptions::with_difficulty(1e-6).unwrap()).unwrap();
     let site = Site::start(&[pool.addr()], "[aggregate]\ngrace = \"0s\"\n");
@@ -105,8 +99,7 @@ fn who_comes_while_the_connection_goes_to_rest_gets_a_living_one() {
     for visit in 0..VISITS {
         let mut line = site.connect();
         line.write(BURST);
-        let answer = line.answer(2);
-        line.seated(&answer);
+        line.wait_subscribed(2);
         line.wait_job();
         line.worker = "acct.x".to_owned();
         let share = line.mine(1e-6, 1.0);
@@ -115,6 +108,6 @@ fn who_comes_while_the_connection_goes_to_rest_gets_a_living_one() {
         drop(line);
         std::thread::sleep(Duration::from_micros(37 * (visit as u64 % 20)));
     }
-    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(began.elapsed() < DEADLINE, "a visit waited for the connection before");
     assert_eq!(pool.stats().rejected(), 0, "{:?}", pool.stats());
 }

@@ -19,7 +19,7 @@ fn relist(site: &Site, text: &str) {
 }
 
 #[test]
-fn who_stays_keeps_its_name_when_accounts_are_told_apart() {
+fn a_miner_that_stays_keeps_its_name_when_accounts_are_told_apart() {
     let pool = Scripted::start();
     let site = Site::with(&upstream(&pool, "farm"));
     let (mut one, _end) = first(&site, &pool, "aa000001", "a.rig1");
@@ -40,7 +40,7 @@ fn who_stays_keeps_its_name_when_accounts_are_told_apart() {
 }
 
 #[test]
-fn nobody_has_to_come_again_before_another_pool_works() {
+fn nobody_has_to_reconnect_before_another_pool_works() {
     let pool = Scripted::start();
     let site = Site::with(&upstream(&pool, "farm"));
     let (mut one, mut end) = first(&site, &pool, "aa000001", "a.rig1");
@@ -67,7 +67,7 @@ fn nobody_has_to_come_again_before_another_pool_works() {
 #[test]
 fn a_pool_that_is_not_listed_any_more_is_no_reason_to_wait_for() {
     let (old, pool) = (Scripted::start(), Scripted::start());
-    let site = Site::start(&[old.address()], "[failover]\nconnect_deadline = \"8s\"\n");
+    let site = Site::start(&[old.address()], "[failover]\nconnect_deadline = \"60s\"\n");
     relist(&site, &crate::common::upstream(pool.address()));
     let mut line = site.connect();
     let began = Instant::now();
@@ -77,7 +77,7 @@ fn a_pool_that_is_not_listed_any_more_is_no_reason_to_wait_for() {
     end.open("aa000001", 2);
     let answer = line.answer(1);
     assert_eq!(answer["error"][0], 20);
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert!(!is_within(&line, "aa000001"));
 }
 
@@ -91,8 +91,7 @@ fn a_pool_that_refuses_us_is_no_better_than_one_that_is_not_listed_any_more() {
     refusing.open("bb000001", 8);
     let authorize = refusing.request("mining.authorize");
     // Its refusal last: it is left for that at once.
-    refusing.set_difficulty(EASY);
-    refusing.notify(true);
+    refusing.first_job();
     refusing.refuse(&authorize, 24, "never heard of it");
     refusing.wait_closed();
     for _ in 0..3 {

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use serde_json::{Value, json};
 
+use crate::aggregate::opened::EASY;
 use crate::aggregate::site::Line;
 use crate::common::{DEADLINE, wait_for};
 
@@ -15,7 +16,7 @@ pub struct Scripted {
 /// A job's describable part.
 pub struct Work {
     pub id: String,
-    /// What tells its coinbase from others'.
+    /// Makes its coinbase differ from others'.
     pub salt: u32,
     pub version: u32,
     pub nbits: u32,
@@ -106,6 +107,22 @@ impl Scripted {
         Some(PoolEnd { line: Line::of(stream), jobs: 0 })
     }
 
+    /// The next connection, opened for a miner that subscribes as this agent.
+    pub fn open_for(&self, line: &mut Line, agent: &str, extranonce1: &str) -> PoolEnd {
+        line.ask(1, "mining.subscribe", json!([agent]));
+        let mut end = self.accept();
+        end.open(extranonce1, 8);
+        line.wait_subscribed(1);
+        end
+    }
+
+    /// The next connection, opened, authorized and given a job.
+    pub fn accept_and_give_work(&self, extranonce1: &str) -> PoolEnd {
+        let mut end = self.accept();
+        end.give_work(extranonce1);
+        end
+    }
+
     /// A connection that has been opened, before anybody has said who it is.
     pub fn open_alone(&self, extranonce1: &str, size: usize) -> PoolEnd {
         let mut end = self.accept();
@@ -139,6 +156,25 @@ impl PoolEnd {
         let request = self.request("mining.authorize");
         self.answer(&request, json!(true));
         request["params"][0].as_str().unwrap().to_owned()
+    }
+
+    /// Refuses the next authorize.
+    pub fn refuse_authorize(&mut self, code: i64, reason: &str) {
+        let request = self.request("mining.authorize");
+        self.refuse(&request, code, reason);
+    }
+
+    /// A difficulty that a few hashes reach, and a clean job.
+    pub fn first_job(&mut self) {
+        self.set_difficulty(EASY);
+        self.notify(true);
+    }
+
+    /// Opens the connection as a pool that works.
+    pub fn give_work(&mut self, extranonce1: &str) {
+        self.open(extranonce1, 8);
+        self.authorize();
+        self.first_job();
     }
 
     /// The next request of this method; others before it are kept.
@@ -182,10 +218,23 @@ impl PoolEnd {
         self.request("mining.submit")
     }
 
+    /// The next share, which is accepted.
+    pub fn accept_share(&mut self) -> Value {
+        let share = self.share();
+        self.answer(&share, json!(true));
+        share
+    }
+
     /// Another search space, from the next job on.
     pub fn set_extranonce(&mut self, extranonce1: &str, size: usize) {
         let params = json!([extranonce1, size]);
         self.line.say(&json!({ "id": null, "method": "mining.set_extranonce", "params": params }));
+    }
+
+    /// Waits until the proxy has read everything that was sent to it.
+    pub fn wait_until_read(&mut self) {
+        self.line.ask("read", "client.get_version", json!([]));
+        self.line.answer("read");
     }
 
     /// Waits until the other end is closed.

@@ -13,7 +13,7 @@ use sluice::config::{Config, Overrides};
 use sluice::proxy::aggregate::Limits;
 use sluice::stratum::{Difficulty, Extranonce1, Extranonce2, Nonce, Notify, Submit};
 use sluice::tap::TapMessage;
-use sluice::work::{ShareTerms, Target, rebuild};
+use sluice::work::{PreparedJob, ShareTerms, Target};
 use std::sync::Arc;
 
 use crate::common::{DEADLINE, Proxy};
@@ -91,6 +91,14 @@ impl Site {
         Line::to(self.address())
     }
 
+    /// A miner that has subscribed as this agent and asked to authorize in this name.
+    pub fn asking(&self, agent: &str, worker: &str) -> Line {
+        let mut line = self.connect();
+        line.subscribe(agent);
+        line.authorize(worker);
+        line
+    }
+
     /// A miner that has subscribed as this agent and authorized in this name; what it was told so far
     /// is with it.
     pub fn miner(&self, agent: &str, worker: &str) -> Line {
@@ -109,7 +117,9 @@ fn config(text: &str) -> Config {
     } else {
         listen
     };
-    Config::parse(&format!("{listen}{text}"), &Overrides::default()).unwrap_or_else(|error| panic!("{error}"))
+    let failover = crate::common::patient_failover(text);
+    Config::parse(&format!("{listen}{text}{failover}"), &Overrides::default())
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// One end of a conversation.
@@ -224,7 +234,7 @@ impl Line {
         is_it
     }
 
-    /// What was read first and not asked for.
+    /// The oldest message that was read and not asked for.
     pub fn kept(&mut self) -> Option<Value> {
         self.kept.pop_front()
     }
@@ -254,7 +264,7 @@ impl Line {
         self.kept.clear();
     }
 
-    /// What came with the line read last, and is not read yet.
+    /// Bytes that came with the last line and are not read yet.
     pub fn buffered(&self) -> String {
         String::from_utf8_lossy(self.reader.buffer()).into_owned()
     }
@@ -263,6 +273,24 @@ impl Line {
     pub fn answer(&mut self, id: impl Into<Value>) -> Value {
         let id = id.into();
         self.wait("an answer", |message| message["id"] == id && message.get("method").is_none())
+    }
+
+    /// Everything that the proxy has sent by now.
+    pub fn sent_by_now(&mut self) -> Vec<Value> {
+        self.ask("p", "mining.ping", json!([]));
+        let mut messages = Vec::new();
+        loop {
+            let next = self.next();
+            if next["id"] == "p" {
+                return messages;
+            }
+            messages.push(next);
+        }
+    }
+
+    /// The next answer, to whatever request.
+    pub fn next_answer(&mut self) -> Value {
+        self.wait("an answer", |message| message.get("method").is_none())
     }
 
     pub fn wait_job(&mut self) -> Notify {
@@ -290,9 +318,8 @@ impl Line {
 
     /// Subscribes, authorizes, and waits for the first job.
     pub fn join(&mut self, agent: &str, worker: &str) {
-        self.worker = worker.to_owned();
         self.subscribe(agent);
-        self.ask(2, "mining.authorize", json!([worker, "x"]));
+        self.authorize(worker);
         assert_eq!(self.answer(2)["result"], true);
         self.wait_job();
     }
@@ -300,12 +327,23 @@ impl Line {
     /// Subscribes as this agent, on a link whose pool is there already.
     pub fn subscribe(&mut self, agent: &str) {
         self.ask(1, "mining.subscribe", json!([agent]));
-        let answer = self.answer(1);
-        self.seated(&answer);
+        self.wait_subscribed(1);
     }
 
-    /// Takes the answer to a subscribe.
-    pub fn seated(&mut self, answer: &Value) {
+    /// Asks to authorize, and submits in this name from now on.
+    pub fn authorize(&mut self, worker: &str) {
+        self.worker = worker.to_owned();
+        self.ask(2, "mining.authorize", json!([worker, "x"]));
+    }
+
+    /// Waits for the answer to the subscribe with this id, and takes the search space in it.
+    pub fn wait_subscribed(&mut self, id: impl Into<Value>) {
+        let answer = self.answer(id);
+        self.take_search_space(&answer);
+    }
+
+    /// Takes the search space in an answer to subscribe.
+    pub fn take_search_space(&mut self, answer: &Value) {
         self.extranonce1 = Extranonce1::from_text(answer["result"][1].as_str().unwrap()).unwrap();
         self.extranonce2_size = answer["result"][2].as_u64().unwrap() as usize;
     }
@@ -337,6 +375,7 @@ impl Line {
         let difficulty = Difficulty::new(least).unwrap();
         let (low, high) =
             (Target::from_difficulty(difficulty), Difficulty::new(most).map(Target::from_difficulty));
+        let prepared = PreparedJob::new(job.clone(), self.extranonce1.clone());
         loop {
             self.nonces += 1;
             let submit = Submit {
@@ -348,7 +387,7 @@ impl Line {
                 version_bits: None,
             };
             let terms = ShareTerms { extranonce2_size: size, version_mask: None, difficulty };
-            let share = rebuild(job, &self.extranonce1, &submit, &terms).unwrap();
+            let share = prepared.rebuild(&submit, &terms).unwrap();
             let is_too_good = high.as_ref().is_ok_and(|high| high.is_met_by(&share.hash));
             if low.is_met_by(&share.hash) && !is_too_good {
                 return submit;

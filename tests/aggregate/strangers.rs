@@ -1,4 +1,4 @@
-//! What miners say that is odd, wrong or not Stratum at all (wire reference, sections 1.1, 2.11, 2.12
+//! Messages of miners that are odd, wrong or not Stratum at all (wire reference, sections 1.1, 2.11, 2.12
 //! and 5.1).
 
 use std::io::{Read, Write};
@@ -7,17 +7,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::opened::{one_pool, resident};
+use crate::aggregate::scripted::PoolEnd;
 use crate::aggregate::site::{Line, Site};
 use crate::common::DEADLINE;
 
 fn world() -> (PoolEnd, Site, Line) {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let opening = std::thread::spawn(move || pool.open("0a0b0c0d", 8, 1e-10));
-    let mut miner = site.miner("odd/1", "w");
-    miner.forget();
-    (opening.join().unwrap(), site, miner)
+    let (pool, site) = one_pool("");
+    let (miner, end) = resident(&site, &pool, "odd/1", 1e-10);
+    (end, site, miner)
 }
 
 fn refusal(id: &Value, code: i64, words: &str) -> Value {
@@ -25,7 +23,7 @@ fn refusal(id: &Value, code: i64, words: &str) -> Value {
 }
 
 #[test]
-fn what_is_not_supported_is_refused_with_its_id() {
+fn an_unsupported_request_is_refused_with_its_id() {
     let (_end, _site, mut miner) = world();
     for method in [
         "mining.get_transactions",
@@ -46,7 +44,7 @@ fn what_is_not_supported_is_refused_with_its_id() {
 }
 
 #[test]
-fn what_is_harmless_is_granted() {
+fn harmless_requests_are_granted() {
     let (_end, _site, mut miner) = world();
     let version = format!("sluice/{}", env!("CARGO_PKG_VERSION"));
     for (method, params, result) in [

@@ -4,16 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::aggregate::opened::{EASY, expect_credited, first, follow_extranonces, is_within, send};
-use crate::aggregate::scripted::{PoolEnd, Scripted};
-use crate::aggregate::site::{Line, Site};
+use crate::aggregate::opened::{
+    EASY, expect_accepted, expect_credited, follow_extranonces, is_within, mining, one_pool, send, share,
+};
+use crate::aggregate::site::Line;
 use crate::common::wait_for;
-
-/// What the pool has said until now was taken.
-fn heard(end: &mut PoolEnd) {
-    end.line.say(&json!({ "id": "heard", "method": "client.get_version", "params": [] }));
-    end.line.answer("heard");
-}
 
 /// Difficulty and a clean job, one after the other.
 fn expect_work(line: &mut Line) {
@@ -24,13 +19,9 @@ fn expect_work(line: &mut Line) {
 
 #[test]
 fn nothing_comes_before_the_first_answer_to_subscribe_and_it_is_true_when_it_comes() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "[aggregate]\nlocal_authorize = false\n");
+    let (pool, site) = one_pool("[aggregate]\nlocal_authorize = false\n");
     let mut other = site.connect();
-    other.ask(1, "mining.subscribe", json!(["other"]));
-    let mut end = pool.accept();
-    end.open("aa000001", 8);
-    other.answer(1);
+    let mut end = pool.open_for(&mut other, "other", "aa000001");
     let mut line = site.connect();
     line.worker = "acct.rig".to_owned();
     line.ask(1, "mining.authorize", json!(["acct.rig", "x"]));
@@ -44,12 +35,12 @@ fn nothing_comes_before_the_first_answer_to_subscribe_and_it_is_true_when_it_com
     end.set_extranonce("bb000001", 8);
     end.notify(true);
     end.line.say(&json!({ "id": null, "method": "mining.news", "params": [] }));
-    heard(&mut end);
+    end.wait_until_read();
     end.answer(&asked, json!(true));
     assert_eq!(line.next(), json!({ "id": 1, "result": true, "error": null }));
     let answer = line.next();
     assert_eq!(answer["id"], 2, "{answer}");
-    line.seated(&answer);
+    line.take_search_space(&answer);
     assert!(is_within(&line, "bb000001"), "{}", line.extranonce1);
     assert_eq!(line.next()["id"], 3);
     expect_work(&mut line);
@@ -60,9 +51,7 @@ fn nothing_comes_before_the_first_answer_to_subscribe_and_it_is_true_when_it_com
 
 #[test]
 fn a_later_answer_to_subscribe_is_of_the_space_that_holds_by_then() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    let (_pool, _site, mut line, mut end) = mining("", "acct.one");
     follow_extranonces(&mut line);
     send(&mut line);
     line.ask(77, "mining.subscribe", json!(["again"]));
@@ -73,12 +62,11 @@ fn a_later_answer_to_subscribe_is_of_the_space_that_holds_by_then() {
     end.notify(true);
     line.wait("its new extranonce", |message| message["method"] == "mining.set_extranonce");
     line.wait_job();
-    let told = line.extranonce1.clone();
+    let extranonce1 = line.extranonce1.clone();
     line.forget();
     arrived.iter().for_each(|share| end.answer(share, json!(true)));
-    let answer = line.answer(77);
-    line.seated(&answer);
-    assert_eq!(line.extranonce1, told);
+    line.wait_subscribed(77);
+    assert_eq!(line.extranonce1, extranonce1);
     line.forget();
     line.ask("p", "mining.ping", json!([]));
     line.wait("its difficulty", |message| message["method"] == "mining.set_difficulty");
@@ -88,14 +76,11 @@ fn a_later_answer_to_subscribe_is_of_the_space_that_holds_by_then() {
 
 #[test]
 fn each_answer_to_subscribe_brings_difficulty_and_a_clean_job() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (mut line, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    let (_pool, _site, mut line, mut end) = mining("", "acct.one");
     let (difficulty, before) = (line.difficulty, line.job.clone().unwrap());
-    let counted = crate::aggregate::opened::share(&mut line);
+    let counted = share(&mut line);
     let id = line.submit(&counted);
-    let arrived = end.share();
-    end.answer(&arrived, json!(true));
+    end.accept_share();
     line.answer(id);
     line.forget();
     // Some forget all they were told, and begin at difficulty 1 (wire reference, section 3.6).
@@ -107,17 +92,13 @@ fn each_answer_to_subscribe_brings_difficulty_and_a_clean_job() {
     // What was counted before is not counted again, and what was begun before is still work.
     assert_eq!(line.verdict(&counted), Some(22));
     let late = line.mine_on(&before, EASY, 1.0);
-    let id = line.submit(&late);
-    let arrived = end.share();
-    end.answer(&arrived, json!(true));
-    assert_eq!(line.answer(id)["result"], true);
+    expect_accepted(&mut line, &mut end, &late);
     expect_credited(&mut line, &mut end, "acct");
 }
 
 #[test]
 fn waiting_for_a_pool_is_no_delay_of_ours() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
+    let (pool, site) = one_pool("");
     let mut line = site.connect();
     line.worker = "acct.one".to_owned();
     line.write(

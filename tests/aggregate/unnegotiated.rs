@@ -9,13 +9,13 @@ use sluice::stratum::{Version, VersionBits, VersionMask};
 use sluice::work::VersionConvention;
 
 use crate::aggregate::finding::{Field, params};
-use crate::aggregate::opened::{EASY, first};
+use crate::aggregate::opened::{EASY, first, mining, one_pool};
 use crate::aggregate::scripted::{PoolEnd, Scripted, Work};
 use crate::aggregate::site::{Line, Site};
 use crate::aggregate::versions::{POOL, forwarded, miner_code, pair, rolling};
 use crate::common::upstream;
 
-/// What a miner submits that has rolled these bits, in the way of BIP310 under BIP320's mask.
+/// The params of a miner that has rolled these bits as BIP310 says, under BIP320's mask.
 fn rolled(miner: &Line, extranonce2: u64, bits: u32) -> Value {
     rolled_as(VersionConvention::Bip310, miner, extranonce2, bits)
 }
@@ -70,9 +70,7 @@ fn a_pool_without_rolling_takes_no_rolled_bits_of_anybody() {
 
 #[test]
 fn a_miner_that_asked_for_fewer_bits_than_it_rolls_is_credited_too() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
-    let (_first, mut end) = first(&site, &pool, "aa000001", "acct.one");
+    let (_pool, site, _first, mut end) = mining("", "acct.one");
     for (place, asked) in [
         json!([["version-rolling"], { "version-rolling.mask": "00ffe000" }]),
         json!([["version-rolling"], { "version-rolling.mask": "00000000" }]),
@@ -105,24 +103,21 @@ fn a_changed_mask_holds_at_once_and_the_one_before_for_earlier_jobs() {
     assert_eq!(forwarded(&mut pool, &mut miner, within)[5], "00100000");
     // A wider one holds for the job that is there.
     set_mask(&mut pool, "1fffffe0");
-    pool.line.say(&json!({ "id": 42, "method": "mining.ping", "params": [] }));
-    pool.line.answer(42);
+    pool.wait_until_read();
     let wide = rolled(&miner, 4, 0x1000_0020);
     assert_eq!(forwarded(&mut pool, &mut miner, wide)[5], "10000020");
 }
 
 #[test]
 fn bits_are_believed_while_the_pool_has_not_said_what_may_be_rolled() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
+    let (pool, site) = one_pool("");
     let mut miner = site.connect();
     miner.worker = "acct.one".to_owned();
     miner.ask(1, "mining.subscribe", json!(["cpuminer/2.5.1"]));
     let mut end = pool.accept();
     let subscribe = end.request("mining.subscribe");
     end.answer(&subscribe, json!([[["mining.notify", "s"]], "ab12", 8]));
-    let answer = miner.answer(1);
-    miner.seated(&answer);
+    miner.wait_subscribed(1);
     end.set_difficulty(POOL);
     miner.ask(2, "mining.authorize", json!([miner.worker, "x"]));
     end.authorize();

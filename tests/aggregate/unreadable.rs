@@ -1,4 +1,4 @@
-//! What a pool says and can't be read, where that is not to be passed over.
+//! Messages of the pool that can't be read and must not be passed over.
 
 use std::io::Write;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sluice::proxy::aggregate::Limits;
 
 use crate::aggregate::opened::{
-    EASY, expect_credited, expect_moved, first, follow_extranonces, is_within, upstream,
+    expect_credited, expect_moved, first, follow_extranonces, is_within, one_pool, two_pools, upstream,
 };
 use crate::aggregate::scripted::{PoolEnd, Scripted};
 use crate::aggregate::site::{Line, Site};
@@ -36,10 +36,7 @@ impl World {
     fn expect_left(mut self) {
         self.end.wait_closed();
         let mut spare = self.backup.accept();
-        spare.open("bb000001", 8);
-        spare.authorize();
-        spare.set_difficulty(EASY);
-        spare.notify(true);
+        spare.give_work("bb000001");
         expect_moved(&mut self.line, "bb000001");
         expect_credited(&mut self.line, &mut spare, "us");
     }
@@ -112,16 +109,14 @@ fn a_job_that_cannot_be_read_and_kills_none_is_not_missed() {
 
 #[test]
 fn a_pool_whose_extranonce1_leaves_no_room_is_left_for_the_next() {
-    let (pool, backup) = (Scripted::start(), Scripted::start());
-    let site = Site::start(&[pool.address(), backup.address()], "");
+    let (pool, backup, site) = two_pools("");
     let mut line = site.connect();
     line.ask(1, "mining.subscribe", json!(["first"]));
     let mut end = pool.accept();
     end.open(&"ab".repeat(30), 8);
     let mut spare = backup.accept();
     spare.open("bb000001", 8);
-    let answer = line.answer(1);
-    line.seated(&answer);
+    line.wait_subscribed(1);
     assert!(is_within(&line, "bb000001"));
     end.wait_closed();
 }
@@ -134,8 +129,7 @@ fn an_answer_that_cannot_be_read_is_not_called_a_refusal() {
         (json!([[], "ab".repeat(101), 8]), "at most 100 bytes"),
         (Value::Null, "refused"),
     ] {
-        let pool = Scripted::start();
-        let site = Site::start(&[pool.address()], "");
+        let (pool, site) = one_pool("");
         let mut line = site.connect();
         line.ask(1, "mining.subscribe", json!(["first"]));
         let mut end = pool.accept();
@@ -152,15 +146,13 @@ fn an_answer_that_cannot_be_read_is_not_called_a_refusal() {
 
 #[test]
 fn a_late_answer_to_the_subscribe_is_not_nobodys() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "[analysis]\nshare_timeout = \"1s\"\n");
+    let (pool, site) = one_pool("[analysis]\nshare_timeout = \"1s\"\n");
     let mut line = site.connect();
     line.ask(1, "mining.subscribe", json!(["first"]));
     let mut end = pool.accept();
     let subscribe = end.request("mining.subscribe");
     assert!(end.line.is_quiet_for(Duration::from_millis(1700)));
     end.answer(&subscribe, json!([[], "bb000001", 8]));
-    let answer = line.answer(1);
-    line.seated(&answer);
+    line.wait_subscribed(1);
     assert!(is_within(&line, "bb000001"));
 }

@@ -1,12 +1,17 @@
 //! The sixth param of a share.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use sluice::proxy::aggregate::Limits;
 use sluice::stratum::{Version, VersionBits, VersionMask};
 use sluice::work::VersionConvention;
 
 use crate::aggregate::finding::{Field, code, params, target};
+use crate::aggregate::opened::{expect_credited, expect_moved, first, follow_extranonces, one_pool};
 use crate::aggregate::scripted::{PoolEnd, Scripted, Work};
 use crate::aggregate::site::{Line, Site};
+use crate::common::upstream;
 
 pub const POOL: f64 = 0.000_01;
 
@@ -14,7 +19,9 @@ pub const POOL: f64 = 0.000_01;
 /// version is such that the conventions differ.
 pub fn pair(granted: Value, asks: bool) -> (Site, PoolEnd, Line) {
     let scripted = Scripted::start();
-    let site = Site::start(&[scripted.address()], "");
+    // However slow this machine is, no miner has to reconnect because it still rolls by a former mask.
+    let limits = Limits { mask_grace: Duration::from_secs(600), ..Limits::default() };
+    let site = Site::with_limits(&upstream(scripted.address()), limits);
     let mut miner = site.connect();
     miner.worker = "bc1q.axe".to_owned();
     if asks {
@@ -28,8 +35,7 @@ pub fn pair(granted: Value, asks: bool) -> (Site, PoolEnd, Line) {
     pool.answer(&configure, granted);
     let subscribe = pool.request("mining.subscribe");
     pool.answer(&subscribe, json!([[["mining.notify", "s"]], "ab12", 8]));
-    let answer = miner.answer(1);
-    miner.seated(&answer);
+    miner.wait_subscribed(1);
     pool.set_difficulty(POOL);
     miner.ask(2, "mining.authorize", json!([miner.worker, "x"]));
     pool.authorize();
@@ -45,8 +51,7 @@ pub fn rolling() -> Value {
 /// Sends a share with these params and has the pool accept it: what the pool got.
 pub fn forwarded(pool: &mut PoolEnd, miner: &mut Line, params: Value) -> Value {
     miner.ask("s", "mining.submit", params);
-    let share = pool.share();
-    pool.answer(&share, json!(true));
+    let share = pool.accept_share();
     assert_eq!(code(&miner.answer("s")), None);
     share["params"].clone()
 }
@@ -110,8 +115,8 @@ fn after_a_change_of_the_mask_the_one_before_holds_for_earlier_jobs() {
     old.version =
         VersionConvention::Bip310.apply(old.job.version, VersionMask::BIP320, VersionBits(0x1000_0000));
     pool.line.say(&json!({ "id": null, "method": "mining.set_version_mask", "params": ["00ffe000"] }));
-    let told = miner.wait("the mask", |message| message["method"] == "mining.set_version_mask");
-    assert_eq!(told["params"], json!(["00ffe000"]));
+    let mask = miner.wait("the mask", |message| message["method"] == "mining.set_version_mask");
+    assert_eq!(mask["params"], json!(["00ffe000"]));
     assert_eq!(forwarded(&mut pool, &mut miner, params(&old.at_least(POOL)))[5], "10000000");
     pool.give(&Work { id: "c".to_owned(), salt: 4, ..Work::default() });
     miner.wait_job();
@@ -128,8 +133,7 @@ pub fn miner_code(miner: &mut Line, params: Value) -> Option<i64> {
 
 #[test]
 fn a_pool_that_hangs_up_when_it_is_asked_to_be_configured_is_taken_without() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "[failover]\nbackoff_min = \"50ms\"\nbackoff_max = \"50ms\"\n");
+    let (pool, site) = one_pool("[failover]\nbackoff_min = \"50ms\"\nbackoff_max = \"50ms\"\n");
     let mut line = site.connect();
     line.ask(1, "mining.subscribe", json!(["one"]));
     let mut asked = 0;
@@ -144,17 +148,15 @@ fn a_pool_that_hangs_up_when_it_is_asked_to_be_configured_is_taken_without() {
         // A probe asks for nothing else, and leaves.
         end.answer(&first, json!([[["mining.notify", "s"]], "aa000001", 8]));
         if let Some(answer) = line.wait_briefly_for_answer(1) {
-            line.seated(&answer);
+            line.take_search_space(&answer);
             break end;
         }
     };
-    line.worker = "acct.one".to_owned();
-    line.ask(2, "mining.authorize", json!(["acct.one", "x"]));
+    line.authorize("acct.one");
     end.authorize();
-    end.set_difficulty(crate::aggregate::opened::EASY);
-    end.notify(true);
+    end.first_job();
     line.wait_job();
-    crate::aggregate::opened::expect_credited(&mut line, &mut end, "acct");
+    expect_credited(&mut line, &mut end, "acct");
 }
 
 #[test]
@@ -162,8 +164,8 @@ fn a_pool_that_restarts_behind_a_front_is_asked_again_what_may_be_rolled() {
     let pool = Scripted::start();
     let failover = "[failover]\nbackoff_min = \"50ms\"\nbackoff_max = \"50ms\"\n";
     let site = Site::start(&[pool.address()], failover);
-    let (mut line, end) = crate::aggregate::opened::first(&site, &pool, "aa000001", "acct.one");
-    crate::aggregate::opened::follow_extranonces(&mut line);
+    let (mut line, end) = first(&site, &pool, "aa000001", "acct.one");
+    follow_extranonces(&mut line);
     drop(end);
     // The front takes connections that nobody is behind of.
     for _ in 0..2 {
@@ -180,9 +182,6 @@ fn a_pool_that_restarts_behind_a_front_is_asked_again_what_may_be_rolled() {
         end.answer(&subscribe, json!([[["mining.notify", "s"]], "bb000000", 8]));
         assert!(end.line.wait_briefly("mining.authorize").is_none(), "it is taken without");
     };
-    end.open("bb000001", 8);
-    end.authorize();
-    end.set_difficulty(crate::aggregate::opened::EASY);
-    end.notify(true);
-    crate::aggregate::opened::expect_moved(&mut line, "bb000001");
+    end.give_work("bb000001");
+    expect_moved(&mut line, "bb000001");
 }

@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use crate::aggregate::finding::Field;
-use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::opened::one_pool;
+use crate::aggregate::scripted::PoolEnd;
 use crate::aggregate::site::{Line, Site};
 use crate::common::wait_for;
 
@@ -12,13 +13,9 @@ const AXE: &str = "bitaxe/BM1370/v2.15.1";
 
 /// A pool that asks for this.
 fn open(more: &str, difficulty: f64) -> (Site, PoolEnd) {
-    let scripted = Scripted::start();
-    let site = Site::start(&[scripted.address()], more);
+    let (scripted, site) = one_pool(more);
     let mut first = site.connect();
-    first.ask(1, "mining.subscribe", json!(["first"]));
-    let mut pool = scripted.accept();
-    pool.open("ab12", 8);
-    first.answer(1);
+    let mut pool = scripted.open_for(&mut first, "first", "ab12");
     first.ask(2, "mining.authorize", json!(["bc1q.first", "x"]));
     pool.authorize();
     pool.set_difficulty(difficulty);
@@ -34,35 +31,22 @@ fn join(site: &Site, agent: &str, password: &str) -> Line {
     line.ask(2, "mining.authorize", json!([line.worker, password]));
     assert_eq!(line.answer(2)["result"], true);
     line.wait_job();
-    told(&mut line);
+    line.sent_by_now();
     line
-}
-
-/// All that the miner was told by now.
-fn told(miner: &mut Line) -> Vec<Value> {
-    miner.ask("p", "mining.ping", json!([]));
-    let mut told = Vec::new();
-    loop {
-        let next = miner.next();
-        if next["id"] == "p" {
-            return told;
-        }
-        told.push(next);
-    }
 }
 
 /// Sends a wish, which is answered `true`; what else the miner was told.
 fn wish(miner: &mut Line, params: Value) -> Vec<Value> {
     miner.ask(9, "mining.suggest_difficulty", params);
     assert_eq!(miner.answer(9)["result"], true);
-    told(miner)
+    miner.sent_by_now()
 }
 
 /// The miner is given this difficulty, with other work.
 fn changes_to(miner: &mut Line, params: Value, difficulty: f64) {
     let before = miner.job.clone().unwrap();
-    let told = wish(miner, params);
-    let methods: Vec<&str> = told.iter().map(|message| message["method"].as_str().unwrap()).collect();
+    let messages = wish(miner, params);
+    let methods: Vec<&str> = messages.iter().map(|message| message["method"].as_str().unwrap()).collect();
     assert_eq!(methods, ["mining.set_difficulty", "mining.notify"]);
     let job = miner.job.clone().unwrap();
     assert_eq!((miner.difficulty, job.clean_jobs), (difficulty, Some(false)));
@@ -70,7 +54,7 @@ fn changes_to(miner: &mut Line, params: Value, difficulty: f64) {
 }
 
 #[test]
-fn the_first_wish_after_authorize_is_followed_and_the_next_ones_are_not() {
+fn the_first_suggestion_after_authorize_is_followed_and_the_next_ones_are_not() {
     let (site, _pool) = open("", 50_000.0);
     let mut miner = join(&site, AXE, "x");
     assert_eq!(miner.difficulty, 1000.0);
@@ -84,14 +68,14 @@ fn the_first_wish_after_authorize_is_followed_and_the_next_ones_are_not() {
 }
 
 #[test]
-fn the_wish_that_changes_nothing_costs_no_job() {
+fn a_suggestion_that_changes_nothing_costs_no_job() {
     let (site, _pool) = open("", 50_000.0);
     let mut miner = join(&site, AXE, "x");
     assert_eq!(wish(&mut miner, json!([1000])), Vec::<Value>::new());
 }
 
 #[test]
-fn a_wish_is_followed_in_every_form() {
+fn a_suggestion_is_followed_in_every_form() {
     let (site, _pool) = open("", 50_000.0);
     for params in [json!(512), json!("512"), json!(["512"]), json!([512.0]), json!([512, "more"])] {
         changes_to(&mut join(&site, AXE, "x"), params, 512.0);
@@ -100,7 +84,7 @@ fn a_wish_is_followed_in_every_form() {
     let target = format!("{:0>64}", format!("007fff80{}", "0".repeat(48)));
     miner.ask(9, "mining.suggest_target", json!(target));
     assert_eq!(miner.answer(9)["result"], true);
-    told(&mut miner);
+    miner.sent_by_now();
     assert_eq!(miner.difficulty, 512.0);
     for nothing in
         [json!([]), json!({ "difficulty": 512 }), json!(null), json!(true), json!([[512]]), json!(-5)]
@@ -110,7 +94,7 @@ fn a_wish_is_followed_in_every_form() {
 }
 
 #[test]
-fn a_wish_counts_until_the_first_share() {
+fn a_suggestion_counts_until_the_first_share() {
     let (site, _pool) = open("[vardiff]\nmax = 0.000001\n", 50_000.0);
     let mut miner = join(&site, "cpuminer/2.5.1", "x");
     assert_eq!(miner.difficulty, 1e-6);
@@ -120,7 +104,7 @@ fn a_wish_counts_until_the_first_share() {
 }
 
 #[test]
-fn a_wish_stays_within_the_bounds_of_the_configuration_and_of_the_pool() {
+fn a_suggestion_stays_within_the_bounds_of_the_configuration_and_of_the_pool() {
     let (site, mut pool) = open("[vardiff]\nmin = 100\nmax = 20000\n", 8000.0);
     changes_to(&mut join(&site, AXE, "x"), json!([100_000]), 8000.0);
     changes_to(&mut join(&site, AXE, "x"), json!([2]), 100.0);
@@ -159,14 +143,14 @@ fn a_machine_that_comes_back_goes_on_where_it_was_whatever_it_wishes() {
 }
 
 #[test]
-fn without_vardiff_a_wish_is_none_of_our_business() {
+fn without_vardiff_a_suggestion_changes_nothing() {
     let (site, _pool) = open("[vardiff]\nenabled = false\n", 16_383.75);
     let mut miner = join(&site, AXE, "x");
     assert_eq!(wish(&mut miner, json!([512])), Vec::<Value>::new());
     assert_eq!(miner.difficulty, 16_383.75);
 }
 
-/// What a NerdMiner says is its firmware's constant, as a keepalive.
+/// A NerdMiner's suggestion is its firmware's constant, and serves as a keepalive.
 #[test]
 fn a_nerdminer_that_has_begun_is_not_changed_by_it() {
     let (site, _pool) = open("", 50.0);

@@ -1,20 +1,18 @@
-//! What pools say beside jobs and answers, and jobs in all the forms that were seen (wire reference,
+//! Messages of pools beside jobs and answers, and jobs in all the forms that were seen (wire reference,
 //! sections 2.7 to 2.12).
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::aggregate::scripted::{PoolEnd, Scripted};
+use crate::aggregate::opened::{one_pool, resident};
+use crate::aggregate::scripted::PoolEnd;
 use crate::aggregate::site::{Line, Site};
 
 fn world(more: &str) -> (PoolEnd, Site, Line) {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], more);
-    let opening = std::thread::spawn(move || pool.open("0a0b0c0d", 8, 1e-10));
-    let mut miner = site.miner("cpuminer/2.5.1", "w");
-    miner.forget();
-    (opening.join().unwrap(), site, miner)
+    let (pool, site) = one_pool(more);
+    let (miner, end) = resident(&site, &pool, "cpuminer/2.5.1", 1e-10);
+    (end, site, miner)
 }
 
 const PARENT: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -62,8 +60,7 @@ fn jobs_of_every_form_reach_the_miner_and_their_shares_the_pool() {
 
 #[test]
 fn a_pool_may_give_its_job_before_it_answers_the_subscribe() {
-    let pool = Scripted::start();
-    let site = Site::start(&[pool.address()], "");
+    let (pool, site) = one_pool("");
     let opening = std::thread::spawn(move || {
         let mut end = pool.accept();
         let subscribe = end.request("mining.subscribe");
@@ -112,7 +109,7 @@ fn unknown_notifications_are_passed_on_unless_that_is_forbidden() {
 }
 
 #[test]
-fn nobody_hears_a_message_before_it_is_authorized() {
+fn no_message_reaches_a_miner_before_it_is_authorized() {
     let (mut end, site, mut resident) = world("");
     let mut opening = site.connect();
     opening.ask(1, "mining.subscribe", json!(["cgminer/4.13.6"]));
@@ -139,7 +136,7 @@ fn the_pools_questions_are_answered() {
         (json!(9), "odd", json!({ "id": 9, "result": null, "error": [20, "Not supported.", null] })),
     ] {
         end.line.say(&json!({ "id": id, "method": method, "params": ["x"] }));
-        let answer = end.line.wait("an answer", |message| message.get("method").is_none());
+        let answer = end.line.next_answer();
         assert_eq!(answer, expected);
     }
     // What asks for an answer is not for the miners, but for a message.
@@ -172,7 +169,7 @@ fn answers_to_nothing_are_nobodys() {
 
 /// Some miners take a method by its beginning, and don't mind capitals (wire reference, section 5.2, 16).
 #[test]
-fn what_a_miner_could_take_for_something_else_is_not_passed_on() {
+fn a_message_that_a_miner_could_mistake_is_not_passed_on() {
     let (mut end, _site, mut miner) = world("");
     for method in
         ["mining.notifyx", "mining.Set_Extranonce2", "MINING.SET_DIFFICULTY_NOW", "mining.set_version_masks"]

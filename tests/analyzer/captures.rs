@@ -7,7 +7,7 @@ use std::io::Write;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sluice::stratum::{Difficulty, Extranonce1, Extranonce2Size, Notify, Submit, VersionMask};
-use sluice::work::{RebuiltShare, ShareTerms, rebuild};
+use sluice::work::{PreparedJob, RebuiltShare, ShareTerms};
 
 use crate::common::capture::{self, Conversation, From};
 use crate::common::recorded::{Recorded, Row};
@@ -135,7 +135,7 @@ impl Walk {
         };
         let job = Notify::from_params(Some(&raw(job))).unwrap();
         let extranonce1 = Extranonce1::from_text(&self.extranonce1).unwrap();
-        match rebuild(&job, &extranonce1, submit, &terms) {
+        match PreparedJob::new(job, extranonce1).rebuild(submit, &terms) {
             Ok(share) => Some(share),
             Err(error) => error.share().cloned(),
         }
@@ -221,8 +221,10 @@ fn every_recorded_share_is_recorded_with_its_hash_and_its_verdict() {
             let pool = BarePool::start();
             let recorded = Recorded::start(&format!("[forward]\npath = \"{path}\"\n{}", pool.upstream()));
             replay(&recorded, &pool, &conversation);
-            let records = recorded.finish();
             let (expected, lost) = walk(&conversation).finish();
+            // The end of the program does not wait for an analyzer that is far behind.
+            recorded.wait_judged(expected.len() as u64);
+            let records = recorded.finish();
             let mut found: Vec<Expected> = records.rows.iter().map(Expected::of_row).collect();
             found.sort();
             assert_eq!(found.len(), expected.len(), "{path}");

@@ -66,8 +66,8 @@ fn rows_are_dated_right_before_and_after_the_systems_clock_is_set() {
     let records = mine(clock, || machine.set_ahead(0));
     stop.stop();
     assert_dated_right(&records);
-    let told = alerts(&records.snapshot, "timing.");
-    assert!(told.iter().all(|alert| alert.id == "timing.local_clock"), "{told:#?}");
+    let raised = alerts(&records.snapshot, "timing.");
+    assert!(raised.iter().all(|alert| alert.id == "timing.local_clock"), "{raised:#?}");
 }
 
 #[test]
@@ -78,8 +78,8 @@ fn ntp_servers_that_lie_are_blamed_and_the_pool_is_not() {
     let records = mine(clock, || {});
     stop.stop();
     assert_dated_right(&records);
-    let told = alerts(&records.snapshot, "timing.");
-    let [alert] = told[..] else { panic!("{told:#?}") };
+    let raised = alerts(&records.snapshot, "timing.");
+    let [alert] = raised[..] else { panic!("{raised:#?}") };
     assert_eq!(alert.id, "timing.local_clock");
     assert!(alert.description.contains("NTP servers are wrong"), "{}", alert.description);
     assert!(alert.description.contains("100 days ahead of this machine's clock"), "{}", alert.description);
@@ -94,7 +94,7 @@ fn a_pool_whose_jobs_both_clocks_contradict_is_still_blamed() {
     synchronised(&clock);
     let records = mine(clock, || {});
     stop.stop();
-    let told = alerts(&records.snapshot, "timing.");
-    assert!(told.iter().any(|alert| alert.id == "timing.extreme"), "{told:#?}");
-    assert!(told.iter().all(|alert| alert.id != "timing.local_clock"), "{told:#?}");
+    let raised = alerts(&records.snapshot, "timing.");
+    assert!(raised.iter().any(|alert| alert.id == "timing.extreme"), "{raised:#?}");
+    assert!(raised.iter().all(|alert| alert.id != "timing.local_clock"), "{raised:#?}");
 }

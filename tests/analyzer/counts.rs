@@ -12,29 +12,26 @@ use sluice::status::{console, page};
 use crate::common::prometheus::{read, value};
 use crate::common::recorded::Recorded;
 use crate::common::shown::empty;
-use crate::common::{BarePool, expect};
+use crate::common::{BarePool, expect, submit};
 
-/// So many shares are followed while they wait for their answers; what became of the others nobody knows.
+/// Caps the shares that are followed while they wait for their answers; the results of others are unknown.
 const FOLLOWED: u64 = 512;
 const SENT: u64 = 600;
 
 #[test]
 fn shares_whose_answers_nobody_followed_are_unknown_everywhere_and_not_unanswered() {
     let pool = BarePool::start();
-    let recorded = Recorded::start(&format!("[analysis]\nshare_timeout = \"2s\"\n{}", pool.upstream()));
+    let recorded = Recorded::start(&format!("[analysis]\nshare_timeout = \"4s\"\n{}", pool.upstream()));
     let mut miner = recorded.connect();
     let mut at_pool = pool.accept();
     let authorize = "{\"id\":1,\"method\":\"mining.authorize\",\"params\":[\"w\",\"x\"]}\n";
     miner.write_all(authorize.as_bytes()).unwrap();
     expect(&at_pool, authorize.as_bytes());
     at_pool.write_all(b"{\"id\":1,\"result\":true,\"error\":null}\n").unwrap();
-    for nonce in 1..=SENT {
-        let submit = format!(
-            "{{\"id\":{},\"method\":\"mining.submit\",\"params\":[\"w\",\"1\",\"00\",\"5\",\"{nonce:08x}\"]}}\n",
-            nonce + 1
-        );
-        miner.write_all(submit.as_bytes()).unwrap();
-        expect(&at_pool, submit.as_bytes());
+    let submits: Vec<String> = (1..=SENT).map(|nonce| submit("w", nonce + 1, nonce as u32)).collect();
+    for some in submits.chunks(50) {
+        miner.write_all(some.concat().as_bytes()).unwrap();
+        expect(&at_pool, some.concat().as_bytes());
     }
     let unknown = SENT - FOLLOWED;
     recorded.wait("what is not followed", |snapshot| {

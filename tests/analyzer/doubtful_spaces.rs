@@ -7,10 +7,10 @@ use sluice::analyzer::Snapshot;
 
 use crate::analyzer::copies::{Bench, Session, paid, real_job, submit};
 
-/// That of the job's own pool.
+/// The extranonce1 of the job's own pool.
 const CLEAN: &str = "4128064f";
 
-/// What the pool with this number makes its owner see.
+/// The result that the owner of this pool sees.
 fn payout(snapshot: &Snapshot, upstream: usize) -> Option<&'static str> {
     let pool = snapshot.pools.iter().find(|pool| pool.place == upstream)?;
     Some(pool.payout.as_ref()?.state.as_str())

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::net::TcpStream;
 
 use crate::common::recorded::{Recorded, Row};
-use crate::common::{BarePool, expect};
+use crate::common::{BarePool, expect, submit};
 
-/// What a pool says, and what is to be recorded of it.
+/// A pool's answer, and its record.
 const ANSWERS: [(&str, [&str; 3]); 10] = [
     ("\"result\":true,\"error\":null", ["accepted", "", ""]),
     ("\"result\":null,\"error\":[21,\"Job not found\",null]", ["rejected", "21", "Job not found"]),
@@ -43,12 +43,6 @@ const IDS: [&str; 16] = [
     "4",
 ];
 
-fn submit(id: &str, nonce: u32) -> String {
-    format!(
-        "{{\"id\":{id},\"method\":\"mining.submit\",\"params\":[\"w\",\"1\",\"00\",\"5\",\"{nonce:08x}\"]}}\n"
-    )
-}
-
 fn find(rows: &[Row], session: usize, nonce: u32) -> [&str; 4] {
     let (session, nonce) = (session.to_string(), format!("{nonce:08x}"));
     let mut found = rows.iter().filter(|row| row["session"] == session && row["nonce"] == nonce);
@@ -72,7 +66,7 @@ fn verdicts_find_their_shares_whatever_the_ids() {
         // The shares of both in turn, in segments of several.
         for (place, id) in IDS.iter().enumerate() {
             for (miner, at_pool) in &mut miners {
-                let line = submit(id, nonce(round, place));
+                let line = submit("w", id, nonce(round, place));
                 miner.write_all(line.as_bytes()).unwrap();
                 expect(at_pool, line.as_bytes());
             }

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPool};
+use sluice::stratum::Difficulty;
 
 use crate::common::binary::Sluice;
 use crate::common::recorded::rows;
 use crate::common::site::ADDRESS;
-use crate::common::{BarePool, upstream, wait_for};
+use crate::common::{BarePool, DEADLINE, accepted, submit, upstream, wait_for, wait_within};
 
 /// No faster than a busy machine's analyzer and disk can follow: what they drop is another test's concern.
 const PAUSE_EVERY: u32 = 32;
@@ -32,11 +33,9 @@ fn load(sluice: &Sluice, pool: &BarePool, first: u32, go_on: impl Fn() -> bool) 
     let mut at_pool = pool.accept();
     let mut nonce = first;
     while go_on() {
-        let submit = format!(
-            "{{\"id\":{nonce},\"method\":\"mining.submit\",\"params\":[\"w\",\"1\",\"00\",\"5\",\"{nonce:08x}\"]}}\n"
-        );
-        let answer = format!("{{\"id\":{nonce},\"result\":true,\"error\":null}}\n");
-        if !through(&mut miner, &mut at_pool, &submit) || !through(&mut at_pool, &mut miner, &answer) {
+        if !through(&mut miner, &mut at_pool, &submit("w", nonce, nonce))
+            || !through(&mut at_pool, &mut miner, &accepted(nonce))
+        {
             break;
         }
         nonce += 1;
@@ -105,57 +104,56 @@ fn after_kill_9_the_records_go_on_where_they_ended() {
     println!("{} rows, files: {leftovers:?}", results.len());
 }
 
+/// The best difficulty among the rows of accepted shares. Only these count: a share without an answer has
+/// a row too.
+fn best_accepted_row(directory: &Path) -> f64 {
+    let accepted = rows(directory).into_iter().filter(|row| row["result"] == "accepted");
+    accepted.filter_map(|row| row["share_difficulty"].parse().ok()).fold(0.0, f64::max)
+}
+
 /// The best share ever comes in the minute after the state was written, and then the program is killed.
 #[test]
 fn after_kill_9_the_best_share_ever_is_known() {
     let directory = tempfile::tempdir().unwrap();
-    let pool = SimPool::start(PoolOptions::with_difficulty(0.000_001).unwrap()).unwrap();
+    let pool = SimPool::start(PoolOptions::with_difficulty(0.000_000_1).unwrap()).unwrap();
     let start = || {
         Sluice::run(&format!(
-            "data_dir = {:?}\n[listen]\nstratum = [\"127.0.0.1:0\"]\n[report]\nconsole = \"off\"\n{}",
+            "data_dir = {:?}\n[listen]\nstratum = [\"127.0.0.1:0\"]\n[report]\nconsole = \"off\"\n\
+             [record]\nflush = \"100ms\"\n{}",
             directory.path(),
             upstream(pool.addr())
         ))
     };
-    let state = || -> Value {
-        std::fs::read(directory.path().join("state.json"))
-            .map_or(Value::Null, |text| serde_json::from_slice(&text).unwrap())
+    let best_in_state = || -> Option<f64> {
+        let text = std::fs::read(directory.path().join("state.json")).ok()?;
+        let state: Value = serde_json::from_slice(&text).unwrap();
+        state["best"][0]["difficulty"].as_f64()
     };
     let sluice = start();
-    let miner = |rate: f64| {
-        let options = MinerOptions {
-            hash_rate_limit: Some(SimHashRate(rate)),
-            ..MinerOptions::new(sluice.address(), MinerModel::NerdMiner, ADDRESS)
-        };
-        SimMiner::start(options).unwrap()
-    };
-    // The state is written, and some shares later there is a better one.
-    let first = miner(100_000.0);
-    wait_for("a state", || state()["best"][0]["hash"].is_string());
-    let before = state()["best"][0]["difficulty"].as_f64().unwrap();
-    let best = || {
-        let stats = pool.stats();
-        stats.accepted_shares.iter().map(|share| share.difficulty).fold(0.0, f64::max)
-    };
-    drop(first);
-    let second = miner(2_000_000.0);
-    wait_for("a better share", || best() > before);
-    drop(second);
-    // Everything that the pool has accepted has come to the analyzer when its rows are written.
-    wait_for("its row", || {
-        let found = rows(directory.path());
-        let difficulties = found.iter().filter_map(|row| row["share_difficulty"].parse::<f64>().ok());
-        difficulties.fold(0.0, f64::max) >= best()
+    let miner = SimMiner::start(MinerOptions {
+        hash_rate_limit: Some(SimHashRate(200_000.0)),
+        ..MinerOptions::new(sluice.address(), MinerModel::NerdMiner, ADDRESS)
+    })
+    .unwrap();
+    wait_for("a state", || best_in_state().is_some());
+    let in_first_state = best_in_state().unwrap();
+    // A share that is a hundred times as hard is nearly always better.
+    pool.set_difficulty(Difficulty::new(0.000_01).unwrap());
+    wait_within(3 * DEADLINE, "the row of a better share", &mut || {
+        best_accepted_row(directory.path()) > in_first_state
     });
     sluice.signal("KILL");
     sluice.wait();
+    drop(miner);
+    // Whatever was on the disk when the program died must be known afterwards, and nothing else can be.
+    let on_disk = best_accepted_row(directory.path()).max(best_in_state().unwrap());
     let sluice = start();
     sluice.wait_line("miners can connect to ");
     sluice.signal("TERM");
     sluice.wait();
     // The JSON reader may be off by the last bit.
-    let kept = state()["best"][0]["difficulty"].as_f64().unwrap();
-    assert!((kept / best() - 1.0).abs() < 1e-12, "{kept}, {}", best());
+    let known = best_in_state().unwrap();
+    assert!((known / on_disk - 1.0).abs() < 1e-12, "{known}, {on_disk}");
 }
 
 #[test]
@@ -165,7 +163,8 @@ fn a_data_directory_that_is_deleted_gets_its_lock_and_its_files_back() {
     let pool = BarePool::start();
     let mut sluice = start(&pool, &data);
     load(&sluice, &pool, 1, || shares(&data).is_empty());
-    std::fs::remove_dir_all(&data).unwrap();
+    // The program may make a file just then.
+    wait_for("the deletion", || std::fs::remove_dir_all(&data).is_ok());
     wait_for("the lock", || data.join("lock").exists());
     sluice.wait_line("its lock was deleted while Sluice runs; it is made and locked again");
     load(&sluice, &pool, 100_000, || shares(&data).is_empty());

@@ -78,7 +78,7 @@ impl Pair {
     }
 }
 
-/// What became of a session's shares 1, 2, …
+/// The results of a session's shares 1, 2, …
 fn results(rows: &[Row], session: usize) -> Vec<String> {
     let session = session.to_string();
     let mut own: Vec<&Row> = rows.iter().filter(|row| row["session"] == session).collect();

@@ -1,4 +1,4 @@
-//! What many sessions with large jobs cost, and what is left of it when they have gone.
+//! Memory of many sessions with large jobs, and what is left of it when they have gone.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};

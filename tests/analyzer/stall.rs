@@ -17,7 +17,7 @@ use crate::common::{BarePool, Proxy, expect, resources, wait_for};
 const STALLED: u32 = 20_000;
 /// And in one segment.
 const BATCH: u32 = 50;
-/// So many lines are more than 40 MiB.
+/// Lines that are more than 40 MiB together.
 const MOST_GROWTH_KIB: usize = 16 * 1024;
 
 struct Pair {

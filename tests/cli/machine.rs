@@ -1,4 +1,4 @@
-//! What `check` says of the machine: file descriptors, a directory that can't be written, the own address.
+//! Findings of `check` about the machine: file descriptors, a directory that can't be written, the own address.
 
 use std::fs;
 use std::process::Command;

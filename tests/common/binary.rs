@@ -70,7 +70,7 @@ impl Sluice {
         std::fs::write(file, text.replace(from, to)).unwrap();
     }
 
-    /// Where its configuration and its data are.
+    /// The directory of its configuration and its data.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -101,7 +101,7 @@ impl Sluice {
         }
     }
 
-    /// Where miners can connect.
+    /// The address for miners.
     pub fn address(&self) -> SocketAddr {
         let line = self.wait_line("miners can connect to ");
         line.rsplit(' ').next().unwrap().parse().unwrap()

@@ -31,7 +31,7 @@ impl Screen {
 /// while there is one that still runs.
 pub struct Browser(Option<Running>);
 
-/// Those that no test has, and how many tests have one. When that is none, none is left.
+/// Browsers that no test has, and the number of tests that have one. With the last test the browsers end.
 static IDLE: Mutex<(Vec<Running>, usize)> = Mutex::new((Vec::new(), 0));
 static RETURNED: Condvar = Condvar::new();
 /// More of them at a time only wait for each other, and for the processor.
@@ -103,7 +103,7 @@ impl Browser {
         wait_for(condition, || self.is(condition));
     }
 
-    /// What a visitor can read there.
+    /// The text that a visitor can read there.
     pub fn text(&self, selector: &str) -> String {
         let text = self.call("document.querySelector(argument)?.innerText", &json!(selector));
         text.as_str().map(str::to_owned).unwrap_or_else(|| panic!("there is no {selector}"))
@@ -144,7 +144,7 @@ impl Browser {
         self.running().hurried.lock().unwrap().push(added);
     }
 
-    /// What the console said since the last time this was asked, without advice to developers.
+    /// Lines of the console since the last call, without advice to developers.
     pub fn console(&self) -> Vec<String> {
         let said = self.log("browser");
         said.iter()

@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-/// Who sent it.
+/// The sender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum From {
     Miner,
     Pool,
 }
 
-/// What one read of the recording brought: one or more lines, as they were on the wire.
+/// Bytes of one read of the recording: one or more lines, as they were on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
     pub from: From,

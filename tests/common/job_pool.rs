@@ -124,7 +124,7 @@ impl JobPool {
         self.state.is_mute.store(true, Ordering::SeqCst);
     }
 
-    /// What the proxy's own probes have authorized as.
+    /// Logins of the proxy's own probes.
     pub fn probes(&self) -> Vec<Value> {
         let logins = self.state.logins.lock().unwrap();
         logins.iter().filter(|(is_probe, _)| *is_probe).map(|(_, params)| params.clone()).collect()

@@ -1,6 +1,7 @@
-//! What the tests through real sockets share: a proxy in this process, and peers whose both ends
+//! Helpers for the tests through real sockets: a proxy in this process, and peers whose both ends
 //! the test holds.
 
+pub mod allocations;
 pub mod binary;
 pub mod browser;
 pub mod capture;
@@ -18,6 +19,7 @@ pub mod site;
 pub mod socks5_server;
 pub mod tls_bridge;
 
+use std::fmt::Display;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -28,8 +30,8 @@ use sluice::app::{App, AppOptions};
 use sluice::config::{Config, Overrides};
 use sluice::util::stop::Stop;
 
-/// Long enough for a busy machine, short enough for a test that fails.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+/// Long enough for a machine that is busy with other things. Only a test that fails waits so long.
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A proxy in this process.
 pub struct Proxy {
@@ -43,9 +45,16 @@ impl Proxy {
     /// it has one.
     pub fn start(text: &str) -> Proxy {
         let listen = "[listen]\nstratum = [\"127.0.0.1:0\"]\n";
-        let text = if text.contains("[listen]") { text.to_owned() } else { format!("{listen}{text}") };
+        let listen = if text.contains("[listen]") { "" } else { listen };
+        let text = format!("{listen}{text}{}", patient_failover(text));
         let config = Config::parse(&text, &Overrides::default()).unwrap_or_else(|e| panic!("{e}"));
         Proxy::with(&config)
+    }
+
+    /// In front of these pools, the preferred one first, with `more` configuration.
+    pub fn to(pools: &[SocketAddr], more: &str) -> Proxy {
+        let pools: String = pools.iter().map(|pool| upstream(*pool)).collect();
+        Proxy::start(&format!("{more}{pools}"))
     }
 
     pub fn with(config: &Config) -> Proxy {
@@ -99,6 +108,14 @@ impl Drop for Proxy {
             self.shut_down();
         }
     }
+}
+
+/// Times for a test that says nothing about failover, so that a pool is not left because the machine is busy.
+pub fn patient_failover(text: &str) -> &'static str {
+    if text.contains("[failover]") {
+        return "";
+    }
+    "\n[failover]\nconnect_deadline = \"60s\"\nanswer_timeout = \"30s\"\n"
 }
 
 /// An `[[upstream]]` without TLS.
@@ -193,6 +210,26 @@ pub fn wait_within(time: Duration, what: &str, condition: &mut impl FnMut() -> b
     }
 }
 
+/// Checks again and again, for this time, that the condition holds.
+pub fn holds_for(time: Duration, what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        assert!(condition(), "no longer: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A share, for the tests to which its content does not matter.
+pub fn submit(worker: &str, id: impl Display, nonce: u32) -> String {
+    let params = format!("[\"{worker}\",\"1\",\"00\",\"5\",\"{nonce:08x}\"]");
+    format!("{{\"id\":{id},\"method\":\"mining.submit\",\"params\":{params}}}\n")
+}
+
+/// The pool's answer to a request that it grants.
+pub fn accepted(id: impl Display) -> String {
+    format!("{{\"id\":{id},\"result\":true,\"error\":null}}\n")
+}
+
 /// Reads one line.
 pub fn read_line(stream: &TcpStream) -> String {
     let mut line = String::new();
@@ -226,11 +263,16 @@ pub fn expect_end(mut stream: &TcpStream) {
 }
 
 /// Sends `request` from one end and sees it arrive at the other, and back.
-pub fn round_trip(mut miner: &TcpStream, mut pool: &TcpStream, text: &str) {
-    miner.write_all(text.as_bytes()).unwrap();
-    expect(pool, text.as_bytes());
-    pool.write_all(text.as_bytes()).unwrap();
-    expect(miner, text.as_bytes());
+pub fn round_trip(miner: &TcpStream, pool: &TcpStream, text: &str) {
+    exchange(miner, pool, text, text);
+}
+
+/// The miner sends a request, and the pool answers when it has it.
+pub fn exchange(mut miner: &TcpStream, mut pool: &TcpStream, request: &str, answer: &str) {
+    miner.write_all(request.as_bytes()).unwrap();
+    expect(pool, request.as_bytes());
+    pool.write_all(answer.as_bytes()).unwrap();
+    expect(miner, answer.as_bytes());
 }
 
 pub fn half_close(stream: &TcpStream) {

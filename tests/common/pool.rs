@@ -33,7 +33,7 @@ impl Port {
     }
 }
 
-/// What a pool does with its connections.
+/// A pool's treatment of its connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
     /// Answers each line with its own name and the line.
@@ -59,7 +59,7 @@ struct State {
     changed: Condvar,
     accepted: AtomicUsize,
     closed: AtomicBool,
-    heard: Mutex<Vec<u8>>,
+    received: Mutex<Vec<u8>>,
     /// The sockets below TLS, too.
     open: Mutex<Vec<TcpStream>>,
     tls: Option<Arc<rustls::ServerConfig>>,
@@ -83,7 +83,7 @@ impl Pool {
             changed: Condvar::new(),
             accepted: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
-            heard: Mutex::default(),
+            received: Mutex::default(),
             open: Mutex::default(),
             tls,
         });
@@ -113,8 +113,8 @@ impl Pool {
     }
 
     /// Everything that was said to it.
-    pub fn heard(&self) -> String {
-        String::from_utf8_lossy(&self.state.heard.lock().unwrap()).into_owned()
+    pub fn received(&self) -> String {
+        String::from_utf8_lossy(&self.state.received.lock().unwrap()).into_owned()
     }
 
     pub fn set_mood(&self, mood: Mood) {
@@ -175,7 +175,7 @@ impl State {
         let mut lines = BufReader::new(stream);
         let mut line = Vec::new();
         while let Ok(1..) = lines.read_until(b'\n', &mut line) {
-            self.heard.lock().unwrap().extend(&line);
+            self.received.lock().unwrap().extend(&line);
             if line.starts_with(b"stall") {
                 super::wait_within(std::time::Duration::from_secs(120), "the end of the stall", &mut || {
                     self.closed.load(Ordering::SeqCst)

@@ -104,7 +104,7 @@ fn sample(line: &str) -> Sample {
     Sample { name: name.to_owned(), labels, value }
 }
 
-/// What is between the braces, and what follows them.
+/// Splits at the closing brace: the labels, and the rest.
 fn labels<'a>(mut rest: &'a str, line: &str) -> (BTreeMap<String, String>, &'a str) {
     let mut labels = BTreeMap::new();
     loop {

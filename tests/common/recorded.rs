@@ -25,7 +25,7 @@ pub struct Recorded {
 /// One row of `shares.csv`, by column.
 pub type Row = HashMap<String, String>;
 
-/// What was left behind.
+/// The files of a proxy that has ended.
 pub struct Records {
     pub rows: Vec<Row>,
     pub state: Value,
@@ -38,11 +38,12 @@ pub struct Records {
 /// As [`Proxy::start`] reads its text.
 pub fn config(text: &str) -> Config {
     let listen = "[listen]\nstratum = [\"127.0.0.1:0\"]\n";
-    let text = if text.contains("[listen]") { text.to_owned() } else { format!("{listen}{text}") };
+    let listen = if text.contains("[listen]") { "" } else { listen };
+    let text = format!("{listen}{text}{}", super::patient_failover(text));
     Config::parse(&text, &Overrides::default()).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// What an analyzer needs that records into `directory`.
+/// The setup of an analyzer that records into `directory`.
 pub fn setup(config: &Config, directory: &Path) -> Setup {
     let (recorder, state, history) = Recorder::start(&config.record, directory, Clock::system()).unwrap();
     // Shares must be cheap here.
@@ -98,6 +99,8 @@ impl Recorded {
                 .map_or(Value::Null, |text| serde_json::from_slice(&text).unwrap())
         };
         let (state, history) = (json("state.json"), json("history.json"));
+        let shares = std::fs::read(directory.join("shares.csv")).unwrap_or_default();
+        assert!(shares.last().is_none_or(|last| *last == b'\n'), "shares.csv ends within a row");
         Records { rows: rows(directory), state, history, blocks: blocks(directory), snapshot }
     }
 }
@@ -110,13 +113,11 @@ pub fn judged(snapshot: &Snapshot) -> u64 {
         .map_or(0, |totals| totals.accepted + totals.rejected + totals.unanswered + totals.unknown)
 }
 
-/// The rows of `shares.csv`; each has all the columns.
+/// The complete rows of `shares.csv`; each has all the columns. Sluice may be writing the last one.
 pub fn rows(directory: &Path) -> Vec<Row> {
-    let file = directory.join("shares.csv");
-    if !file.exists() {
-        return Vec::new();
-    }
-    csv::Reader::from_path(file).unwrap().deserialize().map(Result::unwrap).collect()
+    let Ok(text) = std::fs::read(directory.join("shares.csv")) else { return Vec::new() };
+    let complete = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    csv::Reader::from_reader(&text[..complete]).deserialize().map(Result::unwrap).collect()
 }
 
 fn blocks(directory: &Path) -> Vec<Value> {

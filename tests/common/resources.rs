@@ -1,8 +1,8 @@
-//! What a process holds, as the kernel tells it.
+//! Resources that a process holds, as the kernel reports them.
 
 use std::fs;
 
-/// Of `self`, or of a process by its number.
+/// Reads those of `self`, or of a process by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resources {
     pub threads: usize,

@@ -50,7 +50,7 @@ impl PageServer {
         page
     }
 
-    /// That shows this and nothing else.
+    /// Starts a page that shows this and nothing else.
     pub fn fixed(status: StatusSnapshot) -> PageServer {
         PageServer::start(StatusSnapshots::fixed(status), None)
     }
@@ -93,7 +93,7 @@ impl Site {
         Site { page, pool, proxy, miners: Vec::new(), talkers: Vec::new() }
     }
 
-    /// Where miners connect.
+    /// The address for miners.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.proxy.address().port()))
     }

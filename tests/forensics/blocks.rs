@@ -12,7 +12,7 @@ pub const CASH: u32 = 0x1801_3ce9;
 /// Difficulty 1: a block of a test network 20 minutes after the last.
 pub const EASIEST: u32 = 0x1d00_ffff;
 
-/// Where the extranonces sit (wire reference, section 4.4).
+/// Offset of the extranonces (wire reference, section 4.4).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Layout {
     /// In the scriptSig, after the height and a mark, before the pool's tag.

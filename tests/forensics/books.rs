@@ -1,4 +1,4 @@
-//! What the pool publishes beside what was proven to it: ckpool's document, made of the pool's own
+//! The pool's published figures beside what was proven to it: ckpool's document, made of the pool's own
 //! books.
 
 use std::sync::Arc;

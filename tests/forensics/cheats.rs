@@ -58,7 +58,7 @@ fn the_payout_goes_to_a_stranger() {
     assert_eq!(world.book().above_info(), [("payout.changed", 1), ("payout.mismatch", 1)]);
 }
 
-/// What nobody works on any more is not told as if it lasted.
+/// An alert about work that nobody has any more does not last.
 #[test]
 fn an_alert_about_work_ends_with_the_last_miner_that_does_it() {
     for (pays, worker, id) in [
@@ -67,7 +67,7 @@ fn an_alert_about_work_ends_with_the_last_miner_that_does_it() {
     ] {
         let mut world = World::new(11, vec![Habit { pays, ..Habit::default() }]);
         world.miner(&worker, 0.0, 0);
-        // No job comes again in this time.
+        // No job reconnects in this time.
         world.at(100.0, |world| world.disconnect(0, true));
         world.run_until(250.0);
         lasted(&mut world, id, (0.0, 1.0), (100.0, 106.0));
@@ -257,7 +257,7 @@ fn what_a_pool_does_that_nobody_is_with() {
     }
 }
 
-/// What only time shows is seen once, however long it lasts.
+/// A fault that only time shows is reported once, however long it lasts.
 #[test]
 fn ticks_are_not_counted() {
     let mut world = world(Habit { cadence: 30.0, ..Habit::default() }, 10.0);

@@ -1,4 +1,4 @@
-//! Who alternates, renames and repeats a hundred thousand times: what is kept stays small, and each
+//! Pools that alternate, rename and repeat a hundred thousand times: what is kept stays small, and each
 //! event cheap.
 
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::forensics::pool::{Habit, MINE, Pays, STRANGER};
 use crate::forensics::world::{World, hash_rate};
 
-/// What a page can show at most: 40 of each rule that lasts, and 200 that are over.
+/// Caps the alerts on a page: 40 of each rule that lasts, and 200 that are over.
 const MOST_ALERTS: usize = sluice::config::RuleId::ALL.len() * 40 + 200;
 
 /// Processor time of this thread, which other tests beside it do not add to.

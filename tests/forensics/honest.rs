@@ -209,7 +209,7 @@ fn clocks_that_are_half_a_minute_off() {
     }
 }
 
-/// Whoever is switched off behind an open connection is missed: that is what `share.silent` is for.
+/// A miner that is switched off behind an open connection is missed: that is what `share.silent` is for.
 #[test]
 fn a_miner_switched_off_for_an_hour() {
     let rate = hash_rate(1e-9, 10.0);

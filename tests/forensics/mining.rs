@@ -79,7 +79,7 @@ impl World {
         }
     }
 
-    /// What the proxy answers itself, if there is one and it does.
+    /// The proxy's own answer, if there is a proxy and it answers.
     fn by_proxy(&mut self, id: u64) -> Option<String> {
         let shared = self.shared?;
         if shared.is_cut_off {

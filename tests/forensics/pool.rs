@@ -12,7 +12,7 @@ pub const STRANGER: &str = "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa";
 const POOL: &str = "3P14159f73E4gFr7JterCCQh9QjiTjiZrG";
 const REWARD: u64 = 314_000_000;
 
-/// Whom a block pays.
+/// The payee of a block.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Pays {
     /// The miner, less so many percent for the pool.
@@ -186,7 +186,7 @@ impl Pool {
         }
     }
 
-    /// What it answers to a share of this job and this worth: `None` for yes.
+    /// Its answer to a share of this job and this worth: `None` for yes.
     pub fn judge(&self, link: &Link, job: &str, hash: BlockHash, worth: f64) -> Option<(i64, &'static str)> {
         if self.habit.accepts_all {
             return None;

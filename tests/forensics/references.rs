@@ -1,4 +1,4 @@
-//! What references show of a pool, and what they can't make of an honest one.
+//! References: what they show of a pool, and that they accuse no honest one.
 
 use std::cell::Cell;
 use std::rc::Rc;

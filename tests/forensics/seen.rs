@@ -1,4 +1,4 @@
-//! What the analyzer has noticed.
+//! The analyzer's findings.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -46,7 +46,7 @@ fn one_extranonce1_for_two_addresses_is_no_fault() {
     assert_eq!(world.book().above_info(), []);
 }
 
-/// What a miner gets back with a resumed session it had before.
+/// A resumed session gives a miner the space that it had before.
 #[test]
 fn a_resumed_search_space_is_no_fault() {
     let mut world = world(Habit { same_space: true, ..Habit::default() }, 10.0);

@@ -9,7 +9,7 @@ use sluice::work::{BlockHash, Height, prevhash_of};
 
 use super::{What, World};
 
-/// Who is watched, and how many seconds after a block it has it.
+/// A reference that is watched, and the seconds after a block at which it has it.
 pub(super) struct Reference {
     name: Arc<str>,
     pub(super) delay: f64,

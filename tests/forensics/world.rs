@@ -148,7 +148,7 @@ impl Ord for Due {
     }
 }
 
-/// What a miner needs to find a share of this difficulty once in so many seconds.
+/// The hash rate that finds a share of this difficulty once in so many seconds.
 pub fn hash_rate(difficulty: f64, seconds: f64) -> f64 {
     difficulty * 2_f64.powi(32) / seconds
 }

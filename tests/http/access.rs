@@ -1,4 +1,4 @@
-//! Who is let through: the token's ways and the names.
+//! Access: the ways to present the token, and the accepted host names.
 
 use crate::http::client::{Answered, ask, get};
 use crate::http::toy::Toy;

@@ -7,7 +7,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::common::DEADLINE;
 
-/// What was answered.
+/// An HTTP answer.
 #[derive(Debug)]
 pub struct Answered {
     pub status: u16,

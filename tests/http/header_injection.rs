@@ -127,7 +127,7 @@ fn no_line_end_in_a_target_begins_a_header() {
 }
 
 #[test]
-fn nor_does_one_in_a_header_or_a_body() {
+fn a_line_break_in_a_header_or_a_body_injects_no_header() {
     let (server, mut number) = (start(), 0);
     for end in
         ["\n", "\r", "\r\n ", "\r\n\t", "\0", "\u{b}", "\u{85}", "%0d%0a", "\\r\\n", "\u{560d}\u{560a}"]

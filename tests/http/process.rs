@@ -33,7 +33,7 @@ pub struct Server {
     child: Child,
     stdin: Option<ChildStdin>,
     log: Arc<Mutex<Vec<String>>>,
-    /// Where it keeps its private socket.
+    /// The directory of its private socket.
     pub directory: tempfile::TempDir,
 }
 

@@ -12,7 +12,7 @@ use sluice::util::stop::Stop;
 use crate::http::client::{Answered, ask_bytes};
 
 const TOKEN: &str = "hunter2";
-/// What is to be smuggled.
+/// The request that is to be smuggled.
 const INNER: &str = "GET /smuggled HTTP/1.1\r\nHost: pi\r\nX-Sluice-Token: hunter2\r\n\r\n";
 
 /// A server whose handler notes what reaches it.

@@ -7,7 +7,7 @@ use sluice::config::{HttpConfig, Secret};
 use sluice::status::server::{GatedRequest, Handler, HttpAnswer, HttpServer};
 use sluice::util::stop::Stop;
 
-/// What `/large` has, in bytes.
+/// Size of `/large`, in bytes.
 pub const LARGE: usize = 4 << 20;
 
 pub struct Toy {

@@ -86,7 +86,7 @@ fn a_pool_that_refuses_subscribe_is_reported() {
 #[test]
 fn one_miner_with_a_bad_name_moves_nobody_else() {
     let (first, second) = (JobPool::start(true), JobPool::start(true));
-    let proxy = Proxy::start(&format!("{QUICK}{}{}", first.upstream(), second.upstream()));
+    let proxy = Proxy::to(&[first.address(), second.address()], QUICK);
     let good = JobMiner::join(proxy.address(), "w.one");
     good.expect_job();
     let served =

@@ -42,7 +42,7 @@ fn knock(proxy: &Proxy) {
 #[test]
 fn an_only_pool_that_closes_at_once_is_shown_as_failed_with_the_reason() {
     let pool = Pool::start("closing", Mood::Close);
-    let proxy = Proxy::start(&format!("{QUICK}connect_deadline = \"1s\"\n{}", pool.upstream()));
+    let proxy = Proxy::to(&[pool.address()], &format!("{QUICK}connect_deadline = \"1s\"\n"));
     knock(&proxy);
     wait_for("its failure", || trouble(&proxy).is_some());
     let why = trouble(&proxy).unwrap_or_default();
@@ -54,7 +54,7 @@ fn an_only_pool_that_closes_at_once_is_shown_as_failed_with_the_reason() {
 
 #[test]
 fn a_pool_that_resets_connections_has_not_been_silent() {
-    let proxy = Proxy::start(&format!("{QUICK}connect_deadline = \"1s\"\n{}", upstream(resetting())));
+    let proxy = Proxy::to(&[resetting()], &format!("{QUICK}connect_deadline = \"1s\"\n"));
     knock(&proxy);
     wait_for("its failure", || trouble(&proxy).is_some());
     for _ in 0..20 {
@@ -65,7 +65,7 @@ fn a_pool_that_resets_connections_has_not_been_silent() {
 }
 
 #[test]
-fn that_no_pool_can_be_used_is_news_for_the_rules() {
+fn the_rules_are_told_when_no_pool_can_be_used() {
     let pool = Pool::start("closing", Mood::Close);
     let text = format!("{QUICK}connect_deadline = \"1s\"\n{}", pool.upstream());
     let proxy = Proxy::start(&text);

@@ -1,4 +1,4 @@
-//! What each kind of recipient is sent.
+//! The request that each kind of recipient gets.
 
 use serde_json::json;
 use sluice::config::Severity;

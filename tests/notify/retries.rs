@@ -1,4 +1,4 @@
-//! What is tried again, and what is given up.
+//! Sends that are retried, and sends that are given up.
 
 use std::time::{Duration, Instant};
 

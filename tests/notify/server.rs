@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::common::{tls_bridge, wait_for};
 
-/// What is answered to a request.
+/// The answer to a request.
 pub enum Answer {
     /// With these further header lines, each with its line break, and this body.
     Status(u16, String, String),

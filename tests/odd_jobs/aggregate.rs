@@ -8,7 +8,7 @@ use super::miner::Miner;
 use super::owner::Owner;
 use super::pool::{Pool, Script};
 
-/// What the pool says behind the odd bytes. A newline ends a line that has no end.
+/// The pool's message behind the odd bytes. A newline ends a line that has no end.
 const MARKER: &str = "\n{\"id\":null,\"method\":\"client.show_message\",\"params\":[\"behind it\"]}\n";
 
 /// The program between a miner and a pool that has been honest for two jobs.
@@ -24,7 +24,7 @@ impl Site {
         let pool = Pool::start(Script::saying((first.line() + &second.line()).as_bytes()));
         let owner = Owner::start("mode = \"aggregate\"", &pool.upstream());
         let miner = Miner::join(owner.sluice.address());
-        miner.wait("both jobs", |told| count(told, b"mining.notify") >= 2);
+        miner.wait("both jobs", |received| count(received, b"mining.notify") >= 2);
         owner.wait_verified()?;
         Ok(Site { pool, owner, miner })
     }
@@ -36,10 +36,11 @@ impl Site {
         self.pool.connection().say(&bytes);
         // A line that is too long ends the connection to the pool, and a new one begins.
         let is_over = || self.pool.authorizes() > 1;
-        self.miner.wait_or("the words behind it", is_over, |told| count(&told[before..], b"behind it") > 0);
-        let told = self.miner.told()[before..].to_ascii_lowercase();
+        self.miner
+            .wait_or("the words behind it", is_over, |received| count(&received[before..], b"behind it") > 0);
+        let received = self.miner.received()[before..].to_ascii_lowercase();
         let is_odd = |line: &[u8]| count(line, b"notify") > 0 && !is_plain(line);
-        count(&told, STRANGER.as_bytes()) > 0 || told.split(|byte| *byte == b'\n').any(is_odd)
+        count(&received, STRANGER.as_bytes()) > 0 || received.split(|byte| *byte == b'\n').any(is_odd)
     }
 }
 

@@ -39,7 +39,7 @@ fn check(form: &Form) -> Result<(), String> {
     let pool = Pool::start(Script::saying(first.line().as_bytes()));
     let owner = Owner::start("", &pool.upstream());
     let mut miner = Miner::join(owner.sluice.address());
-    miner.wait("the first job", |told| told.ends_with(first.line().as_bytes()));
+    miner.wait("the first job", |received| received.ends_with(first.line().as_bytes()));
     miner.submit(first.id.as_bytes(), &first.ntime);
     owner.wait_verified()?;
     let connection = pool.connection();
@@ -49,7 +49,7 @@ fn check(form: &Form) -> Result<(), String> {
     let bytes = (form.write)(honest);
     connection.say(&bytes);
     let sent = connection.sent() as usize;
-    miner.wait("all that the pool said", |told| told.len() >= sent);
+    miner.wait("all that the pool said", |received| received.len() >= sent);
     owner.wait_moments(2);
     owner.look().is_noticed(&PAYOUT[1..])?;
     miner.submit_nonce(&super::job_id(&bytes).unwrap(), &honest.ntime, *nonce);
@@ -78,7 +78,7 @@ fn forge(form: &Form) -> Result<(), String> {
     let owner = Owner::start("", &pool.upstream());
     let mut miner = Miner::join(owner.sluice.address());
     let connection = pool.connection();
-    miner.wait("all that the pool said", |told| told.len() as u64 >= connection.sent());
+    miner.wait("all that the pool said", |received| received.len() as u64 >= connection.sent());
     miner.submit_nonce(stranger.id.as_bytes(), &stranger.ntime, *nonce);
     owner.wait("the share", |seen| match seen.status["shares"]["accepted"].as_u64() {
         Some(1) => Ok(()),

@@ -1,11 +1,11 @@
-//! What a pool says before it answers subscribe is not forgotten.
+//! Messages that a pool sends before it answers subscribe are not forgotten.
 
 use serde_json::Value;
 use sluice::stratum::{
     Difficulty, Extranonce1, Extranonce2, Extranonce2Size, JobId, Nonce, Notify, Ntime, Submit, VersionBits,
     VersionMask,
 };
-use sluice::work::{ShareTerms, rebuild};
+use sluice::work::{PreparedJob, ShareTerms};
 
 use super::job::{EASIEST, Job};
 use super::miner::Miner;
@@ -24,7 +24,7 @@ fn start(head: &str, pool: &Pool) -> (Owner, Miner) {
     let miner = Miner::join(owner.sluice.address());
     let connection = pool.connection();
     if head.is_empty() || head.contains("network") {
-        miner.wait("all that the pool said", |told| told.len() as u64 >= connection.sent());
+        miner.wait("all that the pool said", |received| received.len() as u64 >= connection.sent());
     }
     (owner, miner)
 }
@@ -161,7 +161,7 @@ fn difficulty_and_mask_before_the_answer_hold() {
     let params = serde_json::from_str::<Box<serde_json::value::RawValue>>(&job.params()).unwrap();
     let notify = Notify::from_params(Some(&params)).unwrap();
     let extranonce1 = Extranonce1::from_text("08000002").unwrap();
-    let share = rebuild(&notify, &extranonce1, &submit, &terms).unwrap();
+    let share = PreparedJob::new(notify, extranonce1).rebuild(&submit, &terms).unwrap();
     assert_eq!(shares[0]["hash"], share.hash.to_string());
     assert_eq!(shares[0]["assigned_difficulty"], 0.5);
 }
@@ -170,7 +170,7 @@ fn difficulty_and_mask_before_the_answer_hold() {
 fn aggregate_mode_counts_a_job_before_the_answer() {
     let pool = pool(&Job::honest(1).line());
     let (owner, miner) = start("mode = \"aggregate\"", &pool);
-    miner.wait("a job", |told| told.windows(13).any(|part| part == b"mining.notify"));
+    miner.wait("a job", |received| received.windows(13).any(|part| part == b"mining.notify"));
     let is_counted = |seen: &Seen| {
         let mut lines = seen.metrics.lines().filter(|line| line.starts_with("sluice_jobs_total"));
         let line = lines.next().unwrap_or("no such metric");

@@ -47,7 +47,7 @@ fn notice(case: &Case) -> Result<(), String> {
     let pool = pool(&job, "", case.answers_authorize);
     let owner = Owner::start(case.head, &(pool.upstream() + case.tables));
     let mut miner = Miner::join(owner.sluice.address());
-    miner.wait("the job", |told| told.windows(13).any(|part| part == b"mining.notify"));
+    miner.wait("the job", |received| received.windows(13).any(|part| part == b"mining.notify"));
     if !case.answers_authorize {
         pool.connection();
         miner.submit(job.id.as_bytes(), &job.ntime);
@@ -74,7 +74,7 @@ fn a_job_that_follows_with_a_share_is_verified_and_nothing_alerts() {
     let pool = pool(&Job::stranger(1), &later.line(), true);
     let owner = Owner::start("", &pool.upstream());
     let mut miner = Miner::join(owner.sluice.address());
-    miner.wait("both jobs", |told| told.ends_with(later.line().as_bytes()));
+    miner.wait("both jobs", |received| received.ends_with(later.line().as_bytes()));
     let is_in_doubt = |seen: &Seen| match seen.status["payout"]["reason"].as_str() {
         Some(reason) if reason.contains("before the pool knew the miner") => Ok(()),
         reason => Err(format!("the reason is {reason:?}")),
@@ -94,8 +94,8 @@ struct ShortSession {
 const SHORT: Duration = Duration::from_millis(2200);
 
 fn is_told(seen: &Seen) -> Result<(), String> {
-    let told = seen.serious();
-    if told.iter().any(|id| id == PAYOUT[0]) { Ok(()) } else { Err(format!("the alerts are {told:?}")) }
+    let alerts = seen.serious();
+    if alerts.iter().any(|id| id == PAYOUT[0]) { Ok(()) } else { Err(format!("the alerts are {alerts:?}")) }
 }
 
 fn notice_in_short_session(case: &ShortSession) -> Result<(), String> {
@@ -104,12 +104,14 @@ fn notice_in_short_session(case: &ShortSession) -> Result<(), String> {
     let owner = Owner::start("", &pool.upstream());
     let mut miner = Miner::join(owner.sluice.address());
     let connection = pool.connection();
-    miner.wait("all that the pool said", |told| told.len() as u64 >= connection.sent());
+    miner.wait("all that the pool said", |received| received.len() as u64 >= connection.sent());
     let since = Instant::now();
     wait_for("a short session", || since.elapsed() > SHORT);
     if case.accepts_share {
         miner.submit(job.id.as_bytes(), &job.ntime);
-        miner.wait("the answer", |told| told.len() as u64 >= connection.sent() && is_answered(told));
+        miner.wait("the answer", |received| {
+            received.len() as u64 >= connection.sent() && is_answered(received)
+        });
     }
     connection.end();
     miner.leave();
@@ -117,8 +119,8 @@ fn notice_in_short_session(case: &ShortSession) -> Result<(), String> {
 }
 
 /// The first share has this id.
-fn is_answered(told: &[u8]) -> bool {
-    told.windows(9).any(|part| part == b"{\"id\":101")
+fn is_answered(received: &[u8]) -> bool {
+    received.windows(9).any(|part| part == b"{\"id\":101")
 }
 
 #[test]
@@ -137,7 +139,7 @@ fn a_share_for_an_excused_job_long_after_a_good_one_ends_the_excuse() {
     let pool = pool(&early, &later.line(), true);
     let owner = Owner::start("", &pool.upstream());
     let mut miner = Miner::join(owner.sluice.address());
-    miner.wait("both jobs", |told| told.ends_with(later.line().as_bytes()));
+    miner.wait("both jobs", |received| received.ends_with(later.line().as_bytes()));
     let (since, nonce) = (Instant::now(), early.mine());
     wait_for("a good job that is no news any more", || since.elapsed() > Duration::from_millis(10_500));
     miner.submit_nonce(early.id.as_bytes(), &early.ntime, nonce);

@@ -2,7 +2,7 @@
 
 use super::job::Job;
 
-/// What is expected of a form.
+/// The expected treatment of a form.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Expect {
     /// The job is read, and so is the same form of a job that pays the owner.

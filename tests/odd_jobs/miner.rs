@@ -13,12 +13,12 @@ use crate::common::DEADLINE;
 /// A miner. All that it is told is kept.
 pub struct Miner {
     stream: TcpStream,
-    told: Arc<(Mutex<Told>, Condvar)>,
+    received: Arc<(Mutex<Received>, Condvar)>,
     submits: u32,
 }
 
 #[derive(Default)]
-struct Told {
+struct Received {
     bytes: Vec<u8>,
     has_ended: bool,
 }
@@ -29,22 +29,22 @@ impl Miner {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
-        let told: Arc<(Mutex<Told>, Condvar)> = Arc::default();
-        let (kept, mut reader) = (Arc::clone(&told), stream.try_clone().unwrap());
+        let received: Arc<(Mutex<Received>, Condvar)> = Arc::default();
+        let (kept, mut reader) = (Arc::clone(&received), stream.try_clone().unwrap());
         std::thread::spawn(move || {
             let mut buffer = vec![0; 64 * 1024];
             loop {
                 let length = reader.read(&mut buffer).unwrap_or(0);
-                let mut told = kept.0.lock().unwrap();
-                told.bytes.extend_from_slice(&buffer[..length]);
-                told.has_ended = length == 0;
+                let mut received = kept.0.lock().unwrap();
+                received.bytes.extend_from_slice(&buffer[..length]);
+                received.has_ended = length == 0;
                 kept.1.notify_all();
                 if length == 0 {
                     return;
                 }
             }
         });
-        let mut miner = Miner { stream, told, submits: 0 };
+        let mut miner = Miner { stream, received, submits: 0 };
         miner.say("{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"odd/1\"]}\n");
         miner.say(&format!("{{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"{WORKER}\",\"x\"]}}\n"));
         miner
@@ -87,19 +87,19 @@ impl Miner {
     /// As [`Miner::wait`], or until something else has happened.
     pub fn wait_or(&self, what: &str, other: impl Fn() -> bool, is_so: impl Fn(&[u8]) -> bool) {
         let deadline = Instant::now() + DEADLINE;
-        let mut told = self.told.0.lock().unwrap();
-        while !is_so(&told.bytes) && !told.has_ended && !other() {
+        let mut received = self.received.0.lock().unwrap();
+        while !is_so(&received.bytes) && !received.has_ended && !other() {
             assert!(Instant::now() < deadline, "waited in vain for {what}");
-            told = self.told.1.wait_timeout(told, Duration::from_millis(50)).unwrap().0;
+            received = self.received.1.wait_timeout(received, Duration::from_millis(50)).unwrap().0;
         }
     }
 
     /// Everything it was told.
-    pub fn told(&self) -> Vec<u8> {
-        self.told.0.lock().unwrap().bytes.clone()
+    pub fn received(&self) -> Vec<u8> {
+        self.received.0.lock().unwrap().bytes.clone()
     }
 
     pub fn told_bytes(&self) -> usize {
-        self.told.0.lock().unwrap().bytes.len()
+        self.received.0.lock().unwrap().bytes.len()
     }
 }

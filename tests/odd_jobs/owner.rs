@@ -20,7 +20,7 @@ pub struct Owner {
     page: SocketAddr,
 }
 
-/// What is shown at one moment.
+/// All that is shown at one time.
 pub struct Seen {
     pub status: Value,
     pub alerts: Value,

@@ -27,7 +27,7 @@ impl Site {
         let mut miner = Miner::join(owner.sluice.address());
         // No miner sends a share for a job that it does not have.
         let jobs = first.line() + &second.line();
-        miner.wait("both jobs", |told| told.ends_with(jobs.as_bytes()));
+        miner.wait("both jobs", |received| received.ends_with(jobs.as_bytes()));
         miner.submit(second.id.as_bytes(), &second.ntime);
         owner.wait_verified()?;
         Ok(Site { owner, pool, miner })
@@ -38,7 +38,7 @@ impl Site {
         let connection = self.pool.connection();
         connection.say(bytes);
         let sent = connection.sent() as usize;
-        self.miner.wait("all that the pool said", |told| told.len() >= sent);
+        self.miner.wait("all that the pool said", |received| received.len() >= sent);
         for _ in 0..3 {
             self.miner.submit(&job_id(bytes).unwrap_or_else(|| job.id.clone().into_bytes()), &job.ntime);
         }

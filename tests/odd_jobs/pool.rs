@@ -12,10 +12,10 @@ use crate::common::{DEADLINE, wait_for};
 
 /// A difficulty that every hash reaches.
 const NONE: &str = "{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[1e-12]}\n";
-/// What stands for the request's id in an answer.
+/// Stands for the request's id in an answer.
 pub const ID: &str = "$ID";
 
-/// What a pool says by itself. Any bytes; [`ID`] stands for the id of the request.
+/// Messages that a pool sends by itself. Any bytes; [`ID`] stands for the id of the request.
 #[derive(Clone)]
 pub struct Script {
     /// The answer to `mining.subscribe`, with whatever comes before and behind it.

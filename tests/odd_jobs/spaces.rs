@@ -17,7 +17,7 @@ struct Space {
     subscribed: String,
     /// How many bytes both extranonces have, as the owner of the miner would read it.
     room: usize,
-    /// What comes between the honest jobs and the last one.
+    /// Bytes between the honest jobs and the last one.
     change: String,
 }
 
@@ -143,7 +143,7 @@ fn no_search_space_hides_a_stranger() {
             let owner = Owner::start("", &pool.upstream());
             let mut miner = Miner::join(owner.sluice.address());
             let connection = pool.connection();
-            miner.wait("all that the pool said", |told| told.len() as u64 >= connection.sent());
+            miner.wait("all that the pool said", |received| received.len() as u64 >= connection.sent());
             for _ in 0..3 {
                 miner.submit(job.id.as_bytes(), &job.ntime);
             }

@@ -8,7 +8,7 @@ use super::owner::{Owner, Seen};
 use super::pool::{Pool, Script};
 use super::verify::check_all;
 
-/// What a block of the height 967,017 creates.
+/// The subsidy of a block of the height 967,017.
 const SUBSIDY: u64 = 312_500_000;
 
 /// A job whose only output pays the owner so much.

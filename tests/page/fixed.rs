@@ -14,7 +14,7 @@ use crate::common::browser::{Browser, Screen};
 use crate::common::site::{ADDRESS, PageServer, Site};
 use crate::page::look::{assert_fine, assert_fine_everywhere};
 
-/// Of one moment with one miner, the same with many.
+/// The status with one miner, repeated for many.
 fn with_miners(status: &StatusSnapshot, count: usize) -> StatusSnapshot {
     let one = &status.snapshot.miners[0];
     let named = |place| MinerView { worker: format!("{ADDRESS}.miner-{place:03}"), ..one.clone() };

@@ -6,7 +6,7 @@ use crate::common::browser::Browser;
 use crate::common::site::{STRANGER, Site};
 use crate::common::wait_for;
 
-/// What shares and miners there are.
+/// Shares and miners as the page shows them.
 const SHARES: &str = "document.querySelector('#shares').innerText";
 const MINERS: &str = "document.querySelectorAll('#miners tbody tr').length";
 
@@ -117,14 +117,14 @@ fn a_lost_connection_is_told_and_found_again() {
     browser.hurry(6);
     browser.open(&site.url());
     mark(&browser);
-    let told =
+    let notice =
         "getComputedStyle(document.querySelector('.stamp'), '::after').content.includes('no connection')";
-    assert!(!browser.is(told));
+    assert!(!browser.is(notice));
     site.page.interrupt();
-    browser.wait(told);
+    browser.wait(notice);
     let shares = browser.value(SHARES);
     site.page.resume();
-    browser.wait(&format!("!{told}"));
+    browser.wait(&format!("!{notice}"));
     wait_for("new shares on the page", || browser.value(SHARES) != shares);
     assert_not_reloaded(&browser);
 }

@@ -1,4 +1,4 @@
-//! What there is without script, and what the browser says while it loads the page.
+//! The page without script, and the browser's messages while it loads the page.
 
 use sluice::sim::MinerModel;
 

@@ -13,8 +13,8 @@ fn the_token_is_asked_for_once_and_leaves_the_address() {
     browser.hurry(6);
     browser.open(&site.url());
     assert_eq!(browser.number(STATUS), 401.0);
-    let told = browser.text("body");
-    assert!(told.contains("?token=") && told.contains("Authorization: Bearer"), "{told}");
+    let text = browser.text("body");
+    assert!(text.contains("?token=") && text.contains("Authorization: Bearer"), "{text}");
     browser.open(&format!("{}?token=wrong", site.url()));
     assert_eq!(browser.number(STATUS), 401.0);
     // The browser itself reports these answers.

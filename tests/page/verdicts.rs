@@ -7,7 +7,7 @@ use crate::common::browser::{Browser, Screen};
 use crate::common::site::{STRANGER, Site};
 use crate::page::look::assert_fine_everywhere;
 
-/// That of difficulty 1: any machine could find this chain's blocks.
+/// The target of difficulty 1: any machine could find this chain's blocks.
 const EASY_CHAIN: Nbits = Nbits(0x1d00_ffff);
 
 #[test]

@@ -9,7 +9,7 @@ use sluice::reference::{ReferenceKind, ReferenceTimings};
 use sluice::work::parent_hash;
 
 use crate::reference::server::{Answer, Server, status};
-use crate::reference::{Heard, hurried};
+use crate::reference::{WatchedReference, hurried};
 
 fn hash(number: u32) -> String {
     format!("{number:064x}")
@@ -39,17 +39,17 @@ fn a_node_is_asked_again_and_again_with_user_and_password() {
     let blocks = Arc::new(AtomicU32::new(970_000));
     let newest = blocks.clone();
     let server = Server::start(move |_| result(&info(newest.load(Ordering::Relaxed))));
-    let heard = Heard::start(&with_login(&server, "me:p%40ss"), &hurried());
-    let first = heard.wait(1)[0].clone();
+    let reference = WatchedReference::start(&with_login(&server, "me:p%40ss"), &hurried());
+    let first = reference.wait(1)[0].clone();
     assert_eq!(&*first.source, server.address().to_string());
     assert_eq!((first.height.0, first.nbits.0), (970_001, 0x1702_3a04));
     assert_eq!(parent_hash(&first.prevhash).to_string(), hash(970_000));
     blocks.store(970_001, Ordering::Relaxed);
-    assert_eq!(heard.wait(2)[1].height.0, 970_002);
+    assert_eq!(reference.wait(2)[1].height.0, 970_002);
     let view =
-        heard.see("the new block", |view| view.tip.as_ref().is_some_and(|tip| tip.height.0 == 970_002));
+        reference.see("the new block", |view| view.tip.as_ref().is_some_and(|tip| tip.height.0 == 970_002));
     assert_eq!((view.kind, view.is_connected, view.error), (ReferenceKind::Node, true, None));
-    assert_eq!(heard.tips().len(), 2);
+    assert_eq!(reference.tips().len(), 2);
     let asked = &server.asked()[0];
     assert_eq!(asked.line, "POST / HTTP/1.1");
     assert_eq!(asked.header("authorization"), "Basic bWU6cEBzcw==");
@@ -66,8 +66,8 @@ fn an_older_node_is_asked_for_the_header_once_a_block() {
             result(&old)
         }
     });
-    let heard = Heard::start(&section(&server, ""), &hurried());
-    assert_eq!(heard.wait(1)[0].nbits.0, 0x1702_3a04);
+    let reference = WatchedReference::start(&section(&server, ""), &hurried());
+    assert_eq!(reference.wait(1)[0].nbits.0, 0x1702_3a04);
     let asked = server.wait(5);
     assert_eq!(asked[1].json()["params"], json!([hash(970_000)]));
     let headers = asked.iter().filter(|asked| asked.json()["method"] == "getblockheader").count();
@@ -75,7 +75,7 @@ fn an_older_node_is_asked_for_the_header_once_a_block() {
     assert_eq!(asked[0].header("authorization"), "");
 }
 
-/// That lets in who knows what is in this file.
+/// Starts a node that accepts the login in this file.
 fn guarded(file: std::path::PathBuf) -> Server {
     let cell: Arc<std::sync::OnceLock<Server>> = Arc::default();
     let own = cell.clone();
@@ -109,31 +109,31 @@ fn a_cookie_is_read_again_when_the_node_was_started_anew() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join(".cookie");
     let server = guarded(file.clone());
-    let heard = Heard::start(&section(&server, &format!("cookie = {file:?}\n")), &hurried());
-    let error = heard.fails("can't read its cookie").error.unwrap();
+    let reference = WatchedReference::start(&section(&server, &format!("cookie = {file:?}\n")), &hurried());
+    let error = reference.fails("can't read its cookie").error.unwrap();
     assert!(error.contains(".cookie") && error.contains("does the node run"), "{error}");
     assert_eq!(server.asked().len(), 0);
     std::fs::write(&file, "__cookie__:0123\n").unwrap();
-    let count = heard.wait(2).len();
+    let count = reference.wait(2).len();
     std::fs::write(&file, "__cookie__:4567\n").unwrap();
-    heard.wait(count + 3);
-    assert_eq!(heard.view().error, None);
+    reference.wait(count + 3);
+    assert_eq!(reference.view().error, None);
     // One that belongs to another node.
     let other = Server::start(|_| status(401));
-    let heard = Heard::start(&section(&other, &format!("cookie = {file:?}\n")), &hurried());
-    let error = heard.fails("it refuses (401) the cookie in").error.unwrap();
+    let reference = WatchedReference::start(&section(&other, &format!("cookie = {file:?}\n")), &hurried());
+    let error = reference.fails("it refuses (401) the cookie in").error.unwrap();
     assert!(!error.contains("4567"), "{error}");
 }
 
 #[test]
 fn a_wrong_password_and_a_missing_one_say_what_to_do() {
     let server = Server::start(|_| status(401));
-    let heard = Heard::start(&with_login(&server, "me:s3cret"), &hurried());
-    let view = heard.fails("rpcauth");
+    let reference = WatchedReference::start(&with_login(&server, "me:s3cret"), &hurried());
+    let view = reference.fails("rpcauth");
     assert!(!format!("{view:?}").contains("s3cret"), "{view:?}");
-    let heard = Heard::start(&section(&server, ""), &hurried());
-    heard.fails("reference.cookie");
-    assert!(heard.tips().is_empty());
+    let reference = WatchedReference::start(&section(&server, ""), &hurried());
+    reference.fails("reference.cookie");
+    assert!(reference.tips().is_empty());
 }
 
 #[test]
@@ -146,14 +146,14 @@ fn a_node_that_loads_the_chain_says_nothing() {
         info["headers"] = json!(970_000);
         result(&info)
     });
-    let heard = Heard::start(&section(&server, ""), &hurried());
-    let view = heard.see("the loading", |view| view.error.is_some());
+    let reference = WatchedReference::start(&section(&server, ""), &hurried());
+    let view = reference.see("the loading", |view| view.error.is_some());
     assert!(view.is_connected && view.error.unwrap().contains("block 500000 of 970000"));
     server.wait(4);
-    assert!(heard.tips().is_empty() && heard.view().tip.is_none());
+    assert!(reference.tips().is_empty() && reference.view().tip.is_none());
     is_done.store(true, Ordering::Relaxed);
-    heard.wait(1);
-    heard.see("no complaint", |view| view.error.is_none());
+    reference.wait(1);
+    reference.see("no complaint", |view| view.error.is_none());
 }
 
 #[test]
@@ -179,11 +179,11 @@ fn every_bad_answer_is_survived_and_named() {
             Server::start(
                 move |_| if bad.load(Ordering::Relaxed) { answer() } else { result(&info(970_000)) },
             );
-        let heard = Heard::start(&with_login(&server, "me:s3cret"), &hurried());
-        let view = heard.fails(said);
+        let reference = WatchedReference::start(&with_login(&server, "me:s3cret"), &hurried());
+        let view = reference.fails(said);
         assert!(!format!("{view:?}").contains("s3cret"), "{view:?}");
         is_bad.store(false, Ordering::Relaxed);
-        heard.wait(1);
+        reference.wait(1);
         server.end();
     }
 }
@@ -192,9 +192,9 @@ fn every_bad_answer_is_survived_and_named() {
 fn a_node_that_does_not_answer_has_one_request_at_most() {
     let server = Server::start(|_| Answer::Never);
     let pace = ReferenceTimings { request_timeout: Duration::from_millis(200), ..hurried() };
-    let heard = Heard::start(&section(&server, ""), &pace);
+    let reference = WatchedReference::start(&section(&server, ""), &pace);
     assert_eq!(server.wait(1).len(), 1);
-    heard.fails("no answer in time");
+    reference.fails("no answer in time");
     server.end();
-    heard.fails("can't connect");
+    reference.fails("can't connect");
 }

@@ -26,7 +26,7 @@ fn pool(height: u32, seed: u64) -> SimPool {
         .unwrap()
 }
 
-/// What is at this path of the program's page.
+/// Gets this path of the program's page.
 fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(DEADLINE)).unwrap();

@@ -1,4 +1,4 @@
-//! What each kind of miner says, line by line, to a pool that is played by the test.
+//! The messages of each kind of miner, line by line, to a pool that is played by the test.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -88,10 +88,6 @@ fn miners_survive_a_restart_and_cut_connections() {
 
 #[test]
 fn what_a_pool_does_to_answers_is_seen_by_the_miner() {
-    let delay = Duration::from_millis(300);
-    let misbehaviour = Misbehaviour { delay_submit_answers: Some(delay), ..Misbehaviour::default() };
-    let late_pool = pool(PoolOptions { misbehaviour, ..options() });
-    let late = start(&late_pool, MinerModel::Cpuminer, |_| {});
     let misbehaviour = Misbehaviour { swallow_submit_answers: true, ..Misbehaviour::default() };
     let mute_pool = pool(PoolOptions { misbehaviour, ..options() });
     let mute = start(&mute_pool, MinerModel::Cgminer, |_| {});
@@ -99,8 +95,6 @@ fn what_a_pool_does_to_answers_is_seen_by_the_miner() {
     let strict_pool = pool(PoolOptions { misbehaviour, ..options() });
     let strict = start(&strict_pool, MinerModel::Cpuminer, |_| {});
 
-    assert!(late.wait_until(soon(), |stats| stats.accepted >= 2));
-    assert!(late.stats().round_trips.iter().all(|time| *time >= delay), "{:?}", late.stats().round_trips);
     assert!(mute_pool.wait_until(soon(), |stats| stats.accepted() >= 3));
     assert_eq!((mute.stats().accepted, mute.stats().rejected), (0, 0));
     assert!(mute.stats().submitted >= 3);
@@ -110,40 +104,13 @@ fn what_a_pool_does_to_answers_is_seen_by_the_miner() {
 
 #[test]
 fn what_a_pool_does_to_connections_is_survived() {
-    let close_on_accept = Misbehaviour { close_on_accept: true, ..Misbehaviour::default() };
-    let close_after = Misbehaviour { close_after: Some(2), ..Misbehaviour::default() };
-    let stall = Misbehaviour { stop_reading_after: Some(1), ..Misbehaviour::default() };
-    for misbehaviour in [close_on_accept, close_after, stall] {
-        let pool = pool(PoolOptions { misbehaviour: misbehaviour.clone(), ..options() });
-        let miner = start(&pool, MinerModel::Cgminer, |options| {
-            options.silence_timeout = Some(Duration::from_millis(300))
-        });
-        if misbehaviour.stop_reading_after.is_none() {
-            assert!(miner.wait_until(soon(), |stats| stats.reconnects >= 2), "{misbehaviour:?}");
-        } else {
-            assert!(pool.wait_until(soon(), |stats| stats.lines_received >= 2));
-        }
-        assert_eq!(pool.stats().accepted(), 0);
-        pool.set_misbehaviour(Misbehaviour::default());
-        pool.kill_connections();
-        assert!(
-            miner.wait_until(soon(), |stats| stats.accepted > 0),
-            "{misbehaviour:?}: {:?}",
-            miner.stats()
-        );
-    }
-}
-
-#[test]
-fn lines_in_single_bytes_are_put_together() {
-    let misbehaviour =
-        Misbehaviour { notify_byte_by_byte: Some(Duration::from_micros(50)), ..Misbehaviour::default() };
-    let pool = pool(PoolOptions { misbehaviour, transactions: 3, ..options() });
-    let miners: Vec<SimMiner> =
-        MinerModel::ALL.into_iter().map(|habit| start(&pool, habit, |_| {})).collect();
-    for miner in &miners {
-        assert!(miner.wait_until(soon(), |stats| stats.accepted > 0), "{:?}", miner.stats());
-    }
+    let misbehaviour = Misbehaviour { close_on_accept: true, ..Misbehaviour::default() };
+    let pool = pool(PoolOptions { misbehaviour, ..options() });
+    let miner = start(&pool, MinerModel::Cgminer, |_| {});
+    assert!(miner.wait_until(soon(), |stats| stats.reconnects >= 2));
+    assert_eq!(pool.stats().accepted(), 0);
+    pool.set_misbehaviour(Misbehaviour::default());
+    assert!(miner.wait_until(soon(), |stats| stats.accepted > 0), "{:?}", miner.stats());
 }
 
 #[test]

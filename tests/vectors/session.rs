@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use sluice::stratum::{
-    ConfigureAnswer, Difficulty, DifficultyRange, DifficultyTimeline, Envelope, Extranonce1, Extranonce2Size,
-    JobId, Notify, ResponseVerdict, Submit, SubscribeAnswer, VersionMask, elements,
+    Difficulty, DifficultyRange, DifficultyTimeline, Envelope, Extranonce1, Extranonce2Size, JobId, Notify,
+    ResponseVerdict, Submit, SubscribeAnswer, VersionMask, elements, granted_version_mask,
 };
 use sluice::work::{PreparedJob, RebuildError, RebuiltShare, ShareTerms};
 
@@ -15,7 +15,7 @@ pub struct Session {
     pub mask: Option<VersionMask>,
     pub timeline: DifficultyTimeline,
     jobs: HashMap<JobId, PreparedJob>,
-    /// What was asked and not answered yet, by id; ids are used again.
+    /// Requests without an answer yet, by id; ids are used again.
     asked: Vec<(String, Asked)>,
 }
 
@@ -82,7 +82,7 @@ impl Session {
                         (self.extranonce1, self.size) = (answer.extranonce1, answer.extranonce2_size);
                     }
                     Asked::Configure => {
-                        self.mask = ConfigureAnswer::from_result(envelope.result).version_rolling;
+                        self.mask = granted_version_mask(envelope.result);
                     }
                     Asked::Share(submit) => {
                         let range = self.timeline.range(&submit.job_id)?;

@@ -35,13 +35,13 @@ const FIELDS: &str = "pool s, address s, worker s, verdict s, exit_code n, at s,
 #[test]
 fn json_has_every_field() {
     let pool = pool(options());
-    let said = run(&[&url(&pool), "--address", ADDRESS, "--json"]).expect(0);
-    let document: Value = serde_json::from_str(&said.out).unwrap();
+    let output = run(&[&url(&pool), "--address", ADDRESS, "--json"]).expect(0);
+    let document: Value = serde_json::from_str(&output.out).unwrap();
     let report = &document[0];
     for field in FIELDS.split(',') {
         let (path, kind) = field.trim().split_once(' ').unwrap();
         let found = report.pointer(&format!("/{}", path.replace('.', "/")));
-        let found = found.unwrap_or_else(|| panic!("no {path} in {}", said.out));
+        let found = found.unwrap_or_else(|| panic!("no {path} in {}", output.out));
         let is_right = match kind {
             "s" => found.is_string(),
             "n" => found.is_number(),
@@ -68,8 +68,8 @@ fn several_pools_make_a_table_and_the_worst_decides() {
     let misbehaviour = Misbehaviour { silent: true, ..Misbehaviour::default() };
     let silent = pool(PoolOptions { misbehaviour, ..options() });
     let (good, bad, silent) = (url(&good), url(&bad), url(&silent));
-    let said = run(&[&good, &bad, &silent, "--address", ADDRESS, "--seconds", "3"]).expect(1);
-    let table = said.out.rsplit("\n\n\n").next().unwrap();
+    let output = run(&[&good, &bad, &silent, "--address", ADDRESS, "--seconds", "3"]).expect(1);
+    let table = output.out.rsplit("\n\n\n").next().unwrap();
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines.len(), 4, "{table}");
     assert!(lines[0].starts_with("pool ") && lines[0].ends_with("NerdMiner"), "{table}");
@@ -80,7 +80,7 @@ fn several_pools_make_a_table_and_the_worst_decides() {
     ] {
         assert!(line.starts_with(url.as_str()) && words.iter().all(|word| line.contains(word)), "{table}");
     }
-    assert!(!said.out.contains('\x1b'), "colour without a terminal");
+    assert!(!output.out.contains('\x1b'), "colour without a terminal");
     // Not to know is worse than good, and better than bad.
     run(&[&good, &silent, "--address", ADDRESS, "--seconds", "3"]).expect(2);
 }

@@ -1,25 +1,41 @@
 //! Honest pools and others, one habit each.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use sluice::sim::{Misbehaviour, OpeningOrder, PoolOptions, SimPayout};
 use sluice::stratum::{Difficulty, Nbits};
 
 use super::{ADDRESS, STRANGER, options, pool, run, url, verify, watch};
-use crate::common::refusing_address;
+use crate::common::{DEADLINE, refusing_address};
 
 #[test]
 fn an_honest_solo_pool_is_good_in_every_opening_order() {
     std::thread::scope(|scope| {
         for opening in OpeningOrder::ALL {
             scope.spawn(move || {
-                let pool = pool(PoolOptions { opening, ..options() });
-                let said = verify(&url(&pool)).expect(0);
-                let said =
-                    said.has("GOOD: a block would pay bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4 98.00 %");
-                let said = said.has("98.00 %").has("<- your address").has("mainnet, height 967017");
-                let said = said.has("its hash meets the target").has("plausible for this network");
-                said.has("sluice simulated pool")
+                let pool = pool(PoolOptions { opening, refresh_interval: None, ..options() });
+                let is_over = AtomicBool::new(false);
+                let output = std::thread::scope(|scope| {
+                    // A job that crosses the authorize on its way pays nobody in particular.
+                    scope.spawn(|| {
+                        pool.wait_until(Instant::now() + DEADLINE, |stats| stats.authorized_ever == 1);
+                        while !is_over.load(Ordering::Relaxed) {
+                            pool.refresh_job();
+                            std::thread::sleep(Duration::from_millis(300));
+                        }
+                    });
+                    let output = verify(&url(&pool));
+                    is_over.store(true, Ordering::Relaxed);
+                    output.expect(0)
+                });
+                let output =
+                    output.has("GOOD: a block would pay bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4 98.00 %");
+                let output = output.has("98.00 %").has("<- your address").has("mainnet, height 967017");
+                let output = output.has("its hash meets the target").has("plausible for this network");
+                output
+                    .has("sluice simulated pool")
                     .has("For a NerdMiner: fits")
                     .has(if opening == OpeningOrder::Ocean { "0.00015 refused" } else { "0.00015 ignored" });
                 let stats = pool.stats();
@@ -32,16 +48,16 @@ fn an_honest_solo_pool_is_good_in_every_opening_order() {
 #[test]
 fn whoever_pays_somebody_else_is_bad() {
     let stolen = pool(PoolOptions { payout: SimPayout::Address(STRANGER.to_owned()), ..options() });
-    let said = verify(&url(&stolen)).expect(1).has("BAD: its work pays somebody else").has(STRANGER);
-    said.has("100.00 %").has_not("<- your address").has("--pooled");
+    let output = verify(&url(&stolen)).expect(1).has("BAD: its work pays somebody else").has(STRANGER);
+    output.has("100.00 %").has_not("<- your address").has("--pooled");
 }
 
 #[test]
 fn a_crumb_is_not_enough() {
     let payout = SimPayout::Crumb { percent: 2.0, to: STRANGER.to_owned() };
     let pool = pool(PoolOptions { payout, ..options() });
-    let said = verify(&url(&pool)).expect(1);
-    said.has("pays this address only 2.00 %").has("98.00 %").has("<- your address");
+    let output = verify(&url(&pool)).expect(1);
+    output.has("pays this address only 2.00 %").has("98.00 %").has("<- your address");
     // Whoever asks for no more is content.
     run(&[&url(&pool), "--address", ADDRESS, "--min-percent", "1.5"]).expect(0);
 }
@@ -50,8 +66,8 @@ fn a_crumb_is_not_enough() {
 fn a_swap_in_a_later_job_is_caught() {
     let misbehaviour = Misbehaviour { swap_payout_after: Some(1), ..Misbehaviour::default() };
     let pool = pool(PoolOptions { misbehaviour, ..options() });
-    let said = watch(&url(&pool), 20).expect(1).has("BAD: job 2 pays somebody else");
-    said.has("pays 98.00 %").has("pays NOTHING");
+    let output = watch(&url(&pool), 20).expect(1).has("BAD: job 2 pays somebody else");
+    output.has("pays 98.00 %").has("pays NOTHING");
 }
 
 #[test]
@@ -74,8 +90,8 @@ fn a_clock_that_is_hours_off_is_bad_and_minutes_are_told() {
     let minutes = pool(PoolOptions { ntime_offset: -600, ..minutes });
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let said = verify(&url(&hours)).expect(1).has("BAD: a job's time is ");
-            said.has(" ahead of the clock").has("this machine's clock (--ntp asks");
+            let output = verify(&url(&hours)).expect(1).has("BAD: a job's time is ");
+            output.has(" ahead of the clock").has("this machine's clock (--ntp asks");
         });
         scope.spawn(|| verify(&url(&minutes)).expect(0).has("behind the clock"));
     });
@@ -84,8 +100,8 @@ fn a_clock_that_is_hours_off_is_bad_and_minutes_are_told() {
 #[test]
 fn a_pool_with_its_own_books_can_t_be_told() {
     let pool = pool(PoolOptions { payout: SimPayout::Pooled, ..options() });
-    let said = run(&[&url(&pool), "--address", ADDRESS, "--pooled"]).expect(2);
-    said.has("CAN'T TELL: a block would pay the pool, which is to share it out by its own books");
+    let output = run(&[&url(&pool), "--address", ADDRESS, "--pooled"]).expect(2);
+    output.has("CAN'T TELL: a block would pay the pool, which is to share it out by its own books");
     let solo = super::pool(options());
     run(&[&url(&solo), "--address", ADDRESS, "--pooled"]).expect(0);
 }
@@ -95,8 +111,8 @@ fn a_job_from_before_authorize_accuses_nobody() {
     // Its only job comes with the answer to subscribe, and pays the pool.
     let opening = OpeningOrder::CkpoolPooled;
     let pool = pool(PoolOptions { opening, refresh_interval: None, ..options() });
-    let said = watch(&url(&pool), 1).expect(2).has("came before the pool knew whom to pay");
-    said.has("before authorize");
+    let output = watch(&url(&pool), 1).expect(2).has("came before the pool knew whom to pay");
+    output.has("before authorize");
 }
 
 #[test]
@@ -123,10 +139,10 @@ fn silence_and_refused_connections_can_t_be_told() {
 
 #[test]
 fn an_account_is_no_address() {
-    let said = run(&["stratum+tcp://127.0.0.1:1", "--address", "my_account"]).expect(2);
-    assert!(said.err.contains("--address = \"my_account\" must be a Bitcoin address"), "{}", said.err);
-    let said = run(&["stratum+tcp://127.0.0.1:1", "--address", ADDRESS, "--network", "testnet4"]).expect(2);
-    assert!(said.err.contains("testnet4"), "{}", said.err);
+    let output = run(&["stratum+tcp://127.0.0.1:1", "--address", "my_account"]).expect(2);
+    assert!(output.err.contains("--address = \"my_account\" must be a Bitcoin address"), "{}", output.err);
+    let output = run(&["stratum+tcp://127.0.0.1:1", "--address", ADDRESS, "--network", "testnet4"]).expect(2);
+    assert!(output.err.contains("testnet4"), "{}", output.err);
 }
 
 #[test]

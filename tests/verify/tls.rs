@@ -16,7 +16,7 @@ use crate::common::own_process::in_own_process;
 use crate::common::socks5_server::Socks5Server;
 use crate::common::tls_bridge;
 
-/// Where the pool can be reached by TLS.
+/// The pool's TLS address.
 fn tls_front(certificate: &Certificate, pool: SocketAddr) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -69,7 +69,7 @@ fn a_certificate_is_judged_as_told() {
     });
 }
 
-/// What is said of a pool whose certificate is valid between these years, by a machine whose clock is wrong
+/// The report on a pool whose certificate is valid between these years, by a machine whose clock is wrong
 /// by so much.
 fn said_of(years: (i32, i32), names: &[&str], clock: Option<SignedDuration>) -> String {
     let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
@@ -97,21 +97,21 @@ fn said_of(years: (i32, i32), names: &[&str], clock: Option<SignedDuration>) -> 
 #[test]
 fn a_certificate_out_of_its_time_names_the_clock_and_another_host_s_names_the_url() {
     in_own_process(|| {
-        let said = said_of((2090, 2095), &[], None);
+        let output = said_of((2090, 2095), &[], None);
         assert!(
-            said.contains("its certificate is not valid before 2090-01-01; this machine's clock says"),
-            "{said}"
+            output.contains("its certificate is not valid before 2090-01-01; this machine's clock says"),
+            "{output}"
         );
-        let said = said_of((2090, 2095), &[], Some(SignedDuration::from_hours(24 * 365 * 66)));
-        assert!(said.contains("the clock of this machine is wrong: it says 20"), "{said}");
-        assert!(said.contains("but by NTP it is 209"), "{said}");
-        let said = said_of((2001, 2002), &[], Some(SignedDuration::ZERO));
+        let output = said_of((2090, 2095), &[], Some(SignedDuration::from_hours(24 * 365 * 66)));
+        assert!(output.contains("the clock of this machine is wrong: it says 20"), "{output}");
+        assert!(output.contains("but by NTP it is 209"), "{output}");
+        let output = said_of((2001, 2002), &[], Some(SignedDuration::ZERO));
         assert!(
-            said.contains("its certificate expired on 2002-01-01") && said.contains("must renew"),
-            "{said}"
+            output.contains("its certificate expired on 2002-01-01") && output.contains("must renew"),
+            "{output}"
         );
-        let said = said_of((2001, 2095), &["pool.example"], None);
-        assert!(said.contains("is not for 127.0.0.1, but for"), "{said}");
+        let output = said_of((2001, 2095), &["pool.example"], None);
+        assert!(output.contains("is not for 127.0.0.1, but for"), "{output}");
     });
 }
 
@@ -128,7 +128,12 @@ fn a_proxy_resolves_the_name_and_its_password_is_never_shown() {
     let proxy = Socks5Server::start(pool.addr(), Some(("me", "secret")));
     let socks5 = format!("socks5://me:secret@{}", proxy.address());
     let url = "stratum+tcp://pool.onion:3333";
-    let said = run(&[url, "--address", ADDRESS, "--socks5", &socks5]).expect(0).has(", SOCKS5 ");
-    assert!(!said.out.contains("secret") && !said.err.contains("secret"), "{} {}", said.out, said.err);
+    let output = run(&[url, "--address", ADDRESS, "--socks5", &socks5]).expect(0).has(", SOCKS5 ");
+    assert!(
+        !output.out.contains("secret") && !output.err.contains("secret"),
+        "{} {}",
+        output.out,
+        output.err
+    );
     assert_eq!(proxy.asked()[0].host, "pool.onion");
 }

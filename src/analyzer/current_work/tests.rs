@@ -2,6 +2,7 @@
 
 use super::super::verdicts::Unverifiable;
 use super::*;
+use crate::config::{Network, PayoutPolicy};
 use crate::stratum::{Nbits, Ntime, Readings};
 
 const STALE: Duration = Duration::from_secs(300);
@@ -14,7 +15,8 @@ fn at(seconds: u64) -> Stamp {
 
 fn job(state: PayoutState) -> JudgedJob {
     let facts = (Nbits(0x1702_3a04), Ntime(1_790_000_000));
-    let mut job = JudgedJob::new(facts, true, None, None, &Expectations::default());
+    let mut job =
+        JudgedJob::new(facts, true, None, &Expectations::new(&PayoutPolicy::default(), Network::Auto));
     job.payout.state = state;
     job
 }
@@ -85,15 +87,12 @@ fn an_unread_line_counts_until_a_share_proves_that_the_miner_has_moved_on() {
     assert_eq!(state(&work, 1), doubt(WorkDoubt::Missed));
     work.mark_unread(WorkDoubt::Unread, at(2));
     work.mark_unread(WorkDoubt::Missed, at(3));
-    assert_eq!(
-        (state(&work, 3), work.unread_since()),
-        (doubt(WorkDoubt::Unread), Some((WorkDoubt::Unread, at(1))))
-    );
+    assert_eq!((state(&work, 3), work.unread), (doubt(WorkDoubt::Unread), Some((WorkDoubt::Unread, at(1)))));
     // Neither a job that some miners ignore nor one that all should read ends the doubt.
     work.job(job(GOOD), ReadingAgreement::OrIgnored, oddness(0), at(4));
     assert_eq!(state(&work, 4), doubt(WorkDoubt::Unread));
     work.job(job(GOOD), ReadingAgreement::All, ordinary(), at(5));
-    assert_eq!((state(&work, 5), work.unread_since()), (doubt(WorkDoubt::Unread), None));
+    assert_eq!((state(&work, 5), work.unread), (doubt(WorkDoubt::Unread), None));
     assert_eq!(work.in_doubt_since(at(5)), Some((WorkDoubt::Unread, at(1))));
     assert!(!work.worked_on(at(4)));
     assert_eq!(state(&work, 6), doubt(WorkDoubt::Unread));
@@ -205,7 +204,7 @@ fn the_worst_payout_and_the_worst_chain_count_each_by_itself() {
             work.job(job, ReadingAgreement::All, ordinary(), at(number as u64 + 1));
         }
         assert_eq!(state_and_chain(&work, 5), Some((BAD, ChainState::Wrong)));
-        assert_eq!(work.superseded_bad().count(), 2);
+        assert_eq!(work.superseded.bad.len(), 2);
         work.worked_on(at(4));
         assert_eq!(state(&work, 5), Some(GOOD));
     }

@@ -2,10 +2,13 @@
 
 use serde_json::Value;
 
-use super::super::alerts::{AlertBook, NewAlert};
+use super::super::alerts::{AlertBook, Described, NewAlert};
 use crate::clock::{ClockState, NtpTime};
 use crate::config::Severity;
 use crate::record::{AlertRow, SavedState};
+
+/// The id of an alert and its severity.
+pub(super) type AlertType = (&'static str, Severity);
 
 /// The context in which a rule handles one finding.
 pub(in super::super) struct AlertContext<'a> {
@@ -18,6 +21,10 @@ pub(in super::super) struct AlertContext<'a> {
     pub(in super::super) state: &'a mut SavedState,
     /// The state has changed and is to be saved.
     pub(in super::super) unsaved: &'a mut bool,
+    /// The time of the finding.
+    pub(in super::super) at: NtpTime,
+    /// The finding is that time has passed. Then a state that goes on is not counted once more.
+    pub(in super::super) is_tick: bool,
 }
 
 impl<'a> AlertContext<'a> {
@@ -27,83 +34,46 @@ impl<'a> AlertContext<'a> {
         name.split_once("://").map_or(name, |(_, rest)| rest)
     }
 
-    /// Returns whether this rule has an open alert. Only then is it worth formatting a subject to resolve.
-    pub(super) fn is_open(&self, id: &str) -> bool {
-        self.alerts.is_open(id)
-    }
-
-    /// Returns whether this rule has an open alert about `subject`.
-    pub(super) fn is_open_about(&self, id: &str, subject: &str) -> bool {
-        self.alerts.is_open_about(id, subject)
-    }
-
-    /// The subjects of this rule's open alerts.
-    pub(super) fn open_subjects(&self, id: &str) -> Vec<String> {
-        self.alerts.open_subjects(id)
-    }
-
     /// Saves a fingerprint of an upstream across restarts.
     pub(super) fn save_fingerprint(&mut self, upstream: &str, fingerprint: Value) {
         *self.unsaved |= self.state.set_fingerprint(upstream, fingerprint);
     }
 
-    /// Raises an alert about a state that shows in a job, a share or another event.
-    pub(super) fn raise(
-        &mut self,
-        (id, severity): (&'static str, Severity),
-        subject: &str,
-        at: NtpTime,
-        describe: impl FnOnce() -> (String, Value),
-    ) {
-        self.rows
-            .extend(self.alerts.raise(&NewAlert { id, severity, subject, at, is_counted: true }, describe));
+    /// Raises an alert about a state, or counts it once more.
+    pub(super) fn raise(&mut self, kind: AlertType, subject: &str, describe: impl FnOnce() -> Described) {
+        self.rows.extend(self.alerts.raise(&self.new_alert(kind, subject), describe));
     }
 
-    /// Raises an alert about a state that shows as time passes, without counting.
-    pub(super) fn raise_uncounted(
-        &mut self,
-        (id, severity): (&'static str, Severity),
-        subject: &str,
-        at: NtpTime,
-        describe: impl FnOnce() -> (String, Value),
-    ) {
-        self.rows
-            .extend(self.alerts.raise(&NewAlert { id, severity, subject, at, is_counted: false }, describe));
-    }
-
-    /// Keeps the alert about a state open.
-    pub(super) fn keep_open(&mut self, id: &'static str, subject: &str, at: NtpTime) {
-        self.alerts.keep_open(id, subject, at);
+    pub(super) fn keep_open(&mut self, id: &'static str, subject: &str) {
+        self.alerts.keep_open(id, subject, self.at);
     }
 
     /// Ends the alert about a state, if there is one.
-    pub(super) fn resolve(&mut self, id: &'static str, subject: &str, at: NtpTime) {
-        self.alerts.resolve(id, subject, at);
+    pub(super) fn resolve(&mut self, id: &'static str, subject: &str) {
+        self.alerts.resolve(id, subject, self.at);
     }
 
-    /// Reports an event.
-    pub(super) fn report(
-        &mut self,
-        (id, severity): (&'static str, Severity),
-        subject: &str,
-        at: NtpTime,
-        describe: impl FnOnce() -> (String, Value),
-    ) {
-        self.rows
-            .extend(self.alerts.report(&NewAlert { id, severity, subject, at, is_counted: true }, describe));
+    pub(super) fn report(&mut self, kind: AlertType, subject: &str, describe: impl FnOnce() -> Described) {
+        self.rows.extend(self.alerts.report(&self.new_alert(kind, subject), describe));
+    }
+
+    fn new_alert<'s>(&self, (id, severity): AlertType, subject: &'s str) -> NewAlert<'s> {
+        NewAlert { id, severity, subject, at: self.at, is_counted: !self.is_tick }
     }
 }
 
 #[cfg(test)]
 impl AlertContext<'_> {
-    /// Runs `check` with a context for tests. Returns the rows that it records.
+    /// Runs `check` with the context of a tick. Returns the rows that it records.
     pub(super) fn for_tests(
         alerts: &mut AlertBook,
         clock: &ClockState,
+        at: NtpTime,
         check: impl FnOnce(&mut AlertContext<'_>),
     ) -> Vec<AlertRow> {
-        let (mut rows, state, unsaved) = (Vec::new(), &mut SavedState::default(), &mut false);
-        check(&mut AlertContext { alerts, rows: &mut rows, upstreams: &[], clock, state, unsaved });
-        rows
+        let (mut recorded, state, unsaved) = (Vec::new(), &mut SavedState::default(), &mut false);
+        let rows = &mut recorded;
+        check(&mut AlertContext { alerts, rows, upstreams: &[], clock, state, unsaved, at, is_tick: true });
+        recorded
     }
 }

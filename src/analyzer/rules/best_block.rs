@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::super::verdicts::MAINNET_FLOOR;
 use super::payout::job_evidence;
 use super::poisson::{FALSE_ALARM_CHANCE, poisson_at_least};
-use super::{AlertContext, SessionSample, seconds_between};
+use super::{AlertContext, AlertType, SessionSample, seconds_between};
 use crate::analyzer::session_event::JobSeen;
 use crate::clock::NtpTime;
 use crate::config::Severity;
@@ -20,9 +20,9 @@ use crate::reference;
 use crate::stratum::PrevHash;
 use crate::work::{network_difficulty, parent_hash, share_difficulty};
 
-const STUCK: (&str, Severity) = ("chain.stuck", Severity::Medium);
-const BEHIND: (&str, Severity) = ("chain.behind", Severity::Medium);
-const EMPTY_JOB: (&str, Severity) = ("chain.empty_job", Severity::Info);
+const STUCK: AlertType = ("chain.stuck", Severity::Medium);
+const BEHIND: AlertType = ("chain.behind", Severity::Medium);
+const EMPTY_JOB: AlertType = ("chain.empty_job", Severity::Info);
 
 /// The most that the target can differ between two blocks: a retarget changes it by a factor of four at most (Bitcoin
 /// Core, `CalculateNextWorkRequired`).
@@ -54,29 +54,6 @@ pub(super) struct BestBlocks {
     past: VecDeque<(PrevHash, u32)>,
 }
 
-/// The occasion on which a state was seen. Jobs are counted, ticks are not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Trigger {
-    Job,
-    Tick,
-}
-
-impl Trigger {
-    fn raise(
-        self,
-        context: &mut AlertContext<'_>,
-        kind: (&'static str, Severity),
-        upstream: &str,
-        at: NtpTime,
-        describe: impl FnOnce() -> (String, Value),
-    ) {
-        match self {
-            Trigger::Job => context.raise(kind, upstream, at, describe),
-            Trigger::Tick => context.raise_uncounted(kind, upstream, at, describe),
-        }
-    }
-}
-
 /// The newest block of a pool or reference.
 #[derive(Debug, Clone, Copy)]
 struct BestBlock {
@@ -99,9 +76,9 @@ impl BestBlocks {
         index: usize,
         job: &JobSeen,
         (height, is_mainnet): (u32, bool),
-        at: NtpTime,
         context: &mut AlertContext<'_>,
     ) {
+        let at = context.at;
         let tip = self.upstreams.entry(index).or_insert_with(|| BestBlock::new(height, job.prevhash, at));
         tip.is_mainnet = is_mainnet;
         let before = (tip.prevhash, tip.height);
@@ -113,10 +90,11 @@ impl BestBlocks {
         if tip.prevhash == job.prevhash {
             tip.empty_since = if job.branches == 0 { tip.empty_since.or(Some(at)) } else { None };
         }
-        self.empty_job(index, at, context);
-        self.stuck_job(index, at, context);
+        let upstream = context.upstream(Some(index));
+        tip.empty(upstream, true, context);
+        tip.stuck(upstream, true, context);
         if is_mainnet {
-            self.behind(index, Some(job), at, context);
+            self.behind(index, Some(job), context);
         }
     }
 
@@ -132,50 +110,36 @@ impl BestBlocks {
         self.references.entry(tip.source.clone()).or_insert_with(new).follow(height, tip.prevhash, at);
     }
 
-    /// Checks the blocks' ages.
-    pub(super) fn tick(&self, sessions: &[SessionSample<'_>], now: NtpTime, context: &mut AlertContext<'_>) {
+    pub(super) fn tick(&self, sessions: &[SessionSample<'_>], context: &mut AlertContext<'_>) {
         for (index, tip) in &self.upstreams {
             let upstream = context.upstream(Some(*index));
-            let silence = seconds_between(tip.last_job, now);
+            let silence = seconds_between(tip.last_job, context.at);
             // Without a session that was open when the pool's last job came, nothing is known of its block.
             let was_open =
                 |sample: &&SessionSample<'_>| sample.upstream == Some(*index) && sample.watched >= silence;
             let mut listeners = sessions.iter().filter(was_open).peekable();
             if listeners.peek().is_none() {
                 for id in [STUCK.0, EMPTY_JOB.0, BEHIND.0] {
-                    context.resolve(id, upstream, now);
+                    context.resolve(id, upstream);
                 }
                 continue;
             }
             let is_current = silence < MAX_SILENCE_SECONDS;
-            tip.stuck(upstream, is_current, Trigger::Tick, now, context);
-            tip.empty(upstream, is_current, Trigger::Tick, now, context);
+            tip.stuck(upstream, is_current, context);
+            tip.empty(upstream, is_current, context);
             if is_current && tip.is_mainnet && listeners.any(|sample| sample.watched > BEHIND_SECONDS) {
-                self.behind(*index, None, now, context);
+                self.behind(*index, None, context);
             }
         }
     }
 
-    fn empty_job(&self, index: usize, at: NtpTime, context: &mut AlertContext<'_>) {
-        let upstream = context.upstream(Some(index));
-        if let Some(tip) = self.upstreams.get(&index) {
-            tip.empty(upstream, true, Trigger::Job, at, context);
-        }
-    }
-
-    fn stuck_job(&self, index: usize, at: NtpTime, context: &mut AlertContext<'_>) {
-        let upstream = context.upstream(Some(index));
-        if let Some(tip) = self.upstreams.get(&index) {
-            tip.stuck(upstream, true, Trigger::Job, at, context);
-        }
-    }
-
-    fn behind(&self, index: usize, job: Option<&JobSeen>, at: NtpTime, context: &mut AlertContext<'_>) {
+    fn behind(&self, index: usize, job: Option<&JobSeen>, context: &mut AlertContext<'_>) {
         let upstream = context.upstream(Some(index));
         let Some(own) = self.upstreams.get(&index) else { return };
+        let at = context.at;
         let ahead = self.ahead_of(index, own, context);
         if ahead.is_empty() {
-            context.resolve(BEHIND.0, upstream, at);
+            context.resolve(BEHIND.0, upstream);
             return;
         }
         // A source that makes heights up must not hide one that does not.
@@ -190,17 +154,21 @@ impl BestBlocks {
             .max_by_key(|(_, tip)| (tip.height, std::cmp::Reverse(tip.since)));
         let Some((name, ahead)) = furthest else { return };
         let delay = seconds_between(ahead.since, at);
-        let trigger = if job.is_some() { Trigger::Job } else { Trigger::Tick };
-        trigger.raise(context, BEHIND, upstream, at, || {
+        context.raise(BEHIND, upstream, || {
             let description = format!(
                 "{upstream}: the pool works on block {}, although {name} has been on {} for {delay:.0} s",
                 own.height, ahead.height
             );
-            let mut evidence = job.map_or_else(|| own.evidence(), job_evidence);
-            evidence["ahead"] = json!(name);
-            evidence["ahead_height"] = json!(ahead.height);
-            evidence["ahead_prevhash"] = json!(parent_hash(&ahead.prevhash).to_string());
-            evidence["delay_seconds"] = json!(delay);
+            let evidence = json!({
+                "ahead": name,
+                "ahead_height": ahead.height,
+                "ahead_prevhash": parent_hash(&ahead.prevhash).to_string(),
+                "delay_seconds": delay,
+            });
+            let evidence = match job {
+                Some(job) => job_evidence(job, evidence),
+                None => own.evidence(evidence),
+            };
             (description, evidence)
         });
     }
@@ -266,50 +234,36 @@ impl BestBlock {
         (self.empty_since, self.rival) = (None, None);
     }
 
-    fn stuck(
-        &self,
-        upstream: &str,
-        is_current: bool,
-        trigger: Trigger,
-        now: NtpTime,
-        context: &mut AlertContext<'_>,
-    ) {
-        let age = seconds_between(self.since, now);
+    fn stuck(&self, upstream: &str, is_current: bool, context: &mut AlertContext<'_>) {
+        let age = seconds_between(self.since, context.at);
         if !(self.is_mainnet && is_current && age > STUCK_SECONDS) {
-            context.resolve(STUCK.0, upstream, now);
+            context.resolve(STUCK.0, upstream);
             return;
         }
-        trigger.raise(context, STUCK, upstream, now, || {
+        context.raise(STUCK, upstream, || {
             let description =
                 format!("{upstream}: the pool has worked on the same block for {:.1} hours", age / 3600.0);
-            let mut evidence = self.evidence();
-            evidence["seconds"] = json!(age);
-            (description, evidence)
+            (description, self.evidence(json!({ "seconds": age })))
         });
     }
 
-    fn empty(
-        &self,
-        upstream: &str,
-        is_current: bool,
-        trigger: Trigger,
-        now: NtpTime,
-        context: &mut AlertContext<'_>,
-    ) {
+    fn empty(&self, upstream: &str, is_current: bool, context: &mut AlertContext<'_>) {
         match self.empty_since {
-            Some(since) if is_current && seconds_between(since, now) > EMPTY_SECONDS => {
-                trigger.raise(context, EMPTY_JOB, upstream, now, || {
+            Some(since) if is_current && seconds_between(since, context.at) > EMPTY_SECONDS => {
+                context.raise(EMPTY_JOB, upstream, || {
                     let description = format!("{upstream}: the pool works on a block without transactions");
                     (description, json!({ "height": self.height, "since": since.to_string() }))
                 });
             }
             Some(_) => {}
-            None => context.resolve(EMPTY_JOB.0, upstream, now),
+            None => context.resolve(EMPTY_JOB.0, upstream),
         }
     }
 
-    fn evidence(&self) -> Value {
-        json!({ "height": self.height, "prevhash": parent_hash(&self.prevhash).to_string() })
+    fn evidence(&self, mut evidence: Value) -> Value {
+        evidence["height"] = json!(self.height);
+        evidence["prevhash"] = json!(parent_hash(&self.prevhash).to_string());
+        evidence
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::super::verdicts::ChainState;
 use super::best_block::{BestBlocks, MAX_RETARGET_FACTOR, are_blocks_likely};
 use super::payout::job_evidence;
-use super::{AlertContext, SessionSample, number, seconds_between};
+use super::{AlertContext, AlertType, SessionSample, number, seconds_between};
 use crate::analyzer::session_event::JobSeen;
 use crate::clock::NtpTime;
 use crate::config::Severity;
@@ -16,22 +16,22 @@ use crate::stratum::{PrevHash, ReadingAgreement};
 use crate::tap::SessionId;
 use crate::work::{parent_hash, share_difficulty};
 
-const WRONG: (&str, Severity) = ("chain.wrong", Severity::High);
-const BAD_PREVHASH: (&str, Severity) = ("chain.bad_prevhash", Severity::High);
-const HEIGHT: (&str, Severity) = ("chain.height", Severity::Medium);
+const WRONG: AlertType = ("chain.wrong", Severity::High);
+const BAD_PREVHASH: AlertType = ("chain.bad_prevhash", Severity::High);
+const HEIGHT: AlertType = ("chain.height", Severity::Medium);
 
 /// The time over which a session's blocks are counted, to compare their pace with the network's.
 const PACE_SECONDS: f64 = 6.0 * 3600.0;
 
 #[derive(Debug, Default)]
 pub(in super::super) struct ChainRules {
-    sessions: BTreeMap<SessionId, SessionBlock>,
+    pub(super) sessions: BTreeMap<SessionId, SessionBlock>,
     best_blocks: BestBlocks,
 }
 
 /// The newest block that a session got jobs for.
 #[derive(Debug, Clone, Copy)]
-struct SessionBlock {
+pub(super) struct SessionBlock {
     height: u32,
     prevhash: PrevHash,
     /// When the first job for this block came.
@@ -41,24 +41,25 @@ struct SessionBlock {
 }
 
 impl ChainRules {
-    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
+    pub(super) fn job(&mut self, job: &JobSeen, context: &mut AlertContext<'_>) {
         let upstream = context.upstream(job.upstream);
-        check_network(job, upstream, at, context);
+        check_network(job, upstream, context);
         let is_mainnet = job.chain.network == "mainnet" && job.chain.state == ChainState::Plausible;
         // A pool that makes blocks up must not make honest pools look late.
-        let has_proof_of_work = is_mainnet && has_good_parent(job, upstream, at, context);
+        let has_proof_of_work = is_mainnet && has_good_parent(job, upstream, context);
         // A job that some miners ignore must not make its pool look up to date.
         if job.agreement != ReadingAgreement::All {
             return;
         }
         let (Some(height), Some(place)) = (job.height, job.upstream) else { return };
+        let at = context.at;
         let new = SessionBlock { height: height.0, prevhash: job.prevhash, at, counted: (height.0, at) };
         let seen = self.sessions.entry(job.session).or_insert(new);
         if is_mainnet {
             check_height(job, upstream, seen, &new, context);
         }
         seen.follow(&new);
-        self.best_blocks.job(place, job, (height.0, has_proof_of_work), at, context);
+        self.best_blocks.job(place, job, (height.0, has_proof_of_work), context);
     }
 
     /// Takes in the newest block of a reference.
@@ -66,16 +67,12 @@ impl ChainRules {
         self.best_blocks.reference(tip, at);
     }
 
-    pub(super) fn closed(&mut self, session: SessionId) {
-        self.sessions.remove(&session);
-    }
-
-    pub(super) fn tick(&self, sessions: &[SessionSample<'_>], now: NtpTime, context: &mut AlertContext<'_>) {
-        self.best_blocks.tick(sessions, now, context);
+    pub(super) fn tick(&self, sessions: &[SessionSample<'_>], context: &mut AlertContext<'_>) {
+        self.best_blocks.tick(sessions, context);
     }
 }
 
-fn check_network(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<'_>) {
+fn check_network(job: &JobSeen, upstream: &str, context: &mut AlertContext<'_>) {
     let verdict = &job.chain;
     match verdict.state {
         ChainState::Wrong => {}
@@ -84,9 +81,9 @@ fn check_network(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut Alert
         // A job that some miners ignore does not replace the one before it.
         ChainState::Plausible if job.agreement != ReadingAgreement::All => return,
         ChainState::Plausible => {
-            if context.is_open(WRONG.0) {
+            if context.alerts.is_open(WRONG.0) {
                 for network in [verdict.network, "unknown"] {
-                    context.resolve(WRONG.0, &format!("{upstream} {network}"), at);
+                    context.resolve(WRONG.0, &format!("{upstream} {network}"));
                 }
             }
             return;
@@ -94,40 +91,33 @@ fn check_network(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut Alert
     }
     // Each network is a subject of its own, because miners' addresses can be of several networks.
     let subject = format!("{upstream} {}", verdict.network);
-    context.raise(WRONG, &subject, at, || {
-        let description = match verdict.network {
-            "unknown" => format!(
-                "{upstream}: the pool's work is for no known Bitcoin network: its network difficulty is {}",
-                number(verdict.difficulty)
-            ),
-            network => format!(
-                "{upstream}: the pool's work is not for Bitcoin's {network}: its network difficulty is {}",
-                number(verdict.difficulty)
-            ),
+    context.raise(WRONG, &subject, || {
+        let what = match verdict.network {
+            "unknown" => "for no known Bitcoin network".to_owned(),
+            network => format!("not for Bitcoin's {network}"),
         };
-        let mut evidence = job_evidence(job);
-        evidence["network_difficulty"] = json!(verdict.difficulty);
-        (description, evidence)
+        let difficulty = number(verdict.difficulty);
+        let description =
+            format!("{upstream}: the pool's work is {what}: its network difficulty is {difficulty}");
+        (description, job_evidence(job, json!({ "network_difficulty": verdict.difficulty })))
     });
 }
 
-fn has_good_parent(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<'_>) -> bool {
+fn has_good_parent(job: &JobSeen, upstream: &str, context: &mut AlertContext<'_>) -> bool {
     let parent = parent_hash(&job.prevhash);
     let worth = share_difficulty(&parent);
     if worth * MAX_RETARGET_FACTOR >= job.chain.difficulty {
         if job.agreement == ReadingAgreement::All {
-            context.resolve(BAD_PREVHASH.0, upstream, at);
+            context.resolve(BAD_PREVHASH.0, upstream);
         }
         return true;
     }
-    context.raise(BAD_PREVHASH, upstream, at, || {
+    context.raise(BAD_PREVHASH, upstream, || {
         let description = format!(
             "{upstream}: the pool's work builds on a block that does not exist: its hash has no proof of work"
         );
-        let mut evidence = job_evidence(job);
-        evidence["prevhash_difficulty"] = json!(worth);
-        evidence["network_difficulty"] = json!(job.chain.difficulty);
-        (description, evidence)
+        let work = json!({ "prevhash_difficulty": worth, "network_difficulty": job.chain.difficulty });
+        (description, job_evidence(job, work))
     });
     false
 }
@@ -154,12 +144,9 @@ fn check_height(
         }
         _ => return,
     };
-    context.report(HEIGHT, upstream, now.at, || {
+    context.report(HEIGHT, upstream, || {
         let description = format!("{upstream}: {fault}: {} after {}", now.height, before.height);
-        let mut evidence = job_evidence(job);
-        evidence["height_before"] = json!(before.height);
-        evidence["seconds"] = json!(elapsed);
-        (description, evidence)
+        (description, job_evidence(job, json!({ "height_before": before.height, "seconds": elapsed })))
     });
 }
 

@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, VecDeque};
 use serde_json::json;
 
 use super::super::share::JudgedShare;
-use super::{AlertContext, seconds_between};
-use crate::analyzer::session_event::ProtocolEvent;
+use super::{AlertContext, AlertType, seconds_between};
+use crate::analyzer::session_event::{EventKind, ProtocolEvent};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::record::ShareOutcome;
 use crate::stratum::says_low_difficulty;
 use crate::tap::SessionId;
 
-const MISMATCH: (&str, Severity) = ("difficulty.mismatch", Severity::High);
-const ERRATIC: (&str, Severity) = ("difficulty.erratic", Severity::Low);
+const MISMATCH: AlertType = ("difficulty.mismatch", Severity::High);
+const ERRATIC: AlertType = ("difficulty.erratic", Severity::Low);
 
 /// The faults in a row that raise an alert. A single share may coincide with a change of the difficulty.
 const MIN_FAULTS_IN_A_ROW: u32 = 3;
@@ -27,11 +27,11 @@ const REVERSAL_SECONDS: f64 = 600.0;
 
 #[derive(Debug, Default)]
 pub(super) struct DifficultyRules {
-    sessions: BTreeMap<SessionId, SessionDifficulty>,
+    pub(super) sessions: BTreeMap<SessionId, SessionDifficulty>,
 }
 
 #[derive(Debug, Default)]
-struct SessionDifficulty {
+pub(super) struct SessionDifficulty {
     /// The shares in a row that were judged against the difficulty.
     faults: u32,
     last: Option<f64>,
@@ -40,7 +40,7 @@ struct SessionDifficulty {
 }
 
 impl DifficultyRules {
-    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, context: &mut AlertContext<'_>) {
+    pub(super) fn share(&mut self, judged: &JudgedShare, context: &mut AlertContext<'_>) {
         let share = &judged.share;
         let (Some(rebuilt), Some(range)) = (&share.rebuilt, share.range) else { return };
         if share.fault.is_some() {
@@ -60,7 +60,7 @@ impl DifficultyRules {
         let upstream = context.upstream(judged.upstream);
         if fault.is_empty() {
             state.faults = 0;
-            context.resolve(MISMATCH.0, upstream, at);
+            context.resolve(MISMATCH.0, upstream);
             return;
         }
         state.faults += 1;
@@ -68,26 +68,29 @@ impl DifficultyRules {
             return;
         }
         let count = state.faults;
-        context.raise(MISMATCH, upstream, at, || {
+        context.raise(MISMATCH, upstream, || {
             let description = format!(
                 "{upstream}: {count} shares in a row were {fault} the difficulty that the pool had set"
             );
-            let evidence = json!({
-                "hash": rebuilt.hash.to_string(),
-                "share_difficulty": rebuilt.difficulty,
-                "asked_lowest": range.lowest.value(),
-                "asked_highest": range.highest.value(),
-                "outcome": judged.outcome.name(),
-                "session": judged.session.0,
-                "worker": share.worker,
-            });
-            (description, evidence)
+            (
+                description,
+                json!({
+                    "hash": rebuilt.hash.to_string(),
+                    "share_difficulty": rebuilt.difficulty,
+                    "asked_lowest": range.lowest.value(),
+                    "asked_highest": range.highest.value(),
+                    "outcome": judged.outcome.name(),
+                    "session": judged.session.0,
+                    "worker": share.worker,
+                }),
+            )
         });
     }
 
-    pub(super) fn event(&mut self, event: &ProtocolEvent, at: NtpTime, context: &mut AlertContext<'_>) {
-        let ProtocolEvent::DifficultySet { session, upstream, difficulty } = event else { return };
-        let state = self.sessions.entry(*session).or_default();
+    pub(super) fn event(&mut self, event: &ProtocolEvent, context: &mut AlertContext<'_>) {
+        let EventKind::DifficultySet(difficulty) = event.kind else { return };
+        let (session, at) = (event.session, context.at);
+        let state = self.sessions.entry(session).or_default();
         let value = difficulty.value();
         let Some(last) = state.last.replace(value) else { return };
         let ratio = value / last;
@@ -106,15 +109,11 @@ impl DifficultyRules {
         }
         let count = state.reversals.len();
         state.reversals.truncate(MIN_REVERSALS);
-        let upstream = context.upstream(*upstream);
-        context.raise(ERRATIC, upstream, at, || {
+        let upstream = context.upstream(event.upstream);
+        context.raise(ERRATIC, upstream, || {
             let description =
                 format!("{upstream}: the pool's difficulty jumps up and down, {count} times in ten minutes");
             (description, json!({ "session": session.0, "from": last, "to": value }))
         });
-    }
-
-    pub(super) fn closed(&mut self, session: SessionId) {
-        self.sessions.remove(&session);
     }
 }

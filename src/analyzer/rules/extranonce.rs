@@ -6,16 +6,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde_json::json;
 
 use super::super::share::JudgedShare;
-use super::{AlertContext, SessionSample};
-use crate::analyzer::session_event::{JobSeen, ProtocolEvent};
+use super::{AlertContext, AlertType, SessionSample};
+use crate::analyzer::session_event::{EventKind, JobSeen, ProtocolEvent};
 use crate::clock::NtpTime;
 use crate::config::{self, Severity};
 use crate::tap::{Role, SessionId};
 use crate::util::plural::count;
 
-const CHANGED: (&str, Severity) = ("extranonce.changed", Severity::High);
-const DUPLICATE: (&str, Severity) = ("extranonce.duplicate", Severity::High);
-const SMALL: (&str, Severity) = ("extranonce.small", Severity::Medium);
+const CHANGED: AlertType = ("extranonce.changed", Severity::High);
+const DUPLICATE: AlertType = ("extranonce.duplicate", Severity::High);
+const SMALL: AlertType = ("extranonce.small", Severity::Medium);
 
 /// The time that a search space has to last. Pools send a job every 30 to 60 s.
 const MIN_SPACE_SECONDS: f64 = 60.0;
@@ -69,8 +69,9 @@ impl ExtranonceRules {
 
     /// Checks whether two sessions mine in one space. A miner that reconnects may get the space it had, while its
     /// dead old connection still gets jobs. So both must have sent shares during the same time.
-    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, context: &mut AlertContext<'_>) {
+    pub(super) fn share(&mut self, judged: &JudgedShare, context: &mut AlertContext<'_>) {
         let Some(own) = self.sessions.get_mut(&judged.session) else { return };
+        let at = context.at;
         let (first, last) = own.mined.unwrap_or((at, at));
         let mined = (first.min(at), last.max(at));
         own.mined = Some(mined);
@@ -84,15 +85,17 @@ impl ExtranonceRules {
         };
         let Some(other) = owners.iter().copied().find(overlaps) else { return };
         let upstream = context.upstream(judged.upstream);
-        context.raise(DUPLICATE, upstream, at, || {
+        context.raise(DUPLICATE, upstream, || {
             let description = format!("{upstream}: the pool gave two miners the same search space");
             let extranonce1 = judged.extranonce1.as_ref().map(ToString::to_string);
-            let evidence = json!({
-                "extranonce1": extranonce1,
-                "sessions": [judged.session.0, other.0],
-                "worker": judged.share.worker,
-            });
-            (description, evidence)
+            (
+                description,
+                json!({
+                    "extranonce1": extranonce1,
+                    "sessions": [judged.session.0, other.0],
+                    "worker": judged.share.worker,
+                }),
+            )
         });
     }
 
@@ -112,14 +115,14 @@ impl ExtranonceRules {
         }
     }
 
-    pub(super) fn event(&mut self, event: &ProtocolEvent, at: NtpTime, context: &mut AlertContext<'_>) {
-        let ProtocolEvent::ExtranonceChanged { session, upstream, from, to } = event else { return };
-        let upstream = context.upstream(*upstream);
-        context.report(CHANGED, upstream, at, || {
+    pub(super) fn event(&mut self, event: &ProtocolEvent, context: &mut AlertContext<'_>) {
+        let EventKind::ExtranonceChanged { from, to } = &event.kind else { return };
+        let upstream = context.upstream(event.upstream);
+        context.report(CHANGED, upstream, || {
             let description = format!(
                 "{upstream}: the pool changed the extranonce1 from {from} to {to}, which the miner had not asked for"
             );
-            (description, json!({ "session": session.0, "from": from.to_string(), "to": to.to_string() }))
+            (description, json!({ "session": event.session.0, "from": from.to_string(), "to": to.to_string() }))
         });
     }
 
@@ -129,12 +132,7 @@ impl ExtranonceRules {
         }
     }
 
-    pub(super) fn tick(
-        &mut self,
-        sessions: &[SessionSample<'_>],
-        now: NtpTime,
-        context: &mut AlertContext<'_>,
-    ) {
+    pub(super) fn tick(&mut self, sessions: &[SessionSample<'_>], context: &mut AlertContext<'_>) {
         for sample in sessions {
             let Some(size) = sample.extranonce2_size else { continue };
             let bits = sample.version_mask.map_or(0, |mask| mask.0.count_ones());
@@ -144,16 +142,16 @@ impl ExtranonceRules {
             // In aggregate mode, Sluice divides the pool's space itself.
             let is_pools_space = sample.role == Role::Direct;
             let is_small = is_pools_space && self.min_size.is_some_and(|least| size.bytes() < least);
-            if !is_short && !is_small && !context.is_open(SMALL.0) {
+            if !is_short && !is_small && !context.alerts.is_open(SMALL.0) {
                 continue;
             }
             let upstream = context.upstream(sample.upstream);
             let subject = format!("{upstream} {}", sample.worker);
             if !is_short && !is_small {
-                context.resolve(SMALL.0, &subject, now);
+                context.resolve(SMALL.0, &subject);
                 continue;
             }
-            context.raise_uncounted(SMALL, &subject, now, || {
+            context.raise(SMALL, &subject, || {
                 let description = match is_short {
                     true => {
                         format!("{upstream}: {} searches its whole space in {seconds:.1} s", sample.worker)
@@ -163,14 +161,16 @@ impl ExtranonceRules {
                         count(size.bytes() as u64, "byte")
                     ),
                 };
-                let evidence = json!({
-                    "extranonce2_size": size.bytes(),
-                    "version_bits": bits,
-                    "hash_rate": sample.hash_rate,
-                    "seconds": seconds,
-                    "session": sample.session.0,
-                });
-                (description, evidence)
+                (
+                    description,
+                    json!({
+                        "extranonce2_size": size.bytes(),
+                        "version_bits": bits,
+                        "hash_rate": sample.hash_rate,
+                        "seconds": seconds,
+                        "session": sample.session.0,
+                    }),
+                )
             });
         }
     }
@@ -195,9 +195,8 @@ mod tests {
         };
         let (mut alerts, mut rules) =
             (AlertBook::new(&[]), ExtranonceRules::new(&config::RulesConfig::default()));
-        AlertContext::for_tests(&mut alerts, &test_clock(), |context| {
-            rules.tick(&[sample], test_time(0), context)
-        });
+        let tick = |context: &mut AlertContext<'_>| rules.tick(&[sample], context);
+        AlertContext::for_tests(&mut alerts, &test_clock(), test_time(0), tick);
         let view = alerts.view();
         assert!(view.alerts.iter().all(|alert| alert.severity == Severity::Medium));
         view.counts.contains_key("extranonce.small")

@@ -3,60 +3,36 @@
 use serde_json::{Value, json};
 
 use super::super::share::JudgedShare;
-use super::AlertContext;
-use crate::clock::NtpTime;
+use super::{AlertContext, AlertType};
 use crate::config::Severity;
 use crate::record::ShareOutcome;
 use crate::work::name_of_worker;
 
-const BLOCK: (&str, Severity) = ("block.found", Severity::Info);
-const NEAR_MISS: (&str, Severity) = ("share.near_miss", Severity::Info);
-const BEST: (&str, Severity) = ("share.best", Severity::Info);
+const BLOCK: AlertType = ("block.found", Severity::Info);
+const NEAR_MISS: AlertType = ("share.near_miss", Severity::Info);
+const BEST: AlertType = ("share.best", Severity::Info);
 
-#[derive(Debug, Default)]
-pub(in super::super) struct GoodNewsRules {}
+pub(in super::super) fn block(judged: &JudgedShare, context: &mut AlertContext<'_>) {
+    let name = name_of_worker(&judged.share.worker);
+    report(BLOCK, judged, context, |_| {
+        format!("{name} found a share that meets the network's target{}", verdict_of(judged))
+    });
+}
 
-impl GoodNewsRules {
-    pub(in super::super) fn block(
-        &mut self,
-        judged: &JudgedShare,
-        at: NtpTime,
-        context: &mut AlertContext<'_>,
-    ) {
-        let name = name_of_worker(&judged.share.worker);
-        report(BLOCK, judged, at, context, |_| {
-            format!("{name} found a share that meets the network's target{}", verdict_of(judged))
-        });
-    }
+pub(in super::super) fn near_miss(judged: &JudgedShare, context: &mut AlertContext<'_>) {
+    let name = name_of_worker(&judged.share.worker);
+    let network = judged.share.network_difficulty.unwrap_or(f64::INFINITY);
+    report(NEAR_MISS, judged, context, |difficulty| {
+        let percent = difficulty / network * 100.0;
+        format!("{name} came close to a block: {percent:.2} % of the network difficulty")
+    });
+}
 
-    pub(in super::super) fn near_miss(
-        &mut self,
-        judged: &JudgedShare,
-        at: NtpTime,
-        context: &mut AlertContext<'_>,
-    ) {
-        let name = name_of_worker(&judged.share.worker);
-        let network = judged.share.network_difficulty.unwrap_or(f64::INFINITY);
-        report(NEAR_MISS, judged, at, context, |difficulty| {
-            format!(
-                "{name} came close to a block: {:.2} % of the network difficulty",
-                difficulty / network * 100.0
-            )
-        });
-    }
-
-    pub(in super::super) fn best(
-        &mut self,
-        judged: &JudgedShare,
-        before: f64,
-        at: NtpTime,
-        context: &mut AlertContext<'_>,
-    ) {
-        let name = name_of_worker(&judged.share.worker);
-        report(BEST, judged, at, context, |difficulty| {
-            format!("{name} found the best share ever: {difficulty:.6}, after {before:.6}")
-        });
-    }
+pub(in super::super) fn best(judged: &JudgedShare, before: f64, context: &mut AlertContext<'_>) {
+    let name = name_of_worker(&judged.share.worker);
+    report(BEST, judged, context, |difficulty| {
+        format!("{name} found the best share ever: {difficulty:.6}, after {before:.6}")
+    });
 }
 
 /// The end of a sentence about a block: the pool's verdict, and nothing that is not known. An accepted block may still
@@ -76,17 +52,15 @@ fn verdict_of(judged: &JudgedShare) -> String {
 }
 
 fn report(
-    kind: (&'static str, Severity),
+    kind: AlertType,
     judged: &JudgedShare,
-    at: NtpTime,
     context: &mut AlertContext<'_>,
     description: impl FnOnce(f64) -> String,
 ) {
     let Some(rebuilt) = &judged.share.rebuilt else { return };
     let upstream = context.upstream(judged.upstream);
-    context.report(kind, &judged.share.worker, at, || {
-        (description(rebuilt.difficulty), evidence(judged, upstream))
-    });
+    context
+        .report(kind, &judged.share.worker, || (description(rebuilt.difficulty), evidence(judged, upstream)));
 }
 
 fn evidence(judged: &JudgedShare, upstream: &str) -> Value {

@@ -10,21 +10,21 @@ mod best_block;
 mod chain;
 mod difficulty;
 mod extranonce;
-mod good_news;
-pub(super) mod internal;
+pub(super) mod good_news;
 mod payout;
 mod poisson;
 mod pool;
 mod pool_credit;
 mod recording;
+pub(super) mod service;
 mod session_sample;
 mod share;
 mod share_rate;
 mod timing;
-mod unreachable;
 mod unreadable_job;
 
 pub(super) use alert_context::AlertContext;
+use alert_context::AlertType;
 pub(super) use poisson::longest_gap;
 pub use pool_credit::CreditView;
 pub(super) use session_sample::SessionSample;
@@ -37,19 +37,8 @@ use super::share::JudgedShare;
 use crate::clock::ClockState;
 use crate::clock::NtpTime;
 use crate::config;
+use crate::record::RecordingHealth;
 use crate::tap::{Role, SessionId};
-
-/// The settings of all rules.
-#[derive(Debug, Clone)]
-pub(super) struct RuleSettings {
-    pub(super) rules: config::RulesConfig,
-    /// `failover.silence_timeout`
-    pub(super) silence: Duration,
-    /// `failover.first_job_timeout`
-    pub(super) first_job: Duration,
-    /// The account that the pool's figures are about. `None`: all accounts.
-    pub(super) account: Option<String>,
-}
 
 /// The rules of all families.
 #[derive(Debug)]
@@ -64,29 +53,38 @@ pub(super) struct RuleSet {
     pub(super) share: share::ShareRules,
     share_rate: share_rate::ShareRateRules,
     pool: pool::PoolRules,
-    pub(super) good_news: good_news::GoodNewsRules,
-    pub(super) unreachable: unreachable::UnreachableRule,
-    pub(super) recording: recording::RecordingRules,
+    pub(super) unreachable: service::UnreachableRule,
+    recording: recording::RecordingRules,
 }
 
 impl RuleSet {
-    pub(super) fn new(settings: &RuleSettings) -> RuleSet {
-        let RuleSettings { rules, silence, first_job, account } = settings;
+    /// The rules for a pool of these time-outs. `account` is the one that the pool's figures are about; `None`: all.
+    pub(super) fn new(
+        rules: &config::RulesConfig,
+        silence: Duration,
+        first_job: Duration,
+        account: Option<String>,
+    ) -> RuleSet {
         RuleSet {
             payout: payout::PayoutRules::default(),
             unreadable_job: unreadable_job::UnreadableJobRule::default(),
             chain: chain::ChainRules::default(),
-            credit: pool_credit::CreditRule::new(account.clone()),
+            credit: pool_credit::CreditRule::new(account),
             timing: timing::TimingRules::new(rules),
             extranonce: extranonce::ExtranonceRules::new(rules),
             difficulty: difficulty::DifficultyRules::default(),
             share: share::ShareRules::default(),
             share_rate: share_rate::ShareRateRules::new(rules),
-            pool: pool::PoolRules::new(*silence, *first_job),
-            good_news: good_news::GoodNewsRules::default(),
-            unreachable: unreachable::UnreachableRule::default(),
+            pool: pool::PoolRules::new(silence, first_job),
+            unreachable: service::UnreachableRule::default(),
             recording: recording::RecordingRules::default(),
         }
+    }
+
+    /// Forgets everything that the rules have seen, as if they began now.
+    pub(super) fn start_over(&mut self, rules: &config::RulesConfig) {
+        let (silence, first_job) = (self.pool.silence_timeout, self.pool.first_job);
+        *self = RuleSet::new(rules, silence, first_job, self.credit.address.take());
     }
 
     /// Applies changed thresholds. Families that have thresholds start afresh, the others go on.
@@ -96,14 +94,13 @@ impl RuleSet {
         self.share_rate = share_rate::ShareRateRules::new(rules);
     }
 
-    /// Handles a job from a pool.
-    pub(super) fn job(&mut self, job: &JobSeen, role: Role, at: NtpTime, context: &mut AlertContext<'_>) {
-        self.payout.job(job, at, context);
-        self.unreadable_job.job(job, at, context);
-        self.chain.job(job, at, context);
-        self.timing.job(job, at, context);
-        self.pool.job(job, at);
-        self.share.job(job, at);
+    pub(super) fn job(&mut self, job: &JobSeen, role: Role, context: &mut AlertContext<'_>) {
+        self.payout.job(job, context);
+        self.unreadable_job.job(job, context);
+        self.chain.job(job, context);
+        self.timing.job(job, context);
+        self.pool.job(job, context.at);
+        self.share.job(job, context.at);
         if role.is_with_miner() {
             self.extranonce.job(job);
         }
@@ -117,67 +114,63 @@ impl RuleSet {
 
     /// Handles a share whose verdict is known, or never will be. Shares that Sluice has judged itself are never held
     /// against a pool.
-    pub(super) fn share(
-        &mut self,
-        judged: &JudgedShare,
-        role: Role,
-        at: NtpTime,
-        context: &mut AlertContext<'_>,
-    ) {
+    pub(super) fn share(&mut self, judged: &JudgedShare, role: Role, context: &mut AlertContext<'_>) {
         if role.is_with_miner() {
-            self.timing.share(judged, at, context);
-            self.extranonce.share(judged, at, context);
-            self.share_rate.share(judged, at, context);
+            self.timing.share(judged, context);
+            self.extranonce.share(judged, context);
+            self.share_rate.share(judged, context);
         }
         if role.is_with_pool() {
-            self.unreadable_job.share(judged, at, context);
-            self.difficulty.share(judged, at, context);
-            self.credit.share(judged, at);
+            self.unreadable_job.share(judged, context);
+            self.difficulty.share(judged, context);
+            self.credit.share(judged, context.at);
         }
-        self.share.share(judged, role, at, context);
+        self.share.share(judged, role, context);
     }
 
-    /// Handles another event of a session.
-    pub(super) fn event(&mut self, event: &ProtocolEvent, at: NtpTime, context: &mut AlertContext<'_>) {
-        self.unreadable_job.event(event, at, context);
-        self.extranonce.event(event, at, context);
-        self.difficulty.event(event, at, context);
-        self.share.event(event, at);
-        self.pool.event(event, at, context);
+    pub(super) fn event(&mut self, event: &ProtocolEvent, context: &mut AlertContext<'_>) {
+        self.unreadable_job.event(event, context);
+        self.extranonce.event(event, context);
+        self.difficulty.event(event, context);
+        self.share.event(event, context.at);
+        self.pool.event(event, context);
     }
 
-    /// Drops the state of a closed session.
     pub(super) fn closed(&mut self, session: SessionId) {
         self.unreadable_job.closed(session);
-        self.chain.closed(session);
+        self.chain.sessions.remove(&session);
         self.extranonce.closed(session);
-        self.difficulty.closed(session);
-        self.share.closed(session);
-        self.share_rate.closed(session);
-        self.pool.closed(session);
+        self.difficulty.sessions.remove(&session);
+        self.share.sessions.remove(&session);
+        self.share_rate.sessions.remove(&session);
+        self.pool.intervals.remove(&session);
     }
 
     /// Runs the checks that depend on the time.
     pub(super) fn tick(
         &mut self,
         sessions: &[SessionSample<'_>],
-        now: NtpTime,
+        recording: Option<&RecordingHealth>,
         context: &mut AlertContext<'_>,
     ) {
+        context.is_tick = true;
         let select = |is_selected: fn(Role) -> bool| -> Vec<SessionSample<'_>> {
             sessions.iter().filter(|sample| is_selected(sample.role)).cloned().collect()
         };
         let (pools, miners) = (select(Role::is_with_pool), select(Role::is_with_miner));
-        self.payout.tick(&pools, now, context);
-        self.unreadable_job.tick(&pools, now, context);
-        self.chain.tick(&pools, now, context);
-        self.credit.tick(now);
-        self.timing.tick(&pools, now, context);
-        self.extranonce.tick(&miners, now, context);
-        self.share.tick(now, context);
-        self.share_rate.tick(&miners, now, context);
-        self.pool.tick(&pools, now, context);
-        self.unreachable.tick(Instant::now(), now, context);
+        self.payout.tick(&pools, context);
+        self.unreadable_job.tick(&pools, context);
+        self.chain.tick(&pools, context);
+        self.credit.tick(context.at);
+        self.timing.tick(&pools, context);
+        self.extranonce.tick(&miners, context);
+        self.share.tick(context);
+        self.share_rate.tick(&miners, context);
+        self.pool.tick(&pools, context);
+        self.unreachable.tick(Instant::now(), context);
+        if let Some(health) = recording {
+            self.recording.tick(health, context);
+        }
     }
 }
 

@@ -3,16 +3,18 @@
 use serde_json::{Value, json};
 
 use super::super::verdicts::{PayoutState, Unverifiable};
-use super::{AlertContext, SessionSample, seconds_between};
+use super::{AlertContext, AlertType, SessionSample, seconds_between};
+use crate::analyzer::job_verdict::OutputView;
 use crate::analyzer::session_event::JobSeen;
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::stratum::{PrevHash, ReadingAgreement};
+use crate::work::parent_hash;
 
-const MISMATCH: (&str, Severity) = ("payout.mismatch", Severity::High);
-const SHORT: (&str, Severity) = ("payout.short", Severity::High);
-const UNVERIFIABLE: (&str, Severity) = ("payout.unverifiable", Severity::Info);
-const CHANGED: (&str, Severity) = ("payout.changed", Severity::Medium);
+const MISMATCH: AlertType = ("payout.mismatch", Severity::High);
+const SHORT: AlertType = ("payout.short", Severity::High);
+const UNVERIFIABLE: AlertType = ("payout.unverifiable", Severity::Info);
+const CHANGED: AlertType = ("payout.changed", Severity::Medium);
 
 /// The time, jobs and blocks after which the payees of a pool are settled and a change is reported. Pools that share
 /// a block out change the payees with each job, and some use a fresh fee address for each block. Their payees never
@@ -46,22 +48,22 @@ struct UsualPayees {
 }
 
 impl PayoutRules {
-    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
+    pub(super) fn job(&mut self, job: &JobSeen, context: &mut AlertContext<'_>) {
         let upstream = context.upstream(job.upstream);
-        check_verdict(job, upstream, at, context);
-        self.check_payees(job, upstream, at, context);
+        check_verdict(job, upstream, context);
+        self.check_payees(job, upstream, context);
     }
 
     /// Handles a job whose excuse has ended.
-    pub(in super::super) fn rejudged(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
-        check_verdict(job, context.upstream(job.upstream), at, context);
+    pub(in super::super) fn rejudged(&mut self, job: &JobSeen, context: &mut AlertContext<'_>) {
+        check_verdict(job, context.upstream(job.upstream), context);
     }
 
     /// Keeps alerts open while a miner works on a job that shows the state, and resolves the others.
-    pub(super) fn tick(&self, sessions: &[SessionSample<'_>], now: NtpTime, context: &mut AlertContext<'_>) {
+    pub(super) fn tick(&self, sessions: &[SessionSample<'_>], context: &mut AlertContext<'_>) {
         for id in [MISMATCH.0, SHORT.0, UNVERIFIABLE.0] {
             // The alerts that no session shows.
-            let mut open = context.open_subjects(id);
+            let mut open = context.alerts.open_subjects(id);
             for sample in sessions {
                 if open.is_empty() {
                     break;
@@ -69,76 +71,72 @@ impl PayoutRules {
                 let upstream = context.upstream(sample.upstream);
                 let shown = open.iter().position(|subject| shows(sample, id, upstream, subject));
                 if let Some(subject) = shown.map(|index| open.swap_remove(index)) {
-                    context.keep_open(id, &subject, now);
+                    context.keep_open(id, &subject);
                 }
             }
-            open.iter().for_each(|subject| context.resolve(id, subject, now));
+            open.iter().for_each(|subject| context.resolve(id, subject));
         }
     }
 
-    fn check_payees(&mut self, job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<'_>) {
+    fn check_payees(&mut self, job: &JobSeen, upstream: &str, context: &mut AlertContext<'_>) {
         // A job without an expected address says nothing: the miner is unknown, or payouts are pooled.
         let (Some(payees), Some(expected)) = (&job.payees, &job.payout.expected) else { return };
         if job.early || job.agreement != ReadingAgreement::All {
             return;
         }
-        let address = &expected.address;
+        let (address, at) = (&expected.address, context.at);
+        let usual = self.usual(job, address, payees, upstream, context);
+        usual.seen = at;
+        if usual.payees != *payees {
+            let before = std::mem::replace(usual, UsualPayees::new(job, address, payees, at));
+            if before.is_settled {
+                context.report(CHANGED, upstream, || {
+                    let UsualPayees { address, payees: usual, since, .. } = before;
+                    let since = since.to_string();
+                    let change =
+                        json!({ "address": address, "before": usual, "now": payees, "since": since });
+                    let description =
+                        format!("{upstream}: the pool's blocks would pay other addresses than before");
+                    (description, job_evidence(job, change))
+                });
+            }
+            return;
+        }
+        usual.jobs = usual.jobs.saturating_add(1);
+        if usual.prevhash != job.prevhash {
+            (usual.prevhash, usual.blocks) = (job.prevhash, usual.blocks.saturating_add(1));
+        }
+        if !usual.is_settled && usual.has_settled(at) {
+            (usual.is_settled, usual.jobs) = (true, 0);
+        }
+        if usual.is_settled && usual.jobs % SAVE_EVERY_JOBS == 0 {
+            let fingerprint = json!({ "payees": payees, "since": usual.since.to_string() });
+            context.save_fingerprint(&subject(upstream, address), fingerprint);
+        }
+    }
+
+    /// The payees that this pool's jobs had so far for this address. The job's own at first, if none are saved.
+    fn usual(
+        &mut self,
+        job: &JobSeen,
+        address: &str,
+        payees: &str,
+        upstream: &str,
+        context: &AlertContext<'_>,
+    ) -> &mut UsualPayees {
         let is_this = |usual: &UsualPayees| usual.upstream == job.upstream && usual.address == *address;
-        let Some(index) = self.usual_payees.iter().position(is_this) else {
-            let mut usual = UsualPayees::new(job, address, payees, at);
+        let known = self.usual_payees.iter().position(is_this);
+        let index = known.unwrap_or_else(|| {
+            let mut usual = UsualPayees::new(job, address, payees, context.at);
             let saved = context.state.fingerprint(&subject(upstream, address));
             if let Some(saved) = saved.and_then(|saved| saved["payees"].as_str()) {
                 (usual.payees, usual.is_settled) = (saved.to_owned(), true);
             }
             self.make_room();
             self.usual_payees.push(usual);
-            let index = self.usual_payees.len() - 1;
-            return self.compare(index, job, upstream, payees, at, context);
-        };
-        self.compare(index, job, upstream, payees, at, context);
-    }
-
-    fn compare(
-        &mut self,
-        index: usize,
-        job: &JobSeen,
-        upstream: &str,
-        payees: &str,
-        at: NtpTime,
-        context: &mut AlertContext<'_>,
-    ) {
-        let Some(usual) = self.usual_payees.get_mut(index) else { return };
-        usual.seen = at;
-        if usual.payees == payees {
-            usual.jobs = usual.jobs.saturating_add(1);
-            if usual.prevhash != job.prevhash {
-                (usual.prevhash, usual.blocks) = (job.prevhash, usual.blocks.saturating_add(1));
-            }
-            if !usual.is_settled && usual.has_settled(at) {
-                usual.is_settled = true;
-                usual.jobs = 0;
-            }
-            if usual.is_settled && usual.jobs % SAVE_EVERY_JOBS == 0 {
-                let since = usual.since.to_string();
-                context.save_fingerprint(
-                    &subject(upstream, &usual.address),
-                    json!({ "payees": payees, "since": since }),
-                );
-            }
-            return;
-        }
-        let new = UsualPayees::new(job, &usual.address, payees, at);
-        let before = std::mem::replace(usual, new);
-        if before.is_settled {
-            context.report(CHANGED, upstream, at, || {
-                let mut evidence = job_evidence(job);
-                evidence["address"] = json!(before.address);
-                evidence["before"] = json!(before.payees);
-                evidence["now"] = json!(payees);
-                evidence["since"] = json!(before.since.to_string());
-                (format!("{upstream}: the pool's blocks would pay other addresses than before"), evidence)
-            });
-        }
+            self.usual_payees.len() - 1
+        });
+        &mut self.usual_payees[index]
     }
 
     fn make_room(&mut self) {
@@ -195,14 +193,14 @@ fn subject(upstream: &str, address: &str) -> String {
     format!("{upstream} {address}")
 }
 
-fn check_verdict(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut AlertContext<'_>) {
+fn check_verdict(job: &JobSeen, upstream: &str, context: &mut AlertContext<'_>) {
     let verdict = &job.payout;
     let address = verdict.expected.as_ref().map_or("", |expected| &expected.address);
     if job.early && matches!(verdict.state, PayoutState::Short | PayoutState::Mismatch) {
         return;
     }
     let is_good = verdict.state == PayoutState::Verified;
-    if is_good && !context.is_open(MISMATCH.0) && !context.is_open(SHORT.0) {
+    if is_good && !context.alerts.is_open(MISMATCH.0) && !context.alerts.is_open(SHORT.0) {
         return;
     }
     let about_money = subject(upstream, address);
@@ -210,31 +208,30 @@ fn check_verdict(job: &JobSeen, upstream: &str, at: NtpTime, context: &mut Alert
     // some miners ignore does not replace the one before it.
     if !matches!(verdict.state, PayoutState::Unverifiable(_)) && job.agreement == ReadingAgreement::All {
         if verdict.state != PayoutState::Mismatch {
-            context.resolve(MISMATCH.0, &about_money, at);
+            context.resolve(MISMATCH.0, &about_money);
         }
         if verdict.state != PayoutState::Short {
-            context.resolve(SHORT.0, &about_money, at);
+            context.resolve(SHORT.0, &about_money);
         }
     }
     match verdict.state {
         PayoutState::Verified
         | PayoutState::Unverifiable(Unverifiable::NoWorker | Unverifiable::Pooled | Unverifiable::Doubt(_)) =>
             {}
-        PayoutState::Mismatch => context.raise(MISMATCH, &about_money, at, || {
+        PayoutState::Mismatch => context.raise(MISMATCH, &about_money, || {
             let description =
                 format!("{upstream}: a block would pay nothing to {address}{}", waste_suffix(job));
             (description, money_evidence(job, address))
         }),
-        PayoutState::Short => context.raise(SHORT, &about_money, at, || {
+        PayoutState::Short => context.raise(SHORT, &about_money, || {
             let percent = verdict.percent;
             (
                 format!("{upstream}: a block would pay {address} only {percent:.2} %{}", waste_suffix(job)),
                 money_evidence(job, address),
             )
         }),
-        PayoutState::Unverifiable(why) => context.raise(UNVERIFIABLE, upstream, at, || {
-            let mut evidence = job_evidence(job);
-            evidence["worker"] = json!(job.worker);
+        PayoutState::Unverifiable(why) => context.raise(UNVERIFIABLE, upstream, || {
+            let evidence = job_evidence(job, json!({ "worker": job.worker }));
             let whose = if job.worker.is_empty() { String::new() } else { format!(" for {:?}", job.worker) };
             (format!("{upstream}: nobody can tell whom a block would pay{whose}: {why}"), evidence)
         }),
@@ -247,34 +244,27 @@ fn waste_suffix(job: &JobSeen) -> String {
 }
 
 fn money_evidence(job: &JobSeen, address: &str) -> Value {
-    let mut evidence = job_evidence(job);
-    evidence["expected"] = json!(address);
-    evidence["percent"] = json!(job.payout.percent);
-    evidence["total_sats"] = json!(job.payout.total.0);
-    evidence["reward_sats"] = json!(job.payout.reward.0);
-    evidence["wasted_sats"] = json!(job.payout.waste().map_or(0, |waste| waste.lost.0));
-    evidence["outputs"] = job
-        .outputs
-        .iter()
-        .map(|output| {
-            json!({
-                "address": output.address,
-                "kind": output.kind,
-                "sats": output.value.0,
-                "percent": output.percent,
-            })
-        })
-        .collect();
-    evidence
+    let output = |output: &OutputView| {
+        let OutputView { address, kind, value, percent, .. } = output;
+        json!({ "address": address, "kind": kind, "sats": value.0, "percent": percent })
+    };
+    let money = json!({
+        "expected": address,
+        "percent": job.payout.percent,
+        "total_sats": job.payout.total.0,
+        "reward_sats": job.payout.reward.0,
+        "wasted_sats": job.payout.waste().map_or(0, |waste| waste.lost.0),
+        "outputs": job.outputs.iter().map(output).collect::<Value>(),
+    });
+    job_evidence(job, money)
 }
 
-/// The evidence that identifies a job.
-pub(super) fn job_evidence(job: &JobSeen) -> Value {
-    json!({
-        "job_id": job.job_id.as_str(),
-        "height": job.height.map(|height| height.0),
-        "nbits": job.nbits.to_string(),
-        "prevhash": crate::work::parent_hash(&job.prevhash).to_string(),
-        "session": job.session.0,
-    })
+/// Adds to an object of evidence what identifies a job.
+pub(super) fn job_evidence(job: &JobSeen, mut evidence: Value) -> Value {
+    evidence["job_id"] = json!(job.job_id.as_str());
+    evidence["height"] = json!(job.height.map(|height| height.0));
+    evidence["nbits"] = json!(job.nbits.to_string());
+    evidence["prevhash"] = json!(parent_hash(&job.prevhash).to_string());
+    evidence["session"] = json!(job.session.0);
+    evidence
 }

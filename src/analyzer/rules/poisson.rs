@@ -30,7 +30,6 @@ pub(super) struct DecayingCount {
 }
 
 impl DecayingCount {
-    /// Adds an event and returns the count.
     pub(super) fn add(&mut self, at: NtpTime, lasting: f64) -> f64 {
         self.value = self.value(at, lasting) + 1.0;
         self.at = Some(at);

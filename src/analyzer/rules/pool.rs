@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{AlertContext, SessionSample, seconds_between};
+use super::{AlertContext, AlertType, SessionSample, seconds_between};
 use crate::analyzer::job_interval::JobIntervals;
-use crate::analyzer::session_event::{JobSeen, ProtocolEvent};
+use crate::analyzer::session_event::{EventKind, JobSeen, ProtocolEvent};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::stratum::Reconnect;
 use crate::tap::{SessionId, WorkOwed};
 
-const REDIRECT: (&str, Severity) = ("pool.redirect", Severity::High);
-const SILENT: (&str, Severity) = ("pool.silent", Severity::Medium);
-const NO_WORK: (&str, Severity) = ("pool.no_work", Severity::Medium);
-const REFUSED: (&str, Severity) = ("pool.refused", Severity::Medium);
+const REDIRECT: AlertType = ("pool.redirect", Severity::High);
+const SILENT: AlertType = ("pool.silent", Severity::Medium);
+const NO_WORK: AlertType = ("pool.no_work", Severity::Medium);
+const REFUSED: AlertType = ("pool.refused", Severity::Medium);
 
 /// The part of `failover.silence_timeout` after which a silent pool is reported, which is before the session is closed
 /// because of the silence.
@@ -28,12 +28,12 @@ const MAX_TICK: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) struct PoolRules {
-    silence: f64,
+    pub(super) silence_timeout: Duration,
     silent: BTreeSet<Option<usize>>,
     /// When the newest job of each session came, and the interval of its jobs.
-    intervals: BTreeMap<SessionId, (NtpTime, JobIntervals)>,
+    pub(super) intervals: BTreeMap<SessionId, (NtpTime, JobIntervals)>,
     /// The time that a pool may take for its first job.
-    first_job: Duration,
+    pub(super) first_job: Duration,
     owed: BTreeMap<Option<usize>, WorkOwed>,
     ticked_at: Option<NtpTime>,
 }
@@ -41,7 +41,7 @@ pub(super) struct PoolRules {
 impl PoolRules {
     pub(super) fn new(silence_timeout: Duration, first_job: Duration) -> PoolRules {
         PoolRules {
-            silence: silence_timeout.as_secs_f64() * REPORT_AT_PART,
+            silence_timeout,
             silent: BTreeSet::new(),
             intervals: BTreeMap::new(),
             first_job,
@@ -59,73 +59,64 @@ impl PoolRules {
         *last = at;
     }
 
-    pub(super) fn closed(&mut self, session: SessionId) {
-        self.intervals.remove(&session);
-    }
-
-    pub(super) fn event(&mut self, event: &ProtocolEvent, at: NtpTime, context: &mut AlertContext<'_>) {
-        match event {
-            ProtocolEvent::Redirected { session, upstream, host } => {
-                let upstream = context.upstream(*upstream);
+    pub(super) fn event(&mut self, event: &ProtocolEvent, context: &mut AlertContext<'_>) {
+        let (session, upstream) = (event.session, context.upstream(event.upstream));
+        match &event.kind {
+            EventKind::Redirected { host } => {
                 let reconnect = Reconnect { host: host.clone(), ..Reconnect::default() };
                 if reconnect.is_to(upstream) {
                     return;
                 }
-                context.report(REDIRECT, upstream, at, || {
+                context.report(REDIRECT, upstream, || {
                     let description =
                         format!("{upstream}: the pool redirects miners to another host: {host}");
                     (description, json!({ "host": host, "session": session.0 }))
                 });
             }
-            ProtocolEvent::AuthorizeRefused { session, upstream, worker, reason } => {
-                let upstream = context.upstream(*upstream);
+            EventKind::AuthorizeRefused { worker, reason } => {
                 let subject = format!("{upstream} {worker}");
-                context.raise(REFUSED, &subject, at, || {
+                context.raise(REFUSED, &subject, || {
                     let description = format!("{upstream}: the pool refuses the worker {worker}");
                     (description, json!({ "worker": worker, "reason": reason, "session": session.0 }))
                 });
             }
-            ProtocolEvent::SubscribeRefused { session, upstream, reason } => {
-                let name = context.upstream(*upstream);
-                context.raise(REFUSED, name, at, || {
+            EventKind::SubscribeRefused { reason } => {
+                context.raise(REFUSED, upstream, || {
                     let description = format!(
-                        "{name}: the pool refuses mining.subscribe, so no miner can work there; Sluice moves miners \
+                        "{upstream}: the pool refuses mining.subscribe, so no miner can work there; Sluice moves miners \
                          to the next pool if there is one"
                     );
                     (description, json!({ "worker": null, "reason": reason, "session": session.0 }))
                 });
             }
-            ProtocolEvent::Subscribed { upstream } if context.is_open(REFUSED.0) => {
-                context.resolve(REFUSED.0, context.upstream(*upstream), at);
+            EventKind::Subscribed => context.resolve(REFUSED.0, upstream),
+            EventKind::Authorized { worker } if context.alerts.is_open(REFUSED.0) => {
+                context.resolve(REFUSED.0, &format!("{upstream} {worker}"));
             }
-            ProtocolEvent::Authorized { upstream, worker } if context.is_open(REFUSED.0) => {
-                let subject = format!("{} {worker}", context.upstream(*upstream));
-                context.resolve(REFUSED.0, &subject, at);
-            }
-            ProtocolEvent::Subscribed { .. }
-            | ProtocolEvent::Authorized { .. }
-            | ProtocolEvent::DifficultySet { .. }
-            | ProtocolEvent::ExtranonceChanged { .. }
-            | ProtocolEvent::JobUnread { .. }
-            | ProtocolEvent::DoubtEnded { .. } => {}
+            EventKind::Authorized { .. }
+            | EventKind::DifficultySet(_)
+            | EventKind::ExtranonceChanged { .. }
+            | EventKind::JobUnread { .. }
+            | EventKind::DoubtEnded => {}
         }
     }
 
-    pub(super) fn tick(
-        &mut self,
-        sessions: &[SessionSample<'_>],
-        now: NtpTime,
-        context: &mut AlertContext<'_>,
-    ) {
-        self.silence(sessions, now, context);
-        self.no_work(sessions, now, context);
+    pub(super) fn tick(&mut self, sessions: &[SessionSample<'_>], context: &mut AlertContext<'_>) {
+        self.silence(sessions, context);
+        self.no_work(sessions, context);
+    }
+
+    /// The seconds after which a silent pool is reported.
+    fn silence_limit(&self) -> f64 {
+        self.silence_timeout.as_secs_f64() * REPORT_AT_PART
     }
 
     /// Checks whether a pool gives no work: it has accepted miners, and none of its sessions gets a job.
-    fn no_work(&mut self, sessions: &[SessionSample<'_>], now: NtpTime, context: &mut AlertContext<'_>) {
+    fn no_work(&mut self, sessions: &[SessionSample<'_>], context: &mut AlertContext<'_>) {
+        let now = context.at;
         let seconds = self.ticked_at.replace(now).map_or(0.0, |before| seconds_between(before, now).max(0.0));
         let elapsed = Duration::from_secs_f64(seconds).min(MAX_TICK);
-        let (limit, silence) = (self.first_job, self.silence);
+        let (limit, silence) = (self.first_job, self.silence_limit());
         let got_job = |sample: &SessionSample<'_>| sample.job_silent.is_some_and(|since| since <= seconds);
         for sample in sessions.iter().filter(|sample| sample.waits_for_work) {
             self.owed.entry(sample.upstream).or_default();
@@ -138,7 +129,7 @@ impl PoolRules {
             let serves_others = with().any(|sample| sample.job_silent.is_some_and(|since| since < silence));
             if waiting > 0 && waited >= limit && !serves_others {
                 let name = context.upstream(*upstream);
-                context.raise_uncounted(NO_WORK, name, now, || {
+                context.raise(NO_WORK, name, || {
                     let seconds = waited.as_secs_f64();
                     let description = format!(
                         "{name}: the pool gives no work: it accepts miners and has sent no job for {seconds:.0} s"
@@ -148,20 +139,20 @@ impl PoolRules {
             }
             waiting > 0 || !waited.is_zero()
         });
-        if context.is_open(NO_WORK.0) {
+        if context.alerts.is_open(NO_WORK.0) {
             for sample in sessions.iter().filter(|sample| got_job(sample)) {
-                context.resolve(NO_WORK.0, context.upstream(sample.upstream), now);
+                context.resolve(NO_WORK.0, context.upstream(sample.upstream));
             }
         }
     }
 
     /// Checks whether a pool is silent: none of its sessions receives anything.
-    fn silence(&mut self, sessions: &[SessionSample<'_>], now: NtpTime, context: &mut AlertContext<'_>) {
+    fn silence(&mut self, sessions: &[SessionSample<'_>], context: &mut AlertContext<'_>) {
         let mut active: BTreeSet<Option<usize>> = BTreeSet::new();
         let mut silent = BTreeSet::new();
         for sample in sessions {
             match sample.pool_silent {
-                Some(seconds) if seconds > self.silence => {
+                Some(seconds) if seconds > self.silence_limit() => {
                     // A pool that sends jobs only with new blocks, and owes no answer, is not silent.
                     let interval = self.intervals.get(&sample.session);
                     let is_late = interval.is_some_and(|(_, interval)| seconds > interval.late_after());
@@ -176,8 +167,8 @@ impl PoolRules {
         }
         for upstream in silent.difference(&active) {
             let name = context.upstream(*upstream);
-            let limit = self.silence;
-            context.raise_uncounted(SILENT, name, now, || {
+            let limit = self.silence_limit();
+            context.raise(SILENT, name, || {
                 (
                     format!("{name}: the pool is connected and has sent nothing for more than {limit:.0} s"),
                     json!({ "seconds": limit }),
@@ -187,7 +178,7 @@ impl PoolRules {
         for upstream in &active {
             if self.silent.contains(upstream) && !silent.contains(upstream) {
                 let name = context.upstream(*upstream);
-                context.resolve(SILENT.0, name, now);
+                context.resolve(SILENT.0, name);
             }
         }
         self.silent.extend(silent.iter().copied());
@@ -208,10 +199,8 @@ mod tests {
         let (mut pool, mut alerts) = (PoolRules::new(LIMIT * 3, LIMIT), AlertBook::new(&[]));
         let waiting = SessionSample { waits_for_work: true, ..SessionSample::for_tests() };
         seconds.into_iter().find(|second| {
-            let rows = AlertContext::for_tests(&mut alerts, &test_clock(), |context| {
-                pool.tick(std::slice::from_ref(&waiting), test_time(*second), context)
-            });
-            !rows.is_empty()
+            let tick = |context: &mut AlertContext<'_>| pool.tick(std::slice::from_ref(&waiting), context);
+            !AlertContext::for_tests(&mut alerts, &test_clock(), test_time(*second), tick).is_empty()
         })
     }
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::super::share::JudgedShare;
-use super::{AlertContext, number};
+use super::{AlertContext, AlertType, number};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::pool_stats::{CreditVerdict, PoolFigures, ProvenWork, compare};
 use crate::record::ShareOutcome;
 use crate::work::account_of_worker;
 
-const STATS_MISMATCH: (&str, Severity) = ("pool.stats_mismatch", Severity::Medium);
+const STATS_MISMATCH: AlertType = ("pool.stats_mismatch", Severity::Medium);
 
 /// The figures are those of the first pool of the list.
 const FIRST_UPSTREAM: Option<usize> = Some(0);
@@ -33,14 +33,15 @@ pub struct CreditView {
 #[derive(Debug)]
 pub(in super::super) struct CreditRule {
     /// The address whose shares count. `None`: all shares.
-    address: Option<String>,
+    pub(super) address: Option<String>,
     /// The time since which all shares are known. `None` before the first tick.
     since: Option<NtpTime>,
     /// The work of each second, the oldest first.
     shares: VecDeque<(NtpTime, f64)>,
     /// Earlier figures, the oldest first.
     earlier: VecDeque<Arc<PoolFigures>>,
-    newest: Option<CreditView>,
+    /// The newest figures with their verdict.
+    pub(in super::super) newest: Option<CreditView>,
 }
 
 impl CreditRule {
@@ -48,11 +49,6 @@ impl CreditRule {
     pub(super) fn new(address: Option<String>) -> CreditRule {
         let (shares, earlier) = (VecDeque::new(), VecDeque::new());
         CreditRule { address, since: None, shares, earlier, newest: None }
-    }
-
-    /// The newest figures with their verdict.
-    pub(in super::super) fn view(&self) -> Option<&CreditView> {
-        self.newest.as_ref()
     }
 
     pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime) {
@@ -98,19 +94,17 @@ impl CreditRule {
         let (subject, at) = (context.upstream(FIRST_UPSTREAM), figures.at);
         match &verdict {
             CreditVerdict::CreditsLess { credited, proven, probability } => {
-                context.raise(STATS_MISMATCH, subject, at, || {
+                context.raise(STATS_MISMATCH, subject, || {
                     let description = format!(
                         "{subject}: the pool's statistics credit {} of the {} that the shares have proven ({:.0} %)",
                         number(*credited),
                         number(*proven),
                         credited / proven * 100.0
                     );
-                    let evidence =
-                        json!({ "credited": credited, "proven": proven, "probability": probability });
-                    (description, evidence)
+                    (description, json!({ "credited": credited, "proven": proven, "probability": probability }))
                 });
             }
-            CreditVerdict::Agrees => context.resolve(STATS_MISMATCH.0, subject, at),
+            CreditVerdict::Agrees => context.resolve(STATS_MISMATCH.0, subject),
             CreditVerdict::Unknown => {}
         }
         let is_apart =

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::AlertContext;
-use crate::clock::NtpTime;
+use super::{AlertContext, AlertType};
 use crate::config::Severity;
 use crate::record::{RecordingHealth, WriteError};
 
-const FAILING: (&str, Severity) = ("record.failing", Severity::Medium);
+const FAILING: AlertType = ("record.failing", Severity::Medium);
 
 /// The subject of alerts about a disk that is too slow or hangs.
 const TOO_SLOW: &str = "the disk";
@@ -28,12 +27,7 @@ pub(in super::super) struct RecordingRules {
 
 impl RecordingRules {
     /// Checks the recorder's health. There are only a few files, so their number needs no bound.
-    pub(in super::super) fn tick(
-        &mut self,
-        health: &RecordingHealth,
-        now: NtpTime,
-        context: &mut AlertContext<'_>,
-    ) {
+    pub(in super::super) fn tick(&mut self, health: &RecordingHealth, context: &mut AlertContext<'_>) {
         // One full disk is one alert, whichever files it is about.
         let mut by_error: BTreeMap<&str, Vec<&WriteError>> = BTreeMap::new();
         for failure in &health.write_errors {
@@ -44,54 +38,52 @@ impl RecordingRules {
             let files: Vec<String> =
                 errors.iter().map(|failure| failure.file.display().to_string()).collect();
             let since = errors.iter().map(|failure| failure.since).min_by_key(|since| since.timestamp());
-            context.raise_uncounted(FAILING, error, now, || {
+            context.raise(FAILING, error, || {
                 let description = format!(
                     "{} can't be written: {error}; rows are kept in memory (256 KiB for each file) and are lost when \
                      that is full, while forwarding goes on; free some space, or check the disk",
                     files.join(", ")
                 );
-                let evidence = json!({
+                (description, json!({
                     "files": files,
                     "error": error,
                     "since": since.map(|since| since.to_string()),
                     "lost_rows": health.lost,
                     "dropped_rows": health.dropped,
-                });
-                (description, evidence)
+                }))
             });
             failing.insert(error.to_owned());
         }
         for subject in self.failing.difference(&failing) {
-            context.resolve(FAILING.0, subject, now);
+            context.resolve(FAILING.0, subject);
         }
         self.failing = failing;
         let dropped = health.dropped.saturating_sub(self.dropped);
         self.dropped = health.dropped;
         let blocked = health.blocked_for.filter(|time| *time >= MAX_WRITE_TIME);
         if let Some(time) = blocked {
-            context.raise_uncounted(FAILING, TOO_SLOW, now, || {
+            context.raise(FAILING, TOO_SLOW, || {
                 let seconds = time.as_secs();
                 let description = format!(
                     "the disk hangs: a write has taken {seconds} s so far; rows are kept in memory and are lost when \
                      that is full, while forwarding goes on; check the disk"
                 );
-                let evidence = json!({
+                (description, json!({
                     "seconds": seconds,
                     "lost_rows": health.lost,
                     "dropped_rows": health.dropped,
-                });
-                (description, evidence)
+                }))
             });
         } else if dropped > 0 {
-            context.raise_uncounted(FAILING, TOO_SLOW, now, || {
+            context.raise(FAILING, TOO_SLOW, || {
                 let description = String::from(
                     "rows of the records are dropped, because the disk is too slow or hangs; use a faster disk, or \
                      switch off record.timing or record.geek",
                 );
                 (description, json!({ "lost_rows": health.lost, "dropped_rows": health.dropped }))
             });
-        } else if context.is_open(FAILING.0) {
-            context.resolve(FAILING.0, TOO_SLOW, now);
+        } else {
+            context.resolve(FAILING.0, TOO_SLOW);
         }
     }
 }
@@ -121,9 +113,8 @@ mod tests {
             let blocked_for = Some(Duration::from_secs(second as u64 % 5));
             let health = RecordingHealth { dropped, lost: 0, write_errors: errors, blocked_for };
             let at = test_time(second);
-            let mut rows = AlertContext::for_tests(&mut alerts, &test_clock(), |context| {
-                recording.tick(&health, at, context)
-            });
+            let tick = |context: &mut AlertContext<'_>| recording.tick(&health, context);
+            let mut rows = AlertContext::for_tests(&mut alerts, &test_clock(), at, tick);
             rows.extend(alerts.expire(at));
             reported.extend(rows.into_iter().map(|row| (row.kind, row.severity, row.description)));
         }
@@ -145,10 +136,8 @@ mod tests {
                 blocked_for: Some(Duration::from_secs(*second)),
                 ..RecordingHealth::default()
             };
-            let at = test_time(*second as i64);
-            let rows = AlertContext::for_tests(&mut alerts, &test_clock(), |context| {
-                recording.tick(&health, at, context)
-            });
+            let tick = |context: &mut AlertContext<'_>| recording.tick(&health, context);
+            let rows = AlertContext::for_tests(&mut alerts, &test_clock(), test_time(*second as i64), tick);
             rows.iter().any(|row| row.description.contains("the disk hangs: a write has taken 8 s so far"))
         });
         assert_eq!(begins, Some(8));

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::super::share::JudgedShare;
 use super::poisson::{DecayingCount, FALSE_ALARM_CHANCE, poisson_at_least};
 use super::timing::is_ntime_good;
-use super::{AlertContext, seconds_between};
-use crate::analyzer::session_event::{JobSeen, ProtocolEvent};
+use super::{AlertContext, AlertType, seconds_between};
+use crate::analyzer::session_event::{EventKind, JobSeen, ProtocolEvent};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::record::ShareOutcome;
@@ -16,11 +16,11 @@ use crate::stratum::{PrevHash, says_low_difficulty};
 use crate::tap::{Role, SessionId};
 use crate::util::plural::count;
 
-const VALID_REJECTED: (&str, Severity) = ("share.valid_rejected", Severity::High);
-const UNANSWERED: (&str, Severity) = ("share.unanswered", Severity::Medium);
-const DUPLICATE: (&str, Severity) = ("share.duplicate", Severity::Low);
-const STALE: (&str, Severity) = ("share.stale", Severity::Info);
-const REJECT_RATE: (&str, Severity) = ("share.reject_rate", Severity::Medium);
+const VALID_REJECTED: AlertType = ("share.valid_rejected", Severity::High);
+const UNANSWERED: AlertType = ("share.unanswered", Severity::Medium);
+const DUPLICATE: AlertType = ("share.duplicate", Severity::Low);
+const STALE: AlertType = ("share.stale", Severity::Info);
+const REJECT_RATE: AlertType = ("share.reject_rate", Severity::Medium);
 
 /// A new block within this time of a refusal explains it: the pool knew of the block already.
 const RACE_SECONDS: f64 = 10.0;
@@ -43,14 +43,14 @@ const MAX_WAITING_REFUSALS: usize = 256;
 
 #[derive(Debug, Default)]
 pub(in super::super) struct ShareRules {
-    sessions: BTreeMap<SessionId, SessionShares>,
+    pub(super) sessions: BTreeMap<SessionId, SessionShares>,
     waiting: VecDeque<Refused>,
     /// The counts of each upstream. Their number is that of the configured upstreams.
     upstreams: BTreeMap<Option<usize>, UpstreamShares>,
 }
 
 #[derive(Debug, Default)]
-struct SessionShares {
+pub(super) struct SessionShares {
     /// A bit for each of the last shares, the newest lowest. A one is an accepted share.
     outcomes: u128,
     judged: u32,
@@ -87,23 +87,17 @@ impl ShareRules {
     }
 
     pub(in super::super) fn event(&mut self, event: &ProtocolEvent, at: NtpTime) {
-        if let ProtocolEvent::DifficultySet { session, .. } = event {
-            self.sessions.entry(*session).or_default().race = Some((at, false));
+        if let EventKind::DifficultySet(_) = event.kind {
+            self.sessions.entry(event.session).or_default().race = Some((at, false));
         }
     }
 
-    pub(super) fn share(
-        &mut self,
-        judged: &JudgedShare,
-        role: Role,
-        at: NtpTime,
-        context: &mut AlertContext<'_>,
-    ) {
+    pub(super) fn share(&mut self, judged: &JudgedShare, role: Role, context: &mut AlertContext<'_>) {
         if role.is_with_miner() {
-            check_sent(judged, at, context);
+            check_sent(judged, context);
         }
         if role.is_with_pool() {
-            self.answered(judged, at, context);
+            self.answered(judged, context);
         }
         let is_answered = matches!(judged.outcome, ShareOutcome::Accepted | ShareOutcome::Rejected { .. });
         // A share that was forwarded only as a possible block is not the miner's fault.
@@ -112,21 +106,21 @@ impl ShareRules {
                 Role::Pool => context.upstream(judged.upstream),
                 Role::Direct | Role::Miner => &judged.share.worker,
             };
-            self.check_reject_rate(judged, subject, at, context);
+            self.check_reject_rate(judged, subject, context);
         }
     }
 
-    /// Counts the pool's answer.
-    fn answered(&mut self, judged: &JudgedShare, at: NtpTime, context: &mut AlertContext<'_>) {
+    fn answered(&mut self, judged: &JudgedShare, context: &mut AlertContext<'_>) {
         let share = &judged.share;
         let upstream = context.upstream(judged.upstream);
+        let at = context.at;
         let counts = self.upstreams.entry(judged.upstream).or_default();
         match &judged.outcome {
             ShareOutcome::Accepted | ShareOutcome::Rejected { .. } => {
                 counts.judged.add(at, REFUSED_SECONDS);
                 counts.answered.add(at, UNANSWERED_SECONDS);
-                if counts.unanswered.value(at, UNANSWERED_SECONDS) < 1.0 && context.is_open(UNANSWERED.0) {
-                    context.resolve(UNANSWERED.0, upstream, at);
+                if counts.unanswered.value(at, UNANSWERED_SECONDS) < 1.0 {
+                    context.resolve(UNANSWERED.0, upstream);
                 }
                 // The miner's own faults are not held against the pool.
                 if let ShareOutcome::Rejected { code, reason } = &judged.outcome {
@@ -139,15 +133,17 @@ impl ShareRules {
                 let count = counts.unanswered.add(at, UNANSWERED_SECONDS);
                 let answered = counts.answered.value(at, UNANSWERED_SECONDS);
                 if is_more_than_chance(count, answered) {
-                    context.raise(UNANSWERED, upstream, at, || {
+                    context.raise(UNANSWERED, upstream, || {
                         let description = format!(
                             "{upstream}: the pool did not answer about {count:.0} shares in ten minutes"
                         );
-                        let evidence = json!({
-                            "count": count, "answered": answered,
-                            "worker": share.worker, "session": judged.session.0,
-                        });
-                        (description, evidence)
+                        (
+                            description,
+                            json!({
+                                "count": count, "answered": answered,
+                                "worker": share.worker, "session": judged.session.0,
+                            }),
+                        )
                     });
                 }
             }
@@ -155,16 +151,16 @@ impl ShareRules {
         }
     }
 
-    pub(super) fn closed(&mut self, session: SessionId) {
-        self.sessions.remove(&session);
-    }
-
-    pub(super) fn tick(&mut self, now: NtpTime, context: &mut AlertContext<'_>) {
+    pub(super) fn tick(&mut self, context: &mut AlertContext<'_>) {
+        let now = context.at;
+        context.is_tick = false;
         while self.waiting.front().is_some_and(|refused| seconds_between(refused.at, now) > RACE_SECONDS) {
             if let Some(refused) = self.waiting.pop_front() {
+                context.at = refused.at;
                 self.unexplained(refused, context);
             }
         }
+        (context.at, context.is_tick) = (now, true);
     }
 
     fn refuse(&mut self, judged: &JudgedShare, code: Option<i64>, reason: Option<&str>, at: NtpTime) {
@@ -187,12 +183,12 @@ impl ShareRules {
 
     fn unexplained(&mut self, refused: Refused, context: &mut AlertContext<'_>) {
         let counts = self.upstreams.entry(refused.upstream).or_default();
-        let count = counts.refused.add(refused.at, REFUSED_SECONDS);
-        if !is_more_than_chance(count, counts.judged.value(refused.at, REFUSED_SECONDS)) {
+        let count = counts.refused.add(context.at, REFUSED_SECONDS);
+        if !is_more_than_chance(count, counts.judged.value(context.at, REFUSED_SECONDS)) {
             return;
         }
         let upstream = context.upstream(refused.upstream);
-        context.raise(VALID_REJECTED, upstream, refused.at, || {
+        context.raise(VALID_REJECTED, upstream, || {
             let description = format!(
                 "{upstream}: the pool refused about {count:.0} shares although their hashes are good"
             );
@@ -200,16 +196,10 @@ impl ShareRules {
         });
     }
 
-    fn check_reject_rate(
-        &mut self,
-        judged: &JudgedShare,
-        subject: &str,
-        at: NtpTime,
-        context: &mut AlertContext<'_>,
-    ) {
+    fn check_reject_rate(&mut self, judged: &JudgedShare, subject: &str, context: &mut AlertContext<'_>) {
         let accepted = judged.outcome == ShareOutcome::Accepted;
         let seen = self.sessions.entry(judged.session).or_default();
-        if !accepted && seen.is_in_race(at) {
+        if !accepted && seen.is_in_race(context.at) {
             return;
         }
         let all = u128::MAX >> (128 - RATE_SHARES);
@@ -219,7 +209,7 @@ impl ShareRules {
         let judged_count = seen.judged;
         let expected = HONEST_RATE * f64::from(judged_count);
         if poisson_at_least(f64::from(rejected), expected) < FALSE_ALARM_CHANCE {
-            context.raise(REJECT_RATE, subject, at, || {
+            context.raise(REJECT_RATE, subject, || {
                 let reason = match &judged.outcome {
                     ShareOutcome::Rejected { reason, .. } => reason.clone(),
                     _ => None,
@@ -228,8 +218,8 @@ impl ShareRules {
                 let description = format!("{subject}: the pool refused {rejected} of the last {shares}");
                 (description, json!({ "rejected": rejected, "of": judged_count, "last_reason": reason, "session": judged.session.0 }))
             });
-        } else if f64::from(rejected) < expected && context.is_open(REJECT_RATE.0) {
-            context.resolve(REJECT_RATE.0, subject, at);
+        } else if f64::from(rejected) < expected {
+            context.resolve(REJECT_RATE.0, subject);
         }
     }
 }
@@ -248,17 +238,17 @@ impl SessionShares {
 }
 
 /// Checks the faults that are the miner's: repeated and stale shares.
-fn check_sent(judged: &JudgedShare, at: NtpTime, context: &mut AlertContext<'_>) {
+fn check_sent(judged: &JudgedShare, context: &mut AlertContext<'_>) {
     let (share, worker) = (&judged.share, &judged.share.worker);
     if let (Some(rebuilt), true) = (&share.rebuilt, share.is_repeated) {
-        context.raise(DUPLICATE, worker, at, || {
+        context.raise(DUPLICATE, worker, || {
             let description = format!("{worker}: the miner sent the same share more than once");
             (description, json!({ "hash": rebuilt.hash.to_string(), "session": judged.session.0 }))
         });
     }
     if share.stale {
         let upstream = context.upstream(judged.upstream);
-        context.raise(STALE, upstream, at, || {
+        context.raise(STALE, upstream, || {
             let description =
                 format!("{upstream}: miners send shares for jobs that a newer job has replaced");
             (description, json!({ "worker": worker, "session": judged.session.0 }))

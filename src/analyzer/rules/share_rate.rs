@@ -8,15 +8,15 @@ use serde_json::json;
 
 use super::super::share::JudgedShare;
 use super::poisson::{FALSE_ALARM_CHANCE, longest_gap, poisson_at_least};
-use super::{AlertContext, SessionSample, seconds_between};
+use super::{AlertContext, AlertType, SessionSample, seconds_between};
 use crate::clock::NtpTime;
 use crate::config::{self, Severity};
 use crate::tap::SessionId;
 use crate::util::span::span;
 use crate::work::HASHES_PER_DIFFICULTY;
 
-const RAPID: (&str, Severity) = ("share.rapid", Severity::Low);
-const SILENT: (&str, Severity) = ("share.silent", Severity::Low);
+const RAPID: AlertType = ("share.rapid", Severity::Low);
+const SILENT: AlertType = ("share.silent", Severity::Low);
 
 /// The time over which shares are counted.
 const WINDOW_SECONDS: f64 = 60.0;
@@ -37,11 +37,11 @@ const MIN_ACCEPTED: u64 = 10;
 pub(super) struct ShareRateRules {
     /// `rules.rapid_share`
     min_gap: Option<Duration>,
-    sessions: BTreeMap<SessionId, ShareTiming>,
+    pub(super) sessions: BTreeMap<SessionId, ShareTiming>,
 }
 
 #[derive(Debug, Default)]
-struct ShareTiming {
+pub(super) struct ShareTiming {
     /// When the shares of this difficulty came, the newest first. The last one may be older than the window, as the
     /// start of a burst that was delayed on the way.
     shares: VecDeque<NtpTime>,
@@ -58,7 +58,7 @@ impl ShareRateRules {
         ShareRateRules { min_gap: settings.rapid_share, sessions: BTreeMap::new() }
     }
 
-    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, context: &mut AlertContext<'_>) {
+    pub(super) fn share(&mut self, judged: &JudgedShare, context: &mut AlertContext<'_>) {
         let Some(proven) = judged.share.proven() else { return };
         let seen = self.sessions.entry(judged.session).or_default();
         let last = seen.shares.front().copied();
@@ -68,46 +68,36 @@ impl ShareRateRules {
             seen.shares.clear();
         }
         seen.shares.truncate(MAX_WINDOW_SHARES - 1);
+        let at = context.at;
         seen.shares.push_front(at);
         // The rule of the original program, if `rules.rapid_share` is set.
         let (Some(least), Some(last)) = (self.min_gap, last) else { return };
         let gap = seconds_between(last, at);
         if (0.0..least.as_secs_f64()).contains(&gap) {
             let worker = &judged.share.worker;
-            context.raise(RAPID, worker, at, || {
+            context.raise(RAPID, worker, || {
                 let description = format!("{worker}: the miner sent two shares within {:.1} ms", gap * 1e3);
                 (description, json!({ "gap_seconds": gap, "session": judged.session.0 }))
             });
         }
     }
 
-    pub(super) fn closed(&mut self, session: SessionId) {
-        self.sessions.remove(&session);
-    }
-
-    pub(super) fn tick(
-        &mut self,
-        sessions: &[SessionSample<'_>],
-        now: NtpTime,
-        context: &mut AlertContext<'_>,
-    ) {
-        let is_silent_open = context.is_open(SILENT.0);
+    pub(super) fn tick(&mut self, sessions: &[SessionSample<'_>], context: &mut AlertContext<'_>) {
         // Computed once, and only if a miner is silent. Then all of them may be.
         let mut newest = None;
         for sample in sessions {
             let Some(seen) = self.sessions.get_mut(&sample.session) else { continue };
             if self.min_gap.is_none() {
-                seen.check_rapid(sample, now, context);
+                seen.check_rapid(sample, context);
             }
             match seen.missing_shares(sample) {
                 Some(expected) => {
                     let newest = newest.get_or_insert_with(|| newest_sessions(sessions));
                     if newest.get(&(sample.miner, sample.worker)) == Some(&sample.session) {
-                        silent(sample, expected, now, context);
+                        silent(sample, expected, context);
                     }
                 }
-                None if is_silent_open => context.resolve(SILENT.0, sample.worker, now),
-                None => {}
+                None => context.resolve(SILENT.0, sample.worker),
             }
         }
     }
@@ -115,7 +105,8 @@ impl ShareRateRules {
 
 impl ShareTiming {
     /// Checks for far more shares in a minute than the hash rate gives.
-    fn check_rapid(&mut self, sample: &SessionSample<'_>, now: NtpTime, context: &mut AlertContext<'_>) {
+    fn check_rapid(&mut self, sample: &SessionSample<'_>, context: &mut AlertContext<'_>) {
+        let now = context.at;
         let is_older = |at: &NtpTime| seconds_between(*at, now) > WINDOW_SECONDS;
         while self.shares.len() > 1 && self.shares.get(self.shares.len() - 2).is_some_and(is_older) {
             self.shares.pop_back();
@@ -137,20 +128,22 @@ impl ShareTiming {
         let worker = sample.worker;
         if poisson_at_least(count, expected) >= FALSE_ALARM_CHANCE {
             // Between the two limits the alert would begin and end again and again.
-            if count <= expected && context.is_open(RAPID.0) {
-                context.resolve(RAPID.0, worker, now);
+            if count <= expected {
+                context.resolve(RAPID.0, worker);
             }
             return;
         }
-        context.raise_uncounted(RAPID, worker, now, || {
+        context.raise(RAPID, worker, || {
             let description = format!(
                 "{worker}: the miner sent {count:.0} shares in {span:.0} s, where {expected:.1} are expected"
             );
-            let evidence = json!({
-                "shares": count, "seconds": span, "expected": expected,
-                "difficulty": self.difficulty, "hash_rate": self.usual, "session": sample.session.0,
-            });
-            (description, evidence)
+            (
+                description,
+                json!({
+                    "shares": count, "seconds": span, "expected": expected,
+                    "difficulty": self.difficulty, "hash_rate": self.usual, "session": sample.session.0,
+                }),
+            )
         });
     }
 
@@ -181,15 +174,13 @@ fn newest_sessions<'a>(sessions: &[SessionSample<'a>]) -> HashMap<(IpAddr, &'a s
     newest
 }
 
-fn silent(sample: &SessionSample<'_>, expected: f64, now: NtpTime, context: &mut AlertContext<'_>) {
+fn silent(sample: &SessionSample<'_>, expected: f64, context: &mut AlertContext<'_>) {
     let (worker, silence) = (sample.worker, sample.share_silent.unwrap_or_default());
-    context.raise_uncounted(SILENT, worker, now, || {
+    context.raise(SILENT, worker, || {
         let description = format!(
             "{worker}: the miner is connected and has sent no share for {}",
             span(Duration::from_secs_f64(silence))
         );
-        let evidence =
-            json!({ "seconds": silence, "expected_shares": expected, "session": sample.session.0 });
-        (description, evidence)
+        (description, json!({ "seconds": silence, "expected_shares": expected, "session": sample.session.0 }))
     });
 }

@@ -4,18 +4,18 @@ use serde_json::json;
 
 use super::super::share::{JudgedShare, PendingShare};
 use super::payout::job_evidence;
-use super::{AlertContext, SessionSample, seconds_between};
+use super::{AlertContext, AlertType, SessionSample, seconds_between};
 use crate::analyzer::session_event::JobSeen;
 use crate::clock::{ClockState, NtpTime, UnsyncReason};
 use crate::config::{self, Severity};
 use crate::util::plural::count;
 
-const EXTREME: (&str, Severity) = ("timing.extreme", Severity::High);
-const FUTURE_JOB: (&str, Severity) = ("timing.future_job", Severity::Low);
-const OLD_JOB: (&str, Severity) = ("timing.old_job", Severity::Low);
-const SHARE_NTIME: (&str, Severity) = ("timing.share_ntime", Severity::Low);
-const LOCAL_CLOCK: (&str, Severity) = ("timing.local_clock", Severity::Low);
-const NOTIFY_GAP: (&str, Severity) = ("timing.notify_gap", Severity::Low);
+const EXTREME: AlertType = ("timing.extreme", Severity::High);
+const FUTURE_JOB: AlertType = ("timing.future_job", Severity::Low);
+const OLD_JOB: AlertType = ("timing.old_job", Severity::Low);
+const SHARE_NTIME: AlertType = ("timing.share_ntime", Severity::Low);
+const LOCAL_CLOCK: AlertType = ("timing.local_clock", Severity::Low);
+const NOTIFY_GAP: AlertType = ("timing.notify_gap", Severity::Low);
 
 /// The difference from which a job's time is wrong. Honest pools are within a minute, and miners may roll the time a
 /// little further.
@@ -45,25 +45,23 @@ impl TimingRules {
         TimingRules { max_drift: settings.max_drift.as_secs_f64(), has_seen_job: false, apart_since: None }
     }
 
-    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
+    pub(super) fn job(&mut self, job: &JobSeen, context: &mut AlertContext<'_>) {
         self.has_seen_job = true;
         if job.was_late {
-            context.resolve(NOTIFY_GAP.0, context.upstream(job.upstream), at);
+            context.resolve(NOTIFY_GAP.0, context.upstream(job.upstream));
         }
         // Test networks allow a block of minimum difficulty 20 minutes after the last one, so their pools set the
         // time ahead.
         if job.chain.network != "testnet" && is_time_known(context.clock) {
-            self.drift(job, at, context);
+            self.drift(job, context);
         }
     }
 
-    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, context: &mut AlertContext<'_>) {
+    pub(super) fn share(&mut self, judged: &JudgedShare, context: &mut AlertContext<'_>) {
         let (Some(submit), Some(job)) = (&judged.share.submit, judged.share.job_ntime) else { return };
         let subject = &judged.share.worker;
         if is_ntime_good(&judged.share) {
-            if context.is_open(SHARE_NTIME.0) {
-                context.resolve(SHARE_NTIME.0, subject, at);
-            }
+            context.resolve(SHARE_NTIME.0, subject);
             return;
         }
         // Only a hash proves that the share belongs to this job and time: a pool may have used the id again for
@@ -71,47 +69,43 @@ impl TimingRules {
         if judged.share.proven().is_none() {
             return;
         }
-        context.raise(SHARE_NTIME, subject, at, || {
+        context.raise(SHARE_NTIME, subject, || {
             let off = i64::from(submit.ntime.0) - i64::from(job.0);
             let description = format!("{subject}: a share's time differs from its job's by {off:+} s");
-            let evidence = json!({
-                "job_id": submit.job_id.as_str(),
-                "job_ntime": job.0,
-                "share_ntime": submit.ntime.0,
-                "session": judged.session.0,
-            });
-            (description, evidence)
+            (
+                description,
+                json!({
+                    "job_id": submit.job_id.as_str(),
+                    "job_ntime": job.0,
+                    "share_ntime": submit.ntime.0,
+                    "session": judged.session.0,
+                }),
+            )
         });
     }
 
-    pub(super) fn tick(
-        &mut self,
-        sessions: &[SessionSample<'_>],
-        now: NtpTime,
-        context: &mut AlertContext<'_>,
-    ) {
-        self.local_clock(now, context);
+    pub(super) fn tick(&mut self, sessions: &[SessionSample<'_>], context: &mut AlertContext<'_>) {
+        self.local_clock(context);
         for sample in sessions {
             let Some(gap) = sample.jobs.filter(|gap| gap.is_late) else { continue };
             let upstream = context.upstream(sample.upstream);
-            context.raise_uncounted(NOTIFY_GAP, upstream, now, || {
+            context.raise(NOTIFY_GAP, upstream, || {
                 let description = format!(
                     "{upstream}: the pool has sent no job for {:.0} s, although one came at least every {:.0} s",
                     gap.seconds, gap.usual
                 );
-                let evidence = json!({
+                (description, json!({
                     "seconds": gap.seconds,
                     "usual_seconds": gap.usual,
                     "session": sample.session.0,
-                });
-                (description, evidence)
+                }))
             });
         }
     }
 
-    fn drift(&self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
+    fn drift(&self, job: &JobSeen, context: &mut AlertContext<'_>) {
         let upstream = context.upstream(job.upstream);
-        let off = job.time_difference(at);
+        let off = job.time_difference(context.at);
         let kind = if off.abs() > self.max_drift {
             Some(EXTREME)
         } else if off > OFF_SECONDS {
@@ -123,75 +117,68 @@ impl TimingRules {
         };
         for (id, _) in [EXTREME, FUTURE_JOB, OLD_JOB] {
             if kind.is_none_or(|(kind, _)| kind != id) {
-                context.resolve(id, upstream, at);
+                context.resolve(id, upstream);
             }
         }
         let Some(kind) = kind else { return };
-        context.raise(kind, upstream, at, || {
+        let at = context.at;
+        context.raise(kind, upstream, || {
             let way = if off > 0.0 { "ahead of" } else { "behind" };
             let description =
                 format!("{upstream}: the time in the pool's jobs is {:.0} s {way} the real time", off.abs());
-            let mut evidence = job_evidence(job);
-            evidence["ntime"] = json!(job.ntime.0);
-            evidence["time"] = json!(at.to_string());
-            evidence["difference_seconds"] = json!(off);
-            (description, evidence)
+            let times = json!({ "ntime": job.ntime.0, "time": at.to_string(), "difference_seconds": off });
+            (description, job_evidence(job, times))
         });
     }
 
     /// Reports which clock is wrong, if any.
-    fn local_clock(&mut self, now: NtpTime, context: &mut AlertContext<'_>) {
-        match context.clock {
+    fn local_clock(&mut self, context: &mut AlertContext<'_>) {
+        let slow_or_fast = |is_slow| if is_slow { "slow" } else { "fast" };
+        let (wrong, description, evidence) = match context.clock {
             ClockState::Synchronised { offset, .. } if offset.seconds().abs() > CLOCK_SECONDS => {
-                let seconds = offset.seconds();
+                let (seconds, now) = (offset.seconds(), context.at);
                 let since = *self.apart_since.get_or_insert(now);
                 let is_settled = self.has_seen_job || seconds_between(since, now) > JOB_WAIT_SECONDS;
                 if seconds.abs() > OFF_SECONDS && !is_settled {
                     return;
                 }
-                context.resolve(LOCAL_CLOCK.0, NTP, now);
-                context.raise_uncounted(LOCAL_CLOCK, SYSTEM, now, || {
-                    let way = if seconds > 0.0 { "slow" } else { "fast" };
-                    let description =
-                        format!("this machine's clock is {:.0} s {way}; Sluice uses NTP", seconds.abs());
-                    (description, json!({ "wrong": "system", "offset_seconds": seconds }))
-                });
+                let (size, way) = (seconds.abs(), slow_or_fast(seconds > 0.0));
+                let description = format!("this machine's clock is {size:.0} s {way}; Sluice uses NTP");
+                (SYSTEM, description, json!({ "wrong": "system", "offset_seconds": seconds }))
             }
             ClockState::Unsynchronised { reason: UnsyncReason::Contradicted { ntp, pools }, .. } => {
-                context.resolve(LOCAL_CLOCK.0, SYSTEM, now);
-                context.raise_uncounted(LOCAL_CLOCK, NTP, now, || {
-                    let description = format!(
-                        "the NTP servers are wrong: their time is {} this machine's clock, and the jobs of \
-                         {} agree with this machine's clock, which Sluice uses; check ntp.servers",
-                        ntp.ahead_or_behind(),
-                        count(*pools as u64, "pool")
-                    );
-                    (description, json!({ "wrong": "ntp", "offset_seconds": ntp.seconds(), "pools": pools }))
-                });
+                let description = format!(
+                    "the NTP servers are wrong: their time is {} this machine's clock, and the jobs of \
+                     {} agree with this machine's clock, which Sluice uses; check ntp.servers",
+                    ntp.ahead_or_behind(),
+                    count(*pools as u64, "pool")
+                );
+                (NTP, description, json!({ "wrong": "ntp", "offset_seconds": ntp.seconds(), "pools": pools }))
             }
             ClockState::Unsynchronised { reason: UnsyncReason::Outvoted { jobs, pools }, .. } => {
-                context.resolve(LOCAL_CLOCK.0, NTP, now);
-                context.raise_uncounted(LOCAL_CLOCK, SYSTEM, now, || {
-                    let way = if jobs.micros() > 0 { "slow" } else { "fast" };
-                    let description = format!(
-                        "this machine's clock is {} {way} by the jobs of {}, which agree with each \
-                         other; Sluice dates its records by that clock: set it, or name NTP servers that answer \
-                         (ntp.servers)",
-                        jobs.amount(),
-                        count(*pools as u64, "pool")
-                    );
-                    (description, json!({ "wrong": "system", "offset_seconds": jobs.seconds(), "pools": pools }))
-                });
+                let description = format!(
+                    "this machine's clock is {} {} by the jobs of {}, which agree with each \
+                     other; Sluice dates its records by that clock: set it, or name NTP servers that answer \
+                     (ntp.servers)",
+                    jobs.amount(),
+                    slow_or_fast(jobs.micros() > 0),
+                    count(*pools as u64, "pool")
+                );
+                let evidence = json!({ "wrong": "system", "offset_seconds": jobs.seconds(), "pools": pools });
+                (SYSTEM, description, evidence)
             }
             ClockState::Synchronised { .. }
             | ClockState::Unsynchronised { reason: UnsyncReason::Off, .. } => {
                 self.apart_since = None;
-                context.resolve(LOCAL_CLOCK.0, SYSTEM, now);
-                context.resolve(LOCAL_CLOCK.0, NTP, now);
+                context.resolve(LOCAL_CLOCK.0, SYSTEM);
+                context.resolve(LOCAL_CLOCK.0, NTP);
+                return;
             }
             // The offset is unknown at present.
-            ClockState::Unsynchronised { .. } => {}
-        }
+            ClockState::Unsynchronised { .. } => return,
+        };
+        context.resolve(LOCAL_CLOCK.0, if wrong == SYSTEM { NTP } else { SYSTEM });
+        context.raise(LOCAL_CLOCK, wrong, || (description, evidence));
     }
 }
 
@@ -249,9 +236,9 @@ mod tests {
         ] {
             let mut alerts = AlertBook::new(&[]);
             let mut timing = TimingRules::new(&config::RulesConfig::default());
-            AlertContext::for_tests(&mut alerts, &clock, |context| {
-                timing.tick(&[], now, context);
-                timing.tick(&[], now, context);
+            AlertContext::for_tests(&mut alerts, &clock, now, |context| {
+                timing.tick(&[], context);
+                timing.tick(&[], context);
             });
             let view = alerts.view();
             let reported = view.alerts.first().map(|alert| (alert.id, alert.severity, alert.count));

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::super::share::{JudgedShare, UnseenJob};
 use super::super::verdicts::WorkDoubt;
 use super::{AlertContext, SessionSample, seconds_between};
-use crate::analyzer::session_event::{JobSeen, ProtocolEvent};
+use crate::analyzer::session_event::{EventKind, JobSeen, ProtocolEvent};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::record::ShareOutcome;
@@ -47,40 +47,42 @@ struct UnreadWork {
 }
 
 impl UnreadableJobRule {
-    pub(super) fn job(&mut self, job: &JobSeen, at: NtpTime, context: &mut AlertContext<'_>) {
-        let work = self.work(job.session, job.upstream);
+    pub(super) fn job(&mut self, job: &JobSeen, context: &mut AlertContext<'_>) {
+        self.work(job.session, job.upstream);
         // The job proves nothing while the miner may still be working on an earlier one.
         let is_in_doubt = job.superseded_doubt.is_some_and(WorkDoubt::is_about_reading);
-        if job.agreement != ReadingAgreement::All || is_in_doubt {
-            return;
+        if job.agreement == ReadingAgreement::All && !is_in_doubt {
+            self.forget_unread(job.session, job.upstream, context);
         }
-        (work.unread, work.missed) = (0, 0);
-        self.resolve_if_clear(job.upstream, at, context);
     }
 
-    pub(super) fn event(&mut self, event: &ProtocolEvent, at: NtpTime, context: &mut AlertContext<'_>) {
-        if let ProtocolEvent::DoubtEnded { session, upstream } = event {
-            let work = self.work(*session, *upstream);
-            (work.unread, work.missed) = (0, 0);
-            return self.resolve_if_clear(*upstream, at, context);
-        }
-        let ProtocolEvent::JobUnread { session, upstream, why, line } = event else { return };
+    fn forget_unread(&mut self, session: SessionId, upstream: Option<usize>, context: &mut AlertContext<'_>) {
+        let work = self.work(session, upstream);
+        (work.unread, work.missed) = (0, 0);
+        self.resolve_if_clear(upstream, context);
+    }
+
+    pub(super) fn event(&mut self, event: &ProtocolEvent, context: &mut AlertContext<'_>) {
+        let ProtocolEvent { session, upstream, kind, .. } = event;
+        let (why, line) = match kind {
+            EventKind::DoubtEnded => return self.forget_unread(*session, *upstream, context),
+            EventKind::JobUnread { why, line } => (why, line),
+            _ => return,
+        };
         let work = self.work(*session, *upstream);
         work.unread += 1;
         let accepted = work.accepted;
         let upstream = context.upstream(*upstream);
-        context.raise((UNREADABLE, severity(1, accepted)), upstream, at, || {
+        context.raise((UNREADABLE, severity(1, accepted)), upstream, || {
             let description = format!(
                 "{upstream}: the pool sent a line that may be a job, and Sluice cannot read it ({why}), so nobody \
                  can tell whom a block would pay"
             );
-            let evidence =
-                json!({ "session": session.0, "reason": why, "line": line, "accepted_shares": accepted });
-            (description, evidence)
+            (description, json!({ "session": session.0, "reason": why, "line": line, "accepted_shares": accepted }))
         });
     }
 
-    pub(super) fn share(&mut self, judged: &JudgedShare, at: NtpTime, context: &mut AlertContext<'_>) {
+    pub(super) fn share(&mut self, judged: &JudgedShare, context: &mut AlertContext<'_>) {
         let (ShareOutcome::Accepted, Some(unseen)) = (&judged.outcome, judged.share.unseen_job) else {
             return;
         };
@@ -90,21 +92,20 @@ impl UnreadableJobRule {
             work.missed += 1;
             return;
         }
-        (work.accepted, work.last_accepted) = (work.accepted + 1, Some(at));
+        (work.accepted, work.last_accepted) = (work.accepted + 1, Some(context.at));
         let (accepted, unread) = (work.accepted, work.unread);
         let upstream = context.upstream(judged.upstream);
-        context.raise((UNREADABLE, severity(unread, accepted)), upstream, at, || {
+        context.raise((UNREADABLE, severity(unread, accepted)), upstream, || {
             let description = format!(
                 "{upstream}: the pool accepts shares for jobs that Sluice could not read, so nobody can tell whom \
                  a block would pay"
             );
-            let evidence = json!({
+            (description, json!({
                 "session": judged.session.0,
                 "job_id": job_id.map(JobId::as_str),
                 "accepted_shares": accepted,
                 "unread_lines": unread,
-            });
-            (description, evidence)
+            }))
         });
     }
 
@@ -117,24 +118,15 @@ impl UnreadableJobRule {
         self.left.extend(self.sessions.remove(&session).map(|work| work.upstream));
     }
 
-    pub(super) fn tick(
-        &mut self,
-        sessions: &[SessionSample<'_>],
-        now: NtpTime,
-        context: &mut AlertContext<'_>,
-    ) {
+    pub(super) fn tick(&mut self, sessions: &[SessionSample<'_>], context: &mut AlertContext<'_>) {
         for sample in sessions {
             let Some((doubt, seconds)) = sample.unread else { continue };
             let upstream = context.upstream(sample.upstream);
             let missed = self.sessions.get(&sample.session).map_or(0, |work| work.missed);
             if doubt.is_about_reading() {
-                context.keep_open(UNREADABLE, upstream, now);
+                context.keep_open(UNREADABLE, upstream);
             } else if missed > 0 && seconds > MISSED_REPORT_SECONDS {
-                if context.is_open_about(UNREADABLE, upstream) {
-                    context.keep_open(UNREADABLE, upstream, now);
-                    continue;
-                }
-                context.raise((UNREADABLE, Severity::Medium), upstream, now, || {
+                context.raise((UNREADABLE, Severity::Medium), upstream, || {
                     let description = format!(
                         "{upstream}: Sluice missed some of the pool's messages, and the pool accepts shares for a \
                          job that may be among them, so nobody can tell whom a block would pay"
@@ -145,7 +137,8 @@ impl UnreadableJobRule {
         }
         let mut quiet: Vec<Option<usize>> = Vec::new();
         for work in self.sessions.values_mut() {
-            let is_quiet = work.last_accepted.is_some_and(|last| seconds_between(last, now) > QUIET_SECONDS);
+            let is_quiet =
+                work.last_accepted.is_some_and(|last| seconds_between(last, context.at) > QUIET_SECONDS);
             if is_quiet {
                 (work.accepted, work.last_accepted) = (0, None);
                 quiet.push(work.upstream);
@@ -153,19 +146,19 @@ impl UnreadableJobRule {
         }
         quiet.extend(std::mem::take(&mut self.left));
         for upstream in quiet {
-            self.resolve_if_clear(upstream, now, context);
+            self.resolve_if_clear(upstream, context);
         }
     }
 
     /// Resolves the upstream's alert if none of its sessions shows the state.
-    fn resolve_if_clear(&self, upstream: Option<usize>, at: NtpTime, context: &mut AlertContext<'_>) {
-        if !context.is_open(UNREADABLE) {
+    fn resolve_if_clear(&self, upstream: Option<usize>, context: &mut AlertContext<'_>) {
+        if !context.alerts.is_open(UNREADABLE) {
             return;
         }
         let is_unreadable =
             |work: &&UnreadWork| work.upstream == upstream && work.unread + work.accepted + work.missed > 0;
         if self.sessions.values().find(is_unreadable).is_none() {
-            context.resolve(UNREADABLE, context.upstream(upstream), at);
+            context.resolve(UNREADABLE, context.upstream(upstream));
         }
     }
 

@@ -7,20 +7,15 @@ use serde_json::value::RawValue;
 
 use super::AnalyzedSession;
 use super::timers::MAX_EXCUSE;
-use crate::analyzer::block::BlockSeen;
 use crate::analyzer::requests::RequestKind;
-use crate::analyzer::session_event::{ProtocolEvent, SessionEvent};
+use crate::analyzer::session_event::{EventKind, SessionEvent};
 use crate::analyzer::share::{PendingShare, UnseenJob};
-use crate::analyzer::verdicts::PayoutAddress;
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
 use crate::stratum::{
-    ConfigureRequest, Envelope, JobId, Login, Submit, elements, first_text, shortened, worker_name,
+    Envelope, JobId, Login, Submit, elements, first_text, requested_version_mask, shortened, worker_name,
 };
 use crate::tap::{Role, TapBytes};
-
-/// The most payout addresses among a session's worker names that jobs are searched for.
-const MAX_ADDRESSES: usize = 16;
 
 /// For this long after the first job since lost copies, a share may still be for a job among them: as long as shares
 /// for a job are in flight after a clean one.
@@ -36,13 +31,7 @@ const GAP_WINDOW: Duration = Duration::from_secs(600);
 const RESUME_WINDOW: Duration = Duration::from_secs(600);
 
 impl AnalyzedSession {
-    /// Follows one message of the miner.
-    pub(super) fn miner_message(
-        &mut self,
-        message: &Envelope<'_>,
-        chunk: &TapBytes,
-        each: &mut impl FnMut(SessionEvent),
-    ) {
+    pub(super) fn miner_message(&mut self, message: &Envelope<'_>, chunk: &TapBytes) {
         let kind = match message.method().as_deref() {
             None => return,
             Some(_) if message.is_answer() => return,
@@ -66,34 +55,30 @@ impl AnalyzedSession {
             Some("mining.configure") => {
                 let asks_for_extranonce = |params: &RawValue| params.get().contains("subscribe-extranonce");
                 self.takes_extranonce |= message.params.is_some_and(asks_for_extranonce);
-                RequestKind::Configure { mask: ConfigureRequest::from_params(message.params).version_rolling }
+                RequestKind::Configure { mask: requested_version_mask(message.params) }
             }
             Some("mining.submit") => {
-                each(SessionEvent::Submitted);
-                let share = self.share(message, chunk.readable_at, each);
-                if let Some(block) = BlockSeen::of(&share, self.block_finder()) {
-                    each(SessionEvent::Block(Box::new(block)));
+                self.events.push(SessionEvent::Submitted);
+                let share = self.share(message, chunk.readable_at);
+                if share.is_block() {
+                    let block = self.judged(share.clone(), ShareOutcome::Unknown, None);
+                    self.events.push(SessionEvent::Block(Box::new(block)));
                 }
                 RequestKind::Submit(Box::new(share))
             }
             Some(_) => RequestKind::Other,
         };
         if let Some(lost) = self.requests.drop_doubtful(message.id()) {
-            self.give_up(lost, ShareOutcome::Unknown, each);
+            self.give_up(lost, ShareOutcome::Unknown);
         }
         match self.requests.add(message.id(), kind, chunk.readable_at, chunk.sent_at) {
             Ok(()) => {}
-            Err((kind, Some(answer))) => self.apply_kept_answer(kind, &answer, chunk.sent_at, each),
-            Err((kind, None)) => self.give_up(kind, ShareOutcome::Unknown, each),
+            Err((kind, Some(answer))) => self.apply_kept_answer(kind, &answer, chunk.sent_at),
+            Err((kind, None)) => self.give_up(kind, ShareOutcome::Unknown),
         }
     }
 
-    fn share(
-        &mut self,
-        message: &Envelope<'_>,
-        at: Stamp,
-        each: &mut impl FnMut(SessionEvent),
-    ) -> PendingShare {
+    fn share(&mut self, message: &Envelope<'_>, at: Stamp) -> PendingShare {
         let read = match self.conversation.role {
             // Aggregate mode reads lenient forms that a pool may refuse.
             Role::Miner => Submit::from_miner(message.params),
@@ -118,8 +103,7 @@ impl AnalyzedSession {
         let is_proof = job.is_some_and(|job| self.work_proof.is_given_by(&share, job, is_owed));
         let job_came = job.map(|job| job.received_at);
         if job_came.is_some_and(|job_came| is_proof && self.work.worked_on(job_came)) {
-            let (session, upstream) = (self.conversation.id, self.conversation.upstream());
-            each(SessionEvent::Event(ProtocolEvent::DoubtEnded { session, upstream }, at));
+            self.report(EventKind::DoubtEnded, at);
         }
         if let Some(gap) = self.gap.as_mut().filter(|gap| is_proof && job_came > Some(gap.newest)) {
             gap.first = None;
@@ -127,9 +111,9 @@ impl AnalyzedSession {
         if let Some(job_came) =
             job_came.filter(|_| self.work_proof.has_work(&share) && self.is_excuse_over(at))
         {
-            let (workers, expectations) = (self.expected.as_deref(), &self.expectations);
-            if let Some(bad) = self.work.end_excuse_of(job_came, (at, MAX_EXCUSE), workers, expectations) {
-                each(SessionEvent::Rejudged(Box::new(bad), at));
+            let bad = self.work.end_excuse_of(job_came, at, MAX_EXCUSE, &self.expectations);
+            if let Some(bad) = bad {
+                self.events.push(SessionEvent::Rejudged(Box::new(bad), at));
             }
         }
         if let Some(proven) = share.proven() {
@@ -167,13 +151,8 @@ impl AnalyzedSession {
 
     /// Expects jobs to pay the address in this worker name, if it holds one.
     pub(super) fn expect_payee(&mut self, worker: &str) {
-        let expected = self.expected.get_or_insert_with(Vec::new);
-        if let Some(new) = PayoutAddress::of_worker(worker) {
-            if expected.len() < MAX_ADDRESSES && !expected.contains(&new) {
-                expected.push(new);
-            }
-        }
-        self.work.name_given(self.expected.as_deref(), &self.expectations);
+        self.expectations.add_worker(worker);
+        self.work.rejudge_early(&self.expectations);
     }
 }
 

@@ -4,27 +4,27 @@ use super::AnalyzedSession;
 use crate::analyzer::answer_form::AnswerForm;
 use crate::analyzer::requests::{Match, RequestKind};
 use crate::analyzer::same_id::{KeptAnswer, SettledRequest};
-use crate::analyzer::session_event::{ProtocolEvent, SessionEvent};
+use crate::analyzer::session_event::{EventKind, SessionEvent};
 use crate::analyzer::share::{is_local_refusal, outcome_of};
 use crate::net::Stamp;
 use crate::record::ShareOutcome;
 use crate::stratum::{
-    ConfigureAnswer, Difficulty, Envelope, PoolMethod, Readings, Reconnect, ResponseVerdict, VersionMask,
+    Difficulty, Envelope, PoolMethod, Readings, Reconnect, ResponseVerdict, VersionMask, granted_version_mask,
 };
 use crate::tap::{Role, TapBytes};
 
 impl AnalyzedSession {
     /// Follows one line of the pool in every way in which miners may read it.
-    pub(super) fn pool_line(&mut self, line: &[u8], chunk: &TapBytes, each: &mut impl FnMut(SessionEvent)) {
+    pub(super) fn pool_line(&mut self, line: &[u8], chunk: &TapBytes) {
         let at = self.stamp_of_line(chunk.readable_at);
         let readings = Readings::of(line);
         let may_hide_job = readings.may_hide_job();
         if let Some(message) = readings.plain().filter(|message| message.method().is_none() && !may_hide_job)
         {
-            return self.pool_answer(&[*message], line, true, at, each);
+            return self.pool_answer(&[*message], line, true, at);
         }
         if may_hide_job {
-            self.unread("it is no message that a miner is known to read", line, at, each);
+            self.unread("it is no message that a miner is known to read", line, at);
         }
         let (mut has_job, mut is_empty, mut has_exact_name) = (false, true, true);
         let mut answers = Vec::new();
@@ -43,13 +43,13 @@ impl AnalyzedSession {
                 }
                 Some(method) => {
                     let is_ordinary = readings.shape().is_none() && name == method.name();
-                    self.pool_message(method, &message, is_ordinary, line, at, each);
+                    self.pool_message(method, &message, is_ordinary, line, at);
                 }
                 None => {}
             }
         }
         if is_empty {
-            each(SessionEvent::Unreadable);
+            self.events.push(SessionEvent::Unreadable);
         }
         if has_job || readings.may_hide_job() {
             // Miners may work on it even if it cannot be read here.
@@ -57,20 +57,13 @@ impl AnalyzedSession {
             self.last_job_at = Some(at);
         }
         if has_job {
-            self.job_line(&readings, has_exact_name, line, at, each);
+            self.job_line(&readings, has_exact_name, line, at);
         }
-        self.pool_answer(&answers, line, readings.shape().is_none(), at, each);
+        self.pool_answer(&answers, line, readings.shape().is_none(), at);
     }
 
     /// Follows an answer in its readings. It belongs to the first request that one of the readings fits.
-    fn pool_answer(
-        &mut self,
-        answers: &[Envelope<'_>],
-        line: &[u8],
-        is_ordinary: bool,
-        at: Stamp,
-        each: &mut impl FnMut(SessionEvent),
-    ) {
+    fn pool_answer(&mut self, answers: &[Envelope<'_>], line: &[u8], is_ordinary: bool, at: Stamp) {
         let Some(first) = answers.first() else { return };
         let matched = answers.iter().find_map(|message| {
             match self.requests.answer(message.id(), AnswerForm::of(message), at, line) {
@@ -81,9 +74,9 @@ impl AnalyzedSession {
         match matched {
             Some((message, Match::Request(kind, sent_at))) => {
                 if matches!(kind, RequestKind::Subscribe) {
-                    self.doubt_subscribe_answer(message, answers, line, is_ordinary, at, each);
+                    self.doubt_subscribe_answer(message, answers, line, is_ordinary, at);
                 }
-                self.apply_answer(kind, message, sent_at, at, each);
+                self.apply_answer(kind, message, sent_at, at);
             }
             Some(_) => {}
             // ESP-Miner reads the values of an object as a list.
@@ -91,20 +84,20 @@ impl AnalyzedSession {
                 && !self.is_subscribe_answered
                 && self.subscribe_id.as_deref() == Some(first.id()) =>
             {
-                self.apply_answer(RequestKind::Subscribe, first, at, at, each);
+                self.apply_answer(RequestKind::Subscribe, first, at, at);
             }
             None => {
-                self.unasked_answer(answers, line, at, each);
+                self.unasked_answer(answers, line, at);
                 self.requests.keep_early_answer(first.id(), AnswerForm::of(first), at, line);
             }
         }
-        self.take_settled(each);
+        self.take_settled();
     }
 
     /// Applies kept answers whose requests are known only now.
-    pub(super) fn take_settled(&mut self, each: &mut impl FnMut(SessionEvent)) {
+    pub(super) fn take_settled(&mut self) {
         for SettledRequest { kind, sent_at, answer } in self.requests.take_settled() {
-            self.apply_kept_answer(kind, &answer, sent_at, each);
+            self.apply_kept_answer(kind, &answer, sent_at);
         }
     }
 
@@ -116,26 +109,21 @@ impl AnalyzedSession {
         is_ordinary: bool,
         line: &[u8],
         at: Stamp,
-        each: &mut impl FnMut(SessionEvent),
     ) {
-        let (session, upstream) = (self.conversation.id, self.conversation.upstream());
         match method {
             PoolMethod::SetDifficulty => {
                 if let Ok(difficulty) = Difficulty::from_params(message.params) {
                     self.difficulties.set_difficulty(difficulty);
                     self.jobs.set_difficulty(difficulty, is_ordinary);
                     self.difficulty_set = Some(at);
-                    each(SessionEvent::Event(
-                        ProtocolEvent::DifficultySet { session, upstream, difficulty },
-                        at,
-                    ));
+                    self.report(EventKind::DifficultySet(difficulty), at);
                 }
             }
             PoolMethod::Reconnect => {
                 let Reconnect { host, .. } = Reconnect::from_params(message.params);
-                each(SessionEvent::Event(ProtocolEvent::Redirected { session, upstream, host }, at));
+                self.report(EventKind::Redirected { host }, at);
             }
-            PoolMethod::SetExtranonce => self.set_extranonce(message, is_ordinary, line, at, each),
+            PoolMethod::SetExtranonce => self.set_extranonce(message, is_ordinary, line, at),
             PoolMethod::SetVersionMask => {
                 self.version_mask = VersionMask::from_params(message.params).or(self.version_mask);
             }
@@ -150,12 +138,11 @@ impl AnalyzedSession {
         message: &Envelope<'_>,
         sent_at: Stamp,
         answered_at: Stamp,
-        each: &mut impl FnMut(SessionEvent),
     ) {
         match kind {
-            RequestKind::Subscribe => self.apply_subscribe_answer(message, answered_at, each),
+            RequestKind::Subscribe => self.apply_subscribe_answer(message, answered_at),
             RequestKind::Configure { mask } => {
-                let granted = ConfigureAnswer::from_result(message.good_result()).version_rolling;
+                let granted = granted_version_mask(message.good_result());
                 // BIP310: the pool grants a subset of the bits asked for. ckpool does not always keep to it.
                 let granted = granted.zip(mask).map(|(granted, asked)| granted.intersection(asked));
                 // A refusal does not take back an earlier mining.set_version_mask.
@@ -172,15 +159,12 @@ impl AnalyzedSession {
                     self.is_authorized = true;
                     self.mining_since.get_or_insert(answered_at);
                 }
-                let (session, upstream) = (self.conversation.id, self.conversation.upstream());
-                let event = match outcome_of(verdict) {
-                    ShareOutcome::Rejected { reason, .. } => {
-                        ProtocolEvent::AuthorizeRefused { session, upstream, worker: worker.clone(), reason }
-                    }
-                    _ => ProtocolEvent::Authorized { upstream, worker: worker.clone() },
-                };
-                each(SessionEvent::Event(event, answered_at));
                 self.set_worker_verdict(&worker, refused);
+                let event = match outcome_of(verdict) {
+                    ShareOutcome::Rejected { reason, .. } => EventKind::AuthorizeRefused { worker, reason },
+                    _ => EventKind::Authorized { worker },
+                };
+                self.report(event, answered_at);
             }
             RequestKind::Submit(share) => {
                 // The answer of a near pool can be stamped before the share was stamped as sent.
@@ -188,29 +172,23 @@ impl AnalyzedSession {
                     answered_at.since(sent_at).or_else(|| answered_at.since(share.at)).unwrap_or_default();
                 let outcome = outcome_of(ResponseVerdict::of(message));
                 if self.conversation.role == Role::Miner && is_local_refusal(&outcome) {
-                    return self.count_share(*share, ShareOutcome::Unanswered, None, each);
+                    return self.count_share(*share, ShareOutcome::Unanswered, None);
                 }
-                self.count_share(*share, outcome, Some(after), each);
+                self.count_share(*share, outcome, Some(after));
             }
             RequestKind::Other => {}
         }
     }
 
     /// Applies an answer that was kept until its request was known.
-    pub(super) fn apply_kept_answer(
-        &mut self,
-        kind: RequestKind,
-        answer: &KeptAnswer,
-        sent_at: Stamp,
-        each: &mut impl FnMut(SessionEvent),
-    ) {
+    pub(super) fn apply_kept_answer(&mut self, kind: RequestKind, answer: &KeptAnswer, sent_at: Stamp) {
         let readings = Readings::of(&answer.line);
         let answers: Vec<_> = readings.messages().filter(Envelope::is_answer).collect();
         let Some(message) = answers.first() else { return };
         if matches!(kind, RequestKind::Subscribe) {
             let is_ordinary = readings.shape().is_none();
-            self.doubt_subscribe_answer(message, &answers, &answer.line, is_ordinary, answer.at, each);
+            self.doubt_subscribe_answer(message, &answers, &answer.line, is_ordinary, answer.at);
         }
-        self.apply_answer(kind, message, sent_at, answer.at, each);
+        self.apply_answer(kind, message, sent_at, answer.at);
     }
 }

@@ -91,17 +91,21 @@ impl ChainVerdict {
     }
 }
 
+/// The chain of a configured network; `None` for `auto`.
+pub(super) fn chain_of(network: Network) -> Option<AddressChain> {
+    match network {
+        Network::Auto => None,
+        Network::Mainnet => Some(AddressChain::Mainnet),
+        Network::Testnet3 | Network::Testnet4 => Some(AddressChain::Testnet),
+        Network::Signet => Some(AddressChain::Signet),
+        Network::Regtest => Some(AddressChain::Regtest),
+    }
+}
+
 /// The network whose address format is used.
 pub(super) fn form_of(network: Network, expected: Option<&PayoutAddress>) -> AddressChain {
-    match network {
-        Network::Mainnet => AddressChain::Mainnet,
-        Network::Testnet3 | Network::Testnet4 => AddressChain::Testnet,
-        Network::Signet => AddressChain::Signet,
-        Network::Regtest => AddressChain::Regtest,
-        Network::Auto => {
-            expected.and_then(|expected| expected.chains.first()).copied().unwrap_or(AddressChain::Mainnet)
-        }
-    }
+    let of_address = || expected.and_then(|expected| expected.chains.first()).copied();
+    chain_of(network).or_else(of_address).unwrap_or(AddressChain::Mainnet)
 }
 
 fn mainnet(difficulty: f64) -> ChainState {

@@ -14,14 +14,20 @@ use crate::config::{Network, PayoutPolicy};
 use crate::stratum::{Nbits, Ntime};
 use crate::work::{AddressChain, Coinbase};
 
-/// The configured expectations of every job.
+/// The most payout addresses among a session's worker names that jobs are searched for.
+const MAX_ADDRESSES: usize = 16;
+
+/// The payouts and the chain that jobs should have, by the configuration and by the miner's names.
 #[derive(Debug, Clone)]
 pub struct Expectations {
-    inner: Arc<ExpectationsInner>,
+    configured: Arc<ConfiguredExpectations>,
+    /// The addresses in the worker names that the miner gave so far; `None` before the first name. The payout address
+    /// of the configuration takes precedence.
+    workers: Option<Vec<PayoutAddress>>,
 }
 
 #[derive(Debug)]
-struct ExpectationsInner {
+struct ConfiguredExpectations {
     payout: PayoutPolicy,
     /// `payout.address`.
     address: Option<PayoutAddress>,
@@ -29,39 +35,52 @@ struct ExpectationsInner {
 }
 
 impl Expectations {
-    /// The expectations of this configuration.
+    /// The expectations of this configuration, for a miner that has given no name.
     pub fn new(payout: &PayoutPolicy, network: Network) -> Expectations {
         let address = payout
             .address
             .clone()
             // Its checksum was verified with the configuration.
             .and_then(|address| PayoutAddress::of_address(&address.assume_checked().to_string()));
-        Expectations { inner: Arc::new(ExpectationsInner { payout: payout.clone(), address, network }) }
+        let configured = ConfiguredExpectations { payout: payout.clone(), address, network };
+        Expectations { configured: Arc::new(configured), workers: None }
     }
 
-    /// Judges whom the job pays. `workers` are the addresses in the names that the miner has given so far, `None`
-    /// before it gave any.
-    pub(super) fn payout(
-        &self,
-        coinbase: Option<&Coinbase>,
-        ntime: Ntime,
-        workers: Option<&[PayoutAddress]>,
-    ) -> PayoutVerdict {
-        let configured = self.inner.address.as_ref().map(std::slice::from_ref);
-        let ExpectationsInner { payout, network, .. } = &*self.inner;
-        payout::judge(payout, *network, (coinbase, ntime), configured.or(workers))
+    /// Takes over the configured part of `other`.
+    pub(super) fn reconfigure(&mut self, other: &Expectations) {
+        self.configured = other.configured.clone();
     }
 
-    /// Judges which chain the job is on.
-    pub(super) fn chain(&self, nbits: Nbits, workers: Option<&[PayoutAddress]>) -> ChainVerdict {
-        let expected = self.inner.address.as_ref().or_else(|| workers.and_then(<[_]>::first));
-        chain::judge(self.inner.network, nbits, expected)
+    /// Expects jobs to pay the address in this worker name, if it holds one.
+    pub(super) fn add_worker(&mut self, worker: &str) {
+        let workers = self.workers.get_or_insert_with(Vec::new);
+        if let Some(new) = PayoutAddress::of_worker(worker) {
+            if workers.len() < MAX_ADDRESSES && !workers.contains(&new) {
+                workers.push(new);
+            }
+        }
+    }
+
+    pub(super) fn has_worker(&self) -> bool {
+        self.workers.is_some()
+    }
+
+    pub(super) fn payout(&self, coinbase: Option<&Coinbase>, ntime: Ntime) -> PayoutVerdict {
+        let ConfiguredExpectations { payout, network, .. } = &*self.configured;
+        payout::judge(payout, *network, (coinbase, ntime), self.addresses())
+    }
+
+    pub(super) fn chain(&self, nbits: Nbits) -> ChainVerdict {
+        chain::judge(self.configured.network, nbits, self.addresses().and_then(<[_]>::first))
     }
 
     /// The network whose format addresses are shown in.
-    pub(super) fn form(&self, workers: Option<&[PayoutAddress]>) -> AddressChain {
-        let expected = self.inner.address.as_ref().or_else(|| workers.and_then(<[_]>::first));
-        chain::form_of(self.inner.network, expected)
+    pub(super) fn form(&self) -> AddressChain {
+        chain::form_of(self.configured.network, self.addresses().and_then(<[_]>::first))
+    }
+
+    fn addresses(&self) -> Option<&[PayoutAddress]> {
+        self.configured.address.as_ref().map(std::slice::from_ref).or(self.workers.as_deref())
     }
 }
 
@@ -85,12 +104,6 @@ impl WorkDoubt {
     /// Whether the pool has sent something that could not be read for certain.
     pub(in crate::analyzer) fn is_about_reading(self) -> bool {
         matches!(self, WorkDoubt::Ambiguous | WorkDoubt::Unread)
-    }
-}
-
-impl Default for Expectations {
-    fn default() -> Expectations {
-        Expectations::new(&PayoutPolicy::default(), Network::Auto)
     }
 }
 

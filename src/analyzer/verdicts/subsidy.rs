@@ -1,5 +1,6 @@
 //! The minimum subsidy of a job's block. A job that claims less throws the rest away.
 
+use super::chain::chain_of;
 use crate::config::Network;
 use crate::stratum::Ntime;
 use crate::work::{AddressChain, Height, Sats};
@@ -23,13 +24,7 @@ pub(super) fn minimum(
     height: Option<Height>,
     ntime: Ntime,
 ) -> Option<Sats> {
-    let configured = match network {
-        Network::Auto => None,
-        Network::Mainnet => Some(AddressChain::Mainnet),
-        Network::Testnet3 | Network::Testnet4 => Some(AddressChain::Testnet),
-        Network::Signet => Some(AddressChain::Signet),
-        Network::Regtest => Some(AddressChain::Regtest),
-    };
+    let configured = chain_of(network);
     let chains = configured.as_ref().map_or(chains, std::slice::from_ref);
     let subsidy = |chain: &AddressChain| {
         let height = match chain {

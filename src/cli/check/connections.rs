@@ -21,19 +21,14 @@ pub(super) fn write_listen(f: &mut fmt::Formatter<'_>, listen: &ListenConfig) ->
         Some(limit) => format!("a silent miner after {}", format_duration(limit)),
         None => String::from("a silent miner never"),
     };
-    writeln!(
-        f,
-        "  a miner that has not authorized within {} is disconnected, {idle}",
-        format_duration(listen.handshake_timeout)
-    )?;
-    match &listen.proxy_protocol {
-        ProxyProtocol::Off => Ok(()),
-        ProxyProtocol::Everyone => writeln!(f, "  every connection must begin with a PROXY protocol header"),
-        ProxyProtocol::From(blocks) => {
-            let blocks: Vec<_> = blocks.iter().map(ToString::to_string).collect();
-            writeln!(f, "  connections from {} must begin with a PROXY protocol header", blocks.join(", "))
-        }
-    }
+    let handshake = format_duration(listen.handshake_timeout);
+    writeln!(f, "  a miner that has not authorized within {handshake} is disconnected, {idle}")?;
+    let senders = match &listen.proxy_protocol {
+        ProxyProtocol::Off => return Ok(()),
+        ProxyProtocol::Everyone => String::from("every connection"),
+        ProxyProtocol::From(blocks) => format!("connections from {}", list(blocks)),
+    };
+    writeln!(f, "  {senders} must begin with a PROXY protocol header")
 }
 
 pub(super) fn write_limits(f: &mut fmt::Formatter<'_>, limits: &RateLimitConfig) -> fmt::Result {
@@ -41,22 +36,17 @@ pub(super) fn write_limits(f: &mut fmt::Formatter<'_>, limits: &RateLimitConfig)
         0 => format!("any number of {noun}s"),
         limit => count(limit as u64, noun),
     };
-    write!(
-        f,
-        "Limits per address: {}, {} a minute; beyond that ",
-        number(limits.max_connections_per_ip, "connection"),
-        number(limits.max_connections_per_minute, "new connection")
-    )?;
-    if limits.ban.is_zero() {
-        writeln!(f, "rejected")?;
-    } else {
-        writeln!(f, "banned for {}, longer each time", format_duration(limits.ban))?;
+    let open = number(limits.max_connections_per_ip, "connection");
+    let new = number(limits.max_connections_per_minute, "new connection");
+    let consequence = match limits.ban.is_zero() {
+        true => String::from("rejected"),
+        false => format!("banned for {}, longer each time", format_duration(limits.ban)),
+    };
+    writeln!(f, "Limits per address: {open}, {new} a minute; beyond that {consequence}")?;
+    match limits.exempt.as_slice() {
+        [] => Ok(()),
+        exempt => writeln!(f, "  except for {}", list(exempt)),
     }
-    if !limits.exempt.is_empty() {
-        let blocks: Vec<_> = limits.exempt.iter().map(ToString::to_string).collect();
-        writeln!(f, "  except for {}", blocks.join(", "))?;
-    }
-    Ok(())
 }
 
 pub(super) fn write_upstreams(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
@@ -83,6 +73,11 @@ pub(super) fn write_upstreams(f: &mut fmt::Formatter<'_>, config: &Config) -> fm
     )
 }
 
+/// The items with commas between them.
+pub(super) fn list(items: &[impl ToString]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn write_upstream(
     f: &mut fmt::Formatter<'_>,
     number: usize,
@@ -94,22 +89,16 @@ fn write_upstream(
         write!(f, " as {}", upstream.user)?;
     }
     if let Some(tls) = &upstream.tls {
-        let trust = if tls.pin_sha256.is_some() {
-            String::from("trusted by its fingerprint")
-        } else if tls.insecure_skip_verify {
-            String::from("NOT VERIFIED")
-        } else if let Some(file) = &tls.ca_file {
-            format!("verified by {}", file.display())
-        } else {
-            String::from("verified by the system's roots")
-        };
-        write!(f, ", certificate {trust}")?;
+        f.write_str(", certificate ")?;
+        match &tls.ca_file {
+            _ if tls.pin_sha256.is_some() => f.write_str("trusted by its fingerprint")?,
+            _ if tls.insecure_skip_verify => f.write_str("NOT VERIFIED")?,
+            Some(file) => write!(f, "verified by {}", file.display())?,
+            None => f.write_str("verified by the system's roots")?,
+        }
     }
     if let Some(socks5) = &upstream.socks5 {
-        write!(f, ", through {socks5}")?;
-        if socks5.user.is_some() {
-            f.write_str(" with a user name")?;
-        }
+        write!(f, ", through {socks5}{}", if socks5.user.is_some() { " with a user name" } else { "" })?;
     }
     if upstream.warm > 0 {
         write!(f, ", {} kept ready", count(upstream.warm as u64, "connection"))?;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::connections::{list, write_limits, write_listen, write_upstreams};
 use crate::config::{
     AggregateConfig, AnalysisConfig, Config, ConsoleReport, ForwardPath, HttpConfig, Mode, Network,
     NotifyConfig, NtpConfig, OnViolation, PayoutKind, PayoutPolicy, RecordConfig, ReferenceConfig,
@@ -16,9 +17,9 @@ pub(super) struct ConfigSummary<'a>(pub(super) &'a Config);
 impl fmt::Display for ConfigSummary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let config = self.0;
-        super::connections::write_listen(f, &config.listen)?;
-        super::connections::write_limits(f, &config.ratelimit)?;
-        super::connections::write_upstreams(f, config)?;
+        write_listen(f, &config.listen)?;
+        write_limits(f, &config.ratelimit)?;
+        write_upstreams(f, config)?;
         match config.mode {
             Mode::Passthrough => write_forward(f, config)?,
             Mode::Aggregate => write_aggregate(f, &config.aggregate, &config.vardiff)?,
@@ -52,39 +53,26 @@ fn write_aggregate(
     vardiff: &VardiffConfig,
 ) -> fmt::Result {
     writeln!(f, "Mode: aggregate, many miners share a connection to the pool")?;
-    writeln!(
-        f,
-        "  a worker's name at the pool: {}; the connection outlives the last miner by {}",
-        aggregate.user,
-        format_duration(aggregate.grace)
-    )?;
+    let (user, grace) = (&aggregate.user, format_duration(aggregate.grace));
+    writeln!(f, "  a worker's name at the pool: {user}; the connection outlives the last miner by {grace}")?;
     let authorize =
         if aggregate.local_authorize { "Sluice itself" } else { "the pool, with their own names" };
     let unknown = if aggregate.strict_broadcast { "not passed on" } else { "passed on" };
     writeln!(f, "  miners are authorized by {authorize}; the pool's unknown messages are {unknown}")?;
-    if vardiff.enabled {
-        writeln!(
-            f,
-            "  difficulty for each miner: a share every {}, from {} to {}",
-            format_duration(vardiff.target),
-            short(vardiff.min),
-            short(vardiff.max)
-        )
-    } else {
-        writeln!(f, "  difficulty: the pool's, for every miner")
+    if !vardiff.enabled {
+        return writeln!(f, "  difficulty: the pool's, for every miner");
     }
+    let (target, min, max) = (format_duration(vardiff.target), short(vardiff.min), short(vardiff.max));
+    writeln!(f, "  difficulty for each miner: a share every {target}, from {min} to {max}")
 }
 
 fn write_analysis(f: &mut fmt::Formatter<'_>, analysis: &AnalysisConfig) -> fmt::Result {
     if !analysis.enabled {
         return writeln!(f, "Analysis: off; no share is checked and there are no alerts");
     }
-    writeln!(
-        f,
-        "Analysis: on; a share counts as unanswered after {}, as a near miss from {} % of a block's difficulty",
-        format_duration(analysis.share_timeout),
-        analysis.near_miss * 100.0
-    )
+    let (timeout, percent) = (format_duration(analysis.share_timeout), analysis.near_miss * 100.0);
+    write!(f, "Analysis: on; a share counts as unanswered after {timeout}, ")?;
+    writeln!(f, "as a near miss from {percent} % of a block's difficulty")
 }
 
 fn write_payout(f: &mut fmt::Formatter<'_>, payout: &PayoutPolicy, network: Network) -> fmt::Result {
@@ -104,12 +92,8 @@ fn write_payout(f: &mut fmt::Formatter<'_>, payout: &PayoutPolicy, network: Netw
 
 fn write_rules(f: &mut fmt::Formatter<'_>, rules: &RulesConfig, on_wrong: OnViolation) -> fmt::Result {
     writeln!(f, "Work of another coin or network: {}", violation_text(on_wrong))?;
-    write!(
-        f,
-        "Rules: job time off by {} or more, jobs older than {}",
-        format_duration(rules.max_drift),
-        format_duration(rules.stale_job)
-    )?;
+    let (drift, stale) = (format_duration(rules.max_drift), format_duration(rules.stale_job));
+    write!(f, "Rules: job time off by {drift} or more, jobs older than {stale}")?;
     if let Some(gap) = rules.rapid_share {
         write!(f, ", shares within {}", format_duration(gap))?;
     }
@@ -118,10 +102,7 @@ fn write_rules(f: &mut fmt::Formatter<'_>, rules: &RulesConfig, on_wrong: OnViol
     }
     match rules.off.as_slice() {
         [] => writeln!(f, "; all rules are on"),
-        off => {
-            let off: Vec<_> = off.iter().map(ToString::to_string).collect();
-            writeln!(f, "\n  off: {}", off.join(", "))
-        }
+        off => writeln!(f, "\n  off: {}", list(off)),
     }
 }
 
@@ -140,20 +121,17 @@ fn write_references(f: &mut fmt::Formatter<'_>, references: &[ReferenceConfig]) 
     for (place, reference) in references.iter().enumerate() {
         write!(f, "  {}. ", place + 1)?;
         match reference {
-            ReferenceConfig::Pool { upstream, user } => {
-                write!(f, "the pool {upstream}")?;
-                match user {
-                    Some(user) => writeln!(f, " as {user}")?,
-                    None => writeln!(f)?,
-                }
+            ReferenceConfig::Pool { upstream, user: Some(user) } => {
+                writeln!(f, "the pool {upstream} as {user}")?;
             }
+            ReferenceConfig::Pool { upstream, user: None } => writeln!(f, "the pool {upstream}")?,
             ReferenceConfig::Node { url, cookie } => {
-                write!(f, "the node at {}", url_host(url.expose()))?;
-                match cookie {
-                    Some(cookie) => writeln!(f, ", with its cookie {}", cookie.display())?,
-                    None if url.expose().contains('@') => writeln!(f, ", with a user and password")?,
-                    None => writeln!(f, ", without a login")?,
-                }
+                let login = match cookie {
+                    Some(cookie) => format!("with its cookie {}", cookie.display()),
+                    None if url.expose().contains('@') => String::from("with a user and password"),
+                    None => String::from("without a login"),
+                };
+                writeln!(f, "the node at {}, {login}", url_host(url.expose()))?;
             }
         }
     }
@@ -164,12 +142,8 @@ fn write_pool_stats(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result 
     let Some(stats) = &config.pool_stats else {
         return writeln!(f, "The pool's own statistics: not requested");
     };
-    write!(
-        f,
-        "The pool's own statistics: requested every {1} in the format of {0}",
-        stats.kind.as_str(),
-        format_duration(stats.interval)
-    )?;
+    let (interval, kind) = (format_duration(stats.interval), stats.kind.as_str());
+    write!(f, "The pool's own statistics: requested every {interval} in the format of {kind}")?;
     if let Some(url) = &stats.url {
         write!(f, ", from {}", url_host(url))?;
     }
@@ -186,13 +160,8 @@ fn write_notify(f: &mut fmt::Formatter<'_>, recipients: &[NotifyConfig]) -> fmt:
     writeln!(f, "Notifications:")?;
     for (place, notify) in recipients.iter().enumerate() {
         let good_news = if notify.good_news { ", and good news" } else { "" };
-        writeln!(
-            f,
-            "  {}. by {}: alerts from {} up{good_news}",
-            place + 1,
-            notify.to.kind(),
-            notify.min_severity.as_str()
-        )?;
+        let (kind, severity) = (notify.to.kind(), notify.min_severity.as_str());
+        writeln!(f, "  {}. by {kind}: alerts from {severity} up{good_news}", place + 1)?;
     }
     Ok(())
 }
@@ -219,13 +188,12 @@ fn write_http(f: &mut fmt::Formatter<'_>, http: &HttpConfig) -> fmt::Result {
 }
 
 fn write_report(f: &mut fmt::Formatter<'_>, console: ConsoleReport) -> fmt::Result {
-    match console {
-        ConsoleReport::Auto => writeln!(f, "Report on the console: every 30s on a terminal, else every 5m"),
-        ConsoleReport::Every(interval) => {
-            writeln!(f, "Report on the console: every {}", format_duration(interval))
-        }
-        ConsoleReport::Off => writeln!(f, "Report on the console: off"),
-    }
+    let interval = match console {
+        ConsoleReport::Auto => String::from("every 30s on a terminal, else every 5m"),
+        ConsoleReport::Every(interval) => format!("every {}", format_duration(interval)),
+        ConsoleReport::Off => String::from("off"),
+    };
+    writeln!(f, "Report on the console: {interval}")
 }
 
 fn write_record(f: &mut fmt::Formatter<'_>, record: &RecordConfig) -> fmt::Result {
@@ -237,11 +205,9 @@ fn write_record(f: &mut fmt::Formatter<'_>, record: &RecordConfig) -> fmt::Resul
         0 => String::from("forever"),
         days => format!("for {}", count(days, "day")),
     };
+    let (flush, rotate, most) = (format_duration(record.flush), record.rotate_mb, record.max_total_mb);
     writeln!(
         f,
-        "Records: {written}; written every {}, rotated at {} MiB, kept {kept} and up to {} MiB",
-        format_duration(record.flush),
-        record.rotate_mb,
-        record.max_total_mb
+        "Records: {written}; written every {flush}, rotated at {rotate} MiB, kept {kept} and up to {most} MiB"
     )
 }

@@ -1,30 +1,42 @@
 //! Checks of the addresses that Sluice listens on: each can be opened, and no upstream leads back to them.
 
-use std::io;
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
-use super::EnvironmentError;
 use crate::config::{Config, UpstreamConfig};
 use crate::net::listen;
 use crate::net::port_owner::port_owner;
+use crate::util::os_error::describe;
 
 /// Opens every port for a moment, all at the same time, without accepting a connection.
-pub(super) fn check_ports(config: &Config) -> Vec<EnvironmentError> {
-    let plain = config.listen.stratum.iter().map(|address| ("listen.stratum", Some("--listen"), *address));
+pub(super) fn check_ports(config: &Config) -> Vec<String> {
+    let plain = config.listen.stratum.iter();
+    let plain = plain.map(|address| ("listen.stratum", "listen.stratum or --listen", *address));
     let tls = config.listen.tls.iter().flat_map(|tls| &tls.listen);
-    let tls = tls.map(|address| ("listen.tls.listen", None, *address));
-    let page = config.http.listen.map(|address| ("http.listen", Some("--http"), address));
+    let tls = tls.map(|address| ("listen.tls.listen", "listen.tls.listen", *address));
+    let page = config.http.listen.map(|address| ("http.listen", "http.listen or --http", address));
     let mut open: Vec<TcpListener> = Vec::new();
     let mut errors = Vec::new();
-    for (key, flag, address) in plain.chain(tls).chain(page) {
+    for (key, setting, address) in plain.chain(tls).chain(page) {
         match listen::bind_bare(address) {
             Ok(socket) => open.push(socket),
             Err(reason) => {
                 // The owner must not be one of the sockets opened here.
-                let in_use = reason.kind() == io::ErrorKind::AddrInUse;
-                let is_ours = |socket: &TcpListener| is_port_of(socket, address);
-                let owner = if in_use && !open.iter().any(is_ours) { port_owner(address) } else { None };
-                errors.push(EnvironmentError::Port { key, flag, address, owner, reason });
+                let is_ours = open.iter().any(|socket| is_port_of(socket, address));
+                let why = match reason.kind() {
+                    ErrorKind::AddrInUse if is_ours => in_use(address, None),
+                    ErrorKind::AddrInUse => in_use(address, port_owner(address)),
+                    _ => describe(&reason),
+                };
+                let advice = match reason.kind() {
+                    ErrorKind::AddrInUse => "stop that program, or choose another port",
+                    ErrorKind::AddrNotAvailable => "choose one of its addresses, or 0.0.0.0 for all,",
+                    ErrorKind::PermissionDenied => {
+                        "ports below 1024 need root or CAP_NET_BIND_SERVICE: choose a higher port"
+                    }
+                    _ => "choose another",
+                };
+                errors.push(format!("{key}: can't listen on {address}: {why}; {advice} with {setting}"));
             }
         }
     }
@@ -33,19 +45,34 @@ pub(super) fn check_ports(config: &Config) -> Vec<EnvironmentError> {
 
 /// Finds upstreams that are this Sluice itself: each connection would cause the next one. Only addresses that need no
 /// DNS are checked; other names are noticed when Sluice connects to them.
-pub(super) fn check_upstreams(config: &Config) -> Vec<EnvironmentError> {
-    let own: Vec<SocketAddr> = {
-        let tls = config.listen.tls.iter().flat_map(|tls| &tls.listen);
-        config.listen.stratum.iter().chain(tls).copied().collect()
-    };
+pub(in crate::cli) fn check_upstreams(config: &Config) -> Vec<String> {
+    let tls = || config.listen.tls.iter().flat_map(|tls| &tls.listen);
+    let own = || config.listen.stratum.iter().chain(tls());
+    let is_own = |to: &SocketAddr| own().any(|listening| reaches(*to, *listening));
     let mut errors = Vec::new();
     for (i, upstream) in config.upstreams.iter().enumerate() {
-        let is_own = |to: &SocketAddr| own.iter().any(|listening| reaches(*to, *listening));
-        if let Some(to) = addresses(upstream).into_iter().find(is_own) {
-            errors.push(EnvironmentError::UpstreamIsSluice { number: i + 1, address: to });
+        if let Some(address) = addresses(upstream).into_iter().find(is_own) {
+            errors.push(format!(
+                "upstream[{}].url: this is an address that Sluice itself listens on ({address}), so each connection would \
+                 cause another one; set the pool's address, or another listen.stratum",
+                i + 1
+            ));
         }
     }
     errors
+}
+
+fn in_use(address: SocketAddr, owner: Option<(String, u32)>) -> String {
+    match owner {
+        Some((name, pid)) if name == "sluice" => {
+            format!("another Sluice (process {pid}) uses this port already")
+        }
+        Some((name, pid)) => format!("{name:?} (process {pid}) uses this port already"),
+        None => format!(
+            "another program uses this port already (as root, ss -ltnp 'sport = :{}' shows which)",
+            address.port()
+        ),
+    }
 }
 
 fn is_port_of(socket: &TcpListener, address: SocketAddr) -> bool {

@@ -1,7 +1,6 @@
 //! Checks of what a configuration needs of the machine: certificates, keys, ports, the data directory. `check` reports
 //! the faults; `run` does not start with them.
 
-mod error;
 mod listen_addresses;
 
 use std::fs::File;
@@ -14,9 +13,8 @@ use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
-pub use error::EnvironmentError;
-
-use super::data_dir_lock::is_locked;
+pub(super) use self::listen_addresses::check_upstreams;
+use super::data_dir_lock::{in_use, is_locked};
 use crate::config::{Config, ForwardPath, ListenTls, Mode, NotifyRecipient, ReferenceConfig};
 use crate::net::{pem, process};
 use crate::proxy::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
@@ -25,8 +23,8 @@ use crate::util::os_error::describe;
 /// The result of the checks.
 #[derive(Debug, Default)]
 pub struct PreflightReport {
-    /// Faults with which Sluice can't start.
-    pub errors: Vec<EnvironmentError>,
+    /// Faults with which Sluice can't start; each with what to do about it.
+    pub errors: Vec<String>,
     /// Faults that Sluice can run with, and that may go away; one sentence each.
     pub warnings: Vec<String>,
 }
@@ -39,8 +37,7 @@ pub fn check(config: &Config) -> PreflightReport {
         report.errors.extend(check_pair(tls).err());
     }
     for (i, upstream) in config.upstreams.iter().enumerate() {
-        let ca_file = upstream.tls.as_ref().and_then(|tls| tls.ca_file.as_ref());
-        if let Some(file) = ca_file {
+        if let Some(file) = upstream.tls.as_ref().and_then(|tls| tls.ca_file.as_ref()) {
             report.errors.extend(certificates(&format!("upstream[{}].ca_file", i + 1), file).err());
         }
     }
@@ -56,9 +53,8 @@ pub fn check(config: &Config) -> PreflightReport {
         }
     }
     report.warnings.extend(check_open_files(config));
-    report.errors.extend(listen_addresses::check_upstreams(config));
-    let writable = check_data_dir(&config.data_dir);
-    report.errors.extend(writable.err());
+    report.errors.extend(check_upstreams(config));
+    report.errors.extend(check_data_dir(&config.data_dir).err());
     if is_locked(&config.data_dir) {
         report.warnings.push(format!(
             "data_dir: a Sluice runs with {} at the moment, so it was not tested whether the ports are free; a \
@@ -75,63 +71,55 @@ pub fn check(config: &Config) -> PreflightReport {
 ///
 /// # Errors
 /// All faults with which Sluice can't start.
-pub fn prepare(config: &Config) -> Result<Vec<String>, Vec<EnvironmentError>> {
+pub fn prepare(config: &Config) -> Result<Vec<String>, Vec<String>> {
     if is_locked(&config.data_dir) {
-        return Err(vec![EnvironmentError::DataDirInUse { dir: config.data_dir.clone() }]);
+        return Err(vec![in_use(&config.data_dir)]);
     }
     let PreflightReport { errors, warnings } = check(config);
     if !errors.is_empty() {
         return Err(errors);
     }
     std::fs::create_dir_all(&config.data_dir)
-        .map_err(|reason| vec![EnvironmentError::DataDir { dir: config.data_dir.clone(), reason }])?;
+        .map_err(|reason| vec![not_writable(&config.data_dir, &reason)])?;
     Ok(warnings)
 }
 
-/// Pools of the configuration that are this Sluice itself.
-pub(super) fn check_own_address(config: &Config) -> Result<(), EnvironmentError> {
-    listen_addresses::check_upstreams(config).into_iter().next().map_or(Ok(()), Err)
-}
-
-fn check_pair(tls: &ListenTls) -> Result<(), EnvironmentError> {
+fn check_pair(tls: &ListenTls) -> Result<(), String> {
+    let (cert_file, key_file) = (tls.cert.display(), tls.key.display());
     let chain = certificates("listen.tls.cert", &tls.cert)?;
-    let wrong_key =
-        |reason| EnvironmentError::Pem { key: String::from("listen.tls.key"), file: tls.key.clone(), reason };
-    let key = pem::private_key(&tls.key).map_err(wrong_key)?;
-    let key = ring::sign::any_supported_type(&key).map_err(|_| {
-        wrong_key(String::from("its private key is of a kind that Sluice's TLS does not support"))
-    })?;
+    let wrong_key = |reason: &str| format!("listen.tls.key: {key_file}: {reason}");
+    let key = pem::private_key(&tls.key).map_err(|reason| wrong_key(&reason))?;
+    let key = ring::sign::any_supported_type(&key)
+        .map_err(|_| wrong_key("its private key is of a kind that Sluice's TLS does not support"))?;
     match CertifiedKey::new(chain, key).keys_match() {
         // If the library can't derive the public key, only a handshake can tell.
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(()),
-        Err(rustls::Error::InconsistentKeys(_)) => {
-            Err(EnvironmentError::KeyMismatch { cert: tls.cert.clone(), key: tls.key.clone() })
-        }
-        Err(reason) => Err(EnvironmentError::Pem {
-            key: String::from("listen.tls.cert"),
-            file: tls.cert.clone(),
-            reason: reason.to_string(),
-        }),
+        Err(rustls::Error::InconsistentKeys(_)) => Err(format!(
+            "listen.tls: the key in {key_file} does not belong to the first certificate in {cert_file}"
+        )),
+        Err(reason) => Err(format!("listen.tls.cert: {cert_file}: {reason}")),
     }
 }
 
-fn certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, EnvironmentError> {
-    pem::certificates(file).map_err(|reason| EnvironmentError::Pem {
-        key: key.to_owned(),
-        file: file.to_owned(),
-        reason,
-    })
+fn certificates(key: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    pem::certificates(file).map_err(|reason| format!("{key}: {}: {reason}", file.display()))
+}
+
+fn not_writable(dir: &Path, reason: &io::Error) -> String {
+    format!(
+        "data_dir: cannot write to {}: {}; make Sluice's user its owner, or choose another with --data-dir",
+        dir.display(),
+        describe(reason)
+    )
 }
 
 /// Only a warning: a node creates its cookie when it starts, which may be later.
 fn check_cookie(number: usize, cookie: &Path) -> Result<(), String> {
-    let read = File::open(cookie).map(drop);
-    read.map_err(|reason| {
+    File::open(cookie).map(drop).map_err(|reason| {
+        let (file, reason) = (cookie.display(), describe(&reason));
         format!(
-            "reference[{number}].cookie: can't read {}: {}; the reference is not used until this file exists and \
-             Sluice's user may read it",
-            cookie.display(),
-            describe(&reason)
+            "reference[{number}].cookie: can't read {file}: {reason}; the reference is not used until this file exists and \
+             Sluice's user may read it"
         )
     })
 }
@@ -155,30 +143,23 @@ fn check_program(number: usize, program: &str) -> Result<(), String> {
 }
 
 /// Checks the permissions, and then creates and removes an empty directory.
-fn check_data_dir(data_dir: &Path) -> Result<(), EnvironmentError> {
-    let fail = |dir: &Path, reason| Err(EnvironmentError::DataDir { dir: dir.to_owned(), reason });
+fn check_data_dir(data_dir: &Path) -> Result<(), String> {
     // The nearest ancestor that exists; "" is the working directory.
     let existing =
         data_dir.ancestors().find(|dir| dir.as_os_str().is_empty() || dir.symlink_metadata().is_ok());
     let existing = existing.filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match existing.metadata() {
-        Ok(metadata) if !metadata.is_dir() => {
-            return fail(existing, io::Error::from(io::ErrorKind::NotADirectory));
-        }
-        Ok(_) => {}
-        Err(reason) => return fail(existing, reason),
+    check_writable(existing).map_err(|reason| not_writable(existing, &reason))
+}
+
+fn check_writable(dir: &Path) -> io::Result<()> {
+    if !dir.metadata()?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
     }
-    if let Err(reason) =
-        faccessat(AT_FDCWD, existing, AccessFlags::W_OK | AccessFlags::X_OK, AtFlags::AT_EACCESS)
-    {
-        return fail(existing, io::Error::from(reason));
-    }
+    faccessat(AT_FDCWD, dir, AccessFlags::W_OK | AccessFlags::X_OK, AtFlags::AT_EACCESS)?;
     // Kernel file systems such as /proc grant permission and then reject the write.
-    let test_dir = existing.join(format!(".sluice-check-{}", std::process::id()));
-    match std::fs::create_dir(&test_dir).and_then(|()| std::fs::remove_dir(&test_dir)) {
-        Ok(()) => Ok(()),
-        Err(reason) => fail(existing, reason),
-    }
+    let test_dir = dir.join(format!(".sluice-check-{}", std::process::id()));
+    std::fs::create_dir(&test_dir)?;
+    std::fs::remove_dir(&test_dir)
 }
 
 /// Raises this process's limit of open files as far as allowed, and checks that it is enough for `listen.max_miners`. A
@@ -224,7 +205,7 @@ mod tests {
 
     fn said(cert: &Path, key: &Path) -> String {
         let tls = ListenTls { cert: cert.to_owned(), key: key.to_owned(), listen: Vec::new() };
-        check_pair(&tls).err().map_or_else(String::new, |reason| reason.to_string())
+        check_pair(&tls).err().unwrap_or_default()
     }
 
     #[test]
@@ -247,7 +228,7 @@ mod tests {
         assert!(check_data_dir(dir.path()).is_ok());
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
-        let said = check_data_dir(&file.join("below")).unwrap_err().to_string();
+        let said = check_data_dir(&file.join("below")).unwrap_err();
         assert!(said.contains("file") && said.contains("--data-dir"), "{said}");
     }
 }

@@ -116,7 +116,7 @@ fn exempt_addresses_know_neither_cap_nor_rate_nor_ban() {
     let kept: Vec<_> = (0..500).map(|_| gate.admit(ip("10.9.0.1"), now).unwrap()).collect();
     assert_eq!(kept.len(), 500);
     for _ in 0..100 {
-        assert_eq!(gate.report_abuse(ip("10.9.0.1"), Abuse::Garbage, now), None);
+        assert_eq!(gate.report_abuse(ip("10.9.0.1"), now), None);
     }
     assert!(gate.admit(ip("10.9.0.1"), now).is_ok());
 }
@@ -137,10 +137,10 @@ fn the_wave_after_the_pools_failure_is_forgiven() {
 fn abuse_leads_to_a_ban_but_one_slip_does_not() {
     let (gate, now) = (gatekeeper(1000, limits()), Instant::now());
     for _ in 0..9 {
-        assert_eq!(gate.report_abuse(ip("10.0.0.1"), Abuse::Http, now), None);
+        assert_eq!(gate.report_abuse(ip("10.0.0.1"), now), None);
     }
     assert!(gate.admit(ip("10.0.0.1"), now).is_ok());
-    assert_eq!(gate.report_abuse(ip("10.0.0.1"), Abuse::TlsOnPlainPort, now), Some(5 * MINUTE));
+    assert_eq!(gate.report_abuse(ip("10.0.0.1"), now), Some(5 * MINUTE));
     assert_eq!(
         gate.admit(ip("10.0.0.1"), now).unwrap_err(),
         AdmissionError::Banned { remaining: 5 * MINUTE }
@@ -184,7 +184,7 @@ fn when_all_are_banned_newcomers_share_one_entry_that_is_never_banned() {
         let from = IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + n));
         // 10.9.0.0/16 is exempt, and out of this range.
         for _ in 0..MAX_ABUSE_PER_MINUTE {
-            gate.report_abuse(from, Abuse::Garbage, now);
+            gate.report_abuse(from, now);
         }
     }
     assert_eq!(gate.counts(now).banned, MAX_SOURCES);

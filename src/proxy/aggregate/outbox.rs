@@ -4,9 +4,10 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use socket2::SockRef;
 
 use super::limits::Limits;
@@ -108,7 +109,7 @@ impl Outbox {
         // fails in the write as well.
         let _ = stream.set_write_timeout(Some(self.limits.write_timeout));
         let _ = self.stream.set(stream);
-        let state = self.lock();
+        let state = self.state.lock();
         if state.is_closed {
             self.abort();
         }
@@ -129,7 +130,7 @@ impl Outbox {
     }
 
     fn send_or_queue(&self, bytes: &[u8], kept: impl FnOnce() -> Arc<[u8]>, since: Stamp) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.is_closed || state.is_finishing {
             return false;
         }
@@ -180,10 +181,10 @@ impl Outbox {
             return false;
         }
         let is_full = |state: &OutboxState| !state.is_closed && !state.is_over && self.is_half_full(state);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let has_to_wait = is_full(&state);
         while is_full(&state) {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait(&mut state);
         }
         self.is_crowded.store(false, Ordering::Release);
         has_to_wait
@@ -196,7 +197,7 @@ impl Outbox {
 
     /// Wakes the peer's thread at this time, if it is still there; the earliest time counts.
     pub(crate) fn wake_at(&self, at: Instant) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.wake_at = Some(state.wake_at.map_or(at, |earlier| earlier.min(at)));
         drop(state);
         self.changed.notify_all();
@@ -204,15 +205,8 @@ impl Outbox {
 
     /// Waits until everything was sent, `time` at most.
     pub(crate) fn wait_over(&self, time: Duration) {
-        let deadline = Instant::now() + time;
-        let mut state = self.lock();
-        while !state.is_over && !state.is_closed {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        let mut state = self.state.lock();
+        self.changed.wait_while_for(&mut state, |state| !state.is_over && !state.is_closed, time);
     }
 
     fn send_all(&self, quiet: Duration, wake: impl Fn(WakeReason)) -> io::Result<()> {
@@ -240,12 +234,12 @@ impl Outbox {
 
     /// Whether the peer was closed because it does not read.
     pub(crate) fn is_overrun(&self) -> bool {
-        self.lock().is_overrun
+        self.state.lock().is_overrun
     }
 
     /// The reason that this end closed the connection, if it did because nothing more could be sent.
     pub(crate) fn failure(&self) -> Option<String> {
-        self.lock().failure.clone()
+        self.state.lock().failure.clone()
     }
 
     fn describe_failure(&self, error: &io::Error) -> String {
@@ -260,7 +254,7 @@ impl Outbox {
 
     /// Takes nothing more. What waits is still sent, and then the sending direction is closed.
     pub(crate) fn finish(&self) {
-        self.lock().is_finishing = true;
+        self.state.lock().is_finishing = true;
         self.changed.notify_all();
     }
 
@@ -273,11 +267,11 @@ impl Outbox {
 
     /// Closes the connection at once.
     pub(crate) fn close(&self) {
-        self.close_with(self.lock());
+        self.close_with(self.state.lock());
     }
 
     fn wait(&self, quiet: Duration) -> (AfterWake, MutexGuard<'_, OutboxState>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if state.is_closed {
                 return (AfterWake::Over, state);
@@ -300,7 +294,7 @@ impl Outbox {
                 return (AfterWake::Wake(WakeReason::Quiet), state);
             }
             let left = state.wake_at.map_or(left, |at| left.min(at.saturating_duration_since(now)));
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut state, left);
         }
     }
 
@@ -312,7 +306,7 @@ impl Outbox {
         state.is_writing = true;
         drop(state);
         let result = stream.send_all(&lines.bytes[sent..]);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.is_writing = false;
         match result {
             Ok(()) => {
@@ -347,11 +341,6 @@ impl Outbox {
             stream.abort();
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, OutboxState> {
-        // The queue holds whole lines, also after a panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl OutboxState {
@@ -369,7 +358,7 @@ impl Drop for OutboxEndGuard<'_> {
         if std::thread::panicking() {
             self.0.close();
         }
-        self.0.lock().is_over = true;
+        self.0.state.lock().is_over = true;
         self.0.changed.notify_all();
     }
 }

@@ -2,8 +2,10 @@
 //! to the next pool if the first one turns out to be dead. The miner, which may give up after 1.2 s and
 //! remember nothing, sees one connection attempt.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::net::{Stamp, Stream};
 use crate::upstream::PoolConnection;
@@ -56,7 +58,7 @@ pub(super) enum Sent {
 impl FirstAnswer {
     /// Notes the miner's stream (after TLS, if any).
     pub(super) fn miner_arrived(&self, miner: Arc<Stream>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.phase == Phase::Over {
             // The thread that gave up did not know of this stream.
             miner.abort();
@@ -67,7 +69,7 @@ impl FirstAnswer {
 
     /// Waits for [`FirstAnswer::miner_arrived`]; `None` when the session is over.
     pub(super) fn wait_for_miner(&self) -> Option<Arc<Stream>> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if state.phase == Phase::Over {
                 return None;
@@ -75,13 +77,13 @@ impl FirstAnswer {
             if let Some(miner) = &state.miner {
                 return Some(miner.clone());
             }
-            state = self.wait(state);
+            self.changed.wait(&mut state);
         }
     }
 
     /// Waits until there is a connection and returns since when. `None` when there will be none.
     pub(super) fn wait_for_connection(&self) -> Option<Stamp> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if state.phase == Phase::Over {
                 return None;
@@ -89,13 +91,13 @@ impl FirstAnswer {
             if state.connection.is_some() {
                 return Some(state.connected_at);
             }
-            state = self.wait(state);
+            self.changed.wait(&mut state);
         }
     }
 
     /// Sends the miner's bytes to the pool.
     pub(super) fn send(&self, bytes: &[u8]) -> Sent {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let connection = match (state.phase, &state.connection) {
             (Phase::Over, _) | (_, None) => return Sent::Over,
             (Phase::Settled, Some(connection)) => return Sent::Settled(connection.clone()),
@@ -121,7 +123,7 @@ impl FirstAnswer {
 
     /// Notes that the miner has closed its sending direction.
     pub(super) fn finish(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.finished = true;
         let connection = state.connection.clone();
         // Not under the lock: encrypted bytes before the end may wait for a pool that stalls.
@@ -134,7 +136,7 @@ impl FirstAnswer {
     /// Replays the miner's bytes so far on this connection. `false` when the session is over or has settled,
     /// or when this connection is broken already.
     pub(super) fn offer(&self, connection: &Arc<PoolConnection>) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.phase != Phase::Open {
             return false;
         }
@@ -155,30 +157,30 @@ impl FirstAnswer {
 
     /// Keeps the session on this connection from now on: the pool has answered, or there is no other to try.
     pub(super) fn settle_on_connection(&self) {
-        self.settle(&mut self.lock());
+        self.settle(&mut self.state.lock());
     }
 
     /// Since when the pool owes its first answer. `None` when it was sent no request.
     pub(super) fn requested_at(&self) -> Option<Instant> {
-        self.lock().requested_at
+        self.state.lock().requested_at
     }
 
     /// Whether the session could still move to another pool.
     pub(super) fn is_open(&self) -> bool {
-        self.lock().phase == Phase::Open
+        self.state.lock().phase == Phase::Open
     }
 
     /// Whether the pool owes an answer. It does not when the miner itself has closed, as port scanners and
     /// health checks do.
     pub(super) fn expects_answer(&self) -> bool {
-        let state = self.lock();
+        let state = self.state.lock();
         state.phase == Phase::Open && !state.finished
     }
 
     /// Ends the opening because there is no pool or no miner, and returns the connections that exist. None is
     /// added later.
     pub(super) fn give_up(&self) -> (Option<Arc<Stream>>, Option<Arc<PoolConnection>>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.phase = Phase::Over;
         self.changed.notify_all();
         (state.miner.clone(), state.connection.clone())
@@ -186,24 +188,24 @@ impl FirstAnswer {
 
     /// Whether [`FirstAnswer::give_up`] was called.
     pub(super) fn is_over(&self) -> bool {
-        self.lock().phase == Phase::Over
+        self.state.lock().phase == Phase::Over
     }
 
     /// For how long the pool has owed its first answer.
     pub(super) fn unanswered_for(&self) -> Option<Duration> {
-        let state = self.lock();
+        let state = self.state.lock();
         state.requested_at.filter(|_| state.phase == Phase::Open).map(|requested_at| requested_at.elapsed())
     }
 
     /// The connections that exist.
     pub(super) fn streams(&self) -> (Option<Arc<Stream>>, Option<Arc<PoolConnection>>) {
-        let state = self.lock();
+        let state = self.state.lock();
         (state.miner.clone(), state.connection.clone())
     }
 
     /// Drops the connections: they close when their threads are done with them.
     pub(super) fn forget(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         (state.phase, state.miner, state.connection) = (Phase::Over, None, None);
     }
 
@@ -212,14 +214,5 @@ impl FirstAnswer {
             state.phase = Phase::Settled;
             state.kept_bytes = Vec::new();
         }
-    }
-
-    fn wait<'a>(&self, state: MutexGuard<'a, FirstAnswerState>) -> MutexGuard<'a, FirstAnswerState> {
-        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, FirstAnswerState> {
-        // A panic in one of the two threads ends the session; the other only needs to see that.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,8 +2,9 @@
 //! finish. What was read before an end is delivered before a connection is closed. The direction that ends
 //! first makes sure that the other ends in bounded time.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::tap::Direction;
 
@@ -48,35 +49,30 @@ impl HalfClose {
         let mut seen = progress();
         let mut deadline = Instant::now() + idle;
         while !ended.both() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if self.changed.wait_until(&mut ended, deadline).timed_out() && !ended.both() {
                 let now_seen = progress();
                 if now_seen == seen {
                     abort();
                 }
                 (seen, deadline) = (now_seen, Instant::now() + idle);
-                continue;
             }
-            ended = self.changed.wait_timeout(ended, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
     /// Ends an upward direction that was paused for shutdown: waits for the other without hurrying it.
     pub fn wait(&self, mine: Direction) {
         let mut ended = self.mark(mine);
-        while !ended.both() {
-            ended = self.changed.wait(ended).unwrap_or_else(PoisonError::into_inner);
-        }
+        self.changed.wait_while(&mut ended, |ended| !ended.both());
     }
 
     /// Whether both directions have ended.
     pub fn is_over(&self) -> bool {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner).both()
+        self.ended.lock().both()
     }
 
     /// Whether this direction has ended.
     pub fn is_ended(&self, direction: Direction) -> bool {
-        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = self.ended.lock();
         match direction {
             Direction::Up => ended.up,
             Direction::Down => ended.down,
@@ -89,7 +85,7 @@ impl HalfClose {
     }
 
     fn mark(&self, mine: Direction) -> MutexGuard<'_, EndedDirections> {
-        let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ended = self.ended.lock();
         match mine {
             Direction::Up => ended.up = true,
             Direction::Down => ended.down = true,

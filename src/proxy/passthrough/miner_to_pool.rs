@@ -14,7 +14,10 @@ use super::pump::{self, SpliceRefused};
 use super::session::{PassthroughSession, SessionGuard};
 use crate::config::ForwardPath;
 use crate::net::options::is_timeout;
-use crate::net::{Received, Stamp, Stream, StreamReader};
+use crate::net::read_buffer::FIRST_SIZE_UP;
+use crate::net::sched::wake_first;
+use crate::net::stack::release_unused_stack;
+use crate::net::{ReadBuffer, Received, Stamp, Stream, StreamReader};
 use crate::proxy::{FirstBytes, IncomingConnection, LogTopic, OnTimeout, Watch, first_bytes, linger};
 use crate::stratum::Login;
 use crate::tap::Tap;
@@ -43,6 +46,7 @@ impl MinerToPool {
         let guard = self.guard.clone();
         let session = guard.session.clone();
         let _end_guard = EndGuard { session: session.clone(), direction: Direction::Up };
+        wake_first();
         // The pool is dialled now, not when the miner has sent something.
         let down = PoolToMiner::new(guard.clone());
         if let Err(error) =
@@ -75,6 +79,8 @@ impl MinerToPool {
     }
 
     /// Turns the incoming connection into the miner's stream.
+    // As with each call of the opening, its frame must not stay on the stack while the thread forwards for days.
+    #[inline(never)]
     fn receive(self) -> Option<Arc<Stream>> {
         let MinerToPool { guard, incoming } = self;
         let (session, context) = (&guard.session, &guard.services.listener_context);
@@ -90,7 +96,7 @@ impl MinerToPool {
 struct Forwarder<'a> {
     guard: &'a SessionGuard,
     reader: StreamReader,
-    buffer: Vec<u8>,
+    buffer: ReadBuffer,
     tap: Tap,
     watch: MinerWatch<'a>,
     /// Looks for the login where no analyzer does.
@@ -101,33 +107,18 @@ impl<'a> Forwarder<'a> {
     fn new(guard: &'a SessionGuard, miner: Arc<Stream>) -> Forwarder<'a> {
         let (session, services) = (&guard.session, &guard.services);
         let tap = Tap::new(services.to_analyzer.clone(), session.conversation.clone(), Direction::Up);
-        let buffer = vec![0; services.config.forward.buffer];
+        let buffer = ReadBuffer::new(FIRST_SIZE_UP, services.config.forward.buffer);
         let watch = MinerWatch::new(guard, miner.clone());
         let logins = services.to_analyzer.is_none().then(LoginFinder::new);
         Forwarder { guard, reader: StreamReader::new(miner), buffer, tap, watch, logins }
     }
 
     fn forward(&mut self) -> DirectionEnd {
-        let (session, listener_context) = (&self.guard.session, &self.guard.services.listener_context);
-        let miner = session.conversation.miner();
-        let first =
-            match first_bytes(listener_context, miner, &mut self.watch, &mut self.reader, &mut self.buffer) {
-                FirstBytes::Miner(received) => received,
-                FirstBytes::Finished => {
-                    session.first_answer.finish();
-                    return DirectionEnd::Finished;
-                }
-                FirstBytes::Broken => {
-                    session.first_answer.finish();
-                    return DirectionEnd::SourceBroken;
-                }
-                FirstBytes::Refused => {
-                    session.close();
-                    return DirectionEnd::SourceBroken;
-                }
-            };
-        let end = match self.open(first) {
-            Ok(connection) => self.pump(&connection),
+        let end = match self.connect() {
+            Ok(connection) => {
+                release_unused_stack();
+                self.pump(&connection)
+            }
             Err(end) => end,
         };
         self.suspect_silence();
@@ -139,13 +130,39 @@ impl<'a> Forwarder<'a> {
         end
     }
 
+    /// Waits for the miner's first bytes and for the pool's first answer.
+    #[inline(never)]
+    fn connect(&mut self) -> Result<Arc<PoolConnection>, DirectionEnd> {
+        let (session, listener_context) = (&self.guard.session, &self.guard.services.listener_context);
+        let miner = session.conversation.miner();
+        let first = match first_bytes(
+            listener_context,
+            miner,
+            &mut self.watch,
+            &mut self.reader,
+            self.buffer.as_mut_slice(),
+        ) {
+            FirstBytes::Miner(received) => received,
+            FirstBytes::Finished => {
+                session.first_answer.finish();
+                return Err(DirectionEnd::Finished);
+            }
+            FirstBytes::Broken => return Err(DirectionEnd::SourceBroken),
+            FirstBytes::Refused => {
+                session.close();
+                return Err(DirectionEnd::SourceBroken);
+            }
+        };
+        self.open(first)
+    }
+
     /// Sends the miner's bytes until the session has settled on a pool, and returns that connection.
     fn open(&mut self, mut received: Received) -> Result<Arc<PoolConnection>, DirectionEnd> {
         let first_answer = &self.guard.session.first_answer;
         // Waiting for the pool is not forwarding, and does not count as Sluice's delay.
         let connected_at = first_answer.wait_for_connection().ok_or(DirectionEnd::DestinationBroken)?;
         loop {
-            let bytes = &self.buffer[..received.length];
+            let bytes = self.buffer.filled(received.length);
             let settled = match first_answer.send(bytes) {
                 Sent::Kept => None,
                 Sent::Over => return Err(DirectionEnd::DestinationBroken),
@@ -169,7 +186,7 @@ impl<'a> Forwarder<'a> {
             }
             received = loop {
                 self.watch.arm();
-                match self.reader.recv(&mut self.buffer) {
+                match self.reader.recv(self.buffer.as_mut_slice()) {
                     Ok(received) if received.length > 0 => break received,
                     Ok(_) => return Err(DirectionEnd::Finished),
                     Err(error) if is_timeout(&error) => match self.watch.on_timeout() {

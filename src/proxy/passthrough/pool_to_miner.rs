@@ -12,7 +12,10 @@ use super::pump;
 use super::session::SessionGuard;
 use crate::config::ForwardPath;
 use crate::net::options::{is_dead, is_timeout};
-use crate::net::{Received, Stamp, Stream, StreamReader};
+use crate::net::read_buffer::FIRST_SIZE_DOWN;
+use crate::net::sched::wake_first;
+use crate::net::stack::release_unused_stack;
+use crate::net::{ReadBuffer, Received, Stamp, Stream, StreamReader};
 use crate::proxy::{LogTopic, OnTimeout, Watch, linger};
 use crate::tap::Tap;
 use crate::tap::{Direction, SessionClock};
@@ -28,7 +31,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// The state of the downward thread.
 pub(super) struct PoolToMiner {
     guard: Arc<SessionGuard>,
-    buffer: Vec<u8>,
+    buffer: ReadBuffer,
     tap: Tap,
     /// Looks for the first job where no analyzer does.
     jobs: Option<JobFinder>,
@@ -80,7 +83,7 @@ impl PoolToMiner {
     pub(super) fn new(guard: Arc<SessionGuard>) -> PoolToMiner {
         let (services, conversation) = (&guard.services, &guard.session.conversation);
         let tap = Tap::new(services.to_analyzer.clone(), conversation.clone(), Direction::Down);
-        let buffer = vec![0; services.config.forward.buffer];
+        let buffer = ReadBuffer::new(FIRST_SIZE_DOWN, services.config.forward.buffer);
         let jobs = services.to_analyzer.is_none().then(JobFinder::default);
         PoolToMiner { guard, buffer, tap, jobs }
     }
@@ -89,6 +92,7 @@ impl PoolToMiner {
     pub(super) fn run(mut self) -> Result<(), Stopped> {
         let session = self.guard.session.clone();
         let _end_guard = EndGuard { session: session.clone(), direction: Direction::Down };
+        wake_first();
         let Some(mut opened) = self.open() else {
             session.abort();
             return Ok(());
@@ -122,6 +126,8 @@ impl PoolToMiner {
     }
 
     /// Finds a pool that answers. `None` when there is none, or the miner has left.
+    // Its frame must not stay on the stack while the thread forwards for days.
+    #[inline(never)]
     fn open(&mut self) -> Option<OpenedPool> {
         let guard = self.guard.clone();
         let (services, session) = (&guard.services, &guard.session);
@@ -212,7 +218,7 @@ impl PoolToMiner {
                 return FirstEvent::Silent;
             }
             let read = match reader.stream().set_read_timeout(Some(left.max(Duration::from_millis(1)))) {
-                Ok(()) => reader.recv(&mut self.buffer),
+                Ok(()) => reader.recv(self.buffer.as_mut_slice()),
                 Err(error) => Err(error),
             };
             match read {
@@ -269,7 +275,7 @@ impl PoolToMiner {
         let failover = self.guard.services.config.failover.clone();
         match &opened.first {
             FirstEvent::Bytes(received) => {
-                let bytes = &self.buffer[..received.length];
+                let bytes = self.buffer.filled(received.length);
                 if miner.send_all(bytes).is_err() {
                     return DirectionEnd::DestinationBroken;
                 }
@@ -292,6 +298,7 @@ impl PoolToMiner {
         }
         // A failing setsockopt shows in the read as well.
         let _ = opened.connection.stream.set_read_timeout(Some(failover.silence_timeout));
+        release_unused_stack();
         self.pump(opened, miner, failover.silence_timeout)
     }
 

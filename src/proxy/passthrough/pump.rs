@@ -7,15 +7,15 @@ use super::half_close::DirectionEnd;
 use super::pipes::PipeBudget;
 use crate::net::options::is_timeout;
 use crate::net::splice::Splicer;
-use crate::net::{Stamp, Stream, StreamReader};
+use crate::net::{ReadBuffer, Stamp, Stream, StreamReader};
 use crate::proxy::{OnTimeout, Watch};
-use crate::tap::Tap;
+use crate::tap::{CopiedBytes, Tap};
 
 /// Forwards through a buffer until one side ends.
 pub(super) fn copy(
     from: &mut StreamReader,
     to: &Stream,
-    buffer: &mut [u8],
+    buffer: &mut ReadBuffer,
     tap: &mut Tap,
     watch: &mut impl Watch,
 ) -> DirectionEnd {
@@ -27,13 +27,13 @@ pub(super) fn copy(
 pub(super) fn copy_until(
     from: &mut StreamReader,
     to: &Stream,
-    buffer: &mut [u8],
+    buffer: &mut ReadBuffer,
     tap: &mut Tap,
     watch: &mut impl Watch,
     mut is_enough: impl FnMut(&[u8]) -> bool,
 ) -> Option<DirectionEnd> {
     loop {
-        let received = match from.recv(buffer) {
+        let received = match from.recv(buffer.as_mut_slice()) {
             Ok(received) if received.length == 0 => return Some(DirectionEnd::Finished),
             Ok(received) => received,
             Err(error) => match handle_error(&error, watch) {
@@ -41,7 +41,7 @@ pub(super) fn copy_until(
                 OnTimeout::End => return Some(DirectionEnd::SourceBroken),
             },
         };
-        let bytes = &buffer[..received.length];
+        let bytes = buffer.filled(received.length);
         if to.send_all(bytes).is_err() {
             return Some(DirectionEnd::DestinationBroken);
         }
@@ -52,6 +52,7 @@ pub(super) fn copy_until(
         if is_enough(bytes) {
             return None;
         }
+        buffer.grow_after(received.length);
     }
 }
 
@@ -89,7 +90,9 @@ pub(super) fn splice(
         }
         let sent_at = Stamp::now();
         // A part that was duplicated must leave the second pipe, too, but is not used.
-        let copy = splicer.copy(duplicated).ok().filter(|_| duplicated == length);
+        let mut copy = CopiedBytes::of_length(duplicated);
+        let is_whole = splicer.copy(&mut copy).is_ok() && duplicated == length;
+        let copy = is_whole.then_some(copy);
         tap.spliced(length, copy, readable_at, sent_at);
         if watch.on_bytes() == OnTimeout::End {
             return Ok(DirectionEnd::SourceBroken);
@@ -161,7 +164,7 @@ mod tests {
         let (mut reader, mut watch) = (StreamReader::new(from.clone()), RecordingWatch::default());
         let conversation = Arc::new(Conversation::new(SessionId(1), peer, Stamp::now()));
         let mut tap = Tap::new(None, conversation, Direction::Down);
-        let end = copy(&mut reader, &from, &mut [0; 64], &mut tap, &mut watch);
+        let end = copy(&mut reader, &from, &mut ReadBuffer::new(64, 64), &mut tap, &mut watch);
         assert_eq!((end, watch.timeouts), (DirectionEnd::SourceBroken, 0));
         assert_eq!(watch.errors, [io::ErrorKind::TimedOut]);
     }

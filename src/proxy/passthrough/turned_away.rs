@@ -1,8 +1,10 @@
 //! Counts the sessions in a row that a pool has turned away. Time is passed in.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::session::PassthroughSession;
 
@@ -78,7 +80,7 @@ pub(super) struct UnservedSessions(Mutex<VecDeque<(Instant, Arc<PassthroughSessi
 
 impl UnservedSessions {
     pub(super) fn add(&self, session: Arc<PassthroughSession>, now: Instant) {
-        let mut sessions = self.lock();
+        let mut sessions = self.0.lock();
         if sessions.len() < MAX_UNSERVED {
             sessions.push_back((now, session));
         }
@@ -86,13 +88,9 @@ impl UnservedSessions {
 
     /// Takes the sessions that ended at `until` or before.
     pub(super) fn take(&self, until: Instant) -> Vec<Arc<PassthroughSession>> {
-        let mut sessions = self.lock();
+        let mut sessions = self.0.lock();
         let due = sessions.iter().take_while(|(at, _)| *at <= until).count();
         sessions.drain(..due).map(|(_, session)| session).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(Instant, Arc<PassthroughSession>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,5 +1,4 @@
 use super::*;
-use crate::stratum::JobId;
 
 /// A job for the block above 967,016. Its coinbase halves meet in the middle of the scriptSig, whose 16 bytes are
 /// the height, 8 bytes of extranonces and 4 bytes that follow them.
@@ -142,23 +141,12 @@ fn errors_and_unreadable_lines_are_told_apart() {
 fn a_coinbase_is_decoded_only_after_joining_its_halves() {
     let mut client = ReferenceClient::new(None);
     receive(&mut client, SUBSCRIBED);
-    let mut halves = Notify {
-        job_id: JobId::from_counter(1),
-        prevhash: PrevHash::from_wire_bytes([0x11; 32]),
-        // Cut within the height's own push: the halves alone are nothing.
-        coinb1: Vec::new(),
-        coinb2: Vec::new(),
-        branches: Vec::new(),
-        version: crate::stratum::Version(0x2000_0000),
-        nbits: Nbits(0x1702_3a04),
-        ntime: crate::stratum::Ntime(1),
-        clean_jobs: None,
-    };
-    assert!(matches!(client.take_job(&halves), PoolEvent::UnusableJob(_)));
+    let nothing = Notify::with_coinbase(Vec::new(), Vec::new());
+    assert!(matches!(client.take_job(&nothing), PoolEvent::UnusableJob(_)));
     // No height: the scriptSig begins with an opcode.
     let start = [&[1, 0, 0, 0, 1][..], &[0; 32], &[0xff; 4], &[9, 0xfa]].concat();
-    (halves.coinb1, halves.coinb2) = (start, vec![0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0]);
-    assert!(matches!(client.take_job(&halves), PoolEvent::UnusableJob(why) if why.contains("BIP34")));
+    let no_height = Notify::with_coinbase(start, vec![0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0]);
+    assert!(matches!(client.take_job(&no_height), PoolEvent::UnusableJob(why) if why.contains("BIP34")));
 }
 
 proptest::proptest! {

@@ -1,13 +1,4 @@
 //! The simulated miner: two threads, one that reads and one that hashes.
-//!
-//! | file | what it is |
-//! |---|---|
-//! | `options`, `stats` | settings and statistics |
-//! | `model` | the differences between the kinds of miners |
-//! | `session/handshake` | the first messages of each kind |
-//! | `session`, `session/messages` | a connection, and the pool's messages on it |
-//! | `work`, `hasher` | the search for shares |
-//! | `shared` | the data shared by the two threads |
 
 mod hasher;
 mod model;
@@ -19,10 +10,12 @@ mod work;
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 pub use model::MinerModel;
 pub use options::{MinerOptions, SimHashRate};
@@ -78,7 +71,7 @@ impl SimMiner {
     pub fn stop(&self) {
         self.shared.stop.stop();
         self.shared.wake();
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             // What it ended with is logged where it was started.
             let _ = thread.join();
@@ -86,7 +79,7 @@ impl SimMiner {
     }
 
     fn keep(&self, thread: JoinHandle<()>) {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        self.threads.lock().push(thread);
     }
 }
 

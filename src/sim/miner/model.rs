@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::stratum::{
-    Difficulty, Envelope, Extranonce2, Extranonce2Size, JobId, Nonce, Ntime, ResponseVerdict, Version,
-    VersionBits, VersionMask,
+    Envelope, Extranonce2, Extranonce2Size, JobId, Nonce, Ntime, ResponseVerdict, Version, VersionBits,
+    VersionMask,
 };
 use crate::work::VersionConvention;
 
@@ -91,11 +91,11 @@ impl MinerModel {
         }
     }
 
-    /// The difficulty that it suggests by default, if any.
-    pub(super) fn suggested_difficulty(self) -> Option<f64> {
+    /// The difficulty that it suggests, if any. A Bitaxe writes an integer.
+    pub(super) fn suggested_difficulty(self) -> Option<Value> {
         match self {
-            MinerModel::NerdMiner => Some(0.000_15),
-            MinerModel::Bitaxe => Some(1000.0),
+            MinerModel::NerdMiner => Some(json!(0.000_15)),
+            MinerModel::Bitaxe => Some(json!(1000)),
             MinerModel::Cgminer | MinerModel::Cpuminer => None,
         }
     }
@@ -151,35 +151,22 @@ impl MinerModel {
 
     /// The params of its submit.
     pub(super) fn submit_params(self, worker: &str, share: &FoundShare) -> Value {
-        let (job, extranonce2) = (share.job_id.as_str(), share.extranonce2.to_string());
-        let ntime = share.ntime.to_string();
-        match self {
+        let nonce = match self {
             // Unpadded.
-            MinerModel::NerdMiner => json!([worker, job, extranonce2, ntime, format!("{:x}", share.nonce.0)]),
-            MinerModel::Bitaxe => {
-                json!([
-                    worker,
-                    job,
-                    extranonce2,
-                    ntime,
-                    share.nonce.to_string(),
-                    share.version_bits.to_string()
-                ])
-            }
-            MinerModel::Cgminer if share.rolling => {
-                json!([
-                    worker,
-                    job,
-                    extranonce2,
-                    ntime,
-                    share.nonce.to_string(),
-                    share.version_bits.to_string()
-                ])
-            }
-            MinerModel::Cgminer | MinerModel::Cpuminer => {
-                json!([worker, job, extranonce2, ntime, share.nonce.to_string()])
-            }
+            MinerModel::NerdMiner => format!("{:x}", share.nonce.0),
+            _ => share.nonce.to_string(),
+        };
+        let mut params = vec![
+            worker.to_owned(),
+            share.job_id.to_string(),
+            share.extranonce2.to_string(),
+            share.ntime.to_string(),
+            nonce,
+        ];
+        if self == MinerModel::Bitaxe || (self == MinerModel::Cgminer && share.rolling) {
+            params.push(share.version_bits.to_string());
         }
+        json!(params)
     }
 
     /// A request as one line with its end, its keys in the order this miner writes them.
@@ -206,14 +193,6 @@ impl MinerModel {
         // An error that is an array or an object; everything else is good news.
         let error = answer.error.map_or("", |error| error.get());
         if error.starts_with(['[', '{']) { ResponseVerdict::of(answer) } else { ResponseVerdict::Accepted }
-    }
-
-    /// The difficulty its suggestion is written with: a Bitaxe's is an integer of 16 bits.
-    pub(super) fn suggestion(self, difficulty: Difficulty) -> Value {
-        match self {
-            MinerModel::Bitaxe => json!(difficulty.value().clamp(0.0, 65_535.0) as u16),
-            _ => json!(difficulty.value()),
-        }
     }
 }
 

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::model::MinerModel;
-use crate::stratum::Difficulty;
 
 /// Hashes per second.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
@@ -18,7 +17,6 @@ pub struct MinerOptions {
     pub model: MinerModel,
     /// The user name, usually `address.worker`.
     pub worker: String,
-    pub password: String,
     /// Its hash rate limit; `None` uses a whole CPU.
     pub hash_rate_limit: Option<SimHashRate>,
     /// Pause between two connection attempts; `None` for the model's default, up to a minute.
@@ -26,8 +24,6 @@ pub struct MinerOptions {
     /// Time without a line (a NerdMiner: without a job) after which it reconnects; `None` for the model's
     /// default, up to ten minutes or for ever.
     pub silence_timeout: Option<Duration>,
-    /// The difficulty it suggests; `None` for the model's default, if any.
-    pub suggested_difficulty: Option<Difficulty>,
     /// True if a Bitaxe asks for extranonce changes, which its owner has to switch on.
     pub extranonce_subscribe: bool,
 }
@@ -39,11 +35,9 @@ impl MinerOptions {
             pool,
             model: habit,
             worker: worker.into(),
-            password: "x".to_owned(),
             hash_rate_limit: None,
             retry_wait: None,
             silence_timeout: None,
-            suggested_difficulty: None,
             extranonce_subscribe: false,
         }
     }

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::model::MinerModel;
 use super::shared::SimMinerShared;
-use super::work::{ConnectionNumber, JobNumber, SimWork};
+use super::work::{ConnectionNumber, SimWork};
 use crate::sim::lines::{SimLineReader, timed_out};
 use crate::stratum::{
     Difficulty, Extranonce1, Extranonce2Size, FieldError, Notify, SubscribeAnswer, VersionMask,
@@ -90,7 +90,7 @@ pub(super) struct SimMinerSession<'a> {
     /// The difficulty of the next job.
     pub difficulty: Difficulty,
     pub job: Option<Arc<Notify>>,
-    pub jobs: JobNumber,
+    pub jobs: u64,
     pub last_line: Instant,
     pub last_job: Instant,
     pub last_keepalive: Instant,
@@ -119,7 +119,7 @@ impl SimMinerSession<'_> {
             version_mask: None,
             difficulty: Difficulty::ONE,
             job: None,
-            jobs: JobNumber::default(),
+            jobs: 0,
             last_line: now,
             last_job: now,
             last_keepalive: now,
@@ -198,11 +198,9 @@ impl SimMinerSession<'_> {
 
     /// Suggests a difficulty, if this miner does.
     pub fn suggest_difficulty(&mut self) -> Result<(), SessionEnd> {
-        let own = self.habit.suggested_difficulty().and_then(|value| Difficulty::new(value).ok());
-        let Some(difficulty) = self.shared.options.suggested_difficulty.or(own) else {
-            return Ok(());
-        };
-        self.request("mining.suggest_difficulty", &json!([self.habit.suggestion(difficulty)]))?;
+        if let Some(difficulty) = self.habit.suggested_difficulty() {
+            self.request("mining.suggest_difficulty", &json!([difficulty]))?;
+        }
         Ok(())
     }
 
@@ -220,7 +218,7 @@ impl SimMinerSession<'_> {
     /// The received part of a line after a timeout, if this miner processes incomplete lines.
     fn cut_line(&mut self) -> Option<Vec<u8>> {
         let cuts =
-            self.habit == MinerModel::NerdMiner && self.lines.last_read().elapsed() >= NERDMINER_LINE_GAP;
+            self.habit == MinerModel::NerdMiner && self.lines.last_read.elapsed() >= NERDMINER_LINE_GAP;
         if cuts { self.lines.take_partial() } else { None }
     }
 

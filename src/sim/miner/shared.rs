@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 
 use super::model::{FoundShare, MinerModel};
@@ -60,7 +60,7 @@ impl SimMinerShared {
     /// Gives the hashing thread something else to do; nothing when there is no job.
     pub fn set_work(&self, work: Option<SimWork>) {
         self.stats.update(|stats| stats.difficulty = work.as_ref().map(|work| work.difficulty));
-        let mut current = self.lock_work();
+        let mut current = self.work.lock();
         *current = work;
         self.generation.fetch_add(1, Ordering::Release);
         self.work_changed.notify_all();
@@ -73,7 +73,7 @@ impl SimMinerShared {
 
     /// The work and its generation; waits while there is none. `None` when the miner is stopped.
     pub fn wait_for_work(&self) -> Option<(SimWork, u64)> {
-        let mut work = self.lock_work();
+        let mut work = self.work.lock();
         loop {
             if self.stop.is_stopped() {
                 return None;
@@ -81,16 +81,16 @@ impl SimMinerShared {
             if let Some(work) = work.as_ref() {
                 return Some((work.clone(), self.generation()));
             }
-            work = self.work_changed.wait(work).unwrap_or_else(PoisonError::into_inner);
+            self.work_changed.wait(&mut work);
         }
     }
 
     /// Waits, unless the work changes meanwhile.
     pub fn rest(&self, generation: u64, time: Duration) {
-        let work = self.lock_work();
+        let mut work = self.work.lock();
         if self.generation() == generation {
             // Whether it was woken early does not matter: the caller looks at the clock.
-            drop(self.work_changed.wait_timeout(work, time));
+            self.work_changed.wait_for(&mut work, time);
         }
     }
 
@@ -111,14 +111,14 @@ impl SimMinerShared {
             pending: VecDeque::new(),
             last_submit: Instant::now(),
         };
-        *self.lock_wire() = Some(wire);
+        *self.wire.lock() = Some(wire);
         connection
     }
 
     /// Ends the connection, if there is one.
     pub fn disconnect(&self, reason: String) {
         self.set_work(None);
-        if let Some(wire) = self.lock_wire().take() {
+        if let Some(wire) = self.wire.lock().take() {
             wire.close();
         }
         self.stats.update(|stats| stats.record_end(reason));
@@ -127,20 +127,20 @@ impl SimMinerShared {
     /// Wakes both threads, which then find the miner stopped.
     pub fn wake(&self) {
         self.set_work(None);
-        if let Some(wire) = self.lock_wire().as_ref() {
+        if let Some(wire) = self.wire.lock().as_ref() {
             wire.close();
         }
     }
 
     /// Uses the connection, if there is one.
     pub fn with_wire<R>(&self, use_wire: impl FnOnce(&mut Wire) -> R) -> Option<R> {
-        self.lock_wire().as_mut().map(use_wire)
+        self.wire.lock().as_mut().map(use_wire)
     }
 
     /// Sends a share, if the connection it was found for is still there.
     pub fn submit(&self, connection: ConnectionNumber, share: &FoundShare) {
         let params = self.options.model.submit_params(&self.options.worker, share);
-        let mut wire = self.lock_wire();
+        let mut wire = self.wire.lock();
         let Some(wire) = wire.as_mut().filter(|wire| wire.connection == connection) else {
             return;
         };
@@ -150,14 +150,6 @@ impl SimMinerShared {
             // The reading thread finds out why.
             wire.close();
         }
-    }
-
-    fn lock_work(&self) -> MutexGuard<'_, Option<SimWork>> {
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_wire(&self) -> MutexGuard<'_, Option<Wire>> {
-        self.wire.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -43,12 +43,7 @@ pub struct MinerStats {
 }
 
 impl MinerStats {
-    pub(super) fn record_answer(
-        &mut self,
-        accepted: bool,
-        reason: Option<String>,
-        round_trip: Option<Duration>,
-    ) {
+    pub(super) fn record_answer(&mut self, accepted: bool, reason: Option<String>, round_trip: Duration) {
         if accepted {
             self.accepted += 1;
         } else {
@@ -58,18 +53,14 @@ impl MinerStats {
                 *self.reasons.entry(reason).or_default() += 1;
             }
         }
-        if let Some(round_trip) = round_trip {
-            if self.round_trips.len() >= MAX_KEPT {
-                self.round_trips.pop_front();
-            }
-            self.round_trips.push_back(round_trip);
+        if self.round_trips.len() >= MAX_KEPT {
+            self.round_trips.pop_front();
         }
+        self.round_trips.push_back(round_trip);
     }
 
     pub(super) fn record_end(&mut self, reason: String) {
-        self.connected = false;
-        self.subscribed = false;
-        self.authorized = false;
+        (self.connected, self.subscribed, self.authorized) = (false, false, false);
         self.last_error = Some(reason);
     }
 }

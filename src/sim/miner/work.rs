@@ -16,16 +16,6 @@ const VERSIONS_PER_EXTRANONCE2: u32 = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ConnectionNumber(pub u64);
 
-/// The number of a connection's job, counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct JobNumber(pub u64);
-
-impl JobNumber {
-    pub fn next(self) -> JobNumber {
-        JobNumber(self.0 + 1)
-    }
-}
-
 /// A job with all that is needed to hash it.
 #[derive(Debug, Clone)]
 pub(super) struct SimWork {
@@ -37,8 +27,8 @@ pub(super) struct SimWork {
     pub difficulty: Difficulty,
     /// The connection of the job; its shares are worthless on any other.
     pub connection: ConnectionNumber,
-    /// The same one with another difficulty means the same search goes on.
-    pub number: JobNumber,
+    /// The number of the connection's job, counted from 1. The same one with another difficulty means the same search goes on.
+    pub number: u64,
 }
 
 /// A place in a job's search space.
@@ -161,29 +151,18 @@ fn prepare(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stratum::{JobId, Nbits, Ntime, PrevHash, Version};
+    use crate::stratum::Version;
     use std::collections::HashSet;
 
     fn work(version_mask: Option<VersionMask>) -> SimWork {
-        let job = Notify {
-            job_id: JobId::from_counter(1),
-            prevhash: PrevHash::from_wire_bytes([1; 32]),
-            coinb1: vec![1],
-            coinb2: vec![2],
-            branches: Vec::new(),
-            version: Version(0x2000_0000),
-            nbits: Nbits(0x1d00_ffff),
-            ntime: Ntime(5),
-            clean_jobs: Some(true),
-        };
         SimWork {
-            job: Arc::new(job),
+            job: Arc::new(Notify::with_coinbase(vec![1], vec![2])),
             extranonce1: Extranonce1::default(),
             extranonce2_size: Extranonce2Size::new(4).unwrap(),
             version_mask,
             difficulty: Difficulty::new(1e-5).unwrap(),
             connection: ConnectionNumber(1),
-            number: JobNumber(1),
+            number: 1,
         }
     }
 
@@ -232,10 +211,9 @@ mod tests {
         let eased = SimWork { difficulty: Difficulty::new(1e-9).unwrap(), ..work(None) };
         search.switch(eased);
         assert_eq!(search.nonce, Nonce(0xda54_e701));
-        for other in [
-            SimWork { number: JobNumber(2), ..work(None) },
-            SimWork { connection: ConnectionNumber(2), ..work(None) },
-        ] {
+        for other in
+            [SimWork { number: 2, ..work(None) }, SimWork { connection: ConnectionNumber(2), ..work(None) }]
+        {
             search.switch(other);
             assert_eq!(search.nonce, Nonce(0xda54_e700));
             search.step(0);

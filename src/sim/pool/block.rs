@@ -31,13 +31,12 @@ pub(super) struct Block {
 impl Block {
     /// The first block of a pool.
     pub fn first(options: &PoolOptions, random: &mut Random) -> Block {
-        Block::on(&invented_hash(options.nbits, random), options.height, options, random)
+        Block::at(options.height, options, random)
     }
 
-    /// The block after this one, on top of the block with the hash `found`, or on an invented one.
-    pub fn next(&self, found: Option<BlockHash>, options: &PoolOptions, random: &mut Random) -> Block {
-        let parent = found.unwrap_or_else(|| invented_hash(options.nbits, random));
-        Block::on(&parent, Height(self.height.0.saturating_add(1)), options, random)
+    /// The block after this one.
+    pub fn next(&self, options: &PoolOptions, random: &mut Random) -> Block {
+        Block::at(Height(self.height.0.saturating_add(1)), options, random)
     }
 
     /// Other transactions and fees, the same parent and height.
@@ -117,10 +116,11 @@ impl Block {
         }
     }
 
-    fn on(parent: &BlockHash, height: Height, options: &PoolOptions, random: &mut Random) -> Block {
+    /// A block on top of an invented one.
+    fn at(height: Height, options: &PoolOptions, random: &mut Random) -> Block {
         let mut block = Block {
             height,
-            prevhash: prevhash_of(parent),
+            prevhash: prevhash_of(&invented_hash(options.nbits, random)),
             branches: Vec::new(),
             fees: 0,
             commitment: [0; 32],
@@ -215,7 +215,7 @@ mod tests {
         for nbits in [0x207f_ffff, 0x1d00_ffff, 0x1702_3a04] {
             let options = PoolOptions { nbits: Nbits(nbits), ..PoolOptions::default() };
             let block = Block::first(&options, &mut random);
-            let next = block.next(None, &options, &mut random);
+            let next = block.next(&options, &mut random);
             for hash in [parent_hash(&block.prevhash), parent_hash(&next.prevhash)] {
                 assert!(Target::from_nbits(options.nbits).unwrap().is_met_by(&hash), "{hash}");
             }

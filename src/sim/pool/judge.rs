@@ -33,7 +33,6 @@ pub(super) struct SimAssignment<'a> {
     pub extranonce2_size: Extranonce2Size,
     /// `None` when no version rolling was negotiated.
     pub version_mask: Option<VersionMask>,
-    pub convention: VersionConvention,
     /// The lower of what held for the job and what holds now.
     pub required: Difficulty,
     /// True if a new block has come since.
@@ -77,11 +76,8 @@ pub(super) fn judge(
 
 /// The refusal of a submit that cannot be read.
 pub(super) fn unreadable(error: &FieldError) -> StratumError {
-    let reason = match error {
-        FieldError::Missing { .. } => "Invalid params".to_owned(),
-        other => format!("Invalid {}", other.field()),
-    };
-    StratumError::new(RefusalCode::Other, reason)
+    let field = if error.found.is_some() { error.field } else { "params" };
+    StratumError::new(RefusalCode::Other, format!("Invalid {field}"))
 }
 
 /// The version that was hashed; `None` when the miner rolled bits it may not.
@@ -89,7 +85,9 @@ fn version(assignment: &SimAssignment<'_>, submit: &Submit) -> Option<Version> {
     let job = assignment.job.version;
     match (submit.version_bits, assignment.version_mask) {
         (None, _) => Some(job),
-        (Some(bits), Some(mask)) if mask.allows(bits) => Some(assignment.convention.apply(job, mask, bits)),
+        (Some(bits), Some(mask)) if mask.allows(bits) => {
+            Some(VersionConvention::Bip310.apply(job, mask, bits))
+        }
         // ESP-Miner sends the bits even when rolling was refused.
         (Some(bits), None) if bits.0 == 0 => Some(job),
         (Some(_), _) => None,
@@ -130,7 +128,6 @@ mod tests {
                 extranonce2_size: Extranonce2Size::new(vector["extranonce2_size"].as_u64().unwrap() as u8)
                     .unwrap(),
                 version_mask: mask.map(|mask| VersionMask::from_text(mask).unwrap()),
-                convention: VersionConvention::Bip310,
                 required: Difficulty::new(difficulty).unwrap(),
                 stale: context.get("then_notify").is_some(),
             };

@@ -1,16 +1,5 @@
 //! The simulated pool.
 //!
-//! | file | what it is |
-//! |---|---|
-//! | `options`, `stats` | settings and statistics |
-//! | `server` | its threads |
-//! | `session` | a client: its connection and its jobs |
-//! | `requests`, `submit` | a client's requests and shares |
-//! | `outbox` | the queue of lines to a client |
-//! | `block` | the block that is being mined, and its coinbase |
-//! | `judge` | validation of shares |
-//! | `vardiff` | difficulty that follows the miner |
-//!
 //! Locks are taken in this order: a session's state, then the world's chain, then the statistics;
 //! none is held while anything is written to a socket.
 
@@ -23,26 +12,27 @@ mod server;
 mod session;
 mod stats;
 mod submit;
-mod vardiff;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-pub use options::{Misbehaviour, OpeningOrder, PoolOptions, SimPayout, SimVardiff};
+use crossbeam_channel::Sender;
+use parking_lot::Mutex;
+
+pub use options::{Misbehaviour, OpeningOrder, PoolOptions, SimPayout};
 pub use stats::{AcceptedShare, SimPoolStats, WorkerStats};
 
 use self::block::Block;
 use self::judge::AcceptedHashes;
-use self::outbox::SimOutbox;
+use self::outbox::Outgoing;
 use self::server::SimPoolServer;
 use self::session::{SimPoolSession, SimSessionId};
 use super::observable::Observable;
 use super::random::Random;
 use crate::stratum::{Difficulty, Extranonce1, JobId, Notify};
-use crate::work::BlockHash;
 
 /// A pool on a socket of its own. Dropping it stops it.
 #[derive(Debug)]
@@ -71,7 +61,7 @@ impl SimPool {
 
     /// Closes the listener and every connection. The statistics stay.
     pub fn stop(&self) {
-        let server = self.server().take();
+        let server = self.server.lock().take();
         if let Some(server) = server {
             server.stop(&self.world);
         }
@@ -82,7 +72,7 @@ impl SimPool {
     /// # Errors
     /// When somebody else has taken the address meanwhile.
     pub fn restart(&self) -> io::Result<()> {
-        let mut server = self.server();
+        let mut server = self.server.lock();
         if server.is_none() {
             *server = Some(SimPoolServer::start(&self.world, self.address)?);
         }
@@ -101,7 +91,7 @@ impl SimPool {
 
     /// Pretends that somebody found a block: everybody gets a clean job for the next.
     pub fn new_block(&self) {
-        self.world.new_block(None);
+        self.world.new_block();
     }
 
     /// Gives everybody a new job for the same block, the ones before staying valid.
@@ -142,11 +132,7 @@ impl SimPool {
 
     /// Changes its misbehaviour, also for open connections.
     pub fn set_misbehaviour(&self, misbehaviour: Misbehaviour) {
-        *self.world.misbehaviour.lock().unwrap_or_else(PoisonError::into_inner) = misbehaviour;
-    }
-
-    fn server(&self) -> MutexGuard<'_, Option<SimPoolServer>> {
-        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.world.misbehaviour.lock() = misbehaviour;
     }
 }
 
@@ -197,14 +183,14 @@ impl SimPoolWorld {
     }
 
     fn misbehaviour(&self) -> Misbehaviour {
-        self.misbehaviour.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.misbehaviour.lock().clone()
     }
 
-    /// Goes on to the next block, on top of `found` or of somebody else's.
-    fn new_block(&self, found: Option<BlockHash>) {
+    /// Goes on to the next block.
+    fn new_block(&self) {
         let height = {
-            let SimChain { block, seen, random, .. } = &mut *self.chain();
-            *block = block.next(found, &self.options, random);
+            let SimChain { block, seen, random, .. } = &mut *self.chain.lock();
+            *block = block.next(&self.options, random);
             *seen = AcceptedHashes::default();
             block.height
         };
@@ -219,7 +205,7 @@ impl SimPoolWorld {
 
     fn refresh(&self) {
         {
-            let SimChain { block, random, .. } = &mut *self.chain();
+            let SimChain { block, random, .. } = &mut *self.chain.lock();
             block.refresh(&self.options, random);
         }
         for session in self.sessions() {
@@ -231,7 +217,7 @@ impl SimPoolWorld {
     fn make_job(&self, worker: Option<&str>, mark: Option<u32>, clean: bool) -> Notify {
         let options = &self.options;
         let extranonces = options.extranonce1_length.min(Extranonce1::MAX) + options.extranonce2_size.bytes();
-        let mut chain = self.chain();
+        let mut chain = self.chain.lock();
         chain.jobs += 1;
         let outputs = chain.block.outputs(&options.payout, worker);
         let (coinb1, coinb2) = chain.block.coinbase(&outputs, extranonces as u8, mark);
@@ -251,13 +237,9 @@ impl SimPoolWorld {
         job
     }
 
-    fn with_seen<R>(&self, use_seen: impl FnOnce(&mut AcceptedHashes) -> R) -> R {
-        use_seen(&mut self.chain().seen)
-    }
-
-    fn add_session(&self, stream: TcpStream, outbox: SimOutbox) -> Arc<SimPoolSession> {
+    fn add_session(&self, stream: TcpStream, outbox: Sender<Outgoing>) -> Arc<SimPoolSession> {
         let extranonce1 = self.next_extranonce1();
-        let mut sessions = self.lock_sessions();
+        let mut sessions = self.sessions.lock();
         sessions.opened = SimSessionId(sessions.opened.0 + 1);
         let id = sessions.opened;
         let session = Arc::new(SimPoolSession::new(id, stream, outbox, extranonce1, &self.options));
@@ -268,7 +250,7 @@ impl SimPoolWorld {
     }
 
     fn remove_session(&self, id: SimSessionId) {
-        if self.lock_sessions().by_id.remove(&id).is_some() {
+        if self.sessions.lock().by_id.remove(&id).is_some() {
             self.stats.update(|stats| stats.connections_now -= 1);
         }
     }
@@ -280,24 +262,16 @@ impl SimPoolWorld {
     }
 
     fn sessions(&self) -> Vec<Arc<SimPoolSession>> {
-        self.lock_sessions().by_id.values().cloned().collect()
+        self.sessions.lock().by_id.values().cloned().collect()
     }
 
     /// The next of a counter, cut to the length that is asked for.
     fn next_extranonce1(&self) -> Extranonce1 {
-        let mut sessions = self.lock_sessions();
+        let mut sessions = self.sessions.lock();
         sessions.extranonces = sessions.extranonces.wrapping_add(1);
         let mut bytes = sessions.extranonces.to_le_bytes().to_vec();
         bytes.resize(self.options.extranonce1_length.min(Extranonce1::MAX), 0);
         bytes.reverse();
         Extranonce1::from_bytes(bytes).unwrap_or_default()
-    }
-
-    fn chain(&self) -> MutexGuard<'_, SimChain> {
-        self.chain.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock_sessions(&self) -> MutexGuard<'_, Sessions> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

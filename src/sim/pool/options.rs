@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::stratum::{Difficulty, ErrorForm, Extranonce2Size, FieldError, Nbits, VersionMask};
-use crate::work::{Height, VersionConvention};
+use crate::work::Height;
 
 /// Settings of a [`SimPool`](super::SimPool). The default is a solo pool like ckpool, with a difficulty
 /// that one thread reaches many times a second.
@@ -14,8 +14,6 @@ pub struct PoolOptions {
     pub listen: SocketAddr,
     /// The share difficulty a miner begins with.
     pub difficulty: Difficulty,
-    /// Adapts the difficulty to each miner; off by default.
-    pub vardiff: Option<SimVardiff>,
     /// True if `mining.suggest_difficulty` is followed; by default it is not.
     pub follow_suggested_difficulty: bool,
     /// The order of the first messages.
@@ -25,17 +23,12 @@ pub struct PoolOptions {
     /// The payouts of a block.
     pub payout: SimPayout,
     /// The network's target. The default is that of difficulty 1, which a miner of 1 MH/s meets
-    /// about once in 72 minutes. With [`PoolOptions::REGTEST_NBITS`] every other hash is a block.
+    /// about once in 72 minutes.
     pub nbits: Nbits,
-    /// True if a share that meets `nbits` ends the block. Off by default, so that tests with low
-    /// nbits keep their jobs.
-    pub blocks_from_shares: bool,
     /// The height of the first block.
     pub height: Height,
     /// Transactions of a block besides the coinbase. The default makes 12 merkle branches.
     pub transactions: usize,
-    /// Time between two blocks; never by default.
-    pub block_interval: Option<Duration>,
     /// Time between two jobs for the same block; 30 s by default, as at ckpool.
     pub refresh_interval: Option<Duration>,
     /// Bytes of extranonce1, at most 32. Below 4, what tells connections apart goes into coinb1.
@@ -43,14 +36,10 @@ pub struct PoolOptions {
     pub extranonce2_size: Extranonce2Size,
     /// The version bits miners may roll; `None` for a pool that does not know `mining.configure`.
     pub version_mask: Option<VersionMask>,
-    /// The convention for version bits.
-    pub version_convention: VersionConvention,
     /// True if `mining.extranonce.subscribe` is answered `true`.
     pub extranonce_subscribe: bool,
     /// Added to the time in jobs, in seconds: a pool whose clock is wrong.
     pub ntime_offset: i64,
-    /// More connections than this are closed at once.
-    pub max_connections: usize,
     /// Time after which a client that does not read is disconnected.
     pub write_timeout: Duration,
     pub misbehaviour: Misbehaviour,
@@ -59,9 +48,6 @@ pub struct PoolOptions {
 }
 
 impl PoolOptions {
-    /// Every other hash is a block.
-    pub const REGTEST_NBITS: Nbits = Nbits(0x207f_ffff);
-
     /// The defaults at another share difficulty.
     ///
     /// # Errors
@@ -76,24 +62,19 @@ impl Default for PoolOptions {
         PoolOptions {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             difficulty: Difficulty::new(0.000_01).unwrap_or(Difficulty::ONE),
-            vardiff: None,
             follow_suggested_difficulty: false,
             opening: OpeningOrder::default(),
             error_form: ErrorForm::default(),
             payout: SimPayout::default(),
             nbits: Nbits(0x1d00_ffff),
-            blocks_from_shares: false,
             height: Height(967_017),
             transactions: 4095,
-            block_interval: None,
             refresh_interval: Some(Duration::from_secs(30)),
             extranonce1_length: 4,
             extranonce2_size: Extranonce2Size::new(8).unwrap_or(Extranonce2Size::MAX),
             version_mask: Some(VersionMask::BIP320),
-            version_convention: VersionConvention::default(),
             extranonce_subscribe: true,
             ntime_offset: 0,
-            max_connections: 1024,
             write_timeout: Duration::from_secs(5),
             misbehaviour: Misbehaviour::default(),
             seed: 1,
@@ -150,15 +131,6 @@ impl OpeningOrder {
     ];
 }
 
-/// Adapts a miner's difficulty to its hash rate.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SimVardiff {
-    /// The time between two shares that is aimed at.
-    pub target: Duration,
-    pub min: Difficulty,
-    pub max: Difficulty,
-}
-
 /// The misbehaviour of a pool. It can be changed at run time with
 /// [`SimPool::set_misbehaviour`](super::SimPool::set_misbehaviour).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -167,17 +139,9 @@ pub struct Misbehaviour {
     pub close_on_accept: bool,
     /// Reads and never answers.
     pub silent: bool,
-    /// Stops reading and answering after so many lines.
-    pub stop_reading_after: Option<u64>,
-    /// Closes a connection after so many lines of the miner.
-    pub close_after: Option<u64>,
     pub refuse_authorize: bool,
     /// Takes shares and never answers.
     pub swallow_submit_answers: bool,
-    /// Answers shares so much later.
-    pub delay_submit_answers: Option<Duration>,
-    /// Sends notifies one byte at a time, with so long between two.
-    pub notify_byte_by_byte: Option<Duration>,
     /// Refuses shares that are good (as code 23).
     pub reject_valid_shares: bool,
     /// From a connection's job after so many on, blocks pay the pool alone.

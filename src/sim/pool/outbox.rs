@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 /// Caps the lines queued for a client.
-const WAITING: usize = 4096;
+pub(super) const WAITING: usize = 4096;
 
 /// A line on its way out, its end included.
 #[derive(Debug)]
@@ -16,38 +16,17 @@ pub(super) struct Outgoing {
     pub line: String,
     /// Not to be sent before; lines without it are not held up.
     pub due: Option<Instant>,
-    /// One byte at a time, with so long between two.
-    pub pace: Option<Duration>,
     /// Close the connection afterwards.
     pub last: bool,
 }
 
 impl Outgoing {
     pub fn now(line: String) -> Outgoing {
-        Outgoing { line, due: None, pace: None, last: false }
+        Outgoing { line, due: None, last: false }
     }
 
     pub fn after(line: String, delay: Duration) -> Outgoing {
         Outgoing { due: Some(Instant::now() + delay), ..Outgoing::now(line) }
-    }
-}
-
-/// The queue.
-#[derive(Debug)]
-pub(super) struct SimOutbox {
-    queue: Sender<Outgoing>,
-}
-
-impl SimOutbox {
-    /// The queue and the end its thread reads.
-    pub fn new() -> (SimOutbox, Receiver<Outgoing>) {
-        let (queue, outgoing) = crossbeam_channel::bounded(WAITING);
-        (SimOutbox { queue }, outgoing)
-    }
-
-    /// Queues a line; says whether there was room for it.
-    pub fn push(&self, outgoing: Outgoing) -> bool {
-        self.queue.try_send(outgoing).is_ok()
     }
 }
 
@@ -90,22 +69,11 @@ fn send_until_closed(stream: &mut TcpStream, outgoing: &Receiver<Outgoing>) -> i
             (Err(RecvTimeoutError::Timeout), Some((index, _))) => waiting.remove(index).1,
             (Err(_), _) => return Ok(()),
         };
-        send(stream, &item)?;
+        stream.write_all(item.line.as_bytes())?;
         if item.last {
             return Ok(());
         }
     }
-}
-
-fn send(stream: &mut TcpStream, item: &Outgoing) -> io::Result<()> {
-    let Some(pace) = item.pace else {
-        return stream.write_all(item.line.as_bytes());
-    };
-    for byte in item.line.as_bytes() {
-        stream.write_all(std::slice::from_ref(byte))?;
-        std::thread::sleep(pace);
-    }
-    Ok(())
 }
 
 /// True if the client is simply gone.

@@ -3,15 +3,14 @@
 
 use std::time::Duration;
 
-use serde_json::value::RawValue;
-
 use super::SimPoolWorld;
 use super::options::OpeningOrder;
 use super::outbox::Outgoing;
 use super::session::SimPoolSession;
+use super::stats::keep;
 use crate::stratum::{
-    ConfigureAnswer, ConfigureRequest, Difficulty, Envelope, RefusalCode, StratumError, SubscribeAnswer,
-    accept_line, elements, first_text, result_line,
+    Difficulty, Envelope, RefusalCode, SubscribeAnswer, accept_line, configure_result, first_text,
+    requested_version_mask, result_line,
 };
 
 /// Workers that may be authorised on one connection.
@@ -34,11 +33,7 @@ impl SimPoolSession {
                     self.lock().subscribed_extranonce = true;
                     self.send_line(accept_line(request.id()));
                 } else {
-                    self.refuse(
-                        world,
-                        request.id(),
-                        &StratumError::new(RefusalCode::Other, "Not supported."),
-                    );
+                    self.refuse(world, request, RefusalCode::Other, "Not supported.");
                 }
             }
             "mining.ping" => self.send_line(result_line(request.id(), "\"pong\"")),
@@ -46,25 +41,20 @@ impl SimPoolSession {
             "pong" => {}
             _ if method.starts_with("mining.suggest_difficulty") => self.suggest_difficulty(world, request),
             _ if world.options.opening == OpeningOrder::Ocean => {
-                let refusal = StratumError::new(RefusalCode::MethodNotFound, "Method not found");
-                self.refuse(world, request.id(), &refusal);
+                self.refuse(world, request, RefusalCode::MethodNotFound, "Method not found");
             }
-            _ => self.refuse(world, request.id(), &StratumError::new(RefusalCode::Other, "Not supported.")),
+            _ => self.refuse(world, request, RefusalCode::Other, "Not supported."),
         }
     }
 
     fn configure(&self, world: &SimPoolWorld, request: &Envelope<'_>) {
         let Some(mask) = world.options.version_mask else {
-            return self.refuse(
-                world,
-                request.id(),
-                &StratumError::new(RefusalCode::Other, "Not supported."),
-            );
+            return self.refuse(world, request, RefusalCode::Other, "Not supported.");
         };
-        let asked = ConfigureRequest::from_params(request.params).version_rolling;
+        let asked = requested_version_mask(request.params);
         let granted = asked.map(|asked| asked.intersection(mask)).filter(|granted| !granted.is_empty());
         self.lock().version_mask = granted;
-        let answer = result_line(request.id(), &ConfigureAnswer { version_rolling: granted }.result());
+        let answer = result_line(request.id(), &configure_result(granted));
         match (world.options.opening, granted) {
             (OpeningOrder::Ocean, Some(granted)) => {
                 self.send(Outgoing::after(answer, OCEAN_CONFIGURE));
@@ -82,7 +72,7 @@ impl SimPoolSession {
         state.subscribed = true;
         world.stats.update(|stats| {
             stats.subscribed_ever += 1;
-            stats.record_user_agent(first_text(request.params).unwrap_or_default());
+            keep(&mut stats.user_agents, first_text(request.params).unwrap_or_default());
         });
         let answer = SubscribeAnswer {
             extranonce1: state.extranonce1.clone(),
@@ -109,19 +99,11 @@ impl SimPoolSession {
     fn authorize(&self, world: &SimPoolWorld, request: &Envelope<'_>) {
         let mut state = self.lock();
         if world.misbehaviour().refuse_authorize {
-            return self.refuse(
-                world,
-                request.id(),
-                &StratumError::new(RefusalCode::Unauthorized, "Invalid worker name"),
-            );
+            return self.refuse(world, request, RefusalCode::Unauthorized, "Invalid worker name");
         }
         let worker = first_text(request.params).unwrap_or_default();
         if state.workers.len() >= MAX_WORKERS {
-            return self.refuse(
-                world,
-                request.id(),
-                &StratumError::new(RefusalCode::Unauthorized, "Too many workers"),
-            );
+            return self.refuse(world, request, RefusalCode::Unauthorized, "Too many workers");
         }
         world.stats.update(|stats| stats.authorized_ever += 1);
         state.workers.insert(worker.clone());
@@ -157,10 +139,10 @@ impl SimPoolSession {
         let mut state = self.lock();
         let order = world.options.opening;
         if order == OpeningOrder::Ocean {
-            let refusal = StratumError::new(RefusalCode::MethodNotFound, "Method not found");
-            return self.refuse(world, request.id(), &refusal);
+            return self.refuse(world, request, RefusalCode::MethodNotFound, "Method not found");
         }
-        let suggested = suggested(request.params);
+        // The form of the params is that of mining.set_difficulty.
+        let suggested = Difficulty::from_params(request.params).ok();
         let followed = suggested.filter(|_| world.options.follow_suggested_difficulty);
         match followed {
             Some(new) if new != state.difficulty => {
@@ -176,10 +158,4 @@ impl SimPoolSession {
             _ => {}
         }
     }
-}
-
-/// The params of `mining.suggest_difficulty`: a number, or the same as text.
-fn suggested(params: Option<&RawValue>) -> Option<Difficulty> {
-    let elements = elements("params", params?).ok()?;
-    Difficulty::from_json(elements.first()?).ok()
 }

@@ -7,14 +7,17 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::SimPoolWorld;
-use super::outbox::{SimOutbox, send_all};
-use super::session::{AfterRequest, SimPoolSession};
+use super::outbox::{WAITING, send_all};
+use super::session::SimPoolSession;
 use crate::sim::lines::SimLineReader;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::thread::{SERVICE_STACK, SESSION_STACK, spawn};
 
 /// Longest accepted line of a client, in bytes.
 const MAX_LINE: usize = 16 * 1024;
+
+/// More connections than this are closed at once.
+const MAX_CONNECTIONS: usize = 1024;
 
 /// Pause after a failed accept, for example because no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -42,7 +45,10 @@ impl SimPoolServer {
         let mut server = SimPoolServer { address, stop: stop.clone(), threads: Vec::new() };
         let (acceptor, timer) = (Arc::clone(world), Arc::clone(world));
         let stopped = stop.clone();
-        server.threads.push(spawn("pool-timer", SERVICE_STACK, move || ignore(keep_time(&timer, &stopped)))?);
+        server.threads.push(spawn("pool-timer", SERVICE_STACK, move || {
+            // An end that was asked for is nothing to log.
+            keep_time(&timer, &stopped).or(Ok::<(), Stopped>(()))
+        })?);
         let thread = spawn("pool-accept", SERVICE_STACK, move || accept(&acceptor, &listener, &stop));
         match thread {
             Ok(thread) => server.threads.push(thread),
@@ -97,12 +103,12 @@ fn serve(world: &Arc<SimPoolWorld>, stream: TcpStream) -> io::Result<()> {
         stats.connections_ever += 1;
         stats.connections_now
     });
-    if world.misbehaviour().close_on_accept || now >= world.options.max_connections {
+    if world.misbehaviour().close_on_accept || now >= MAX_CONNECTIONS {
         return Ok(());
     }
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(world.options.write_timeout))?;
-    let (outbox, outgoing) = SimOutbox::new();
+    let (outbox, outgoing) = crossbeam_channel::bounded(WAITING);
     let (reading, writing) = (stream.try_clone()?, stream.try_clone()?);
     let session = world.add_session(stream, outbox);
     let id = session.id.0;
@@ -129,10 +135,6 @@ impl Drop for SimSessionGuard {
 fn read(registered: &SimSessionGuard, stream: TcpStream) -> io::Result<()> {
     let SimSessionGuard { world, session } = registered;
     let mut lines = SimLineReader::new(stream, MAX_LINE);
-    if world.misbehaviour().stop_reading_after == Some(0) {
-        session.over.wait();
-        return Ok(());
-    }
     loop {
         let line = match lines.next_line() {
             Ok(Some(line)) => line,
@@ -145,48 +147,15 @@ fn read(registered: &SimSessionGuard, stream: TcpStream) -> io::Result<()> {
             }
         };
         world.stats.update(|stats| stats.lines_received += 1);
-        if session.handle(world, &line) == AfterRequest::Close {
-            return Ok(());
-        }
+        session.handle(world, &line);
     }
 }
 
-/// Makes new blocks and jobs when their time has come.
+/// Makes new jobs for the same block at the interval of the options.
 fn keep_time(world: &SimPoolWorld, stop: &Stop) -> Result<(), Stopped> {
-    let options = &world.options;
-    let start = Instant::now();
-    let mut block = options.block_interval.map(|interval| (start + interval, interval));
-    let mut refresh = options.refresh_interval.map(|interval| (start + interval, interval));
+    let Some(interval) = world.options.refresh_interval else { return Ok(()) };
     loop {
-        let next = [block, refresh].into_iter().flatten().map(|(due, _)| due).min();
-        let Some(next) = next else {
-            stop.wait();
-            return Err(Stopped);
-        };
-        stop.sleep(next.saturating_duration_since(Instant::now()))?;
-        let now = Instant::now();
-        if advance(&mut block, now) {
-            world.new_block(None);
-            // A new block is a new job as well.
-            advance(&mut refresh, now);
-        } else if advance(&mut refresh, now) {
-            world.refresh();
-        }
+        stop.sleep(interval.max(Duration::from_millis(1)))?;
+        world.refresh();
     }
-}
-
-/// True if the time has come, which is then set anew.
-fn advance(timer: &mut Option<(Instant, Duration)>, now: Instant) -> bool {
-    match timer {
-        Some((due, interval)) if *due <= now => {
-            *due = now + (*interval).max(Duration::from_millis(1));
-            true
-        }
-        _ => false,
-    }
-}
-
-/// An end that was asked for is nothing to log.
-fn ignore(result: Result<(), Stopped>) -> Result<(), Stopped> {
-    result.or(Ok(()))
 }

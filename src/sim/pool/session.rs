@@ -3,17 +3,16 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::SimPoolWorld;
 use super::options::PoolOptions;
-use super::outbox::{Outgoing, SimOutbox};
-use super::vardiff::ShareRate;
+use super::outbox::Outgoing;
 use crate::stratum::{
-    Difficulty, Envelope, ErrorForm, Extranonce1, Notify, StratumError, VersionMask, refuse_line,
+    Difficulty, Envelope, ErrorForm, Extranonce1, Notify, RefusalCode, StratumError, VersionMask, refuse_line,
 };
-use crate::util::stop::Stop;
+use crossbeam_channel::Sender;
 
 /// Jobs of a connection that are remembered, stale ones included.
 const MAX_JOBS: usize = 64;
@@ -26,10 +25,8 @@ pub(super) struct SimSessionId(pub u64);
 #[derive(Debug)]
 pub(super) struct SimPoolSession {
     pub id: SimSessionId,
-    /// Set when the session is over.
-    pub over: Stop,
     stream: TcpStream,
-    outbox: SimOutbox,
+    outbox: Sender<Outgoing>,
     state: Mutex<SimSessionState>,
 }
 
@@ -45,9 +42,7 @@ pub(super) struct SimSessionState {
     pub version_mask: Option<VersionMask>,
     pub difficulty: Difficulty,
     pub difficulty_sent: bool,
-    pub rate: ShareRate,
     pub jobs: VecDeque<Assigned>,
-    pub lines: u64,
 }
 
 /// A job this client was given.
@@ -59,18 +54,11 @@ pub(super) struct Assigned {
     pub stale: bool,
 }
 
-/// The fate of a connection after a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AfterRequest {
-    Continue,
-    Close,
-}
-
 impl SimPoolSession {
     pub fn new(
         id: SimSessionId,
         stream: TcpStream,
-        outbox: SimOutbox,
+        outbox: Sender<Outgoing>,
         extranonce1: Extranonce1,
         options: &PoolOptions,
     ) -> SimPoolSession {
@@ -83,48 +71,29 @@ impl SimPoolSession {
             version_mask: None,
             difficulty: options.difficulty,
             difficulty_sent: false,
-            rate: ShareRate::new(Instant::now()),
             jobs: VecDeque::new(),
-            lines: 0,
         };
-        SimPoolSession { id, over: Stop::new(), stream, outbox, state: Mutex::new(state) }
+        SimPoolSession { id, stream, outbox, state: Mutex::new(state) }
     }
 
     /// Ends the connection.
     pub fn close(&self) {
-        self.over.stop();
         // Gone already is as good.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
     /// Answers one line.
-    pub fn handle(&self, world: &SimPoolWorld, line: &[u8]) -> AfterRequest {
-        let misbehaviour = world.misbehaviour();
-        let lines = {
-            let mut state = self.lock();
-            state.lines += 1;
-            state.lines
-        };
-        if misbehaviour.close_after.is_some_and(|limit| lines > limit) {
-            return AfterRequest::Close;
+    pub fn handle(&self, world: &SimPoolWorld, line: &[u8]) {
+        if world.misbehaviour().silent || line.trim_ascii().is_empty() {
+            return;
         }
-        if misbehaviour.stop_reading_after.is_some_and(|limit| lines > limit) {
-            self.over.wait();
-            return AfterRequest::Close;
+        match Envelope::read(line) {
+            // Without a method it is an answer to one of our own requests.
+            Ok(request) => _ = request.method().map(|method| self.dispatch(world, &request, &method)),
+            Err(_) => {
+                self.send(Outgoing { last: true, ..Outgoing::now("Invalid JSON, disconnecting\n".into()) })
+            }
         }
-        if misbehaviour.silent || line.trim_ascii().is_empty() {
-            return AfterRequest::Continue;
-        }
-        let Ok(request) = Envelope::read(line) else {
-            self.send(Outgoing { last: true, ..Outgoing::now("Invalid JSON, disconnecting\n".into()) });
-            return AfterRequest::Continue;
-        };
-        // An answer to one of our own requests.
-        let Some(method) = request.method() else {
-            return AfterRequest::Continue;
-        };
-        self.dispatch(world, &request, &method);
-        AfterRequest::Continue
     }
 
     /// Gives the current job to a client that has had one; others get theirs when they ask. `clean`
@@ -134,19 +103,12 @@ impl SimPoolSession {
         if state.jobs.is_empty() {
             return;
         }
-        if let Some(vardiff) = world.options.vardiff {
-            let current = state.difficulty;
-            if let Some(new) = state.rate.silence(&vardiff, current, Instant::now()) {
-                self.send_difficulty(&mut state, new);
-            }
-        }
         self.send_job_locked(world, &mut state, clean);
     }
 
     /// Changes the difficulty, and gives a job it holds for.
     pub fn change_difficulty(&self, world: &SimPoolWorld, difficulty: Difficulty) {
         let mut state = self.lock();
-        state.rate = ShareRate::new(Instant::now());
         if state.difficulty_sent {
             self.send_difficulty(&mut state, difficulty);
             self.send_job_locked(world, &mut state, false);
@@ -188,8 +150,7 @@ impl SimPoolSession {
         if state.jobs.len() >= MAX_JOBS {
             state.jobs.pop_front();
         }
-        let pace = world.misbehaviour().notify_byte_by_byte;
-        self.send(Outgoing { pace, ..Outgoing::now(job.line()) });
+        self.send_line(job.line());
         state.jobs.push_back(Assigned {
             job,
             extranonce1: state.extranonce1.clone(),
@@ -211,20 +172,26 @@ impl SimPoolSession {
         ));
     }
 
-    pub(super) fn refuse(&self, world: &SimPoolWorld, id: &str, refusal: &StratumError) {
+    pub(super) fn refuse(
+        &self,
+        world: &SimPoolWorld,
+        request: &Envelope<'_>,
+        code: RefusalCode,
+        reason: &str,
+    ) {
         let form = world.options.error_form;
-        let last = form == ErrorForm::PlainText;
-        self.send(Outgoing { last, ..Outgoing::now(refuse_line(id, refusal, form)) });
+        let line = refuse_line(request.id(), &StratumError::new(code, reason), form);
+        self.send(Outgoing { last: form == ErrorForm::PlainText, ..Outgoing::now(line) });
     }
 
     pub(super) fn send(&self, outgoing: Outgoing) {
-        if !self.outbox.push(outgoing) {
+        if self.outbox.try_send(outgoing).is_err() {
             // It does not read, or is gone.
             self.close();
         }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, SimSessionState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

@@ -72,10 +72,6 @@ impl SimPoolStats {
         self.workers.get(name).copied().unwrap_or_default()
     }
 
-    pub(super) fn record_share(&mut self, share: AcceptedShare) {
-        keep(&mut self.accepted_shares, share);
-    }
-
     pub(super) fn record_verdict(&mut self, worker: &str, refusal: Option<&StratumError>) {
         if let Some(refusal) = refusal {
             *self.rejected_by_code.entry(refusal.code).or_default() += 1;
@@ -89,13 +85,10 @@ impl SimPoolStats {
             Some(_) => worker.rejected += 1,
         }
     }
-
-    pub(super) fn record_user_agent(&mut self, user_agent: String) {
-        keep(&mut self.user_agents, user_agent);
-    }
 }
 
-fn keep<T>(list: &mut VecDeque<T>, new: T) {
+/// Adds to a bounded list.
+pub(super) fn keep<T>(list: &mut VecDeque<T>, new: T) {
     if list.len() >= MAX_KEPT {
         list.pop_front();
     }

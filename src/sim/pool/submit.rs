@@ -1,49 +1,39 @@
 //! Handling of a share: validate, count, answer.
 
-use std::time::Instant;
-
 use super::SimPoolWorld;
 use super::judge::{SimAssignment, judge, unreadable};
-use super::outbox::Outgoing;
 use super::session::{SimPoolSession, SimSessionState};
-use super::stats::AcceptedShare;
-use crate::stratum::{
-    Envelope, ErrorForm, FieldError, Notify, RefusalCode, StratumError, Submit, accept_line, refuse_line,
-};
-use crate::work::{BlockHash, Target, share_difficulty};
+use super::stats::{AcceptedShare, keep};
+use crate::stratum::{Envelope, FieldError, RefusalCode, StratumError, Submit, accept_line};
+use crate::work::{Target, share_difficulty};
 
 impl SimPoolSession {
     /// Judges a share and answers it.
     pub(super) fn submit(&self, world: &SimPoolWorld, request: &Envelope<'_>) {
-        let mut state = self.lock();
+        let state = self.lock();
         let submit = Submit::from_params(request.params);
         let worker = submit.as_ref().map_or("", |submit| &submit.worker).to_owned();
-        let (mut refusal, mut new_block) = (None, None);
-        match self.judge(world, &mut state, submit) {
-            Err(why) => refusal = Some(why),
+        let misbehaviour = world.misbehaviour();
+        let refusal = match self.judge(world, &state, submit) {
+            Err(why) => Some(why),
             Ok(share) => {
-                if share.is_block && world.options.blocks_from_shares {
-                    new_block = Some(share.hash);
-                }
-                world.stats.update(|stats| stats.record_share(share));
-                self.adapt_difficulty(world, &mut state);
+                world.stats.update(|stats| keep(&mut stats.accepted_shares, share));
+                let refusal = || StratumError::new(RefusalCode::LowDifficulty, "Above target");
+                misbehaviour.reject_valid_shares.then(refusal)
             }
-        }
-        if refusal.is_none() && world.misbehaviour().reject_valid_shares {
-            refusal = Some(StratumError::new(RefusalCode::LowDifficulty, "Above target"));
-        }
+        };
         world.stats.update(|stats| stats.record_verdict(&worker, refusal.as_ref()));
-        self.answer_submit(world, request.id(), refusal);
-        drop(state);
-        if let Some(found) = new_block {
-            world.new_block(Some(found));
+        match refusal {
+            _ if misbehaviour.swallow_submit_answers => {}
+            None => self.send_line(accept_line(request.id())),
+            Some(StratumError { code, reason }) => self.refuse(world, request, code, &reason),
         }
     }
 
     fn judge(
         &self,
         world: &SimPoolWorld,
-        state: &mut SimSessionState,
+        state: &SimSessionState,
         submit: Result<Submit, FieldError>,
     ) -> Result<AcceptedShare, StratumError> {
         if !state.subscribed {
@@ -63,12 +53,11 @@ impl SimPoolSession {
             extranonce1: &assigned.extranonce1,
             extranonce2_size: world.options.extranonce2_size,
             version_mask: state.version_mask,
-            convention: world.options.version_convention,
             required,
             stale: assigned.stale,
         };
-        let hash = world.with_seen(|seen| judge(&assignment, &submit, seen))?;
-        let is_block = is_block(&hash, &assigned.job);
+        let hash = judge(&assignment, &submit, &mut world.chain.lock().seen)?;
+        let is_block = Target::from_nbits(assigned.job.nbits).is_ok_and(|target| target.is_met_by(&hash));
         Ok(AcceptedShare {
             worker: submit.worker,
             job_id: submit.job_id,
@@ -78,34 +67,4 @@ impl SimPoolSession {
             is_block,
         })
     }
-
-    fn adapt_difficulty(&self, world: &SimPoolWorld, state: &mut SimSessionState) {
-        let Some(vardiff) = world.options.vardiff else {
-            return;
-        };
-        let current = state.difficulty;
-        if let Some(new) = state.rate.share(&vardiff, current, Instant::now()) {
-            self.send_difficulty(state, new);
-            self.send_job_locked(world, state, false);
-        }
-    }
-
-    fn answer_submit(&self, world: &SimPoolWorld, id: &str, refusal: Option<StratumError>) {
-        let misbehaviour = world.misbehaviour();
-        if misbehaviour.swallow_submit_answers {
-            return;
-        }
-        let form = world.options.error_form;
-        let last = refusal.is_some() && form == ErrorForm::PlainText;
-        let line = match refusal {
-            None => accept_line(id),
-            Some(refusal) => refuse_line(id, &refusal, form),
-        };
-        let due = misbehaviour.delay_submit_answers.map(|delay| Instant::now() + delay);
-        self.send(Outgoing { due, last, ..Outgoing::now(line) });
-    }
-}
-
-fn is_block(hash: &BlockHash, job: &Notify) -> bool {
-    Target::from_nbits(job.nbits).is_ok_and(|target| target.is_met_by(hash))
 }

@@ -1,15 +1,12 @@
 //! `/api/alerts`, and the summary of the alerts in `/status`.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::query::{JsonQuery, JsonQueryError};
 use super::text;
-use super::value::TimeJson;
-use crate::analyzer::{Alert, AlertsView};
-use crate::config::Severity;
+use super::value::{PairsJson, TimeJson};
+use crate::analyzer::Alert;
 use crate::status::snapshot::StatusSnapshot;
 
 /// Caps `limit`. No more alerts than this are ever kept.
@@ -17,109 +14,74 @@ const MAX_LIMIT: usize = 500;
 /// Caps the alerts in `/status`.
 const MAX_IN_SUMMARY: usize = 5;
 
-#[derive(Debug, Serialize)]
 struct AlertsJson<'a> {
-    at: TimeJson,
-    total: usize,
-    active: ActiveAlertsJson,
-    counts: &'a BTreeMap<&'static str, u64>,
-    not_kept: u64,
-    alerts: Vec<AlertFullJson<'a>>,
+    status: &'a StatusSnapshot,
+    limit: usize,
 }
 
-/// The number of active alerts by severity.
-#[derive(Debug, Default, Serialize)]
-struct ActiveAlertsJson {
-    high: usize,
-    medium: usize,
-    low: usize,
-    info: usize,
-}
-
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 struct AlertFullJson<'a> {
     #[serde(flatten)]
     brief: AlertBriefJson<'a>,
     evidence: &'a Value,
 }
 
-#[derive(Debug, Serialize)]
-struct AlertBriefJson<'a> {
-    id: &'static str,
-    severity: &'static str,
-    subject: &'a str,
-    description: &'a str,
-    began: TimeJson,
-    last: TimeJson,
-    count: u64,
-    ended: Option<TimeJson>,
-}
+struct AlertBriefJson<'a>(&'a Alert);
 
-#[derive(Debug, Serialize)]
-pub(super) struct AlertsSummaryJson<'a> {
-    active: ActiveAlertsJson,
-    counts: &'a BTreeMap<&'static str, u64>,
-    not_kept: u64,
-    newest: Vec<AlertBriefJson<'a>>,
-}
+/// The part of `/status`, without evidence.
+pub(super) struct AlertsSummaryJson<'a>(pub(super) &'a StatusSnapshot);
 
 /// Lists active alerts first, then the newest.
 pub(super) fn alerts(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
-    let limit = query.number("limit", 100, 1..=MAX_LIMIT)?;
-    let view = &status.snapshot.alerts;
-    Ok(text(&AlertsJson {
-        at: TimeJson(status.at),
-        total: view.alerts.len(),
-        active: ActiveAlertsJson::of(view),
-        counts: &view.counts,
-        not_kept: view.overflowed,
-        alerts: view.alerts.iter().take(limit).map(|alert| AlertFullJson::of(alert)).collect(),
-    }))
+    Ok(text(&AlertsJson { status, limit: query.number("limit", 100, 1..=MAX_LIMIT)? }))
 }
 
-impl<'a> AlertsSummaryJson<'a> {
-    pub(super) fn of(view: &'a AlertsView) -> AlertsSummaryJson<'a> {
-        AlertsSummaryJson {
-            active: ActiveAlertsJson::of(view),
-            counts: &view.counts,
-            not_kept: view.overflowed,
-            newest: view.alerts.iter().take(MAX_IN_SUMMARY).map(|alert| AlertBriefJson::of(alert)).collect(),
-        }
+impl Serialize for AlertsJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let alerts = &self.status.snapshot.alerts;
+        let full = alerts
+            .alerts
+            .iter()
+            .map(|alert| AlertFullJson { brief: AlertBriefJson(alert), evidence: &alert.evidence });
+        object!(
+            to,
+            at = TimeJson(self.status.at),
+            total = alerts.alerts.len(),
+            active = PairsJson(self.status.active_by_severity()),
+            counts = alerts.counts,
+            not_kept = alerts.overflowed,
+            alerts = full.take(self.limit).collect::<Vec<_>>(),
+        )
     }
 }
 
-impl ActiveAlertsJson {
-    fn of(view: &AlertsView) -> ActiveAlertsJson {
-        let mut active = ActiveAlertsJson::default();
-        for alert in view.alerts.iter().filter(|alert| alert.ended.is_none()) {
-            *match alert.severity {
-                Severity::High => &mut active.high,
-                Severity::Medium => &mut active.medium,
-                Severity::Low => &mut active.low,
-                Severity::Info => &mut active.info,
-            } += 1;
-        }
-        active
+impl Serialize for AlertsSummaryJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let alerts = &self.0.snapshot.alerts;
+        let newest = alerts.alerts.iter().take(MAX_IN_SUMMARY);
+        object!(
+            to,
+            active = PairsJson(self.0.active_by_severity()),
+            counts = alerts.counts,
+            not_kept = alerts.overflowed,
+            newest = newest.map(|alert| AlertBriefJson(alert)).collect::<Vec<_>>(),
+        )
     }
 }
 
-impl<'a> AlertFullJson<'a> {
-    fn of(alert: &'a Alert) -> AlertFullJson<'a> {
-        AlertFullJson { brief: AlertBriefJson::of(alert), evidence: &alert.evidence }
-    }
-}
-
-impl<'a> AlertBriefJson<'a> {
-    fn of(alert: &'a Alert) -> AlertBriefJson<'a> {
-        AlertBriefJson {
-            id: alert.id,
-            severity: alert.severity.as_str(),
-            subject: &alert.subject,
-            description: &alert.description,
-            began: TimeJson(alert.began),
-            last: TimeJson(alert.last),
-            count: alert.count,
-            ended: alert.ended.map(TimeJson),
-        }
+impl Serialize for AlertBriefJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let AlertBriefJson(alert) = self;
+        object!(
+            to,
+            id = alert.id,
+            severity = alert.severity.as_str(),
+            subject = alert.subject,
+            description = alert.description,
+            began = TimeJson(alert.began),
+            last = TimeJson(alert.last),
+            count = alert.count,
+            ended = alert.ended.map(TimeJson),
+        )
     }
 }

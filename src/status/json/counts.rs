@@ -1,115 +1,78 @@
 //! The share counts of this run and of all runs.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::value::{LatencyJson, MILLISECONDS, SECONDS, percent};
 use crate::analyzer::{Latency, MinerView, Totals};
 use crate::config::Mode;
-use crate::record;
+use crate::record::LifetimeCounts;
 use crate::status::snapshot::StatusSnapshot;
 
 /// A miner that connected or sent a share within this time is active, as with the original proxy.
 const ACTIVE_WITHIN: Duration = Duration::from_secs(60);
 
-#[derive(Debug, Serialize)]
-pub(super) struct ShareCountsJson<'a> {
-    submitted: u64,
-    accepted: u64,
-    rejected: u64,
-    unanswered: u64,
-    unknown: u64,
-    accepted_percent: Option<f64>,
-    stale: u64,
-    unreadable_submits: u64,
-    blocks: u64,
-    near_misses: u64,
-    accepted_difficulty: f64,
-    proven_difficulty: f64,
-    per_minute: f64,
-    jobs: u64,
-    pool_answer_ms: LatencyJson,
-    job_age_seconds: LatencyJson,
-    reasons: Option<&'a BTreeMap<String, u64>>,
-}
+pub(super) struct ShareCountsJson<'a>(pub(super) &'a StatusSnapshot);
 
-impl<'a> ShareCountsJson<'a> {
-    pub(super) fn of(status: &'a StatusSnapshot) -> ShareCountsJson<'a> {
+impl Serialize for ShareCountsJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let ShareCountsJson(status) = self;
         let totals = status.snapshot.totals.as_ref();
         let count = |count: fn(&Totals) -> u64| totals.map_or(0, count);
         let sum = |sum: fn(&Totals) -> f64| totals.map_or(0.0, sum);
         let (accepted, rejected) = (count(|totals| totals.accepted), count(|totals| totals.rejected));
         let (no_answers, no_ages) = (Latency::default(), Latency::of_ages());
         let minutes = status.snapshot.up_for.as_secs_f64().max(1.0) / 60.0;
-        ShareCountsJson {
-            submitted: count(|totals| totals.submitted),
-            accepted,
-            rejected,
-            unanswered: count(|totals| totals.unanswered),
-            unknown: count(|totals| totals.unknown),
-            accepted_percent: percent(accepted, rejected),
-            stale: count(|totals| totals.stale),
-            unreadable_submits: count(|totals| totals.unreadable_submits),
-            blocks: count(|totals| totals.blocks),
-            near_misses: count(|totals| totals.near_misses),
-            accepted_difficulty: sum(|totals| totals.accepted_difficulty),
-            proven_difficulty: sum(|totals| totals.proven_difficulty),
-            per_minute: count(|totals| totals.submitted) as f64 / minutes,
-            jobs: count(|totals| totals.jobs),
-            pool_answer_ms: LatencyJson::of(
-                totals.map_or(&no_answers, |totals| &totals.answers),
-                MILLISECONDS,
-            ),
-            job_age_seconds: LatencyJson::of(totals.map_or(&no_ages, |totals| &totals.job_ages), SECONDS),
-            reasons: totals.map(|totals| &totals.reasons),
-        }
+        object!(
+            to,
+            submitted = count(|totals| totals.submitted),
+            accepted = accepted,
+            rejected = rejected,
+            unanswered = count(|totals| totals.unanswered),
+            unknown = count(|totals| totals.unknown),
+            accepted_percent = percent(accepted, rejected),
+            stale = count(|totals| totals.stale),
+            unreadable_submits = count(|totals| totals.unreadable_submits),
+            blocks = count(|totals| totals.blocks),
+            near_misses = count(|totals| totals.near_misses),
+            accepted_difficulty = sum(|totals| totals.accepted_difficulty),
+            proven_difficulty = sum(|totals| totals.proven_difficulty),
+            per_minute = count(|totals| totals.submitted) as f64 / minutes,
+            jobs = count(|totals| totals.jobs),
+            pool_answer_ms = LatencyJson(totals.map_or(&no_answers, |totals| &totals.answers), MILLISECONDS),
+            job_age_seconds = LatencyJson(totals.map_or(&no_ages, |totals| &totals.job_ages), SECONDS),
+            reasons = totals.map(|totals| &totals.reasons),
+        )
     }
 }
 
 /// The share counts of all runs together.
-#[derive(Debug, Serialize)]
-pub(super) struct LifetimeJson {
-    accepted: u64,
-    rejected: u64,
-    unanswered: u64,
-    unknown: u64,
-    blocks: u64,
-    accepted_difficulty: f64,
-    seconds: u64,
-}
+pub(super) struct LifetimeJson<'a>(pub(super) &'a LifetimeCounts);
 
-impl From<&record::LifetimeCounts> for LifetimeJson {
-    fn from(lifetime: &record::LifetimeCounts) -> LifetimeJson {
-        LifetimeJson {
-            accepted: lifetime.accepted,
-            rejected: lifetime.rejected,
-            unanswered: lifetime.unanswered,
-            unknown: lifetime.unknown,
-            blocks: lifetime.blocks,
-            accepted_difficulty: lifetime.accepted_difficulty,
-            seconds: lifetime.seconds,
-        }
+impl Serialize for LifetimeJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let LifetimeJson(lifetime) = self;
+        object!(
+            to,
+            accepted = lifetime.accepted,
+            rejected = lifetime.rejected,
+            unanswered = lifetime.unanswered,
+            unknown = lifetime.unknown,
+            blocks = lifetime.blocks,
+            accepted_difficulty = lifetime.accepted_difficulty,
+            seconds = lifetime.seconds,
+        )
     }
 }
 
 /// The vardiff state, with the names of the original proxy. In passthrough mode the pool's difficulty
 /// is forwarded unchanged: `enabled` is false, and the limits are those that would apply.
-#[derive(Debug, Serialize)]
-pub(super) struct VardiffJson {
-    enabled: bool,
-    total_clients: usize,
-    active_clients: usize,
-    avg_difficulty: f64,
-    avg_shares_per_sec: f64,
-    target_seconds: f64,
-    min_difficulty: f64,
-    max_difficulty: f64,
-}
+pub(super) struct VardiffJson<'a>(pub(super) &'a StatusSnapshot);
 
-impl VardiffJson {
-    pub(super) fn of(status: &StatusSnapshot) -> VardiffJson {
+impl Serialize for VardiffJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let VardiffJson(status) = self;
         let (miners, config) = (&status.snapshot.miners, &status.program.config.vardiff);
         let is_active = |miner: &&MinerView| {
             miner.connected_for < ACTIVE_WITHIN || miner.last_share_ago.is_some_and(|ago| ago < ACTIVE_WITHIN)
@@ -118,18 +81,19 @@ impl VardiffJson {
         let mean = |of: fn(&MinerView) -> f64| {
             miners.iter().map(of).fold(0.0, std::ops::Add::add) / miners.len().max(1) as f64
         };
-        VardiffJson {
-            enabled: status.program.config.mode == Mode::Aggregate && config.enabled,
-            total_clients: status.runtime.sessions,
-            active_clients: miners.iter().filter(is_active).count(),
-            avg_difficulty: mean(|miner| miner.difficulty),
-            avg_shares_per_sec: mean(|miner| {
+        object!(
+            to,
+            enabled = status.program.config.mode == Mode::Aggregate && config.enabled,
+            total_clients = status.runtime.sessions,
+            active_clients = miners.iter().filter(is_active).count(),
+            avg_difficulty = mean(|miner| miner.difficulty),
+            avg_shares_per_sec = mean(|miner| {
                 let shares = miner.accepted + miner.rejected + miner.unanswered + miner.unknown;
                 shares as f64 / miner.connected_for.as_secs_f64().max(1.0)
             }),
-            target_seconds: config.target.as_secs_f64(),
-            min_difficulty: config.min,
-            max_difficulty: config.max,
-        }
+            target_seconds = config.target.as_secs_f64(),
+            min_difficulty = config.min,
+            max_difficulty = config.max,
+        )
     }
 }

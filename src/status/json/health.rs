@@ -1,14 +1,14 @@
 //! The clock, the records, the limits and the threads in `/status`.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::value::TimeJson;
+use super::value::{PairsJson, TimeJson};
 use crate::clock::ClockState;
-use crate::record::RecordingHealth;
+use crate::record::{RecordingHealth, WriteError};
 use crate::status::snapshot::StatusSnapshot;
 
 /// The state of the clock.
-#[derive(Debug, Default, Serialize)]
+#[derive(Default, Serialize)]
 pub(super) struct NtpJson {
     synchronised: bool,
     offset_ms: Option<f64>,
@@ -42,79 +42,53 @@ impl NtpJson {
     }
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct RecordingJson<'a> {
-    dropped_rows: u64,
-    lost_rows: u64,
-    troubles: Vec<TroubleJson<'a>>,
+pub(super) struct RecordingJson<'a>(pub(super) &'a RecordingHealth);
+
+impl Serialize for RecordingJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let RecordingHealth { dropped, lost, write_errors, .. } = self.0;
+        let troubles: Vec<_> = write_errors.iter().map(TroubleJson).collect();
+        object!(to, dropped_rows = dropped, lost_rows = lost, troubles = troubles)
+    }
 }
 
-#[derive(Debug, Serialize)]
-struct TroubleJson<'a> {
-    file: String,
-    error: &'a str,
-    since: TimeJson,
-}
+struct TroubleJson<'a>(&'a WriteError);
 
-impl<'a> From<&'a RecordingHealth> for RecordingJson<'a> {
-    fn from(health: &'a RecordingHealth) -> RecordingJson<'a> {
-        let trouble = |trouble: &'a crate::record::WriteError| TroubleJson {
-            file: trouble.file.display().to_string(),
-            error: &trouble.error,
-            since: TimeJson(trouble.since),
-        };
-        RecordingJson {
-            dropped_rows: health.dropped,
-            lost_rows: health.lost,
-            troubles: health.write_errors.iter().map(trouble).collect(),
-        }
+impl Serialize for TroubleJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let WriteError { file, error, since, .. } = self.0;
+        object!(to, file = file.display().to_string(), error = error, since = TimeJson(*since))
     }
 }
 
 /// The connection limits. All names are those of the original proxy.
-#[derive(Debug, Serialize)]
-pub(super) struct RateLimitJson {
-    total_ips: usize,
-    total_active: usize,
-    banned_ips: usize,
-    max_per_ip: usize,
-    max_per_minute: usize,
-    ban_duration_sec: u64,
-}
+pub(super) struct RateLimitJson<'a>(pub(super) &'a StatusSnapshot);
 
-impl RateLimitJson {
-    pub(super) fn of(status: &StatusSnapshot) -> RateLimitJson {
-        let (counts, limits) = (&status.runtime.counts, &status.program.config.ratelimit);
-        RateLimitJson {
-            total_ips: counts.sources,
-            total_active: counts.connections,
-            banned_ips: counts.banned,
-            max_per_ip: limits.max_connections_per_ip,
-            max_per_minute: limits.max_connections_per_minute,
-            ban_duration_sec: limits.ban.as_secs(),
-        }
+impl Serialize for RateLimitJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let (counts, limits) = (&self.0.runtime.counts, &self.0.program.config.ratelimit);
+        object!(
+            to,
+            total_ips = counts.sources,
+            total_active = counts.connections,
+            banned_ips = counts.banned,
+            max_per_ip = limits.max_connections_per_ip,
+            max_per_minute = limits.max_connections_per_minute,
+            ban_duration_sec = limits.ban.as_secs(),
+        )
     }
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct ThreadsJson<'a> {
-    restarts: u64,
-    /// Threads that have died or make no progress.
-    unwell: Vec<UnwellThreadJson<'a>>,
-}
+/// The restarts of service threads, and the threads that have died or make no progress.
+pub(super) struct ThreadsJson<'a>(pub(super) &'a StatusSnapshot);
 
-#[derive(Debug, Serialize)]
-struct UnwellThreadJson<'a> {
-    thread: &'a str,
-    trouble: &'a str,
-}
-
-impl<'a> ThreadsJson<'a> {
-    pub(super) fn of(status: &'a StatusSnapshot) -> ThreadsJson<'a> {
-        let unwell =
-            status.runtime.threads.iter().filter_map(|one| {
-                Some(UnwellThreadJson { thread: &one.name, trouble: one.trouble.as_deref()? })
-            });
-        ThreadsJson { restarts: status.runtime.thread_restarts, unwell: unwell.collect() }
+impl Serialize for ThreadsJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let runtime = &self.0.runtime;
+        let unwell = runtime.threads.iter().filter_map(|one| {
+            let trouble = one.trouble.as_deref()?;
+            Some(PairsJson([("thread", one.name.as_str()), ("trouble", trouble)]))
+        });
+        object!(to, restarts = runtime.thread_restarts, unwell = unwell.collect::<Vec<_>>())
     }
 }

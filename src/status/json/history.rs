@@ -1,6 +1,6 @@
 //! `/api/history`: the data of the page's charts.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::query::{JsonQuery, JsonQueryError};
 use super::text;
@@ -8,28 +8,15 @@ use super::value::TimeJson;
 use crate::record::{Bucket, Span};
 use crate::status::snapshot::StatusSnapshot;
 
-#[derive(Debug, Serialize)]
-struct HistoryJson {
+#[derive(Serialize)]
+struct HistoryJson<'a> {
     at: TimeJson,
     span: &'static str,
     bucket_seconds: u64,
-    buckets: Vec<HistoryBucketJson>,
+    buckets: Vec<HistoryBucketJson<'a>>,
 }
 
-#[derive(Debug, Serialize)]
-struct HistoryBucketJson {
-    start_unix: u64,
-    watched_seconds: f64,
-    /// Hashes per second; `None` if Sluice did not run.
-    hashrate: Option<f64>,
-    /// The work that shares proved, as difficulty.
-    proven_difficulty: f64,
-    accepted: u32,
-    rejected: u32,
-    unanswered: u32,
-    stale: u32,
-    best: Option<f64>,
-}
+struct HistoryBucketJson<'a>(&'a Bucket);
 
 /// Lists the buckets, oldest first. The last bucket is still filling.
 pub(super) fn history(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
@@ -46,22 +33,25 @@ pub(super) fn history(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<
         at: TimeJson(status.at),
         span: span.name(),
         bucket_seconds: span.bucket_seconds(),
-        buckets: buckets.iter().map(HistoryBucketJson::from).collect(),
+        buckets: buckets.iter().map(HistoryBucketJson).collect(),
     }))
 }
 
-impl From<&Bucket> for HistoryBucketJson {
-    fn from(bucket: &Bucket) -> HistoryBucketJson {
-        HistoryBucketJson {
-            start_unix: bucket.start,
-            watched_seconds: bucket.watched,
-            hashrate: bucket.hash_rate(),
-            proven_difficulty: bucket.work,
-            accepted: bucket.accepted,
-            rejected: bucket.rejected,
-            unanswered: bucket.unanswered,
-            stale: bucket.stale,
-            best: Some(bucket.best).filter(|best| *best > 0.0),
-        }
+impl Serialize for HistoryBucketJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let HistoryBucketJson(bucket) = self;
+        object!(
+            to,
+            start_unix = bucket.start,
+            watched_seconds = bucket.watched,
+            // `null` if Sluice did not run.
+            hashrate = bucket.hash_rate(),
+            proven_difficulty = bucket.work,
+            accepted = bucket.accepted,
+            rejected = bucket.rejected,
+            unanswered = bucket.unanswered,
+            stale = bucket.stale,
+            best = Some(bucket.best).filter(|best| *best > 0.0),
+        )
     }
 }

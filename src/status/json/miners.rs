@@ -1,13 +1,12 @@
 //! The connected miners: `/api/miners` page by page, and all of them in `/status`.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::{Serialize, Serializer};
 
 use super::query::{JsonQuery, JsonQueryError};
 use super::text;
-use super::value::{HashRatesJson, TimeJson, name, number, percent};
+use super::value::{PairsJson, TimeJson, name, number, percent, windows};
 use crate::analyzer::{MinerView, PayoutState, WorkerTotals};
 use crate::proxy::aggregate::name_at_pool;
 use crate::status::snapshot::StatusSnapshot;
@@ -17,7 +16,7 @@ use crate::util::escape::printable;
 /// Caps `limit`. So many miners take about 5 MB; the gate relays 8 MiB at most.
 const MAX_LIMIT: usize = 5000;
 
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 struct MinersPageJson<'a> {
     at: TimeJson,
     /// The number of miners that match the query.
@@ -41,118 +40,76 @@ pub(super) fn miners(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<S
         at: TimeJson(status.at),
         total: wanted().count(),
         offset,
-        miners: MinersJson::of(status, wanted().skip(offset).take(limit)),
+        miners: MinersJson { status, miners: wanted().skip(offset).take(limit).collect() },
     }))
 }
 
 /// One connected miner. The first six names are those of the original proxy and never `null`.
-#[derive(Debug, Serialize)]
 struct MinerJson<'a> {
-    ip: String,
-    worker: &'a str,
-    /// The name at the pool. In passthrough mode it is the same.
-    upstream_user: Cow<'a, str>,
-    ok: u64,
-    bad: u64,
-    diff: f64,
-    session: u64,
-    user_agent: &'a str,
+    miner: &'a MinerView,
     device: Option<&'a str>,
-    upstream: Option<usize>,
-    pool: Option<&'a str>,
-    connected_since: TimeJson,
-    connected_seconds: f64,
-    last_share: Option<TimeJson>,
-    last_share_seconds: Option<f64>,
-    unanswered: u64,
-    unknown: u64,
-    stale: u64,
-    accepted_percent: Option<f64>,
-    accepted_difficulty: f64,
-    hashrate: HashRatesJson,
-    best: Option<f64>,
-    best_ever: Option<f64>,
-    best_ever_at: Option<TimeJson>,
-    difficulty_since: Option<TimeJson>,
-    extranonce1: Option<String>,
-    extranonce2_size: Option<usize>,
-    payout: Option<&'static str>,
-    /// The mean response time to its worker, over all sessions of this run.
-    answer_ms: Option<f64>,
-    cadence_seconds: Option<f64>,
+    status: &'a StatusSnapshot,
 }
 
 /// A list of connected miners. Each is built while it is written, since a farm's would take megabytes.
-#[derive(Debug)]
 pub(super) struct MinersJson<'a> {
-    status: &'a StatusSnapshot,
-    miners: Vec<&'a MinerView>,
-    /// Device names by user agent, of which there are few.
-    devices: HashMap<&'a str, Option<String>>,
-}
-
-impl<'a> MinersJson<'a> {
-    pub(super) fn of(
-        status: &'a StatusSnapshot,
-        miners: impl Iterator<Item = &'a MinerView>,
-    ) -> MinersJson<'a> {
-        let (miners, mut devices): (Vec<&MinerView>, HashMap<_, _>) = (miners.collect(), HashMap::new());
-        for miner in &miners {
-            devices.entry(miner.user_agent.as_str()).or_insert_with(|| device_name(&miner.user_agent));
-        }
-        MinersJson { status, miners, devices }
-    }
+    pub(super) status: &'a StatusSnapshot,
+    pub(super) miners: Vec<&'a MinerView>,
 }
 
 impl Serialize for MinersJson<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let device = |miner: &MinerView| self.devices.get(miner.user_agent.as_str())?.as_deref();
-        to.collect_seq(self.miners.iter().map(|miner| MinerJson::of(miner, device(miner), self.status)))
+        // Many miners have the same user agent.
+        let mut devices: HashMap<&str, Option<String>> = HashMap::new();
+        for miner in &self.miners {
+            devices.entry(&miner.user_agent).or_insert_with(|| device_name(&miner.user_agent));
+        }
+        let device = |miner: &MinerView| devices.get(miner.user_agent.as_str())?.as_deref();
+        let status = self.status;
+        to.collect_seq(self.miners.iter().map(|miner| MinerJson { miner, device: device(miner), status }))
     }
 }
 
-impl<'a> MinerJson<'a> {
-    fn of(miner: &'a MinerView, device: Option<&'a str>, status: &'a StatusSnapshot) -> MinerJson<'a> {
+impl Serialize for MinerJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let MinerJson { miner, device, status } = *self;
         let totals = status.snapshot.totals.as_ref();
         let state = miner.upstream.and_then(|place| status.runtime.upstreams.get(place));
         let worker = totals.and_then(|totals| totals.workers.get(&miner.worker));
-        MinerJson {
-            ip: miner.miner.to_string(),
-            worker: &miner.worker,
-            upstream_user: name_at_pool(
-                &status.program.config,
-                &miner.worker,
-                state.map(|state| state.user.as_str()),
-            ),
-            ok: miner.accepted,
-            bad: miner.rejected,
-            diff: miner.difficulty,
-            session: miner.session.0,
-            user_agent: &miner.user_agent,
-            device,
-            upstream: miner.upstream.map(number),
-            pool: name(&status.runtime.upstreams, miner.upstream),
-            connected_since: TimeJson(miner.connected_since),
-            connected_seconds: miner.connected_for.as_secs_f64(),
-            last_share: miner.last_share.map(TimeJson),
-            last_share_seconds: miner.last_share_ago.map(|ago| ago.as_secs_f64()),
-            unanswered: miner.unanswered,
-            unknown: miner.unknown,
-            stale: miner.stale,
-            accepted_percent: percent(miner.accepted, miner.rejected),
-            accepted_difficulty: miner.accepted_difficulty,
-            hashrate: HashRatesJson::from(&miner.hash_rates),
-            best: Some(miner.best).filter(|best| *best > 0.0),
-            best_ever: miner.best_ever.as_ref().map(|best| best.difficulty.value()),
-            best_ever_at: miner.best_ever.as_ref().map(|best| TimeJson(best.at)),
-            difficulty_since: miner.difficulty_since.map(TimeJson),
-            extranonce1: miner.extranonce1.as_ref().map(ToString::to_string),
-            extranonce2_size: miner.extranonce2_size.map(|size| size.bytes()),
-            payout: miner.payout.map(PayoutState::as_str),
-            answer_ms: worker.and_then(WorkerTotals::mean_answer_time).map(|time| time.as_secs_f64() * 1e3),
-            cadence_seconds: worker
-                .and_then(WorkerTotals::mean_share_interval)
-                .map(|time| time.as_secs_f64()),
-        }
+        object!(
+            to,
+            ip = miner.miner.to_string(),
+            worker = &miner.worker,
+            upstream_user =
+                name_at_pool(&status.program.config, &miner.worker, state.map(|state| state.user.as_str()),),
+            ok = miner.accepted,
+            bad = miner.rejected,
+            diff = miner.difficulty,
+            session = miner.session.0,
+            user_agent = &miner.user_agent,
+            device = device,
+            upstream = miner.upstream.map(number),
+            pool = name(&status.runtime.upstreams, miner.upstream),
+            connected_since = TimeJson(miner.connected_since),
+            connected_seconds = miner.connected_for.as_secs_f64(),
+            last_share = miner.last_share.map(TimeJson),
+            last_share_seconds = miner.last_share_ago.map(|ago| ago.as_secs_f64()),
+            unanswered = miner.unanswered,
+            unknown = miner.unknown,
+            stale = miner.stale,
+            accepted_percent = percent(miner.accepted, miner.rejected),
+            accepted_difficulty = miner.accepted_difficulty,
+            hashrate = PairsJson(windows(&miner.hash_rates)),
+            best = Some(miner.best).filter(|best| *best > 0.0),
+            best_ever = miner.best_ever.as_ref().map(|best| best.difficulty.value()),
+            best_ever_at = miner.best_ever.as_ref().map(|best| TimeJson(best.at)),
+            difficulty_since = miner.difficulty_since.map(TimeJson),
+            extranonce1 = miner.extranonce1.as_ref().map(ToString::to_string),
+            extranonce2_size = miner.extranonce2_size.map(|size| size.bytes()),
+            payout = miner.payout.map(PayoutState::as_str),
+            answer_ms = worker.and_then(WorkerTotals::mean_answer_time).map(|time| time.as_secs_f64() * 1e3),
+            cadence_seconds =
+                worker.and_then(WorkerTotals::mean_share_interval).map(|time| time.as_secs_f64()),
+        )
     }
 }

@@ -4,6 +4,15 @@
 //! not finite is `null` as well. Texts from the network are escaped as in every other output
 //! ([`escape`](crate::util::escape)), so that a tool that prints them can't be made to drive a terminal.
 
+/// Writes a JSON object to a serializer: its keys in this order, each with its value.
+macro_rules! object {
+    ($to:expr, $($key:ident = $value:expr),+ $(,)?) => {{
+        let mut object = serde::Serializer::serialize_map($to, None)?;
+        $(serde::ser::SerializeMap::serialize_entry(&mut object, stringify!($key), &$value)?;)+
+        serde::ser::SerializeMap::end(object)
+    }};
+}
+
 mod alerts;
 mod counts;
 mod external;
@@ -24,6 +33,7 @@ use serde::Serialize;
 use super::snapshot::StatusSnapshot;
 use crate::util::escape::to_json;
 use query::{JsonQuery, JsonQueryError};
+use value::PairsJson;
 
 pub use status::status;
 
@@ -51,13 +61,8 @@ pub fn api(path: &str, query: impl Fn(&str) -> Option<String>, status: &StatusSn
     };
     Some(match document {
         Ok(body) => JsonReply { status: 200, body },
-        Err(JsonQueryError(error)) => JsonReply { status: 400, body: text(&JsonError { error: &error }) },
+        Err(JsonQueryError(error)) => JsonReply { status: 400, body: text(&PairsJson([("error", error)])) },
     })
-}
-
-#[derive(Debug, Serialize)]
-struct JsonError<'a> {
-    error: &'a str,
 }
 
 fn text(document: &impl Serialize) -> String {

@@ -1,6 +1,6 @@
 //! `/api/shares`: the newest shares, with the column names of `shares.csv`.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::query::{JsonQuery, JsonQueryError};
 use super::text;
@@ -12,7 +12,7 @@ use crate::stratum::Difficulty;
 /// Caps `limit`. The analyzer keeps as many shares.
 const MAX_LIMIT: usize = 200;
 
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 struct SharesJson<'a> {
     at: TimeJson,
     /// The number of kept shares that match the query.
@@ -21,33 +21,10 @@ struct SharesJson<'a> {
 }
 
 /// One share. The names are the columns of `shares.csv`, except that `upstream` is a number.
-#[derive(Debug, Serialize)]
 struct ShareJson<'a> {
-    timestamp: TimeJson,
-    miner_addr: String,
-    worker: &'a str,
-    job_id: &'a str,
-    nonce: String,
-    share_difficulty: Option<f64>,
-    job_age_seconds: Option<f64>,
-    is_block: Option<bool>,
-    msg_id: &'a str,
-    assigned_difficulty: Option<f64>,
-    result: &'static str,
-    reject_code: Option<i64>,
-    reject_reason: Option<&'a str>,
-    response_ms: Option<f64>,
-    ntime: String,
-    version: Option<String>,
-    extranonce1: Option<String>,
-    extranonce2: String,
-    hash: Option<String>,
-    height: Option<u32>,
-    network_difficulty: Option<f64>,
-    upstream: Option<usize>,
-    pool: Option<&'a str>,
-    session: u64,
-    user_agent: &'a str,
+    share: &'a ShareRow,
+    place: Option<usize>,
+    status: &'a StatusSnapshot,
 }
 
 /// Lists the shares, newest first.
@@ -62,7 +39,7 @@ pub(super) fn shares(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<S
             && upstream.is_none_or(|wanted| place(share) == Some(wanted))
     };
     let wanted = || status.snapshot.recent.shares.iter().map(AsRef::as_ref).filter(is_wanted);
-    let share = |share| ShareJson::of(share, place(share), status);
+    let share = |share| ShareJson { share, place: place(share), status };
     Ok(text(&SharesJson {
         at: TimeJson(status.at),
         total: wanted().count(),
@@ -70,38 +47,40 @@ pub(super) fn shares(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<S
     }))
 }
 
-impl<'a> ShareJson<'a> {
-    fn of(share: &'a ShareRow, place: Option<usize>, status: &'a StatusSnapshot) -> ShareJson<'a> {
+impl Serialize for ShareJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let ShareJson { share, place, status } = *self;
         let (code, reason) = match &share.outcome {
             ShareOutcome::Rejected { code, reason } => (*code, reason.as_deref()),
             _ => (None, None),
         };
-        ShareJson {
-            timestamp: TimeJson(share.at),
-            miner_addr: share.miner.to_string(),
-            worker: &share.worker,
-            job_id: share.job_id.as_str(),
-            nonce: share.nonce.to_string(),
-            share_difficulty: share.share_difficulty,
-            job_age_seconds: share.job_age.map(|age| age.as_secs_f64()),
-            is_block: share.is_block,
-            msg_id: &share.msg_id,
-            assigned_difficulty: share.assigned_difficulty.map(Difficulty::value),
-            result: share.outcome.name(),
-            reject_code: code,
-            reject_reason: reason,
-            response_ms: share.response.map(|time| time.as_secs_f64() * 1e3),
-            ntime: share.ntime.to_string(),
-            version: share.version.map(|version| version.to_string()),
-            extranonce1: share.extranonce1.as_ref().map(ToString::to_string),
-            extranonce2: share.extranonce2.to_string(),
-            hash: share.hash.map(|hash| hash.to_string()),
-            height: share.height.map(|height| height.0),
-            network_difficulty: share.network_difficulty,
-            upstream: place.map(number),
-            pool: name(&status.runtime.upstreams, place),
-            session: share.session.0,
-            user_agent: &share.user_agent,
-        }
+        object!(
+            to,
+            timestamp = TimeJson(share.at),
+            miner_addr = share.miner.to_string(),
+            worker = &share.worker,
+            job_id = share.job_id.as_str(),
+            nonce = share.nonce.to_string(),
+            share_difficulty = share.share_difficulty,
+            job_age_seconds = share.job_age.map(|age| age.as_secs_f64()),
+            is_block = share.is_block,
+            msg_id = &share.msg_id,
+            assigned_difficulty = share.assigned_difficulty.map(Difficulty::value),
+            result = share.outcome.name(),
+            reject_code = code,
+            reject_reason = reason,
+            response_ms = share.response.map(|time| time.as_secs_f64() * 1e3),
+            ntime = share.ntime.to_string(),
+            version = share.version.map(|version| version.to_string()),
+            extranonce1 = share.extranonce1.as_ref().map(ToString::to_string),
+            extranonce2 = share.extranonce2.to_string(),
+            hash = share.hash.map(|hash| hash.to_string()),
+            height = share.height.map(|height| height.0),
+            network_difficulty = share.network_difficulty,
+            upstream = place.map(number),
+            pool = name(&status.runtime.upstreams, place),
+            session = share.session.0,
+            user_agent = &share.user_agent,
+        )
     }
 }

@@ -59,75 +59,55 @@ fn rfc3339(time: NtpTime) -> Option<[u8; 24]> {
     (year <= 9999).then_some(text)
 }
 
+/// An object with these keys and values.
+pub(super) struct PairsJson<V, const N: usize>(pub(super) [(&'static str, V); N]);
+
+impl<V: Serialize, const N: usize> Serialize for PairsJson<V, N> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
 /// Hash rates by window, in hashes per second.
-#[derive(Debug, Serialize)]
-pub(super) struct HashRatesJson {
-    #[serde(rename = "1m")]
-    one_minute: f64,
-    #[serde(rename = "5m")]
-    five_minutes: f64,
-    #[serde(rename = "1h")]
-    one_hour: f64,
-    #[serde(rename = "24h")]
-    one_day: f64,
+pub(in crate::status) fn windows(rates: &HashRates) -> [(&'static str, f64); 4] {
+    [("1m", rates.one_minute), ("5m", rates.five_minutes), ("1h", rates.one_hour), ("24h", rates.one_day)]
 }
 
-impl From<&HashRates> for HashRatesJson {
-    fn from(rates: &HashRates) -> HashRatesJson {
-        HashRatesJson {
-            one_minute: rates.one_minute,
-            five_minutes: rates.five_minutes,
-            one_hour: rates.one_hour,
-            one_day: rates.one_day,
-        }
-    }
-}
-
-/// A distribution of durations in one unit. All values are `null` before the first sample.
-#[derive(Debug, Serialize)]
-pub(super) struct LatencyJson {
-    count: u64,
-    mean: Option<f64>,
-    p50: Option<f64>,
-    p99: Option<f64>,
-    max: Option<f64>,
-}
-
-impl LatencyJson {
-    /// Converts a distribution to a unit with `per_second` to the second.
-    pub(super) fn of(latency: &Latency, per_second: f64) -> LatencyJson {
-        let count = latency.count();
-        let some = |time: Duration| (count > 0).then_some(time.as_secs_f64() * per_second);
-        LatencyJson {
-            count,
-            mean: some(latency.total()).map(|total| total / count as f64),
-            p50: some(latency.quantile(0.5)),
-            p99: some(latency.quantile(0.99)),
-            max: some(latency.max()),
-        }
-    }
-}
+/// A distribution of durations, in a unit of which a second has this many. All values are `null` before the first sample.
+pub(super) struct LatencyJson<'a>(pub(super) &'a Latency, pub(super) f64);
 
 pub(super) const MILLISECONDS: f64 = 1e3;
 pub(super) const MICROSECONDS: f64 = 1e6;
 pub(super) const SECONDS: f64 = 1.0;
 
-#[derive(Debug, Serialize)]
-pub(super) struct BestShareJson<'a> {
-    difficulty: f64,
-    worker: &'a str,
-    hash: String,
-    at: TimeJson,
+impl Serialize for LatencyJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let LatencyJson(latency, per_second) = self;
+        let count = latency.count();
+        let some = |time: Duration| (count > 0).then_some(time.as_secs_f64() * per_second);
+        object!(
+            to,
+            count = count,
+            mean = some(latency.total()).map(|total| total / count as f64),
+            p50 = some(latency.quantile(0.5)),
+            p99 = some(latency.quantile(0.99)),
+            max = some(latency.max()),
+        )
+    }
 }
 
-impl<'a> From<&'a BestShare> for BestShareJson<'a> {
-    fn from(best: &'a BestShare) -> BestShareJson<'a> {
-        BestShareJson {
-            difficulty: best.difficulty.value(),
-            worker: &best.worker,
-            hash: best.hash.to_string(),
-            at: TimeJson(best.at),
-        }
+pub(super) struct BestShareJson<'a>(pub(super) &'a BestShare);
+
+impl Serialize for BestShareJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let BestShare { worker, difficulty, hash, at } = self.0;
+        object!(
+            to,
+            difficulty = difficulty.value(),
+            worker = worker,
+            hash = hash.to_string(),
+            at = TimeJson(*at)
+        )
     }
 }
 
@@ -155,11 +135,6 @@ pub(super) fn name(upstreams: &[UpstreamState], place: Option<usize>) -> Option<
 pub(super) fn percent(part: u64, rest: u64) -> Option<f64> {
     let whole = part + rest;
     (whole > 0).then(|| part as f64 * 100.0 / whole as f64)
-}
-
-/// The seconds from `then` to `now`. Zero if the clock was set back.
-pub(super) fn seconds_between(then: NtpTime, now: NtpTime) -> f64 {
-    now.timestamp().duration_since(then.timestamp()).as_secs_f64().max(0.0)
 }
 
 #[cfg(test)]

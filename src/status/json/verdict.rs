@@ -1,142 +1,95 @@
 //! The payout and chain verdicts.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::value::{TimeJson, name, number, seconds_between};
-use crate::analyzer::{ChainState, JobView, OutputView, PayoutState, PayoutVerdict, PoolView};
+use super::value::{TimeJson, name, number};
+use crate::analyzer::{ChainState, OutputView, PayoutState, PoolView};
 use crate::config::PayoutKind;
 use crate::status::snapshot::StatusSnapshot;
 use crate::status::verdicts;
 
-/// The payout verdict: the outputs of a block.
-#[derive(Debug, Serialize)]
+/// The payout verdict of a pool: the outputs of a block.
 pub(super) struct PayoutJson<'a> {
-    state: Option<&'static str>,
-    reason: Option<String>,
-    kind: &'static str,
-    min_percent: f64,
-    address: Option<&'a str>,
-    percent: Option<f64>,
-    total_sats: Option<u64>,
-    /// The total, or the block subsidy of the height if that is more.
-    reward_sats: Option<u64>,
-    /// The part of the reward that no output claims.
-    wasted_sats: Option<u64>,
-    upstream: Option<usize>,
-    pool: Option<&'a str>,
-    outputs: Vec<OutputJson<'a>>,
+    pub(super) status: &'a StatusSnapshot,
+    pub(super) pool: Option<&'a PoolView>,
 }
 
-#[derive(Debug, Serialize)]
-struct OutputJson<'a> {
-    address: Option<&'a str>,
-    kind: &'static str,
-    sats: u64,
-    percent: f64,
-    is_expected: bool,
-}
-
-/// The chain verdict and the newest job.
-#[derive(Debug, Serialize)]
+/// The chain verdict of a pool, and its newest job.
 pub(super) struct ChainJson<'a> {
-    state: Option<&'static str>,
-    /// The reason why the chain is unknown.
-    reason: Option<String>,
-    network: Option<&'static str>,
-    height: Option<u32>,
-    network_difficulty: Option<f64>,
-    prevhash: Option<String>,
-    nbits: Option<String>,
-    tag: Option<&'a str>,
-    job_id: Option<&'a str>,
-    job_at: Option<TimeJson>,
-    job_age_seconds: Option<f64>,
-    upstream: Option<usize>,
-    pool: Option<&'a str>,
+    pub(super) status: &'a StatusSnapshot,
+    pub(super) pool: Option<&'a PoolView>,
 }
 
-impl<'a> PayoutJson<'a> {
-    /// The worst payout among the pools in use.
-    pub(super) fn worst(status: &'a StatusSnapshot) -> PayoutJson<'a> {
-        match verdicts::payout(&status.snapshot) {
-            Some((pool, verdict)) => PayoutJson::new(status, Some(pool), Some(verdict)),
-            None => PayoutJson::new(status, None, None),
-        }
-    }
+struct OutputJson<'a>(&'a OutputView);
 
-    pub(super) fn new(
-        status: &'a StatusSnapshot,
-        pool: Option<&'a PoolView>,
-        verdict: Option<&'a PayoutVerdict>,
-    ) -> PayoutJson<'a> {
-        let config = &status.program.config.payout;
+impl Serialize for PayoutJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let PayoutJson { status, pool } = *self;
+        let (config, place) = (&status.program.config.payout, pool.map(|pool| pool.place));
+        let verdict = pool.and_then(|pool| pool.payout.as_ref());
         let state = verdict.map(|verdict| verdict.state);
-        let place = pool.map(|pool| pool.place);
-        PayoutJson {
-            state: state.map(PayoutState::as_str),
-            reason: reason(state),
-            kind: match config.kind {
+        let outputs = pool.map_or(&[][..], |pool| &pool.outputs);
+        object!(
+            to,
+            state = state.map(PayoutState::as_str),
+            reason = match state {
+                Some(PayoutState::Unverifiable(why)) => Some(why.to_string()),
+                _ => None,
+            },
+            kind = match config.kind {
                 PayoutKind::Solo => "solo",
                 PayoutKind::Pooled => "pooled",
             },
-            min_percent: config.min_percent,
-            address: verdict.and_then(|verdict| Some(verdict.expected.as_ref()?.address.as_str())),
-            percent: verdict.and_then(verdicts::percent),
-            total_sats: verdict.map(|verdict| verdict.total.0),
-            reward_sats: verdict.map(|verdict| verdict.reward.0),
-            wasted_sats: verdict.map(|verdict| verdict.waste().map_or(0, |waste| waste.lost.0)),
-            upstream: place.map(number),
-            pool: name(&status.runtime.upstreams, place),
-            outputs: pool.map_or(&[][..], |pool| &pool.outputs).iter().map(OutputJson::from).collect(),
-        }
+            min_percent = config.min_percent,
+            address = verdict.and_then(|verdict| Some(&verdict.expected.as_ref()?.address)),
+            percent = verdict.and_then(verdicts::percent),
+            total_sats = verdict.map(|verdict| verdict.total.0),
+            // The total, or the block subsidy of the height if that is more.
+            reward_sats = verdict.map(|verdict| verdict.reward.0),
+            wasted_sats = verdict.map(|verdict| verdict.waste().map_or(0, |waste| waste.lost.0)),
+            upstream = place.map(number),
+            pool = name(&status.runtime.upstreams, place),
+            outputs = outputs.iter().map(OutputJson).collect::<Vec<_>>(),
+        )
     }
 }
 
-fn reason(state: Option<PayoutState>) -> Option<String> {
-    match state? {
-        PayoutState::Unverifiable(why) => Some(why.to_string()),
-        PayoutState::Verified | PayoutState::Short | PayoutState::Mismatch => None,
+impl Serialize for OutputJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let OutputView { address, kind, value, percent, is_expected } = self.0;
+        object!(
+            to,
+            address = address,
+            kind = kind,
+            sats = value.0,
+            percent = percent,
+            is_expected = is_expected
+        )
     }
 }
 
-impl<'a> From<&'a OutputView> for OutputJson<'a> {
-    fn from(output: &'a OutputView) -> OutputJson<'a> {
-        OutputJson {
-            address: output.address.as_deref(),
-            kind: output.kind,
-            sats: output.value.0,
-            percent: output.percent,
-            is_expected: output.is_expected,
-        }
-    }
-}
-
-impl<'a> ChainJson<'a> {
-    /// The worst chain verdict among the pools in use.
-    pub(super) fn worst(status: &'a StatusSnapshot) -> ChainJson<'a> {
-        ChainJson::new(status, verdicts::chain(&status.snapshot).map(|(pool, _)| pool))
-    }
-
-    pub(super) fn new(status: &'a StatusSnapshot, pool: Option<&'a PoolView>) -> ChainJson<'a> {
+impl Serialize for ChainJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let ChainJson { status, pool } = *self;
         let verdict = pool.and_then(|pool| pool.chain.as_ref());
-        let job: Option<&JobView> = pool.and_then(|pool| pool.job.as_deref());
+        let job = pool.and_then(|pool| pool.job.as_deref());
         let place = pool.map(|pool| pool.place);
-        ChainJson {
-            state: verdict.map(|verdict| verdict.state).map(ChainState::as_str),
-            reason: verdict.and_then(|verdict| Some(verdict.doubt?.to_string())),
-            network: verdict.map(|verdict| verdict.network),
-            height: job.and_then(|job| job.height).map(|height| height.0),
-            network_difficulty: verdict
-                .map(|verdict| verdict.difficulty)
-                .filter(|difficulty| *difficulty > 0.0),
-            prevhash: job.map(|job| job.parent.to_string()),
-            nbits: job.map(|job| job.nbits.to_string()),
-            tag: job.and_then(|job| job.tag.as_deref()),
-            job_id: job.map(|job| job.job_id.as_str()),
-            job_at: job.map(|job| TimeJson(job.at)),
-            job_age_seconds: job.map(|job| seconds_between(job.at, status.at)),
-            upstream: place.map(number),
-            pool: name(&status.runtime.upstreams, place),
-        }
+        object!(
+            to,
+            state = verdict.map(|verdict| verdict.state).map(ChainState::as_str),
+            reason = verdict.and_then(|verdict| Some(verdict.doubt?.to_string())),
+            network = verdict.map(|verdict| verdict.network),
+            height = job.and_then(|job| job.height).map(|height| height.0),
+            network_difficulty =
+                verdict.map(|verdict| verdict.difficulty).filter(|difficulty| *difficulty > 0.0),
+            prevhash = job.map(|job| job.parent.to_string()),
+            nbits = job.map(|job| job.nbits.to_string()),
+            tag = job.and_then(|job| job.tag.as_deref()),
+            job_id = job.map(|job| job.job_id.as_str()),
+            job_at = job.map(|job| TimeJson(job.at)),
+            job_age_seconds = job.map(|job| status.age_of(job.at).as_secs_f64()),
+            upstream = place.map(number),
+            pool = name(&status.runtime.upstreams, place),
+        )
     }
 }

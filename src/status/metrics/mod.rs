@@ -11,7 +11,7 @@ mod workers;
 
 use super::snapshot::StatusSnapshot;
 use crate::reference::ReferenceView;
-use text::{MetricKind, MetricsText, label};
+use text::{MetricsText, label};
 
 /// Renders the document in the text format 0.0.4.
 pub fn metrics(status: &StatusSnapshot) -> String {
@@ -27,12 +27,10 @@ pub fn metrics(status: &StatusSnapshot) -> String {
 /// Writes each reference. The label `reference` is its number, since the same one can be configured twice.
 fn references(to: &mut MetricsText, status: &StatusSnapshot) {
     let mut gauge = |name, help, of: &dyn Fn(&ReferenceView) -> Option<f64>| {
-        let mut family = to.family(name, MetricKind::Gauge, help);
+        let mut family = to.gauges(name, help);
         for (place, view) in status.runtime.references.iter().enumerate() {
-            if let Some(value) = of(view) {
-                family
-                    .sample(&[("reference", &(place + 1).to_string()), ("name", &label(&view.name))], value);
-            }
+            let labels = [("reference", &*(place + 1).to_string()), ("name", &label(&view.name))];
+            family.sample(&labels, of(view));
         }
     };
     gauge("sluice_reference_connected", "1 while the reference is connected.", &|view| {

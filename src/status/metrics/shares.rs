@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::text::{MetricKind, MetricsText, label};
-use crate::analyzer::{HashRates, Totals};
-use crate::record::BestShare;
+use super::text::{MetricsText, label};
+use crate::analyzer::Totals;
+use crate::status::json::value::windows;
 use crate::status::snapshot::StatusSnapshot;
 
 /// The histogram bounds for the age of a share's job.
@@ -18,94 +18,55 @@ pub(super) fn write(to: &mut MetricsText, status: &StatusSnapshot) {
     jobs(to, status, totals);
 }
 
+/// The four outcomes of a share with their counts.
+pub(super) fn results(counts: [u64; 4]) -> impl Iterator<Item = (&'static str, u64)> {
+    ["accepted", "rejected", "unanswered", "unknown"].into_iter().zip(counts)
+}
+
 fn shares(to: &mut MetricsText, totals: Option<&Totals>) {
     let mut counter = |name, help, of: fn(&Totals) -> u64| to.counter(name, help, totals.map(of));
     counter("sluice_submitted_shares_total", "Shares that miners sent.", |totals| totals.submitted);
-    counter("sluice_stale_shares_total", "Shares for a job that a later job had replaced.", |totals| {
-        totals.stale
-    });
-    counter("sluice_unreadable_submits_total", "Submits whose fields can't be read.", |totals| {
-        totals.unreadable_submits
-    });
-    counter(
-        "sluice_blocks_total",
-        "Shares that met the network's target, on networks where not every share does.",
-        |totals| totals.blocks,
-    );
-    counter("sluice_near_misses_total", "Shares that came close to the network's target.", |totals| {
-        totals.near_misses
-    });
-    let mut family = to.family("sluice_shares_total", MetricKind::Counter, "Shares by result.");
-    if let Some(totals) = totals {
-        family.count(&[("result", "accepted")], totals.accepted);
-        family.count(&[("result", "rejected")], totals.rejected);
-        family.count(&[("result", "unanswered")], totals.unanswered);
-        family.count(&[("result", "unknown")], totals.unknown);
+    let help = "Shares for a job that a later job had replaced.";
+    counter("sluice_stale_shares_total", help, |totals| totals.stale);
+    let help = "Submits whose fields can't be read.";
+    counter("sluice_unreadable_submits_total", help, |totals| totals.unreadable_submits);
+    let help = "Shares that met the network's target, on networks where not every share does.";
+    counter("sluice_blocks_total", help, |totals| totals.blocks);
+    let help = "Shares that came close to the network's target.";
+    counter("sluice_near_misses_total", help, |totals| totals.near_misses);
+    let mut family = to.counters("sluice_shares_total", "Shares by result.");
+    if let Some(Totals { accepted, rejected, unanswered, unknown, .. }) = totals {
+        family.samples(&[], "result", results([*accepted, *rejected, *unanswered, *unknown]));
     }
-    let mut family = to.family(
-        "sluice_rejected_shares_total",
-        MetricKind::Counter,
-        "Rejected shares by the pool's reason.",
-    );
     let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
     for (reason, count) in totals.iter().flat_map(|totals| &totals.reasons) {
         *reasons.entry(label(reason)).or_default() += count;
     }
-    for (reason, count) in reasons {
-        family.count(&[("reason", &reason)], count);
-    }
+    let mut family = to.counters("sluice_rejected_shares_total", "Rejected shares by the pool's reason.");
+    family.samples(&[], "reason", reasons.iter().map(|(reason, count)| (reason.as_str(), *count)));
 }
 
 fn work(to: &mut MetricsText, status: &StatusSnapshot, totals: Option<&Totals>) {
-    let mut sum = |name, help, of: fn(&Totals) -> f64| {
-        let mut family = to.family(name, MetricKind::Counter, help);
-        if let Some(totals) = totals {
-            family.sample(&[], of(totals));
-        }
-    };
-    sum(
-        "sluice_accepted_difficulty_total",
-        "Sum of the assigned difficulties of accepted shares.",
-        |totals| totals.accepted_difficulty,
-    );
-    sum(
-        "sluice_proven_difficulty_total",
-        "Sum of the assigned difficulties of shares whose hash proves it.",
-        |totals| totals.proven_difficulty,
-    );
     let snapshot = &status.snapshot;
-    let mut family = to.family(
-        "sluice_hash_rate_hashes_per_second",
-        MetricKind::Gauge,
-        "Hash rate that shares prove, by window.",
-    );
+    let help = "Sum of the assigned difficulties of accepted shares.";
+    to.counter("sluice_accepted_difficulty_total", help, totals.map(|totals| totals.accepted_difficulty));
+    let help = "Sum of the assigned difficulties of shares whose hash proves it.";
+    to.counter("sluice_proven_difficulty_total", help, totals.map(|totals| totals.proven_difficulty));
+    let help = "Hash rate that shares prove, by window.";
+    let mut family = to.gauges("sluice_hash_rate_hashes_per_second", help);
     if totals.is_some() {
-        for (window, rate) in windows(&snapshot.hash_rates) {
-            family.sample(&[("window", window)], rate);
-        }
+        family.samples(&[], "window", windows(&snapshot.hash_rates));
     }
-    let mut family = to.family(
-        "sluice_best_difficulty",
-        MetricKind::Gauge,
-        "Difficulty of the best accepted share, by period.",
-    );
-    let bests: [(&str, &Option<BestShare>); 3] =
-        [("run", &snapshot.bests.run), ("day", &snapshot.bests.day), ("ever", &snapshot.best_ever)];
-    for (period, best) in bests {
-        if let Some(best) = best {
-            family.sample(&[("period", period)], best.difficulty.value());
-        }
-    }
+    let bests = [("run", &snapshot.bests.run), ("day", &snapshot.bests.day), ("ever", &snapshot.best_ever)];
+    let bests = bests.map(|(period, best)| (period, best.as_ref().map(|best| best.difficulty.value())));
+    let help = "Difficulty of the best accepted share, by period.";
+    to.gauges("sluice_best_difficulty", help).samples(&[], "period", bests);
 }
 
 fn jobs(to: &mut MetricsText, status: &StatusSnapshot, totals: Option<&Totals>) {
-    to.counter(
-        "sluice_jobs_total",
-        "Jobs, counted once for each miner that received them.",
-        totals.map(|totals| totals.jobs),
-    );
-    let last = totals.and_then(|totals| totals.last_job);
-    let age = last.map(|last| status.at.timestamp().duration_since(last.timestamp()).as_secs_f64().max(0.0));
+    let help = "Jobs, counted once for each miner that received them.";
+    to.counter("sluice_jobs_total", help, totals.map(|totals| totals.jobs));
+    let age = totals.and_then(|totals| totals.last_job).map(|last| status.age_of(last).as_secs_f64());
     to.gauge("sluice_last_job_age_seconds", "Time since a miner last received a job.", age);
     let network = totals.and_then(|totals| totals.network_difficulty);
     to.gauge("sluice_network_difficulty", "Network difficulty of the newest job.", network);
@@ -113,13 +74,8 @@ fn jobs(to: &mut MetricsText, status: &StatusSnapshot, totals: Option<&Totals>) 
     to.gauge("sluice_block_height", "Block height of the newest job.", height);
     let difference = totals.and_then(|totals| totals.job_time_difference);
     to.gauge("sluice_job_time_difference_seconds", "The newest job's time less NTP time.", difference);
-    let mut family =
-        to.family("sluice_job_age_seconds", MetricKind::Histogram, "Age of the job when its share arrived.");
+    let mut family = to.histograms("sluice_job_age_seconds", "Age of the job when its share arrived.");
     if let Some(totals) = totals {
         family.histogram(&[], &totals.job_ages, &JOB_AGE_BUCKETS_SECS.map(Duration::from_secs));
     }
-}
-
-pub(super) fn windows(rates: &HashRates) -> [(&'static str, f64); 4] {
-    [("1m", rates.one_minute), ("5m", rates.five_minutes), ("1h", rates.one_hour), ("24h", rates.one_day)]
 }

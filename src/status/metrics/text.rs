@@ -15,15 +15,6 @@ pub(super) struct MetricsText {
     text: String,
 }
 
-/// The type of a metric family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum MetricKind {
-    /// Only grows while the program runs.
-    Counter,
-    Gauge,
-    Histogram,
-}
-
 /// A metric family whose samples are being written.
 #[derive(Debug)]
 pub(super) struct MetricFamily<'a> {
@@ -34,64 +25,101 @@ pub(super) struct MetricFamily<'a> {
 /// The names and values of a sample's labels.
 pub(super) type MetricLabels<'a> = &'a [(&'static str, &'a str)];
 
+/// A sample's value. An unknown one has no sample, and one that is not finite has none, since it would spoil every
+/// sum.
+pub(super) trait MetricValue {
+    fn text(&self) -> Option<String>;
+}
+
+impl MetricValue for u64 {
+    fn text(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl MetricValue for usize {
+    fn text(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl MetricValue for f64 {
+    fn text(&self) -> Option<String> {
+        self.is_finite().then(|| number(*self))
+    }
+}
+
+/// True is 1.
+impl MetricValue for bool {
+    fn text(&self) -> Option<String> {
+        u64::from(*self).text()
+    }
+}
+
+impl<V: MetricValue> MetricValue for Option<V> {
+    fn text(&self) -> Option<String> {
+        self.as_ref()?.text()
+    }
+}
+
 impl MetricsText {
-    /// Starts a family. Names of counters end in `_total`.
-    pub(super) fn family(&mut self, name: &'static str, kind: MetricKind, help: &str) -> MetricFamily<'_> {
-        let kind = match kind {
-            MetricKind::Counter => "counter",
-            MetricKind::Gauge => "gauge",
-            MetricKind::Histogram => "histogram",
-        };
-        // Writing to memory can't fail, here and below.
-        let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-        MetricFamily { text: &mut self.text, name }
+    /// Starts a family that only grows while the program runs. Its name ends in `_total`.
+    pub(super) fn counters(&mut self, name: &'static str, help: &str) -> MetricFamily<'_> {
+        self.family(name, "counter", help)
+    }
+
+    pub(super) fn gauges(&mut self, name: &'static str, help: &str) -> MetricFamily<'_> {
+        self.family(name, "gauge", help)
+    }
+
+    pub(super) fn histograms(&mut self, name: &'static str, help: &str) -> MetricFamily<'_> {
+        self.family(name, "histogram", help)
     }
 
     /// A counter without labels.
-    pub(super) fn counter(&mut self, name: &'static str, help: &str, value: Option<u64>) {
-        let mut family = self.family(name, MetricKind::Counter, help);
-        if let Some(value) = value {
-            family.count(&[], value);
-        }
+    pub(super) fn counter(&mut self, name: &'static str, help: &str, value: impl MetricValue) {
+        self.counters(name, help).sample(&[], value);
     }
 
     /// A gauge without labels.
-    pub(super) fn gauge(&mut self, name: &'static str, help: &str, value: Option<f64>) {
-        let mut family = self.family(name, MetricKind::Gauge, help);
-        if let Some(value) = value {
-            family.sample(&[], value);
-        }
+    pub(super) fn gauge(&mut self, name: &'static str, help: &str, value: impl MetricValue) {
+        self.gauges(name, help).sample(&[], value);
     }
 
     pub(super) fn finish(self) -> String {
         self.text
     }
+
+    fn family(&mut self, name: &'static str, kind: &str, help: &str) -> MetricFamily<'_> {
+        // Writing to memory can't fail, here and below.
+        let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        MetricFamily { text: &mut self.text, name }
+    }
 }
 
 impl MetricFamily<'_> {
-    /// Writes one sample. A value that is not finite is left out, since it would spoil every sum.
-    pub(super) fn sample(&mut self, labels: MetricLabels<'_>, value: f64) {
-        if value.is_finite() {
-            self.line("", labels, None, &number(value));
+    pub(super) fn sample(&mut self, labels: MetricLabels<'_>, value: impl MetricValue) {
+        if let Some(value) = value.text() {
+            self.line("", labels, None, &value);
         }
     }
 
-    pub(super) fn count(&mut self, labels: MetricLabels<'_>, value: u64) {
-        self.line("", labels, None, &value.to_string());
-    }
-
-    /// Writes a state as one sample a possible value: 1 for the current one, 0 for the others.
-    pub(super) fn state(
+    /// Writes a sample for each value of one more label.
+    pub(super) fn samples<'v>(
         &mut self,
         labels: MetricLabels<'_>,
         name: &'static str,
-        values: &[&'static str],
-        value: &str,
+        values: impl IntoIterator<Item = (&'v str, impl MetricValue)>,
     ) {
-        for one in values {
-            let labels: Vec<_> = labels.iter().copied().chain([(name, *one)]).collect();
-            self.count(&labels, u64::from(*one == value));
+        for (one, value) in values {
+            let labels: Vec<_> = labels.iter().copied().chain([(name, one)]).collect();
+            self.sample(&labels, value);
         }
+    }
+
+    /// Writes a state as one sample a possible value: 1 for the current one, 0 for the others.
+    pub(super) fn state(&mut self, labels: MetricLabels<'_>, states: &[&str], current: &str) {
+        self.samples(labels, "state", states.iter().map(|state| (*state, *state == current)));
     }
 
     /// Writes cumulative buckets with these upper bounds.
@@ -168,10 +196,10 @@ mod tests {
     #[test]
     fn labels_are_escaped_and_bounded() {
         let mut document = MetricsText::default();
-        let mut family = document.family("sluice_x", MetricKind::Gauge, "Help.");
+        let mut family = document.gauges("sluice_x", "Help.");
         family.sample(&[("worker", &label("a\"b\\c\nd\u{0}é"))], 1.0);
         family.sample(&[], f64::NAN);
-        family.count(&[("a", &"x".repeat(3)), ("b", "")], 2);
+        family.sample(&[("a", &"x".repeat(3)), ("b", "")], 2_u64);
         assert_eq!(
             document.finish(),
             "# HELP sluice_x Help.\n# TYPE sluice_x gauge\nsluice_x{worker=\"a\\\"b\\\\c\\\\nd\\\\u{0}é\"} \
@@ -188,11 +216,7 @@ mod tests {
         }
         let mut document = MetricsText::default();
         let bounds = [Duration::from_micros(10), Duration::from_millis(5), Duration::from_secs(1)];
-        document.family("sluice_y_seconds", MetricKind::Histogram, "Help.").histogram(
-            &[("d", "up")],
-            &latency,
-            &bounds,
-        );
+        document.histograms("sluice_y_seconds", "Help.").histogram(&[("d", "up")], &latency, &bounds);
         let text = document.finish();
         let lines: Vec<&str> = text.lines().skip(2).collect();
         assert_eq!(

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::text::{MetricKind, MetricsText, label};
+use super::shares::results;
+use super::text::{MetricFamily, MetricsText, label};
 use crate::analyzer::{HashRates, MinerView, WorkerTotals};
 use crate::status::snapshot::StatusSnapshot;
 
@@ -24,62 +25,38 @@ struct WorkerLabel {
 
 pub(super) fn write(to: &mut MetricsText, status: &StatusSnapshot) {
     let (workers, not_shown) = bounded(gather(status));
-    let mut family =
-        to.family("sluice_worker_shares_total", MetricKind::Counter, "Shares by worker and result.");
+    let mut family = to.counters("sluice_worker_shares_total", "Shares by worker and result.");
     for (name, worker) in &workers {
-        let totals = &worker.totals;
-        let results = [
-            ("accepted", totals.accepted),
-            ("rejected", totals.rejected),
-            ("unanswered", totals.unanswered),
-            ("unknown", totals.unknown),
-        ];
-        for (result, count) in results {
-            family.count(&[("worker", name), ("result", result)], count);
+        let WorkerTotals { accepted, rejected, unanswered, unknown, .. } = worker.totals;
+        family.samples(&[("worker", name)], "result", results([accepted, rejected, unanswered, unknown]));
+    }
+    let each = |mut family: MetricFamily<'_>, of: fn(&WorkerLabel) -> Option<f64>| {
+        for (name, worker) in &workers {
+            family.sample(&[("worker", name)], of(worker));
         }
-    }
-    let mut family = to.family(
-        "sluice_worker_proven_difficulty_total",
-        MetricKind::Counter,
-        "Sum of the assigned difficulties of a worker's shares whose hash proves it.",
-    );
-    for (name, worker) in &workers {
-        family.sample(&[("worker", name)], worker.totals.proven_difficulty);
-    }
-    let mut family = to.family(
-        "sluice_worker_best_difficulty",
-        MetricKind::Gauge,
-        "Difficulty of a worker's best share in this run.",
-    );
-    for (name, worker) in workers.iter().filter(|(_, worker)| worker.totals.best_difficulty > 0.0) {
-        family.sample(&[("worker", name)], worker.totals.best_difficulty);
-    }
-    let mut family = to.family(
-        "sluice_worker_hash_rate_hashes_per_second",
-        MetricKind::Gauge,
-        "Hash rate that a connected worker's shares prove, by window.",
-    );
+    };
+    let help = "Sum of the assigned difficulties of a worker's shares whose hash proves it.";
+    each(to.counters("sluice_worker_proven_difficulty_total", help), |worker| {
+        Some(worker.totals.proven_difficulty)
+    });
+    let help = "Difficulty of a worker's best share in this run.";
+    each(to.gauges("sluice_worker_best_difficulty", help), |worker| {
+        Some(worker.totals.best_difficulty).filter(|best| *best > 0.0)
+    });
+    let help = "Hash rate that a connected worker's shares prove, by window.";
+    let mut family = to.gauges("sluice_worker_hash_rate_hashes_per_second", help);
     for (name, worker) in &workers {
         if let Some(rates) = &worker.rates {
-            family.sample(&[("worker", name), ("window", "5m")], rates.five_minutes);
-            family.sample(&[("worker", name), ("window", "1h")], rates.one_hour);
+            let windows = [("5m", rates.five_minutes), ("1h", rates.one_hour)];
+            family.samples(&[("worker", name)], "window", windows);
         }
     }
-    let mut family = to.family(
-        "sluice_worker_silence_seconds",
-        MetricKind::Gauge,
-        "Time since a connected worker's last share; before the first, since it connected.",
-    );
+    let help = "Time since a connected worker's last share; before the first, since it connected.";
+    let mut family = to.gauges("sluice_worker_silence_seconds", help);
     for (name, worker) in workers.iter().filter(|(name, _)| name != OTHER_WORKERS) {
-        if let Some(silent) = worker.silent {
-            family.sample(&[("worker", name)], silent);
-        }
+        family.sample(&[("worker", name)], worker.silent);
     }
-    to.gauge(
-        "sluice_workers_not_shown",
-        "Workers that are counted in \"(other)\" only.",
-        Some(not_shown as f64),
-    );
+    to.gauge("sluice_workers_not_shown", "Workers that are counted in \"(other)\" only.", not_shown);
 }
 
 /// Collects all workers by the value of their label.

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::Tone;
 use crate::analyzer::Alert;
 use crate::config::Severity;
+use crate::notify::is_good_news;
 use crate::status::snapshot::StatusSnapshot;
 
 /// Caps the listed alerts. The others are at `/api/alerts`.
@@ -29,14 +30,10 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
     }
 }
 
-fn is_news(alert: &Alert) -> bool {
-    matches!(alert.id, "block.found" | "share.near_miss" | "share.best")
-}
-
 /// The class and the sign of an alert.
 fn class_and_sign(alert: &Alert) -> (&'static str, &'static str) {
     let tone = match (alert.severity, alert.ended.is_some()) {
-        _ if is_news(alert) => return ("news", "★"),
+        _ if is_good_news(alert.id) => return ("news", "★"),
         (Severity::High, false) => Tone::Bad,
         (Severity::Medium | Severity::Low, false) => Tone::Warn,
         _ => Tone::Neutral,
@@ -55,7 +52,7 @@ fn alert_details(alert: &Alert) -> Markup {
             summary {
                 span.sign aria-hidden="true" { (sign) }
                 span.text { (alert.description) }
-                span.when { (began) @if alert.count > 1 { " · " (alert.count) "×" } @if alert.ended.is_none() { " · active" } @else if !is_news(alert) { " · ended" } }
+                span.when { (began) @if alert.count > 1 { " · " (alert.count) "×" } @if alert.ended.is_none() { " · active" } @else if !is_good_news(alert.id) { " · ended" } }
             }
             p.quiet { (alert.id) ", " (alert.severity.as_str()) ", " (alert.began) " to " (alert.last) }
             pre { (evidence) }

@@ -26,7 +26,7 @@ pub(super) fn section(status: &StatusSnapshot, has: Option<u64>) -> Markup {
                 input type="radio" name="span" id={ "span-" (span.name()) } checked[span == chosen];
             }
             div.spans {
-                @for span in Span::ALL { label for={ "span-" (span.name()) } { (span_name(span)) } }
+                @for span in Span::ALL { label for={ "span-" (span.name()) } { (labels(span).0) } }
             }
             h2 { "Over time" }
             div #charts data-live data-revision=(revision) {
@@ -44,7 +44,7 @@ fn figures(history: &History, span: Span, now: u64) -> Markup {
     let counted: u64 = series.iter().map(|bucket| u64::from(bucket.accepted)).sum();
     html! {
         figure {
-            figcaption { span { "Hash rate" } span { (span_name(span)) } }
+            figcaption { span { "Hash rate" } span { (labels(span).0) } }
             (plot(&rates, "plot", &rate(rates.top)))
             (axis(span))
         }
@@ -63,19 +63,16 @@ fn plot(chart: &Chart, class: &str, top: &str) -> Markup {
 }
 
 fn axis(span: Span) -> Markup {
-    let (start, middle) = match span {
-        Span::Hour => ("1 h ago", "30 min ago"),
-        Span::Day => ("24 h ago", "12 h ago"),
-        Span::Week => ("7 days ago", "3½ days ago"),
-    };
+    let (_, start, middle) = labels(span);
     html! { div.axis aria-hidden="true" { span { (start) } span { (middle) } span { "now" } } }
 }
 
-fn span_name(span: Span) -> &'static str {
+/// The name of the span, its start and its middle.
+fn labels(span: Span) -> (&'static str, &'static str, &'static str) {
     match span {
-        Span::Hour => "1 hour",
-        Span::Day => "24 hours",
-        Span::Week => "7 days",
+        Span::Hour => ("1 hour", "1 h ago", "30 min ago"),
+        Span::Day => ("24 hours", "24 h ago", "12 h ago"),
+        Span::Week => ("7 days", "7 days ago", "3½ days ago"),
     }
 }
 

@@ -34,20 +34,17 @@ fn pool_stats(health: &StatsHealth, credit: Option<&CreditView>) -> Markup {
         let window = figures.hash_rate.and_then(|rate| rate.window);
         figures.accepted_difficulty_total.is_some() || window.is_some()
     });
+    let credits_less;
     let (tone, text) = match (&health.last_error, credit.map(|credit| credit.verdict)) {
         (_, Some(CreditVerdict::CreditsLess { credited, proven, .. })) => {
-            let (credited, proven) = (short(credited), short(proven));
-            (Tone::Bad, format!("the pool credits {credited} of {proven} proven"))
+            credits_less = format!("the pool credits {} of {} proven", short(credited), short(proven));
+            (Tone::Bad, credits_less.as_str())
         }
-        (None, Some(CreditVerdict::Agrees)) => (Tone::Good, "the pool credits all proven work".to_owned()),
-        (None, Some(CreditVerdict::Unknown)) if is_comparable => {
-            (Tone::Neutral, "too little proven work yet to compare".to_owned())
-        }
-        (None, Some(CreditVerdict::Unknown)) => {
-            (Tone::Neutral, "can't be compared with the proven work".to_owned())
-        }
-        (None, None) => (Tone::Neutral, "no answer yet".to_owned()),
-        (Some(_), _) => (Tone::Warn, "unavailable".to_owned()),
+        (Some(_), _) => (Tone::Warn, "unavailable"),
+        (None, Some(CreditVerdict::Agrees)) => (Tone::Good, "the pool credits all proven work"),
+        (None, Some(_)) if is_comparable => (Tone::Neutral, "too little proven work yet to compare"),
+        (None, Some(_)) => (Tone::Neutral, "can't be compared with the proven work"),
+        (None, None) => (Tone::Neutral, "no answer yet"),
     };
     let details = html! {
         span { (text) }

@@ -6,17 +6,7 @@
 //! attribute or an event handler, so that the policy in [`Page::policy`] can allow the page's own
 //! stylesheet and script and nothing else.
 //!
-//! | file | section |
-//! |---|---|
-//! | `summary` | hash rate, and the answers to five questions |
-//! | `odds` | best share, odds of a block |
-//! | `charts` | the last hour, day and week |
-//! | `shares` | accepted, rejected, stale; reject reasons |
-//! | `payout` | the outputs of a block |
-//! | `miners`, `alerts`, `pools`, `references` | one list each |
-//! | `external` | the pool's own statistics, and the notifications |
-//! | `details` | added latency, clock, records |
-//! | `welcome` | instructions to connect a miner, shown instead of all that before the first one |
+//! Each file is a section. `welcome` is shown instead of all others before the first miner connects.
 
 mod alerts;
 mod charts;

@@ -8,7 +8,8 @@ use crate::status::snapshot::StatusSnapshot;
 use crate::status::verdicts;
 
 pub(super) fn section(status: &StatusSnapshot) -> Markup {
-    let Some((pool, verdict)) = verdicts::payout(&status.snapshot) else { return html! {} };
+    let Some(pool) = verdicts::payout(&status.snapshot) else { return html! {} };
+    let Some(verdict) = &pool.payout else { return html! {} };
     let (tone, word) = match verdict.state {
         PayoutState::Verified => (Tone::Good, String::from("verified")),
         PayoutState::Short => (Tone::Bad, String::from("too little is yours")),

@@ -15,7 +15,7 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
             h2 { "Pools" }
             ol {
                 @for (place, state) in status.runtime.listed() {
-                    (one(place + 1, state, status.snapshot.pools.iter().find(|pool| pool.place == place)))
+                    (one(place + 1, state, status.pool(place)))
                 }
             }
         }

@@ -32,7 +32,7 @@ fn one(status: &StatusSnapshot, view: &ReferenceView) -> Markup {
         @if let Some(error) = &view.error { span { (error) } }
         @if let Some(tip) = &view.tip {
             span title=(parent_hash(&tip.prevhash)) {
-                "block " (grouped(tip.height.0.into())) " for " (span(status.since(tip.at)))
+                "block " (grouped(tip.height.0.into())) " for " (span(status.age_of(status.time_of(tip.at))))
             }
         }
     };

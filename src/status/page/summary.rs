@@ -17,13 +17,6 @@ use crate::util::format::{ago, count, delay, grouped, rate, rate_parts};
 /// says "Connected".
 const RECENT_SHARE: Duration = Duration::from_secs(600);
 
-/// One answer.
-struct SummaryLine {
-    tone: Tone,
-    title: String,
-    detail: String,
-}
-
 pub(super) fn section(status: &StatusSnapshot) -> Markup {
     let rates = &status.snapshot.hash_rates;
     let (number, unit) = rate_parts(rates.five_minutes);
@@ -41,57 +34,48 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
                 div.speed { h1 { span.number { "–" } } }
             }
             ul.answers #answers data-live {
-                @for answer in answers(status) {
-                    (list_item(answer.tone, &answer.title, html! { span { (answer.detail) } }))
-                }
+                @for answer in answers(status) { (answer) }
             }
         }
     }
 }
 
-fn answers(status: &StatusSnapshot) -> Vec<SummaryLine> {
-    let pool = pool_in_use(&status.snapshot);
-    let mut answers = vec![mining(status)];
-    if status.program.config.analysis.enabled {
-        let (payer, chain_of) = (verdicts::payout(&status.snapshot), verdicts::chain(&status.snapshot));
-        let (payer, chain_of) = (payer.map(|(pool, _)| pool), chain_of.map(|(pool, _)| pool));
-        answers.extend([payout(payer), chain(chain_of), pool_answers(status, pool), alerts(status)]);
-    } else {
-        answers.push(SummaryLine {
-            tone: Tone::Neutral,
-            title: String::from("Analysis is off"),
-            detail: String::from("shares and jobs are forwarded unread"),
-        });
+fn answers(status: &StatusSnapshot) -> Vec<Markup> {
+    if !status.program.config.analysis.enabled {
+        let off = answer(Tone::Neutral, "Analysis is off", "shares and jobs are forwarded unread");
+        return vec![mining(status), off];
     }
-    answers
+    vec![
+        mining(status),
+        payout(verdicts::payout(&status.snapshot)),
+        chain(verdicts::chain(&status.snapshot)),
+        pool_answers(status, pool_in_use(&status.snapshot)),
+        alerts(status),
+    ]
+}
+
+fn answer(tone: Tone, title: &str, detail: &str) -> Markup {
+    list_item(tone, title, html! { span { (detail) } })
 }
 
 /// Is it mining?
-fn mining(status: &StatusSnapshot) -> SummaryLine {
-    let sessions = status.runtime.sessions as u64;
-    let miners = &status.snapshot.miners;
-    let last = miners.iter().filter_map(|miner| miner.last_share_ago).min();
+fn mining(status: &StatusSnapshot) -> Markup {
+    let sessions = count(status.runtime.sessions as u64, "miner");
+    let last = status.snapshot.miners.iter().filter_map(|miner| miner.last_share_ago).min();
     let upstreams = status.runtime.listed();
-    let (tone, title, detail) = match (sessions, last) {
-        _ if upstreams
-            .iter()
-            .all(|(_, upstream)| matches!(upstream.standing, PoolStatus::Failed | PoolStatus::Blocked)) =>
-        {
-            (Tone::Bad, "Not mining", String::from(no_pool(&upstreams)))
+    if upstreams.iter().all(|(_, one)| matches!(one.standing, PoolStatus::Failed | PoolStatus::Blocked)) {
+        return answer(Tone::Bad, "Not mining", no_pool(&upstreams));
+    }
+    match last {
+        _ if status.runtime.sessions == 0 => answer(Tone::Warn, "Not mining", "no miner is connected"),
+        Some(last) => {
+            let is_recent = last < RECENT_SHARE;
+            let (tone, title) = if is_recent { (Tone::Good, "Mining") } else { (Tone::Neutral, "Connected") };
+            answer(tone, title, &format!("{sessions}, last share {}", ago(last)))
         }
-        (0, _) => (Tone::Warn, "Not mining", String::from("no miner is connected")),
-        (_, Some(last)) if last < RECENT_SHARE => {
-            (Tone::Good, "Mining", format!("{}, last share {}", count(sessions, "miner"), ago(last)))
-        }
-        (_, Some(last)) => {
-            (Tone::Neutral, "Connected", format!("{}, last share {}", count(sessions, "miner"), ago(last)))
-        }
-        (_, None) if !status.program.config.analysis.enabled => {
-            (Tone::Neutral, "Connected", count(sessions, "miner"))
-        }
-        (_, None) => (Tone::Neutral, "Connected", format!("{}, no share yet", count(sessions, "miner"))),
-    };
-    SummaryLine { tone, title: title.to_owned(), detail }
+        None if !status.program.config.analysis.enabled => answer(Tone::Neutral, "Connected", &sessions),
+        None => answer(Tone::Neutral, "Connected", &format!("{sessions}, no share yet")),
+    }
 }
 
 /// The reason why no pool can be used.
@@ -106,88 +90,75 @@ fn no_pool(upstreams: &[(usize, &UpstreamState)]) -> &'static str {
 }
 
 /// Would a block pay me?
-fn payout(pool: Option<&PoolView>) -> SummaryLine {
+fn payout(pool: Option<&PoolView>) -> Markup {
     let Some(verdict) = pool.and_then(|pool| pool.payout.as_ref()) else {
-        return unknown("Whom a block would pay", "no job received yet");
+        return answer(Tone::Neutral, "Whom a block would pay", "no job received yet");
     };
-    let address = verdict.expected.as_ref().map_or("", |expected| &expected.address);
-    let (tone, title, detail) = match verdict.state {
-        PayoutState::Verified => {
-            (Tone::Good, format!("A block would pay you {:.2}\u{a0}%", verdict.percent), shortened(address))
+    let address = shortened(verdict.expected.as_ref().map_or("", |expected| &expected.address));
+    let percent = format!("{:.2}\u{a0}%", verdict.percent);
+    match verdict.state {
+        PayoutState::Verified => answer(Tone::Good, &format!("A block would pay you {percent}"), &address),
+        PayoutState::Short => {
+            let detail = verdict.waste().map_or(address, |waste| waste.to_string());
+            answer(Tone::Bad, &format!("A block would pay you only {percent}"), &detail)
         }
-        PayoutState::Short => (
-            Tone::Bad,
-            format!("A block would pay you only {:.2}\u{a0}%", verdict.percent),
-            verdict.waste().map_or_else(|| shortened(address), |waste| waste.to_string()),
-        ),
-        PayoutState::Mismatch => (
-            Tone::Bad,
-            String::from("A block would pay you nothing"),
-            format!("no output pays {}", shortened(address)),
-        ),
+        PayoutState::Mismatch => {
+            answer(Tone::Bad, "A block would pay you nothing", &format!("no output pays {address}"))
+        }
         PayoutState::Unverifiable(why) => {
-            (Tone::Neutral, String::from("Unknown whom a block would pay"), why.to_string())
+            answer(Tone::Neutral, "Unknown whom a block would pay", &why.to_string())
         }
-    };
-    SummaryLine { tone, title, detail }
+    }
 }
 
 /// Is this really Bitcoin?
-fn chain(pool: Option<&PoolView>) -> SummaryLine {
+fn chain(pool: Option<&PoolView>) -> Markup {
     let Some(verdict) = pool.and_then(|pool| pool.chain.as_ref()) else {
-        return unknown("Which chain", "no job received yet");
+        return answer(Tone::Neutral, "Which chain", "no job received yet");
     };
-    let job = pool.and_then(|pool| pool.job.as_ref());
-    let height = job
-        .and_then(|job| job.height)
-        .map_or_else(String::new, |height| format!("height {}", grouped(height.0.into())));
-    let tag = job.and_then(|job| job.tag.as_ref()).map(|tag| format!("“{tag}”"));
-    let detail: Vec<String> =
-        [Some(height), tag].into_iter().flatten().filter(|text| !text.is_empty()).collect();
     if let (Some(why), ChainState::Unknown) = (verdict.doubt, verdict.state) {
-        return unknown("Unknown which chain this is", &why.to_string());
+        return answer(Tone::Neutral, "Unknown which chain this is", &why.to_string());
     }
-    let (tone, title) = match (verdict.state, verdict.network) {
-        (ChainState::Plausible, "mainnet") => (Tone::Good, String::from("This is Bitcoin")),
+    let job = pool.and_then(|pool| pool.job.as_ref());
+    let height = job.and_then(|job| job.height).map(|height| format!("height {}", grouped(height.0.into())));
+    let tag = job.and_then(|job| job.tag.as_ref()).map(|tag| format!("“{tag}”"));
+    let detail = height.into_iter().chain(tag).collect::<Vec<_>>().join(", ");
+    match (verdict.state, verdict.network) {
+        (ChainState::Plausible, "mainnet") => answer(Tone::Good, "This is Bitcoin", &detail),
         (ChainState::Plausible | ChainState::Unknown, network) => {
-            (Tone::Neutral, format!("This is a test network: {network}"))
+            answer(Tone::Neutral, &format!("This is a test network: {network}"), &detail)
         }
-        (ChainState::Wrong, _) => (Tone::Bad, String::from("This is not Bitcoin")),
-    };
-    SummaryLine { tone, title, detail: detail.join(", ") }
+        (ChainState::Wrong, _) => answer(Tone::Bad, "This is not Bitcoin", &detail),
+    }
 }
 
 /// Does the pool answer quickly, and is its work fresh?
-fn pool_answers(status: &StatusSnapshot, pool: Option<&PoolView>) -> SummaryLine {
+fn pool_answers(status: &StatusSnapshot, pool: Option<&PoolView>) -> Markup {
     let Some(pool) = pool else {
         let upstreams = status.runtime.listed();
-        return match upstreams.iter().find(|(_, one)| one.gives_no_work) {
-            Some((_, idle)) => SummaryLine {
-                tone: Tone::Warn,
-                title: String::from("The pool gives no work"),
-                detail: match &idle.trouble {
-                    Some((why, _)) => format!("{}: {why}", idle.name),
-                    None => format!("{} accepts miners but sends no job", idle.name),
-                },
-            },
-            None => unknown("The pool", "nothing received from it yet"),
+        let Some((_, idle)) = upstreams.iter().find(|(_, one)| one.gives_no_work) else {
+            return answer(Tone::Neutral, "The pool", "nothing received from it yet");
         };
+        let detail = match &idle.trouble {
+            Some((why, _)) => format!("{}: {why}", idle.name),
+            None => format!("{} accepts miners but sends no job", idle.name),
+        };
+        return answer(Tone::Warn, "The pool gives no work", &detail);
     };
-    let since_job = pool
-        .job
-        .as_ref()
-        .and_then(|job| status.at.timestamp().duration_since(job.at.timestamp()).try_into().ok());
-    let job = since_job.map_or_else(String::new, |age: Duration| format!(", newest job {}", ago(age)));
+    let job = pool.job.as_ref();
+    let age = job.and_then(|job| status.at.timestamp().duration_since(job.at.timestamp()).try_into().ok());
+    let newest = age.map_or_else(String::new, |age: Duration| format!(", newest job {}", ago(age)));
     let state = status.runtime.upstreams.get(pool.place);
-    let gives_no_work = state.is_some_and(|state| state.gives_no_work);
     let is_up = state.is_none_or(|state| !matches!(state.standing, PoolStatus::Failed | PoolStatus::Blocked));
-    let (tone, title) = match (is_up, recent_answer(pool)) {
-        (false, _) if gives_no_work => (Tone::Warn, String::from("The pool gives no work")),
-        (false, _) => (Tone::Warn, String::from("The pool is down")),
-        (true, None) => (Tone::Neutral, String::from("The pool has answered no share lately")),
-        (true, Some(time)) => (Tone::Good, format!("The pool answers in {}", delay(time))),
+    let (tone, title) = match recent_answer(pool) {
+        _ if !is_up && state.is_some_and(|state| state.gives_no_work) => {
+            (Tone::Warn, String::from("The pool gives no work"))
+        }
+        _ if !is_up => (Tone::Warn, String::from("The pool is down")),
+        None => (Tone::Neutral, String::from("The pool has answered no share lately")),
+        Some(time) => (Tone::Good, format!("The pool answers in {}", delay(time))),
     };
-    SummaryLine { tone, title, detail: format!("{}{job}", pool_name(status, pool)) }
+    answer(tone, &title, &format!("{}{newest}", pool_name(status, pool)))
 }
 
 /// The median of the pool's newest response times. Times from hours ago do not matter.
@@ -198,26 +169,15 @@ fn recent_answer(pool: &PoolView) -> Option<Duration> {
 }
 
 /// Is anything wrong?
-fn alerts(status: &StatusSnapshot) -> SummaryLine {
-    let lasting = || status.snapshot.alerts.alerts.iter().filter(|alert| alert.ended.is_none());
-    let serious = || lasting().filter(|alert| alert.severity > Severity::Info);
-    let worst = serious().max_by_key(|alert| alert.severity);
-    match worst {
-        None => {
-            let notes = lasting().count() as u64;
-            let detail = if notes == 0 { String::from("nothing is wrong") } else { count(notes, "note") };
-            SummaryLine { tone: Tone::Good, title: String::from("No alert"), detail }
-        }
-        Some(alert) => SummaryLine {
-            tone: if alert.severity == Severity::High { Tone::Bad } else { Tone::Warn },
-            title: count(serious().count() as u64, "alert"),
-            detail: alert.description.clone(),
-        },
-    }
-}
-
-fn unknown(title: &str, detail: &str) -> SummaryLine {
-    SummaryLine { tone: Tone::Neutral, title: title.to_owned(), detail: detail.to_owned() }
+fn alerts(status: &StatusSnapshot) -> Markup {
+    let serious = || status.active_alerts().filter(|alert| alert.severity > Severity::Info);
+    let Some(worst) = serious().max_by_key(|alert| alert.severity) else {
+        let notes = status.active_alerts().count() as u64;
+        let detail = if notes == 0 { String::from("nothing is wrong") } else { count(notes, "note") };
+        return answer(Tone::Good, "No alert", &detail);
+    };
+    let tone = if worst.severity == Severity::High { Tone::Bad } else { Tone::Warn };
+    answer(tone, &count(serious().count() as u64, "alert"), &worst.description)
 }
 
 /// Shortens an address to fit a phone. The outputs show the full address.

@@ -4,13 +4,13 @@ use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use super::Method;
 use super::gate::GateShared;
-use super::head::{self, HeadError, MAX_BODY, RequestHead, Verb};
+use super::head::{self, HeadError, MAX_BODY, RequestHead};
 use super::refusal::GateRefusal;
 use super::relay;
 use super::reply::HttpReply;
 use super::timed;
-use super::tiny_http::RelayFailure;
 use super::visitors::VisitorSlot;
 use crate::limits::AddressKey;
 
@@ -34,70 +34,54 @@ const MAX_SINGLE_WRITE: usize = 16 << 10;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_DRAINED_BYTES: usize = 1 << 20;
 
-struct VisitorReply {
-    reply: HttpReply,
-    head_only: bool,
-}
-
 /// Serves one connection to its end.
 pub(super) fn serve(shared: &GateShared, slot: &VisitorSlot, socket: &TcpStream, peer: SocketAddr) {
-    let outcome = match answer(shared, slot, socket, peer) {
-        Ok(outcome) => outcome,
-        Err(error) => {
+    let mut head_only = false;
+    let reply = match answer(shared, slot, socket, peer, &mut head_only) {
+        Ok(reply) => reply,
+        Err(HeadError::Rejected(refusal)) => refusal.answer().into(),
+        Err(HeadError::Closed(error)) => {
             log::debug!("http {peer}: closed without a request: {error}");
             return;
         }
     };
-    if outcome.reply.status >= 400 {
-        log::debug!("http {peer}: answered {}", outcome.reply.status);
+    if reply.status >= 400 {
+        log::debug!("http {peer}: answered {}", reply.status);
     }
-    match send(socket, &outcome) {
+    match send(socket, &reply, head_only) {
         Ok(()) => drain(socket),
         Err(error) => log::debug!("http {peer}: did not take the answer: {error}"),
     }
 }
 
-/// Reads a request and obtains its reply. The error means that the visitor left without a request.
+/// Reads a request and obtains its reply. Sets `head_only` if the visitor wants no body.
 fn answer(
     shared: &GateShared,
     slot: &VisitorSlot,
     socket: &TcpStream,
     peer: SocketAddr,
-) -> io::Result<VisitorReply> {
-    let (head, body) = match head::read(socket, Instant::now() + HEAD_TIMEOUT) {
-        Ok(read) => read,
-        Err(HeadError::Rejected(refusal)) => return Ok(refused(refusal, false)),
-        Err(HeadError::Closed(error)) => return Err(error),
-    };
-    let head_only = head.verb == Verb::Head;
+    head_only: &mut bool,
+) -> Result<HttpReply, HeadError> {
+    let (head, body) = head::read(socket, Instant::now() + HEAD_TIMEOUT)?;
+    *head_only = head.head_only;
     if let Err(answer) = shared.access.check(&head, AddressKey::from(peer.ip()), Instant::now()) {
-        return Ok(VisitorReply { reply: answer.into(), head_only });
+        return Ok(answer.into());
     }
-    let body = match read_body(socket, &head, body) {
-        Ok(body) => body,
-        Err(error) if error.kind() == ErrorKind::TimedOut => {
-            return Ok(refused(GateRefusal::RequestTimeout, head_only));
-        }
-        Err(error) => return Err(error),
-    };
+    let body = read_body(socket, &head, body).map_err(|error| match error.kind() {
+        ErrorKind::TimedOut => HeadError::Rejected(GateRefusal::RequestTimeout),
+        _ => HeadError::Closed(error),
+    })?;
     let deadline = Instant::now() + HANDLER_TIMEOUT;
-    let request = relay::encode(&head, &body, shared.inner.key());
-    let is_repeatable = head.verb != Verb::Post;
-    let passed =
-        shared.inner.relay_request(&request, is_repeatable, deadline, &|bytes| slot.reserve(bytes, deadline));
-    Ok(match passed {
-        Ok(reply) => VisitorReply { reply, head_only },
-        Err(RelayFailure::NoMemory) => refused(GateRefusal::Full, head_only),
-        Err(RelayFailure::TooLarge) => refused(GateRefusal::AnswerTooLarge, head_only),
-        Err(RelayFailure::TimedOut) => refused(GateRefusal::HandlerTimeout, head_only),
-        Err(RelayFailure::Unavailable) => refused(GateRefusal::Unavailable, head_only),
-    })
+    let request = relay::encode(&head, &body, &shared.inner.key);
+    let is_repeatable = head.method == Method::Get;
+    let reserve = |bytes| slot.reserve(bytes, deadline);
+    Ok(shared.inner.relay_request(&request, is_repeatable, deadline, &reserve)?)
 }
 
-fn send(socket: &TcpStream, outcome: &VisitorReply) -> io::Result<()> {
+fn send(socket: &TcpStream, reply: &HttpReply, head_only: bool) -> io::Result<()> {
     let deadline = Instant::now() + ANSWER_TIMEOUT;
-    let mut head = outcome.reply.head();
-    let body = if outcome.head_only { &[][..] } else { &outcome.reply.body };
+    let mut head = reply.head();
+    let body = if head_only { &[][..] } else { &reply.body };
     // A small answer goes in one packet; a large one is not copied.
     if body.len() <= MAX_SINGLE_WRITE {
         head.extend_from_slice(body);
@@ -105,10 +89,6 @@ fn send(socket: &TcpStream, outcome: &VisitorReply) -> io::Result<()> {
     }
     timed::write_all(socket, &head, deadline)?;
     timed::write_all(socket, body, deadline)
-}
-
-fn refused(refusal: GateRefusal, head_only: bool) -> VisitorReply {
-    VisitorReply { reply: refusal.answer().into(), head_only }
 }
 
 /// Reads the rest of the body; `body` is the part that came with the head.

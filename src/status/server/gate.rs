@@ -17,7 +17,7 @@ use super::reply::HttpReply;
 use super::tiny_http::TinyHttp;
 use super::visitors::Visitors;
 use crate::limits::AddressKey;
-use crate::net::process;
+use crate::net::{process, sched};
 use crate::util::address::canonical;
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
@@ -57,9 +57,6 @@ pub(super) struct Gate {
 
 impl Gate {
     /// Starts to accept connections.
-    ///
-    /// # Errors
-    /// No thread or descriptor left.
     pub(super) fn start(
         listener: TcpListener,
         access: Access,
@@ -78,9 +75,7 @@ impl Gate {
         };
         let thread = service("http").stack(SESSION_STACK).start(move || {
             // Threads that this one starts inherit its scheduling.
-            if let Err(error) = process::yield_to_others() {
-                log::debug!("the page's threads run at normal priority: {error}");
-            }
+            sched::yield_to_others("the page");
             accept_loop.run();
             // The other handle would keep the port open, and visitors waiting, when the program stops.
             let _ = SockRef::from(&accept_loop.listener).shutdown(Shutdown::Both);
@@ -155,7 +150,7 @@ impl AcceptLoop {
             return;
         };
         let (shared, visitor_socket) = (self.shared.clone(), socket.clone());
-        let name = format!("http-{}", slot.number());
+        let name = format!("http-{}", slot.number);
         let started = spawn(name, SESSION_STACK, move || {
             connection::serve(&shared, &slot, &visitor_socket, peer);
             Ok::<(), Stopped>(())
@@ -169,9 +164,7 @@ impl AcceptLoop {
     /// Answers that the server is full, without waiting.
     fn reject(&mut self, socket: Arc<TcpStream>) {
         // No other thread holds the socket any more.
-        let Some(socket) = Arc::into_inner(socket) else {
-            return;
-        };
+        let Some(socket) = Arc::into_inner(socket) else { return };
         if socket.set_nonblocking(true).is_err() {
             return;
         }

@@ -9,7 +9,7 @@ use httparse::{EMPTY_HEADER, Error, Status};
 use super::access::VisitorCredentials;
 use super::refusal::GateRefusal;
 use super::target::RequestTarget;
-use super::{timed, token};
+use super::{Method, timed, token};
 use crate::config::Secret;
 
 /// Caps the head, in bytes.
@@ -23,7 +23,9 @@ const MAX_HEADERS: usize = 64;
 
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct RequestHead {
-    pub(super) verb: Verb,
+    pub(super) method: Method,
+    /// The method is HEAD: the reply is that of GET without its body.
+    pub(super) head_only: bool,
     /// Without the token.
     pub(super) target: RequestTarget,
     /// The Host header as it was sent. `None` with HTTP/1.0 only.
@@ -37,14 +39,7 @@ pub(super) struct RequestHead {
     pub(super) accepts_html: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
-    Get,
-    Head,
-    Post,
-}
-
-/// The reason why there is no head.
+/// The reason why there is no request.
 #[derive(Debug)]
 pub(super) enum HeadError {
     Rejected(GateRefusal),
@@ -85,10 +80,11 @@ pub(super) fn read(socket: &TcpStream, deadline: Instant) -> Result<(RequestHead
             }
         }
         if filled == MAX_HEAD {
-            let is_in_first_line = !buffer.contains(&b'\n');
-            let refusal =
-                if is_in_first_line { GateRefusal::TargetTooLong } else { GateRefusal::HeadTooLarge };
-            return Err(refusal.into());
+            let has_first_line = buffer.contains(&b'\n');
+            return Err(HeadError::Rejected(match has_first_line {
+                true => GateRefusal::HeadTooLarge,
+                false => GateRefusal::TargetTooLong,
+            }));
         }
     }
 }
@@ -108,10 +104,10 @@ impl RequestHead {
         else {
             return Err(GateRefusal::Malformed("The request line is not complete."));
         };
-        let verb = match method {
-            "GET" => Verb::Get,
-            "HEAD" => Verb::Head,
-            "POST" => Verb::Post,
+        let (method, head_only) = match method {
+            "GET" => (Method::Get, false),
+            "HEAD" => (Method::Get, true),
+            "POST" => (Method::Post, false),
             _ => return Err(GateRefusal::Method),
         };
         let headers = Headers(request.headers);
@@ -128,7 +124,7 @@ impl RequestHead {
                 None => GateRefusal::TransferEncoding,
             });
         }
-        if verb == Verb::Post && length_header.is_none() {
+        if method == Method::Post && length_header.is_none() {
             return Err(GateRefusal::NoLength);
         }
         let expects_continue = match headers.only_one("Expect", "There is more than one Expect header.")? {
@@ -139,7 +135,8 @@ impl RequestHead {
         let credentials = headers.credentials(target.query.take("token"))?;
         let accepts_html = headers.texts("Accept").any(|value| value.contains("text/html"));
         let head = RequestHead {
-            verb,
+            method,
+            head_only,
             target,
             host,
             length: length_header.unwrap_or(0),
@@ -161,9 +158,7 @@ fn refusal(error: Error) -> GateRefusal {
 
 /// The body's length from the Content-Length headers, of which there may be one.
 fn content_length<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Result<Option<usize>, GateRefusal> {
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
+    let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(GateRefusal::Malformed("There is more than one Content-Length."));
     }
@@ -193,9 +188,7 @@ impl<'h> Headers<'h> {
 
     fn only_one(&self, name: &str, problem: &'static str) -> Result<Option<&'h str>, GateRefusal> {
         let mut all = self.all(name);
-        let Some(value) = all.next() else {
-            return Ok(None);
-        };
+        let Some(value) = all.next() else { return Ok(None) };
         if all.next().is_some() {
             return Err(GateRefusal::Malformed(problem));
         }
@@ -245,7 +238,7 @@ mod tests {
         let text = "POST /a?b=c&token=t HTTP/1.1\nHost: Pi:8080\nContent-Length: 3\n\nabc";
         let (head, length) = parse(text).unwrap().unwrap();
         assert_eq!(length, text.replace('\n', "\r\n").len() - 3);
-        assert_eq!((head.verb, head.length, head.expects_continue), (Verb::Post, 3, false));
+        assert_eq!((head.method, head.length, head.expects_continue), (Method::Post, 3, false));
         assert_eq!(head.host.as_deref(), Some("Pi:8080"));
         assert_eq!(head.target.encode(), "/a?b=c");
         assert_eq!(head.credentials.query.unwrap().expose(), "t");

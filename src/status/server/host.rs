@@ -4,6 +4,8 @@
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use super::refusal::GateRefusal;
+
 /// Name suffixes that nobody outside can point at a home network.
 const HOME_SUFFIXES: [&str; 7] =
     [".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa", ".fritz.box"];
@@ -11,14 +13,8 @@ const HOME_SUFFIXES: [&str; 7] =
 #[derive(Debug, Clone)]
 pub(super) struct MachineNames(Vec<String>);
 
-/// The verdict on a Host header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HostHeader {
-    Known,
-    Unknown,
-    /// Not a host name.
-    Malformed,
-}
+/// The refusal of a Host header that is no host name.
+const MALFORMED: GateRefusal = GateRefusal::Malformed("The Host header is not a host.");
 
 impl MachineNames {
     /// The `configured` names, which are in lower case, and the machine's own name.
@@ -32,13 +28,11 @@ impl MachineNames {
     }
 
     /// Checks the value of a Host header or the authority of an absolute target.
-    pub(super) fn check(&self, value: &str) -> HostHeader {
+    pub(super) fn check(&self, value: &str) -> Result<(), GateRefusal> {
         if let Some(rest) = value.strip_prefix('[') {
-            let Some((address, port)) = rest.split_once(']') else {
-                return HostHeader::Malformed;
-            };
+            let (address, port) = rest.split_once(']').ok_or(MALFORMED)?;
             let is_right = address.parse::<Ipv6Addr>().is_ok() && is_port_or_nothing(port);
-            return if is_right { HostHeader::Known } else { HostHeader::Malformed };
+            return if is_right { Ok(()) } else { Err(MALFORMED) };
         }
         let (name, port) = value.split_at(value.find(':').unwrap_or(value.len()));
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
@@ -47,13 +41,13 @@ impl MachineNames {
             !label.is_empty() && label.bytes().all(is_usual)
         };
         if name.len() > 253 || !name.split('.').all(is_label) || !is_port_or_nothing(port) {
-            return HostHeader::Malformed;
+            return Err(MALFORMED);
         }
         let is_ours = !name.contains('.')
             || name.parse::<Ipv4Addr>().is_ok()
             || HOME_SUFFIXES.iter().any(|ending| name.ends_with(ending))
             || self.0.contains(&name);
-        if is_ours { HostHeader::Known } else { HostHeader::Unknown }
+        if is_ours { Ok(()) } else { Err(GateRefusal::UnknownHost) }
     }
 }
 
@@ -76,17 +70,17 @@ mod tests {
              x.localhost sluice umbrel:8080 pi.local Pi.Local. pi.lan:80 pi.home pi.internal \
              pi.home.arpa pi.fritz.box fritz.box.local miner.example.org Miner.Example.org.:443 pi:";
         for host in known.split(' ') {
-            assert_eq!(names.check(host), HostHeader::Known, "{host}");
+            assert_eq!(names.check(host), Ok(()), "{host}");
         }
         let unknown = "evil.example evil.example:8080 miner.example.org.evil.example xminer.example.org \
              127.0.0.1.nip.io 1.2.3.4.5 300.1.2.3 localhost.evil.example evillocal.com";
         for host in unknown.split(' ') {
-            assert_eq!(names.check(host), HostHeader::Unknown, "{host}");
+            assert_eq!(names.check(host), Err(GateRefusal::UnknownHost), "{host}");
         }
         let malformed = ". :80 [::1 [::1]x [evil] [::1]:+80 a@b.local a,b a..local .local pi.local:80:80 \
              pi.local:x pi.local/ ::1 pi:123456";
         for host in malformed.split(' ').chain(["", "a b", "\u{e9}.local"]) {
-            assert_eq!(names.check(host), HostHeader::Malformed, "{host}");
+            assert_eq!(names.check(host), Err(MALFORMED), "{host}");
         }
     }
 
@@ -94,9 +88,9 @@ mod tests {
     fn this_machine_answers_to_its_own_name() {
         let names = MachineNames::new(&[]);
         if let Ok(own) = fs::read_to_string("/proc/sys/kernel/hostname") {
-            assert_eq!(names.check(own.trim()), HostHeader::Known);
+            assert_eq!(names.check(own.trim()), Ok(()));
         }
-        assert_eq!(MachineNames(vec![String::from("a.example")]).check("a.example"), HostHeader::Known);
+        assert_eq!(MachineNames(vec![String::from("a.example")]).check("a.example"), Ok(()));
     }
 
     proptest! {

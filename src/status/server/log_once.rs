@@ -1,7 +1,8 @@
 //! Logs a repeated failure once.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 /// After this time without a failure, the next one is logged again.
 const QUIET_PERIOD: Duration = Duration::from_secs(60);
@@ -13,7 +14,7 @@ pub(super) struct LogOnce(Mutex<Option<Instant>>);
 impl LogOnce {
     /// Records a failure and tells whether it is the first of a series, which is to be logged.
     pub(super) fn is_first(&self, now: Instant) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.lock();
         let before = last.replace(now);
         before.is_none_or(|before| now.saturating_duration_since(before) >= QUIET_PERIOD)
     }

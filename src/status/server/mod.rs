@@ -39,7 +39,6 @@ mod unix_socket;
 mod visitors;
 mod worker;
 
-use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -88,6 +87,7 @@ pub struct PagePort {
 }
 
 /// The running server. Dropping it shuts it down.
+#[derive(Debug)]
 pub struct HttpServer {
     address: SocketAddr,
     gate: Option<Gate>,
@@ -123,14 +123,8 @@ impl HttpServer {
 
     /// Closes the port, gives pending answers half a second, and removes the private socket. Returns
     /// within a second, whatever the visitors and the handler do.
-    pub fn shut_down(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        if let Some(gate) = self.gate.take() {
-            gate.shut_down();
-        }
+    pub fn shut_down(self) {
+        drop(self);
     }
 }
 
@@ -152,12 +146,8 @@ impl PagePort {
 
 impl Drop for HttpServer {
     fn drop(&mut self) {
-        self.end();
-    }
-}
-
-impl fmt::Debug for HttpServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpServer").field("address", &self.address).finish_non_exhaustive()
+        if let Some(gate) = self.gate.take() {
+            gate.shut_down();
+        }
     }
 }

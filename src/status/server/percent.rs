@@ -9,9 +9,7 @@ pub(super) fn decode(text: &str, plus: bool) -> Option<String> {
         rest = after;
         match first {
             b'%' => {
-                let [high, low, after @ ..] = rest else {
-                    return None;
-                };
+                let [high, low, after @ ..] = rest else { return None };
                 bytes.push(digit(*high)? << 4 | digit(*low)?);
                 rest = after;
             }

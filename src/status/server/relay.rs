@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use httparse::{EMPTY_HEADER, Status};
 
-use super::head::{RequestHead, Verb};
+use super::Method;
+use super::head::RequestHead;
 use super::reply::HttpReply;
 use super::timed;
 
@@ -45,28 +46,17 @@ impl From<io::Error> for ExchangeError {
 
 /// Encodes the request for the private socket. It is HTTP/1.0, so that the reply is never chunked.
 pub(super) fn encode(head: &RequestHead, body: &[u8], key: &str) -> Vec<u8> {
-    let (method, body) = match head.verb {
-        Verb::Get | Verb::Head => ("GET", &[][..]),
-        Verb::Post => ("POST", body),
-    };
-    let mut text =
-        format!("{method} {} HTTP/1.0\r\nHost: sluice\r\nConnection: close\r\n", head.target.encode());
-    let mut add = |name: &str, value: &str| {
-        for part in [name, ": ", value, "\r\n"] {
-            text.push_str(part);
-        }
-    };
-    add(KEY_HEADER, key);
+    let (method, target) = (if head.method == Method::Post { "POST" } else { "GET" }, head.target.encode());
+    let mut text = format!("{method} {target} HTTP/1.0\r\nHost: sluice\r\nConnection: close\r\n");
+    text.push_str(&format!("{KEY_HEADER}: {key}\r\n"));
     if let Some(host) = head.target.authority.as_ref().or(head.host.as_ref()) {
-        add(HOST_HEADER, host);
+        text.push_str(&format!("{HOST_HEADER}: {host}\r\n"));
     }
-    if head.verb == Verb::Post {
-        add("Content-Length", &body.len().to_string());
+    if head.method == Method::Get {
+        return (text + "\r\n").into_bytes();
     }
-    let mut bytes = text.into_bytes();
-    bytes.extend_from_slice(b"\r\n");
-    bytes.extend_from_slice(body);
-    bytes
+    text.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    [text.as_bytes(), body].concat()
 }
 
 /// Sends `request` and reads the whole reply until `deadline`. `reserve` reserves memory for it.
@@ -162,7 +152,7 @@ mod tests {
     /// Checks that the inner server gets these lines and no others, whatever a visitor sends.
     fn is_minimal(head: &RequestHead, body: &[u8]) {
         let (lines, passed_on) = taken_apart(&encode(head, body, KEY));
-        let is_post = head.verb == Verb::Post;
+        let is_post = head.method == Method::Post;
         let mut names = vec!["Host", "Connection", KEY_HEADER];
         names.extend((head.host.is_some() || head.target.authority.is_some()).then_some(HOST_HEADER));
         names.extend(is_post.then_some("Content-Length"));

@@ -44,11 +44,7 @@ impl HttpReply {
     /// Encodes everything before the body.
     pub(super) fn head(&self) -> Vec<u8> {
         let mut text = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
-        let mut add = |name: &str, value: &str| {
-            for part in [name, ": ", value, "\r\n"] {
-                text.push_str(part);
-            }
-        };
+        let mut add = |name: &str, value: &str| text.push_str(&format!("{name}: {value}\r\n"));
         add("Date", &Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
         for (name, value) in self.headers.iter().filter(|(name, value)| is_sendable(name, value)) {
             add(name, value);
@@ -60,9 +56,7 @@ impl HttpReply {
         }
         add("Content-Length", &self.body.len().to_string());
         add("Connection", "close");
-        let mut bytes = text.into_bytes();
-        bytes.extend_from_slice(b"\r\n");
-        bytes
+        (text + "\r\n").into_bytes()
     }
 }
 
@@ -90,8 +84,6 @@ pub(super) fn is_single_header(name: &str, value: &str) -> bool {
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
-        202 => "Accepted",
-        204 => "No Content",
         303 => "See Other",
         400 => "Bad Request",
         401 => "Unauthorized",
@@ -99,13 +91,11 @@ fn reason(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
-        409 => "Conflict",
         411 => "Length Required",
         413 => "Content Too Large",
         414 => "URI Too Long",
         417 => "Expectation Failed",
         421 => "Misdirected Request",
-        422 => "Unprocessable Content",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",

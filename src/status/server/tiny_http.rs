@@ -4,18 +4,21 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
+use parking_lot::{Condvar, Mutex};
 use tiny_http::Server;
 
 use super::Handler;
 use super::log_once::LogOnce;
+use super::refusal::GateRefusal;
 use super::relay::{self, ExchangeError};
 use super::reply::HttpReply;
-use super::unix_socket;
-use super::unix_socket::{ListenerAddress, PrivateDirectory};
+use super::unix_socket::{self, PrivateDirectory};
 use super::worker::{self, WORKER_COUNT, WorkerShared};
 use crate::net::process;
 
@@ -35,22 +38,12 @@ const MAX_ATTEMPTS: usize = 3;
 /// The time that workers in the handler get at shutdown. After it they are abandoned.
 const WORKER_GRACE: Duration = Duration::from_millis(200);
 
-/// The reason why a request has no reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RelayFailure {
-    /// The handler took too long.
-    TimedOut,
-    TooLarge,
-    NoMemory,
-    Unavailable,
-}
-
 /// The inner server across its restarts.
 pub(super) struct TinyHttp {
     handler: Handler,
     directory: PrivateDirectory,
     /// The secret by which the workers recognise the gate.
-    key: String,
+    pub(super) key: String,
     state: Mutex<TinyHttpState>,
     freed: Condvar,
     failures: LogOnce,
@@ -68,7 +61,7 @@ struct TinyHttpState {
 struct Instance {
     /// Owned by the workers. When the last of them ends, the server ends and drops open requests.
     server: Weak<Server>,
-    address: ListenerAddress,
+    address: PathBuf,
     work: Arc<WorkerShared>,
     /// Disconnects when every worker has ended.
     alive: Receiver<Infallible>,
@@ -92,12 +85,7 @@ impl TinyHttp {
         Ok(TinyHttp { handler, directory, key, state, freed, failures: LogOnce::default() })
     }
 
-    /// The key that requests must carry.
-    pub(super) fn key(&self) -> &str {
-        &self.key
-    }
-
-    /// Relays `request` and returns its reply, or the reason why there is none by `deadline`. A request
+    /// Relays `request` and returns its reply, or the answer instead if there is none by `deadline`. A request
     /// that `is_repeatable` is sent again if the server dies over it. `reserve` reserves memory.
     pub(super) fn relay_request(
         &self,
@@ -105,26 +93,22 @@ impl TinyHttp {
         is_repeatable: bool,
         deadline: Instant,
         reserve: &dyn Fn(usize) -> bool,
-    ) -> Result<HttpReply, RelayFailure> {
+    ) -> Result<HttpReply, GateRefusal> {
         let _permit = self.permit(deadline)?;
         let mut reason = io::Error::other("it does not answer");
         for _ in 0..MAX_ATTEMPTS {
-            let instance = match self.instance(deadline) {
-                Ok(instance) => instance,
-                Err(error) => {
-                    reason = error;
-                    break;
-                }
-            };
+            let instance =
+                self.instance(deadline).map_err(|error| self.failed(GateRefusal::Unavailable, &error))?;
             if instance.work.is_stuck(STUCK_AFTER) {
-                reason = io::Error::other("all its threads are stuck in a request");
-                break;
+                let what = "all its threads are stuck in a request";
+                return Err(self.failed(GateRefusal::Unavailable, &what));
             }
-            let socket = match unix_socket::check_free_fds().and_then(|()| instance.address.connect()) {
-                Ok(socket) => socket,
+            let connected =
+                unix_socket::check_free_fds().and_then(|()| UnixStream::connect(&instance.address));
+            let result = match connected {
+                Ok(socket) => relay::exchange(&socket, request, deadline, reserve),
                 Err(error) if process::is_out_of_fds(&error) => {
-                    reason = error;
-                    break;
+                    return Err(self.failed(GateRefusal::Unavailable, &error));
                 }
                 Err(error) => {
                     reason = error;
@@ -132,16 +116,15 @@ impl TinyHttp {
                     continue;
                 }
             };
-            match relay::exchange(&socket, request, deadline, reserve) {
+            match result {
                 Ok(reply) => return Ok(reply),
-                Err(ExchangeError::NoMemory) => return Err(RelayFailure::NoMemory),
+                Err(ExchangeError::NoMemory) => return Err(GateRefusal::Full),
                 Err(ExchangeError::TooLarge(bytes)) => {
-                    self.log_failure(&format_args!("an answer of {bytes} bytes is too large"));
-                    return Err(RelayFailure::TooLarge);
+                    let what = format_args!("an answer of {bytes} bytes is too large");
+                    return Err(self.failed(GateRefusal::AnswerTooLarge, &what));
                 }
                 Err(ExchangeError::TimedOut) => {
-                    self.log_failure(&"it took too long to answer");
-                    return Err(RelayFailure::TimedOut);
+                    return Err(self.failed(GateRefusal::HandlerTimeout, &"it took too long to answer"));
                 }
                 Err(ExchangeError::Failed(error)) => {
                     reason = error;
@@ -152,14 +135,13 @@ impl TinyHttp {
                 }
             }
         }
-        self.log_failure(&reason);
-        Err(RelayFailure::Unavailable)
+        Err(self.failed(GateRefusal::Unavailable, &reason))
     }
 
     /// Ends the server and removes its socket.
     pub(super) fn shut_down(&self) {
         let instance = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             state.ended = true;
             state.instance.take()
         };
@@ -173,24 +155,25 @@ impl TinyHttp {
         self.directory.remove();
     }
 
-    /// Logs the first failure of a series.
-    fn log_failure(&self, what: &dyn fmt::Display) {
+    /// Logs the first failure of a series, and returns its refusal.
+    fn failed(&self, refusal: GateRefusal, what: &dyn fmt::Display) -> GateRefusal {
         if self.failures.is_first(Instant::now()) {
             log::error!("the status page can't answer a request: {what}");
         }
+        refusal
     }
 
-    fn permit(&self, deadline: Instant) -> Result<Permit<'_>, RelayFailure> {
-        let mut state = self.lock();
+    fn permit(&self, deadline: Instant) -> Result<Permit<'_>, GateRefusal> {
+        let mut state = self.state.lock();
         while state.in_flight >= MAX_CONCURRENT {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(RelayFailure::TimedOut);
+                return Err(GateRefusal::HandlerTimeout);
             }
             if state.ended {
-                return Err(RelayFailure::Unavailable);
+                return Err(GateRefusal::Unavailable);
             }
-            state = self.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.freed.wait_for(&mut state, left);
         }
         state.in_flight += 1;
         Ok(Permit(self))
@@ -198,7 +181,7 @@ impl TinyHttp {
 
     /// The running instance. One that has died is replaced.
     fn instance(&self, deadline: Instant) -> io::Result<Arc<Instance>> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if state.ended {
                 return Err(io::Error::other("it has ended"));
@@ -215,7 +198,7 @@ impl TinyHttp {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             let pause = next.saturating_duration_since(now);
-            state = self.freed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
+            self.freed.wait_for(&mut state, pause);
         }
         if let Some(dead) = state.instance.take() {
             dead.retire();
@@ -228,16 +211,11 @@ impl TinyHttp {
         state.instance = Some(instance.clone());
         Ok(instance)
     }
-
-    fn lock(&self) -> MutexGuard<'_, TinyHttpState> {
-        // No change can be interrupted by a panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.0.lock().in_flight -= 1;
+        self.0.state.lock().in_flight -= 1;
         self.0.freed.notify_one();
     }
 }
@@ -250,7 +228,8 @@ impl Instance {
         number: u64,
     ) -> io::Result<Instance> {
         let (listener, address) = directory.listen(number)?;
-        let server = Server::from_listener(listener, None).map_err(io::Error::other)?;
+        let server =
+            Server::from_listener(tiny_http::Listener::from(listener), None).map_err(io::Error::other)?;
         let (server, work) = (Arc::new(server), Arc::new(WorkerShared::default()));
         let (holds, alive) = bounded(0);
         let instance = Instance { server: Arc::downgrade(&server), address, work, alive };

@@ -1,8 +1,9 @@
 //! Limits the wrong tokens of each address, so that the token can't be guessed.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::limits::AddressKey;
 
@@ -34,7 +35,7 @@ struct AttemptCount {
 impl TokenAttempts {
     /// Tells whether this address has used up its attempts.
     pub(super) fn is_limited(&self, source: AddressKey, now: Instant) -> bool {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = self.0.lock();
         let count = match counts.sources.get(&source) {
             Some(count) => Some(count),
             None if counts.sources.len() >= MAX_SOURCES => counts.others.as_ref(),
@@ -45,7 +46,7 @@ impl TokenAttempts {
 
     /// Counts a wrong token.
     pub(super) fn add(&self, source: AddressKey, now: Instant) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.lock();
         let counts = &mut *counts;
         if !counts.sources.contains_key(&source) && counts.sources.len() >= MAX_SOURCES {
             counts.sources.retain(|_, count| !count.is_over(now));
@@ -98,11 +99,11 @@ mod tests {
         for n in 0..100_000 {
             attempts.add(source(n), start);
         }
-        assert_eq!(attempts.0.lock().unwrap().sources.len(), MAX_SOURCES);
+        assert_eq!(attempts.0.lock().sources.len(), MAX_SOURCES);
         assert!(attempts.is_limited(source(200_000), start));
         assert!(!attempts.is_limited(source(1), start));
         // A minute later the table is empty again.
         attempts.add(source(200_000), start + WINDOW);
-        assert_eq!(attempts.0.lock().unwrap().sources.len(), 1);
+        assert_eq!(attempts.0.lock().sources.len(), 1);
     }
 }

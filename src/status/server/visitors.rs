@@ -2,8 +2,10 @@
 //! full, the oldest connection is evicted, so that nobody can keep others out by staying connected.
 
 use std::net::{Shutdown, TcpStream};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
 
 use crate::limits::AddressKey;
 
@@ -57,7 +59,7 @@ struct VisitorEntry {
 #[derive(Debug)]
 pub(super) struct VisitorSlot {
     visitors: Arc<Visitors>,
-    number: u64,
+    pub(super) number: u64,
 }
 
 impl Visitors {
@@ -68,7 +70,7 @@ impl Visitors {
         source: AddressKey,
         now: Instant,
     ) -> Option<VisitorSlot> {
-        let mut table = self.lock();
+        let mut table = self.table.lock();
         if table.entries.len() >= MAX_THREADS {
             return None;
         }
@@ -87,44 +89,28 @@ impl Visitors {
 
     /// Evicts the oldest connection, if it is old enough.
     pub(super) fn evict_oldest(&self, now: Instant) {
-        self.lock().evict_oldest_of(now, |_| true);
+        self.table.lock().evict_oldest_of(now, |_| true);
     }
 
     /// Ends every wait for a visitor's next byte. Pending answers are still sent.
     pub(super) fn stop_reading(&self) {
-        for visitor in &self.lock().entries {
+        for visitor in &self.table.lock().entries {
             let _ = visitor.socket.shutdown(Shutdown::Read);
         }
     }
 
     /// Closes all connections.
     pub(super) fn close_all(&self) {
-        for visitor in &mut self.lock().entries {
+        for visitor in &mut self.table.lock().entries {
             visitor.close();
         }
     }
 
     /// Waits up to `time` until every connection has ended. False if some have not.
     pub(super) fn wait_empty(&self, time: Duration) -> bool {
-        let deadline = Instant::now() + time;
-        let mut table = self.lock();
-        while !table.entries.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            table = self.wait(table, left);
-        }
-        true
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VisitorTable> {
-        // No change can be interrupted by a panic.
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'t>(&self, table: MutexGuard<'t, VisitorTable>, time: Duration) -> MutexGuard<'t, VisitorTable> {
-        self.changed.wait_timeout(table, time).unwrap_or_else(PoisonError::into_inner).0
+        let mut table = self.table.lock();
+        self.changed.wait_while_for(&mut table, |table| !table.entries.is_empty(), time);
+        table.entries.is_empty()
     }
 }
 
@@ -155,18 +141,13 @@ impl VisitorEntry {
 }
 
 impl VisitorSlot {
-    /// A number for the name of the thread.
-    pub(super) fn number(&self) -> u64 {
-        self.number
-    }
-
     /// Reserves `bytes` of memory for this visitor's answer until the slot is dropped. False if there is
     /// none until `deadline`, or if no other holder can be evicted.
     pub(super) fn reserve(&self, bytes: usize, deadline: Instant) -> bool {
         if bytes <= SMALL_ANSWER {
             return true;
         }
-        let mut table = self.visitors.lock();
+        let mut table = self.visitors.table.lock();
         loop {
             if table.reserved + bytes <= MAX_ANSWER_MEMORY {
                 table.reserved += bytes;
@@ -182,14 +163,14 @@ impl VisitorSlot {
             if is_futile || now >= deadline {
                 return false;
             }
-            table = self.visitors.wait(table, MEMORY_POLL_INTERVAL);
+            self.visitors.changed.wait_for(&mut table, MEMORY_POLL_INTERVAL);
         }
     }
 }
 
 impl Drop for VisitorSlot {
     fn drop(&mut self) {
-        let mut table = self.visitors.lock();
+        let mut table = self.visitors.table.lock();
         if let Some(at) = table.entries.iter().position(|visitor| visitor.number == self.number) {
             let visitor = table.entries.swap_remove(at);
             table.reserved = table.reserved.saturating_sub(visitor.reserved);
@@ -269,7 +250,7 @@ mod tests {
         slots.pop();
         assert!(next.reserve(large, deadline));
         drop((slots, next));
-        assert_eq!(visitors.lock().reserved, 0);
+        assert_eq!(visitors.table.lock().reserved, 0);
     }
 
     #[test]
@@ -278,9 +259,7 @@ mod tests {
         let (old, mut old_client) = connection();
         let (new, _new_client) = connection();
         let deadline = Instant::now() + Duration::from_secs(20);
-        let Some(past) = Instant::now().checked_sub(MIN_AGE_TO_EVICT) else {
-            return;
-        };
+        let Some(past) = Instant::now().checked_sub(MIN_AGE_TO_EVICT) else { return };
         let holder = visitors.admit(&old, source(1), past).unwrap();
         assert!(holder.reserve(MAX_ANSWER_MEMORY, deadline));
         let thread = std::thread::spawn(move || {

@@ -3,11 +3,12 @@
 use std::convert::Infallible;
 use std::io::{self, Cursor};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
+use parking_lot::Mutex;
 use tiny_http::{Header, Response, Server, StatusCode};
 
 use super::head::MAX_BODY;
@@ -16,7 +17,7 @@ use super::relay::{HOST_HEADER, KEY_HEADER};
 use super::reply;
 use super::target::RequestTarget;
 use super::{GatedRequest, Handler, HttpAnswer, Method};
-use crate::net::process;
+use crate::net::sched;
 use crate::util::stop::Stopped;
 use crate::util::thread::{SERVICE_STACK, spawn};
 
@@ -36,7 +37,7 @@ impl WorkerShared {
     /// Tells whether every worker has been in the handler for this time.
     pub(super) fn is_stuck(&self, time: Duration) -> bool {
         let now = Instant::now();
-        let busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let busy = self.busy.lock();
         busy.iter().all(|since| since.is_some_and(|since| now.saturating_duration_since(since) >= time))
     }
 
@@ -51,7 +52,7 @@ impl WorkerShared {
     }
 
     fn set_busy(&self, index: usize, since: Option<Instant>) {
-        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut busy = self.busy.lock();
         if let Some(slot) = busy.get_mut(index) {
             *slot = since;
         }
@@ -70,7 +71,7 @@ pub(super) fn start(
         let (server, work, alive) = (server.clone(), work.clone(), alive.clone());
         let (handler, key) = (handler.clone(), key.to_owned());
         spawn(format!("page-{index}"), SERVICE_STACK, move || {
-            let _ = process::yield_to_others();
+            sched::yield_to_others("the page");
             serve_all(&server, &handler, &key, &work, index);
             // The server ends with its last owner, before `alive` disconnects.
             drop(server);

@@ -1,6 +1,5 @@
 //! The events in a pool's line for a client.
 
-use crate::stratum::configure::ConfigureAnswer;
 use crate::stratum::difficulty::Difficulty;
 use crate::stratum::job_reading::{JobReading, ReadingAgreement};
 use crate::stratum::json_field::FieldError;
@@ -22,8 +21,8 @@ pub enum ClientEvent<T> {
         method: Option<PoolMethod>,
         reply: Option<String>,
     },
-    /// The answer to the configure.
-    Configured(ConfigureAnswer),
+    /// The answer to the configure: the version bits that may be rolled; `None` if the pool refuses.
+    Configured(Option<VersionMask>),
     /// An answer to the subscribe in one reading. It accepts if its result is a list or an object and it has no
     /// error.
     SubscribeAnswered {

@@ -83,7 +83,7 @@ fn answers_are_known_in_any_order_and_form() {
         ),
         (
             r#"{"id":1,"result":{"version-rolling":true,"version-rolling.mask":"1fffe000"}}"#,
-            ClientEvent::Configured(ConfigureAnswer { version_rolling: Some(VersionMask::BIP320) }),
+            ClientEvent::Configured(Some(VersionMask::BIP320)),
         ),
         (r#"{"id":4,"result":null,"error":[-3,"no",null]}"#, ClientEvent::SuggestionRefused),
     ] {
@@ -97,10 +97,7 @@ fn every_answer_can_be_a_refusal() {
     let refused =
         |code, reason: &str| ResponseVerdict::Refused { code: Some(code), reason: Some(reason.to_owned()) };
     for (line, expected) in [
-        (
-            r#"{"id":1,"result":null,"error":[20,"a",null]}"#,
-            ClientEvent::Configured(ConfigureAnswer { version_rolling: None }),
-        ),
+        (r#"{"id":1,"result":null,"error":[20,"a",null]}"#, ClientEvent::Configured(None)),
         (r#"{"id":2,"result":null,"error":[20,"b",null]}"#, ClientEvent::SubscribeRefused(refused(20, "b"))),
         (
             r#"{"id":3,"result":false,"error":{"code":24,"message":"c"}}"#,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Panics or hangs if there is a file for this thread. With the content `hang` the thread hangs while the file exists;
 /// with `always` it panics each time; with any other content it removes the file and panics once.
-pub(super) fn check(thread: &str) {
+pub(crate) fn check(thread: &str) {
     if !cfg!(debug_assertions) {
         return;
     }

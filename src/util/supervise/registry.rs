@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::util::stop::Stop;
 
@@ -40,7 +41,7 @@ pub(super) struct Service {
 
 /// A service's entry in the registry. Dropping it removes the entry, unless the service has failed.
 #[derive(Debug)]
-pub(super) struct ServiceGuard(Arc<Service>);
+pub(super) struct ServiceGuard(pub Arc<Service>);
 
 #[derive(Debug, Default)]
 struct ServiceRegistry {
@@ -63,22 +64,22 @@ thread_local! {
 
 /// Registers the handle by which a failed service ends the program.
 pub fn end_program_through(stop: &Stop) {
-    lock().stop = Some(stop.clone());
+    REGISTRY.lock().stop = Some(stop.clone());
 }
 
 /// True if a service can end the program in order. It can't where another program uses this library.
 pub fn ends_program() -> bool {
-    lock().stop.is_some()
+    REGISTRY.lock().stop.is_some()
 }
 
 /// The service that ended the program, and the reason; `None` if none did.
 pub fn failure() -> Option<String> {
-    lock().failure.clone()
+    REGISTRY.lock().failure.clone()
 }
 
 /// The health of every service that runs or has failed, sorted by name.
 pub fn health() -> Vec<ServiceHealth> {
-    let services = lock().services.clone();
+    let services = REGISTRY.lock().services.clone();
     let mut health: Vec<ServiceHealth> = services.iter().map(|service| service.health()).collect();
     health.sort_by(|one, other| one.name.cmp(&other.name));
     health
@@ -92,10 +93,10 @@ pub fn unwell() -> Vec<String> {
 
 /// The number of restarts so far, and the restarts after the first `seen`, as far as they are kept.
 pub fn restarts(seen: u64) -> (u64, Vec<Restart>) {
-    let registry = lock();
+    let registry = REGISTRY.lock();
     let new = usize::try_from(registry.restarts.saturating_sub(seen)).unwrap_or(usize::MAX);
     let skipped = registry.newest.len().saturating_sub(new);
-    (registry.restarts, registry.newest.iter().skip(skipped).cloned().collect())
+    (registry.restarts, registry.newest.range(skipped..).cloned().collect())
 }
 
 /// Counts a panic that the current service has caught itself, without a restart.
@@ -103,8 +104,8 @@ pub fn note_restart(reason: &str) {
     with_current(|service| service.restarted(reason));
 }
 
-pub(super) fn set_current(service: &ServiceGuard) {
-    CURRENT.with(|current| *current.borrow_mut() = Some(service.0.clone()));
+pub(super) fn set_current(service: &Arc<Service>) {
+    CURRENT.with(|current| *current.borrow_mut() = Some(service.clone()));
 }
 
 pub(super) fn with_current(act: impl FnOnce(&Arc<Service>)) {
@@ -113,7 +114,7 @@ pub(super) fn with_current(act: impl FnOnce(&Arc<Service>)) {
 }
 
 pub(super) fn end_program(name: &str, reason: &str) {
-    let mut registry = lock();
+    let mut registry = REGISTRY.lock();
     registry.failure.get_or_insert_with(|| format!("thread {name} panicked: {reason}"));
     let stop = registry.stop.clone();
     drop(registry);
@@ -131,7 +132,7 @@ impl ServiceGuard {
             last_beat: AtomicU64::new(millis_since_start()),
             stale_after,
         });
-        lock().services.push(service.clone());
+        REGISTRY.lock().services.push(service.clone());
         ServiceGuard(service)
     }
 }
@@ -139,16 +140,8 @@ impl ServiceGuard {
 impl Drop for ServiceGuard {
     fn drop(&mut self) {
         if !self.0.is_off() {
-            lock().services.retain(|other| !Arc::ptr_eq(other, &self.0));
+            REGISTRY.lock().services.retain(|other| !Arc::ptr_eq(other, &self.0));
         }
-    }
-}
-
-impl Deref for ServiceGuard {
-    type Target = Service;
-
-    fn deref(&self) -> &Service {
-        &self.0
     }
 }
 
@@ -165,7 +158,7 @@ impl Service {
     pub(super) fn restarted(&self, reason: &str) {
         self.restarts.fetch_add(1, Ordering::Relaxed);
         self.beat();
-        let mut registry = lock();
+        let mut registry = REGISTRY.lock();
         registry.restarts += 1;
         registry.newest.push_back(Restart { thread: self.name.clone(), reason: reason.to_owned() });
         if registry.newest.len() > MAX_KEPT_RESTARTS {
@@ -193,9 +186,4 @@ impl Service {
 
 fn millis_since_start() -> u64 {
     u64::try_from(STARTED_AT.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-fn lock() -> MutexGuard<'static, ServiceRegistry> {
-    // A panic can't leave the registry inconsistent: each change is complete in itself.
-    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
 }

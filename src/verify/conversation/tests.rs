@@ -109,12 +109,12 @@ fn reactions_to_the_suggested_difficulty() {
     let difficulty =
         |value: &str| format!("{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{value}]}}");
     for (before, after, expected) in [
-        ("10000", None, "ignored"),
-        ("10000", Some("10000"), "ignored"),
-        ("10000", Some("0.0002"), "followed"),
-        ("10000", Some("0.00015"), "followed"),
-        ("10000", Some("1"), "lowered"),
-        ("0.00001", Some("0.00001"), "needless"),
+        ("10000", None, Suggestion::Ignored),
+        ("10000", Some("10000"), Suggestion::Ignored),
+        ("10000", Some("0.0002"), Suggestion::Followed),
+        ("10000", Some("0.00015"), Suggestion::Followed),
+        ("10000", Some("1"), Suggestion::Lowered),
+        ("0.00001", Some("0.00001"), Suggestion::Needless),
     ] {
         let mut conversation = conversation(true);
         line(&mut conversation, 50, r#"{"id":2,"result":[[],"d1e54072",8],"error":null}"#);
@@ -125,12 +125,12 @@ fn reactions_to_the_suggested_difficulty() {
             line(&mut conversation, 310, &difficulty(after));
         }
         let asked = &conversation.found().difficulty;
-        assert_eq!(asked.suggestion.as_str(), expected, "{before} {after:?}");
+        assert_eq!(asked.suggestion, expected, "{before} {after:?}");
         assert_eq!(asked.first.map(|first| first.to_string()).as_deref(), Some(before));
     }
     let mut refused = opened(true);
     line(&mut refused, 320, r#"{"id":4,"result":null,"error":[-3,"Method not found",null]}"#);
-    assert_eq!(refused.found().difficulty.suggestion.as_str(), "refused");
+    assert_eq!(refused.found().difficulty.suggestion, Suggestion::Refused);
 }
 
 #[test]

@@ -1,14 +1,12 @@
 //! The coinbase transaction (wire reference, section 4). Stratum transports it without witness and
 //! cut in two where the extranonces go; the cut can be anywhere, so it is decoded after joining.
 
-mod extranonce_position;
 mod output;
 mod reader;
 mod tag;
 
 use std::ops::Range;
 
-pub use extranonce_position::{CoinbasePart, ExtranoncePosition};
 pub use output::{CoinbaseOutput, OutputKind};
 pub use reader::CoinbaseError;
 pub use tag::PoolTag;
@@ -24,28 +22,13 @@ use reader::ByteReader;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coinbase {
     bytes: Vec<u8>,
-    pub version: TransactionVersion,
     script_sig: Range<usize>,
-    pub sequence: Sequence,
     /// Offset of the first output, which begins with its value.
     outputs_start: usize,
     outputs: Vec<OutputSpan>,
-    pub locktime: Locktime,
     /// The range of both extranonces, if known.
     extranonce: Option<Range<usize>>,
 }
-
-/// The version of a transaction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TransactionVersion(pub u32);
-
-/// The coinbase input's nSequence. F2Pool keeps a part of the extranonce here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Sequence(pub u32);
-
-/// A transaction's nLockTime. BIP54 wants a block's height less one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Locktime(pub u32);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct OutputSpan {
@@ -78,11 +61,12 @@ impl Coinbase {
     /// When the bytes are no transaction, have a witness, or have another input than a coinbase's.
     pub fn decode(bytes: Vec<u8>) -> Result<Coinbase, CoinbaseError> {
         let mut reader = ByteReader::new(&bytes);
-        let version = TransactionVersion(reader.u32("the version")?);
+        reader.u32("the version")?;
         read_input_start(&mut reader)?;
         let length = reader.length("the scriptSig's length")?;
         let script_sig = reader.range("the scriptSig", length)?;
-        let sequence = Sequence(reader.u32("the sequence")?);
+        // F2Pool keeps a part of the extranonce here.
+        reader.u32("the sequence")?;
         let count = reader.length("the number of outputs")?;
         let outputs_start = reader.at();
         // The count is untrusted; memory is reserved for as many outputs as the bytes allow.
@@ -93,18 +77,9 @@ impl Coinbase {
             let length = reader.length("an output script's length")?;
             outputs.push(OutputSpan { value, script: reader.range("an output's script", length)? });
         }
-        let locktime = Locktime(reader.u32("the locktime")?);
+        reader.u32("the locktime")?;
         reader.end()?;
-        Ok(Coinbase {
-            version,
-            script_sig,
-            sequence,
-            outputs_start,
-            outputs,
-            locktime,
-            extranonce: None,
-            bytes,
-        })
+        Ok(Coinbase { script_sig, outputs_start, outputs, extranonce: None, bytes })
     }
 
     /// Joins and decodes a job's coinbase with zeros for the extranonce2, and remembers where the
@@ -173,11 +148,6 @@ impl Coinbase {
         PoolTag::from_script_sig(self.script_sig(), extranonce)
     }
 
-    /// The position of the extranonces; `None` after [`Coinbase::decode`], which does not know it.
-    pub fn extranonce_position(&self) -> Option<ExtranoncePosition> {
-        self.extranonce.clone().map(|bytes| ExtranoncePosition::of(self, bytes))
-    }
-
     /// The outputs, in their order.
     pub fn outputs(&self) -> impl ExactSizeIterator<Item = CoinbaseOutput<'_>> {
         self.outputs
@@ -188,12 +158,6 @@ impl Coinbase {
     /// The sum of all outputs, saturating at the largest u64; no node accepts more.
     pub fn total(&self) -> Sats {
         Sats(u64::try_from(self.sum(|_| true)).unwrap_or(u64::MAX))
-    }
-
-    /// The sum of the outputs to `script`; zero if there is none.
-    pub fn paid_to(&self, script: &PayoutScript) -> Sats {
-        let paid = self.sum(|output| output.script == script.as_bytes());
-        Sats(u64::try_from(paid).unwrap_or(u64::MAX))
     }
 
     /// The percentage of the total that `script` gets; zero if the total is zero.
@@ -218,15 +182,6 @@ impl Coinbase {
 
 /// The number of inputs, one, and its outpoint, which spends nothing.
 fn read_input_start(reader: &mut ByteReader<'_>) -> Result<(), CoinbaseError> {
-    const NOTHING: [u8; 36] = {
-        let mut outpoint = [0; 36];
-        let mut index = 32;
-        while index < 36 {
-            outpoint[index] = 0xff;
-            index += 1;
-        }
-        outpoint
-    };
     if reader.rest().starts_with(&[0, 1]) {
         return Err(CoinbaseError::Witness { at: reader.at(), found: "0001".to_owned() });
     }
@@ -235,7 +190,8 @@ fn read_input_start(reader: &mut ByteReader<'_>) -> Result<(), CoinbaseError> {
         return Err(CoinbaseError::InputCount { found });
     }
     let outpoint: [u8; 36] = reader.array("the outpoint")?;
-    if outpoint != NOTHING {
+    // A hash of zeros, and the largest index.
+    if outpoint[..32] != [0; 32] || outpoint[32..] != [0xff; 4] {
         return Err(CoinbaseError::Outpoint { found: crate::stratum::encode_hex(&outpoint) });
     }
     Ok(())

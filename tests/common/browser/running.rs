@@ -37,7 +37,7 @@ pub struct Running {
     driver: Driver,
     /// To end it should chromedriver not.
     process: Option<i32>,
-    /// What [`super::Browser::hurry`] has added.
+    /// Script that [`super::Browser::hurry`] has added.
     pub hurried: Mutex<Vec<Value>>,
     _profile: tempfile::TempDir,
 }
@@ -144,7 +144,7 @@ fn find(name: &str) -> Option<PathBuf> {
     env::split_paths(&path).chain(usual).map(|directory| directory.join(name)).find(|file| file.is_file())
 }
 
-/// Where changes are judged, a test that can't run has failed.
+/// In CI, a test that can't run has failed.
 fn is_required() -> bool {
     let is_set = |name: &str| {
         env::var(name).is_ok_and(|value| !["", "0", "false"].contains(&value.to_ascii_lowercase().as_str()))

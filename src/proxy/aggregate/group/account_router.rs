@@ -1,8 +1,10 @@
 //! Assigns each miner to a group: one of its own account's, with room.
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
+
+use parking_lot::Mutex;
 
 use super::account_hints::AccountHints;
 use super::{LeaseError, MinerGroup};
@@ -49,7 +51,7 @@ impl AccountRouter {
         let address = miner.address().ip();
         let guess = match account {
             Some(_) => None,
-            None => self.lock().hints.take(address, Instant::now()),
+            None => self.state.lock().hints.take(address, Instant::now()),
         };
         let mut is_guessed = guess.is_some();
         let mut account = account.or(guess.as_ref().map(|(account, _)| account));
@@ -89,7 +91,7 @@ impl AccountRouter {
 
     /// Notes that a miner of this account is at this address.
     pub(crate) fn remember(&self, address: IpAddr, account: &Account) {
-        self.lock().hints.remember(address, account);
+        self.state.lock().hints.remember(address, account);
     }
 
     /// Notes that a miner of this account will reconnect from there, and will not have authorized when it
@@ -100,7 +102,7 @@ impl AccountRouter {
         account: &Account,
         other: Option<Account>,
     ) -> bool {
-        let (mut state, now) = (self.lock(), Instant::now());
+        let (mut state, now) = (self.state.lock(), Instant::now());
         let has_room = state.hints.expect_reconnect(address, account, now);
         if let Some(other) = other.filter(|_| has_room) {
             state.hints.put_back(address, other, now);
@@ -110,7 +112,7 @@ impl AccountRouter {
 
     /// All groups.
     pub(crate) fn groups(&self) -> Vec<Arc<MinerGroup>> {
-        self.lock().groups.clone()
+        self.state.lock().groups.clone()
     }
 
     /// A group for this account that is not among `tried`, or a new one if there is room for one.
@@ -121,7 +123,7 @@ impl AccountRouter {
         account: Option<&Account>,
         tried: &[usize],
     ) -> Result<Arc<MinerGroup>, LeaseError> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.groups.retain(|group| !group.is_retired());
         let fits = |group: &&Arc<MinerGroup>| {
             let of_group = group.account();
@@ -154,9 +156,5 @@ impl AccountRouter {
         }
         state.groups.push(group.clone());
         Ok(group)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, RouterState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

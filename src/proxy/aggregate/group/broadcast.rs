@@ -73,7 +73,7 @@ impl MinerGroup {
         change: JobChange,
     ) {
         let miners: Vec<Arc<ConnectedMiner>> = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             if !state.is_current(connection) {
                 // A thread may wait for this connection to be ready.
                 return self.notify_changed(state);

@@ -1,8 +1,8 @@
 //! Leases parts of a connection's search space: each miner gets one, gets another one when the connection
 //! changes, and frees it with the next job after it left.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use super::super::miner::{ConnectedMiner, MoveOutcome};
@@ -35,7 +35,7 @@ impl MinerGroup {
     }
 
     fn wait_for_lease(&self, miner: &Arc<ConnectedMiner>, deadline: Instant) -> Result<(), LeaseError> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         loop {
             if state.is_retired || miner.is_leaving() {
                 return Err(LeaseError::NoPool);
@@ -63,13 +63,13 @@ impl MinerGroup {
                 let why = state.newly_unusable(&pools).next();
                 return Err(why.map_or(LeaseError::NoPool, |why| LeaseError::Unusable(why.to_owned())));
             }
-            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.changed.wait_for(&mut state, left);
         }
     }
 
     /// Removes the miner. Its prefix is free from the next job on.
     pub(in super::super) fn leave(&self, miner: &ConnectedMiner) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.miners.remove(&miner.id()).is_none() {
             return;
         }

@@ -11,11 +11,12 @@ pub(crate) mod prefixes;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::AggregateServices;
 use super::identity::Account;
@@ -122,7 +123,7 @@ impl MinerGroup {
 
     /// Whether this group may mine for the account. The group belongs to the account from then on.
     pub(crate) fn claim(&self, account: &Account) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let is_its = *state.account.get_or_insert_with(|| account.clone()) == *account;
         drop(state);
         self.wake_waiters();
@@ -130,7 +131,7 @@ impl MinerGroup {
     }
 
     pub(crate) fn account(&self) -> Option<Account> {
-        self.lock().account.clone()
+        self.state.lock().account.clone()
     }
 
     /// Whether this search space is that of the connection, and the connection lives.
@@ -164,7 +165,7 @@ impl MinerGroup {
 
     /// Drops the connection if there has been no miner for `grace`. `true` if it did.
     pub(crate) fn drop_if_idle(&self, grace: Duration) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         // A miner that joins from now on waits for the lock, and then for the next connection.
         let is_idle = self.waiting.load(Ordering::Acquire) == 0
             && state.empty_since.is_some_and(|since| since.elapsed() >= grace);
@@ -191,7 +192,7 @@ impl MinerGroup {
         let before = self.account();
         let (own, miners) = self.owner_and_miners();
         {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             // An account that has claimed the group meanwhile keeps it.
             if state.account == before {
                 state.account = own.clone().filter(|own| !own.0.is_empty());
@@ -240,7 +241,7 @@ impl MinerGroup {
 
     /// Closes the group for good.
     pub(crate) fn shut_down(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.is_retired = true;
         let connection = state.connection.take();
         self.current.store(None);
@@ -254,31 +255,31 @@ impl MinerGroup {
 
     /// Lets no more miners join. Those that are here keep the present connection.
     pub(crate) fn stop_leasing(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.is_retired = true;
         self.notify_changed(state);
     }
 
     /// Retires the group, if no miner is here or about to join. `false` otherwise.
     pub(crate) fn retire(&self) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let is_needed = !state.miners.is_empty() || self.waiting.load(Ordering::Acquire) > 0;
         state.is_retired = !is_needed;
         !is_needed
     }
 
     pub(crate) fn is_retired(&self) -> bool {
-        self.lock().is_retired
+        self.state.lock().is_retired
     }
 
     /// Whether any miner needs a pool.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.waiting.load(Ordering::Acquire) > 0 || !self.lock().miners.is_empty()
+        self.waiting.load(Ordering::Acquire) > 0 || !self.state.lock().miners.is_empty()
     }
 
     /// The time without any miner. `None` when there is one.
     pub(crate) fn empty_for(&self) -> Option<Duration> {
-        let state = self.lock();
+        let state = self.state.lock();
         if self.waiting.load(Ordering::Acquire) > 0 {
             return None;
         }
@@ -286,7 +287,7 @@ impl MinerGroup {
     }
 
     pub(crate) fn miners(&self) -> Vec<Arc<ConnectedMiner>> {
-        self.lock().miners.values().cloned().collect()
+        self.state.lock().miners.values().cloned().collect()
     }
 
     /// Whether miners of other groups work with this pool.
@@ -307,7 +308,7 @@ impl MinerGroup {
     pub(crate) fn switch_to(&self, connection: &Arc<SharedConnection>) {
         let known_mask = connection.pool_state().known_mask();
         known_mask.into_iter().for_each(|mask| self.services.remember_mask(mask));
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.unusable.remove(&connection.upstream);
         state.connection = Some(connection.clone());
         self.current.store(Some(connection.clone()));
@@ -317,13 +318,13 @@ impl MinerGroup {
 
     /// Notes that a pool was reached and can't be used.
     pub(crate) fn note_unusable(&self, upstream: UpstreamId, why: &str) {
-        self.lock().unusable.insert(upstream, (why.to_owned(), Instant::now()));
+        self.state.lock().unusable.insert(upstream, (why.to_owned(), Instant::now()));
         self.changed.notify_all();
     }
 
     /// Drops the connection, which has ended.
     pub(crate) fn drop_connection(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.connection = None;
         self.current.store(None);
         self.notify_changed(state);
@@ -331,19 +332,18 @@ impl MinerGroup {
 
     /// Wakes all threads that wait for a change of this group.
     pub(crate) fn wake_waiters(&self) {
-        self.notify_changed(self.lock());
+        self.notify_changed(self.state.lock());
     }
 
     /// The number of changes until now.
     pub(crate) fn change_count(&self) -> u64 {
-        self.lock().changes
+        self.state.lock().changes
     }
 
     /// Waits for a change after `seen`, `time` at most.
     pub(crate) fn wait_for_change(&self, seen: u64, time: Duration) {
-        let state = self.lock();
-        let is_old = |state: &mut GroupState| state.changes == seen;
-        drop(self.changed.wait_timeout_while(state, time, is_old).unwrap_or_else(PoisonError::into_inner));
+        let mut state = self.state.lock();
+        self.changed.wait_while_for(&mut state, |state| state.changes == seen, time);
     }
 
     fn notify_changed(&self, mut state: MutexGuard<'_, GroupState>) {
@@ -370,7 +370,7 @@ impl MinerGroup {
 
     /// Whether this is the connection of the group.
     pub(crate) fn is_current(&self, connection: &Arc<SharedConnection>) -> bool {
-        self.lock().is_current(connection)
+        self.state.lock().is_current(connection)
     }
 
     fn renew(&self, connection: &SharedConnection) -> Option<Arc<MinerJob>> {
@@ -378,11 +378,6 @@ impl MinerGroup {
         let miner_job = self.services.numbers.reissue(pool_state.newest.as_ref()?, Instant::now());
         pool_state.newest = Some(miner_job.clone());
         Some(miner_job)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, GroupState> {
-        // Every change is complete before the lock is released.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::stratum::Difficulty;
 
@@ -33,7 +34,7 @@ struct CachedDifficulties {
 impl DifficultyCache {
     pub(crate) fn remember(&self, address: IpAddr, user_agent: &str, difficulty: Difficulty) {
         let machine = Machine { address, user_agent: user_agent.to_owned() };
-        let mut entries = self.lock();
+        let mut entries = self.0.lock();
         entries.last += 1;
         let number = entries.last;
         if let Some((before, _)) = entries.difficulties.insert(machine.clone(), (number, difficulty)) {
@@ -49,11 +50,7 @@ impl DifficultyCache {
 
     pub(crate) fn recall(&self, address: IpAddr, user_agent: &str) -> Option<Difficulty> {
         let machine = Machine { address, user_agent: user_agent.to_owned() };
-        self.lock().difficulties.get(&machine).map(|(_, difficulty)| *difficulty)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, CachedDifficulties> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().difficulties.get(&machine).map(|(_, difficulty)| *difficulty)
     }
 }
 
@@ -72,7 +69,7 @@ mod tests {
         remember("busy");
         remember("new");
         assert!(knows("busy") && knows("new") && !knows("1") && knows("2"));
-        let entries = memory.lock();
+        let entries = memory.0.lock();
         assert_eq!((entries.order.len(), entries.difficulties.len()), (MAX_MACHINES, MAX_MACHINES));
     }
 }

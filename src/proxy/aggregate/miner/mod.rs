@@ -20,8 +20,10 @@ pub(crate) mod work;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::group::{LeaseError, MinerGroup};
 use super::jobs::MinerJob;
@@ -106,15 +108,15 @@ impl ConnectedMiner {
 
     pub(crate) fn work(&self) -> MutexGuard<'_, MinerWork> {
         // Each change of a miner's state is complete in itself.
-        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+        self.work.lock()
     }
 
     pub(crate) fn group(&self) -> Option<Arc<MinerGroup>> {
-        self.group.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.group.lock().clone()
     }
 
     pub(crate) fn set_group(&self, group: Option<Arc<MinerGroup>>) {
-        *self.group.lock().unwrap_or_else(PoisonError::into_inner) = group;
+        *self.group.lock() = group;
     }
 
     /// Sends lines that are no reply.
@@ -183,7 +185,7 @@ impl ConnectedMiner {
             if slot.is_some() || left.is_zero() || self.is_leaving() {
                 return (work, slot);
             }
-            work = self.answered.wait_timeout(work, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.answered.wait_for(&mut work, left);
         }
     }
 
@@ -193,12 +195,12 @@ impl ConnectedMiner {
         let mut has_waited = false;
         loop {
             has_waited |= self.outbox.wait_for_room();
-            let work = self.work();
+            let mut work = self.work();
             if !work.replies.is_full() {
                 return (work, has_waited);
             }
             has_waited = true;
-            drop(self.answered.wait_timeout(work, LEAVE_CHECK));
+            self.answered.wait_for(&mut work, LEAVE_CHECK);
         }
     }
 

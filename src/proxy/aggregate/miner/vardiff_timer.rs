@@ -46,8 +46,7 @@ fn step(miner: &Arc<ConnectedMiner>) {
     }
 }
 
-/// Calls `step` for each. A panic over one is not the others' end; what it leaves is behind locks that
-/// recover from poison.
+/// Calls `step` for each. A panic over one is not the others' end; what it leaves is behind locks.
 fn each_alone<T>(all: Vec<T>, step: impl Fn(&T), failed: impl Fn(&T)) {
     for one in &all {
         if catch_unwind(AssertUnwindSafe(|| step(one))).is_err() {

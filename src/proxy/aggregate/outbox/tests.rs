@@ -36,14 +36,14 @@ fn replies_wait_for_a_peer_that_does_not_read_them() {
     let outbox = Arc::new(outbox);
     outbox.wait_for_room();
     // The kernel takes some megabytes before anything waits here.
-    while outbox.lock().queued <= limits.max_queued_bytes / 2 {
+    while outbox.state.lock().queued <= limits.max_queued_bytes / 2 {
         assert!(outbox.send(vec![b'x'; 8 * 1024], Stamp::now()));
     }
     let (told, waited) = mpsc::channel();
     let waiting = outbox.clone();
     let waiter = std::thread::spawn(move || {
         waiting.wait_for_room();
-        let _ = told.send(waiting.lock().queued);
+        let _ = told.send(waiting.state.lock().queued);
     });
     assert!(waited.recv_timeout(Duration::from_millis(50)).is_err(), "there is no room");
     let sending = outbox.clone();
@@ -65,7 +65,7 @@ fn overfed(limits: Limits, prepare: impl FnOnce(&TcpStream)) -> String {
     let running = outbox.clone();
     let thread = std::thread::spawn(move || running.run(Duration::from_secs(60), |_| ()));
     // The kernel takes some megabytes before anything waits here.
-    while outbox.lock().queue.is_empty() && outbox.send(vec![b'x'; 65_536], Stamp::now()) {}
+    while outbox.state.lock().queue.is_empty() && outbox.send(vec![b'x'; 65_536], Stamp::now()) {}
     assert!(thread.join().unwrap().is_err());
     outbox.failure().unwrap()
 }

@@ -2,9 +2,11 @@
 //! [`super::reader`] reads it.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::forwarded::Forwarded;
 use super::pending::{PendingRequest, PendingRequests, Requester};
@@ -140,7 +142,7 @@ impl SharedConnection {
 
     /// Notes that this share is about to be sent. `false` if it was sent before.
     pub(crate) fn note_forwarded(&self, hash: BlockHash) -> bool {
-        self.forwarded().note(hash)
+        self.forwarded.lock().note(hash)
     }
 
     /// Whether all shares are refused because of their names.
@@ -193,12 +195,12 @@ impl SharedConnection {
 
     /// Whether this share was sent before.
     pub(crate) fn was_forwarded(&self, hash: &BlockHash) -> bool {
-        self.forwarded().knows(hash)
+        self.forwarded.lock().knows(hash)
     }
 
     /// Takes back that a share was sent.
     pub(crate) fn forget_forwarded(&self, hash: &BlockHash) {
-        self.forwarded().forget(hash);
+        self.forwarded.lock().forget(hash);
     }
 
     /// Forwards a share. `params` are those of `mining.submit`. Waits until `deadline` if the pool owes very
@@ -228,7 +230,7 @@ impl SharedConnection {
         }
         // The thread that ends the connection answers what waits. If that was before this request was noted,
         // it is done here.
-        match self.pending().answered(id) {
+        match self.pending.lock().answered(id) {
             Some((PendingRequest::Submit { requester }, _)) => Err(SubmitError::Over(requester)),
             _ => Ok(()),
         }
@@ -246,7 +248,7 @@ impl SharedConnection {
 
     /// Takes the open request of this id, and when it was sent.
     pub(crate) fn answered(&self, id: u64) -> Option<(PendingRequest, Instant)> {
-        let answered = self.pending().answered(id);
+        let answered = self.pending.lock().answered(id);
         self.answered.notify_one();
         answered
     }
@@ -257,7 +259,7 @@ impl SharedConnection {
         let now = Instant::now();
         let verdict = if self.pool_state().names.has_accepted() { verdict } else { share };
         let (late, owes_verdict) = {
-            let mut pending = self.pending();
+            let mut pending = self.pending.lock();
             let owes_verdict = pending.owes_verdict(verdict, now);
             (pending.expired(share, verdict, now), owes_verdict)
         };
@@ -277,7 +279,7 @@ impl SharedConnection {
     pub(crate) fn end(&self) {
         self.is_over.store(true, Ordering::Release);
         self.outbox.close();
-        let open = self.pending().take_all();
+        let open = self.pending.lock().take_all();
         self.answered.notify_all();
         give_up(open, &StratumError::new(RefusalCode::Other, POOL_LOST));
     }
@@ -301,45 +303,35 @@ impl SharedConnection {
 
     /// Notes that all jobs until now are dead.
     pub(crate) fn next_generation(&self) -> u64 {
-        self.forwarded().rotate();
+        self.forwarded.lock().rotate();
         self.generation.fetch_add(1, Ordering::AcqRel) + 1
     }
 
     pub(crate) fn pool_state(&self) -> MutexGuard<'_, PoolState> {
         // Each change is complete in itself.
-        self.pool_state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pool_state.lock()
     }
 
     /// Sends a request. `None` when it was sent; else the request, which will not be answered.
     fn ask(&self, request: PendingRequest, line: impl FnOnce(u64) -> String) -> Option<PendingRequest> {
-        let id = match self.pending().ask(request, Instant::now()) {
+        let id = match self.pending.lock().ask(request, Instant::now()) {
             Ok(id) => id,
             Err(request) => return Some(request),
         };
         if self.outbox.send(line(id), Stamp::now()) {
             return None;
         }
-        self.pending().answered(id).map(|(request, _)| request)
+        self.pending.lock().answered(id).map(|(request, _)| request)
     }
 
     fn pending_with_room(&self, deadline: Instant) -> MutexGuard<'_, PendingRequests> {
-        let mut pending = self.pending();
-        while pending.is_full() && !self.is_over() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            pending = self.answered.wait_timeout(pending, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        let mut pending = self.pending.lock();
+        self.answered.wait_while_until(
+            &mut pending,
+            |pending| pending.is_full() && !self.is_over(),
+            deadline,
+        );
         pending
-    }
-
-    fn forwarded(&self) -> MutexGuard<'_, Forwarded> {
-        self.forwarded.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn pending(&self) -> MutexGuard<'_, PendingRequests> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -14,8 +14,8 @@ use crate::proxy::aggregate::group::{JobChange, MinerGroup};
 use crate::proxy::aggregate::jobs::PoolJob;
 use crate::stratum::LineReader;
 use crate::stratum::{
-    ConfigureAnswer, Difficulty, Envelope, Notify, RefusalCode, ResponseVerdict, StratumError,
-    SubscribeAnswer, VersionMask, accept_line, refuse_line, result_line,
+    Difficulty, Envelope, Notify, RefusalCode, ResponseVerdict, StratumError, SubscribeAnswer, VersionMask,
+    accept_line, granted_version_mask, refuse_line, result_line,
 };
 use crate::tap::Direction;
 use crate::tap::Tap;
@@ -205,7 +205,7 @@ impl PoolReader<'_> {
         };
         match asked {
             PendingRequest::Configure => {
-                let granted = ConfigureAnswer::from_result(message.good_result()).version_rolling;
+                let granted = granted_version_mask(message.good_result());
                 self.mask(granted, at);
             }
             PendingRequest::Subscribe => self.subscribed(message, at),

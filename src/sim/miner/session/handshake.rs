@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{SessionEnd, SimMinerSession};
 use crate::sim::miner::model::MinerModel;
-use crate::stratum::{ConfigureAnswer, Envelope, ResponseVerdict, SubscribeAnswer};
+use crate::stratum::{Envelope, ResponseVerdict, SubscribeAnswer, granted_version_mask};
 
 /// Pause of a NerdMiner after subscribe and authorize.
 const NERDMINER_PAUSE: Duration = Duration::from_millis(200);
@@ -45,7 +45,7 @@ pub(super) fn handle_line(session: &mut SimMinerSession<'_>, line: &[u8]) -> Res
     }
     match message.numeric_id() {
         Some(BITAXE_CONFIGURE) => {
-            session.set_version_mask(ConfigureAnswer::from_result(message.result).version_rolling);
+            session.set_version_mask(granted_version_mask(message.result));
         }
         Some(BITAXE_SUBSCRIBE) => session.subscribed(read_subscribe(&message, line)?),
         Some(BITAXE_AUTHORIZE) => {
@@ -66,15 +66,7 @@ pub(super) fn handle_line(session: &mut SimMinerSession<'_>, line: &[u8]) -> Res
 /// Subscribe, and exactly one line as its answer; authorize and suggest_difficulty without looking
 /// at theirs.
 fn open_nerdminer(session: &mut SimMinerSession<'_>) -> Result<(), SessionEnd> {
-    session.request("mining.subscribe", &json!([session.habit.user_agent()]))?;
-    session.shared.stop.sleep(NERDMINER_PAUSE)?;
-    let line = wait_for_line(session, "mining.subscribe")?;
-    let answer = Envelope::read(&line).map_err(|_| bad("mining.subscribe", &line))?;
-    let answer = read_subscribe(&answer, &line)?;
-    if answer.extranonce1.as_bytes().is_empty() {
-        return Err(bad("mining.subscribe", &line));
-    }
-    session.subscribed(answer);
+    subscribe(session, NERDMINER_PAUSE)?;
     authorize(session)?;
     session.shared.stop.sleep(NERDMINER_PAUSE)?;
     session.suggest_difficulty()
@@ -87,7 +79,7 @@ fn open_bitaxe(session: &mut SimMinerSession<'_>) -> Result<(), SessionEnd> {
         let requests = [
             ("mining.configure", json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }])),
             ("mining.subscribe", json!([options.model.user_agent()])),
-            ("mining.authorize", json!([options.worker, options.password])),
+            ("mining.authorize", json!([options.worker, "x"])),
         ];
         requests.iter().map(|(method, params)| wire.prepare(method, params).1).collect::<String>()
     });
@@ -100,18 +92,14 @@ fn open_cgminer(session: &mut SimMinerSession<'_>) -> Result<(), SessionEnd> {
     let mask = json!([["version-rolling"], { "version-rolling.mask": "ffffffff" }]);
     session.request("mining.configure", &mask)?;
     let line = wait_for_line(session, "mining.configure")?;
-    let answer = Envelope::read(&line).map_err(|_| bad("mining.configure", &line))?;
-    session.set_version_mask(ConfigureAnswer::from_result(answer.result).version_rolling);
+    let answer = read_message("mining.configure", &line)?;
+    session.set_version_mask(granted_version_mask(answer.result));
 
-    session.request("mining.subscribe", &json!([session.habit.user_agent()]))?;
-    let line = wait_for_line(session, "mining.subscribe")?;
-    let answer = Envelope::read(&line).map_err(|_| bad("mining.subscribe", &line))?;
-    session.subscribed(read_subscribe(&answer, &line)?);
-
+    subscribe(session, Duration::ZERO)?;
     authorize(session)?;
     loop {
         let line = wait_for_line(session, "mining.authorize")?;
-        let message = Envelope::read(&line).map_err(|_| bad("mining.authorize", &line))?;
+        let message = read_message("mining.authorize", &line)?;
         match message.method() {
             Some(method) => session.handle_method(&message, &method)?,
             None => return read_authorize(session, &message, &line),
@@ -121,11 +109,7 @@ fn open_cgminer(session: &mut SimMinerSession<'_>) -> Result<(), SessionEnd> {
 
 /// The next line is the answer to subscribe; the answer to authorize is the one with its id.
 fn open_cpuminer(session: &mut SimMinerSession<'_>) -> Result<(), SessionEnd> {
-    session.request("mining.subscribe", &json!([session.habit.user_agent()]))?;
-    let line = wait_for_line(session, "mining.subscribe")?;
-    let answer = Envelope::read(&line).map_err(|_| bad("mining.subscribe", &line))?;
-    session.subscribed(read_subscribe(&answer, &line)?);
-
+    subscribe(session, Duration::ZERO)?;
     let id = authorize(session)?;
     loop {
         let line = wait_for_line(session, "mining.authorize")?;
@@ -140,15 +124,30 @@ fn open_cpuminer(session: &mut SimMinerSession<'_>) -> Result<(), SessionEnd> {
     }
 }
 
+/// Subscribes, and takes the next line after `pause` for the answer.
+fn subscribe(session: &mut SimMinerSession<'_>, pause: Duration) -> Result<(), SessionEnd> {
+    session.request("mining.subscribe", &json!([session.habit.user_agent()]))?;
+    session.shared.stop.sleep(pause)?;
+    let line = wait_for_line(session, "mining.subscribe")?;
+    let answer = read_subscribe(&read_message("mining.subscribe", &line)?, &line)?;
+    if session.habit == MinerModel::NerdMiner && answer.extranonce1.as_bytes().is_empty() {
+        return Err(bad("mining.subscribe", &line));
+    }
+    session.subscribed(answer);
+    Ok(())
+}
+
 fn authorize(session: &mut SimMinerSession<'_>) -> Result<u64, SessionEnd> {
-    let options = &session.shared.options;
-    let params = json!([options.worker, options.password]);
-    session.request("mining.authorize", &params)
+    session.request("mining.authorize", &json!([session.shared.options.worker, "x"]))
 }
 
 fn wait_for_line(session: &mut SimMinerSession<'_>, method: &'static str) -> Result<Vec<u8>, SessionEnd> {
     let deadline = session.habit.answer_timeout().map(|timeout| Instant::now() + timeout);
     session.read_line(deadline)?.ok_or(SessionEnd::NoAnswer(method))
+}
+
+fn read_message<'a>(method: &'static str, line: &'a [u8]) -> Result<Envelope<'a>, SessionEnd> {
+    Envelope::read(line).map_err(|_| bad(method, line))
 }
 
 fn read_subscribe(answer: &Envelope<'_>, line: &[u8]) -> Result<SubscribeAnswer, SessionEnd> {
@@ -163,14 +162,7 @@ fn read_authorize(
 ) -> Result<(), SessionEnd> {
     let accepted = ResponseVerdict::of(answer).is_accepted();
     session.authorized(accepted);
-    if !accepted {
-        return Err(bad("mining.authorize", line));
-    }
-    // Only if the owner told it to.
-    match session.shared.options.suggested_difficulty {
-        Some(_) => session.suggest_difficulty(),
-        None => Ok(()),
-    }
+    if accepted { Ok(()) } else { Err(bad("mining.authorize", line)) }
 }
 
 fn bad(method: &'static str, line: &[u8]) -> SessionEnd {

@@ -11,6 +11,7 @@ use super::{SessionEnd, SimMinerSession};
 use crate::sim::miner::model::MinerModel;
 use crate::stratum::{
     Difficulty, Envelope, Notify, ResponseVerdict, SubscribeAnswer, VersionMask, elements, first_text,
+    result_line,
 };
 
 impl SimMinerSession<'_> {
@@ -33,11 +34,11 @@ impl SimMinerSession<'_> {
                 }
             }
             "client.get_version" if self.habit != MinerModel::NerdMiner => {
-                let agent = self.habit.user_agent();
-                self.send(&format!("{{\"id\":{},\"result\":\"{agent}\",\"error\":null}}\n", message.id()))?;
+                let agent = format!("\"{}\"", self.habit.user_agent());
+                self.send(&result_line(message.id(), &agent))?;
             }
             "mining.ping" if self.habit == MinerModel::Cgminer => {
-                self.send(&format!("{{\"id\":{},\"result\":\"pong\",\"error\":null}}\n", message.id()))?;
+                self.send(&result_line(message.id(), "\"pong\""))?;
             }
             "mining.ping" if self.habit == MinerModel::Bitaxe => {
                 self.send(&format!("{{\"id\":{},\"method\":\"pong\",\"params\":[]}}\n", message.id()))?;
@@ -49,12 +50,8 @@ impl SimMinerSession<'_> {
 
     /// Acts on an answer that belongs to a share; says whether it did.
     pub fn handle_answer(&mut self, answer: &Envelope<'_>) -> bool {
-        let Some(id) = answer.numeric_id() else {
-            return false;
-        };
-        let Some(Some(sent)) = self.shared.with_wire(|wire| wire.answered(id)) else {
-            return false;
-        };
+        let sent = answer.numeric_id().and_then(|id| self.shared.with_wire(|wire| wire.answered(id))?);
+        let Some(sent) = sent else { return false };
         let round_trip = sent.elapsed();
         let (accepted, reason) = match self.habit.verdict(answer) {
             ResponseVerdict::Accepted => (true, None),
@@ -63,7 +60,7 @@ impl SimMinerSession<'_> {
             }
             ResponseVerdict::Refused { code: None, reason } => (false, reason),
         };
-        self.shared.stats.update(|stats| stats.record_answer(accepted, reason, Some(round_trip)));
+        self.shared.stats.update(|stats| stats.record_answer(accepted, reason, round_trip));
         true
     }
 
@@ -84,7 +81,7 @@ impl SimMinerSession<'_> {
             return Ok(());
         }
         self.job = Some(Arc::new(job));
-        self.jobs = self.jobs.next();
+        self.jobs += 1;
         self.set_work();
         Ok(())
     }
@@ -104,7 +101,7 @@ impl SimMinerSession<'_> {
         self.extranonce = Some((extranonce1, size));
         if self.habit == MinerModel::Bitaxe {
             // Not with the next job only.
-            self.jobs = self.jobs.next();
+            self.jobs += 1;
             self.set_work();
         }
     }

@@ -2,10 +2,11 @@
 //! miner is held from the look-up to the reply. It is released before the share is sent to the pool, which
 //! may have to be waited for.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
+use parking_lot::MutexGuard;
 use serde_json::json;
 
 use super::version_rolling::{bits_for_pool, mask_for};

@@ -11,12 +11,12 @@ use crate::proxy::LogTopic;
 use crate::proxy::aggregate::group::LeaseError;
 use crate::proxy::aggregate::identity::Account;
 use crate::stratum::{
-    ConfigureAnswer, ConfigureRequest, Envelope, RefusalCode, first_text, result_line, shortened,
+    Envelope, RefusalCode, configure_result, first_text, requested_version_mask, result_line, shortened,
 };
 
 impl MinerRequests {
     pub(crate) fn configure(&mut self, message: &Envelope<'_>, at: Stamp) -> Flow {
-        let asked = ConfigureRequest::from_params(message.params).version_rolling;
+        let asked = requested_version_mask(message.params);
         let of_pool = self
             .miner
             .group()
@@ -35,8 +35,7 @@ impl MinerRequests {
         }
         let mut answer = serde_json::Map::new();
         if asked.is_some() {
-            let rolling = ConfigureAnswer { version_rolling: granted };
-            if let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(&rolling.result()) {
+            if let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(&configure_result(granted)) {
                 answer.extend(fields);
             }
         }

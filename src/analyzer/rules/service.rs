@@ -1,14 +1,16 @@
-//! `pool.unreachable`: no configured pool can be used.
+//! Faults of the service itself. `pool.unreachable`: no configured pool can be used. `internal.restarted`: a thread of the
+//! program has panicked.
 
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::AlertContext;
-use crate::clock::NtpTime;
+use super::{AlertContext, AlertType};
 use crate::config::Severity;
+use crate::util::supervise::Restart;
 
-const UNREACHABLE: (&str, Severity) = ("pool.unreachable", Severity::High);
+const UNREACHABLE: AlertType = ("pool.unreachable", Severity::High);
+const RESTARTED: AlertType = ("internal.restarted", Severity::High);
 /// The time after which the state is reported. A router restart or a line that drops takes less in most cases, and
 /// probes come every second at first.
 const REPORT_AFTER: Duration = Duration::from_secs(30);
@@ -26,12 +28,12 @@ impl UnreachableRule {
         self.none_since = if are_usable { None } else { self.none_since.or(Some(now)) };
     }
 
-    pub(super) fn tick(&mut self, now: Instant, at: NtpTime, context: &mut AlertContext<'_>) {
+    pub(super) fn tick(&mut self, now: Instant, context: &mut AlertContext<'_>) {
         let lasted = self.none_since.map(|since| now.saturating_duration_since(since));
         match lasted {
             Some(lasted) if lasted >= REPORT_AFTER => {
                 let seconds = lasted.as_secs();
-                context.raise_uncounted(UNREACHABLE, SUBJECT, at, || {
+                context.raise(UNREACHABLE, SUBJECT, || {
                     let description = format!(
                         "no configured pool has been usable for {seconds} s, so new miners are disconnected and nobody \
                          mines; see the pools on the page for the reasons, check the internet connection, or add \
@@ -40,10 +42,22 @@ impl UnreachableRule {
                     (description, json!({ "seconds": seconds }))
                 });
             }
-            None if context.is_open(UNREACHABLE.0) => context.resolve(UNREACHABLE.0, SUBJECT, at),
-            _ => {}
+            None => context.resolve(UNREACHABLE.0, SUBJECT),
+            Some(_) => {}
         }
     }
+}
+
+/// Reports a thread that panicked and was restarted.
+pub(in super::super) fn restarted(restart: &Restart, context: &mut AlertContext<'_>) {
+    let Restart { thread, reason } = restart;
+    context.report(RESTARTED, thread, || {
+        let description = format!(
+            "thread {thread} of sluice failed and was started again: {reason}. Forwarding went on; what this thread \
+             was doing at that moment may be missing. This is a fault of sluice: please report it"
+        );
+        (description, json!({ "thread": thread, "reason": reason }))
+    });
 }
 
 #[cfg(test)]
@@ -62,8 +76,8 @@ mod tests {
             // A short outage first, then a long one.
             let are_usable = !((5..25).contains(&second) || (50..120).contains(&second));
             rule.set_usable(are_usable, now);
-            let mut rows =
-                AlertContext::for_tests(&mut alerts, &test_clock(), |context| rule.tick(now, at, context));
+            let tick = |context: &mut AlertContext<'_>| rule.tick(now, context);
+            let mut rows = AlertContext::for_tests(&mut alerts, &test_clock(), at, tick);
             rows.extend(alerts.expire(at));
             reported.extend(rows.into_iter().map(|row| (second, row.kind, row.severity)));
         }
