@@ -59,17 +59,17 @@ fn main() {
 
 /// Measures all wanted scenarios on the CPUs that are in use.
 fn measure_all(run: &mut Run, cpus: usize) {
-    let prefixes = words("BENCH_SCENARIOS");
-    let is_wanted =
-        |name: &str| prefixes.is_empty() || prefixes.iter().any(|prefix| name.starts_with(prefix));
+    let (prefixes, count) = (words("BENCH_SCENARIOS"), setting("BENCH_MINERS", 0));
+    let is_wanted = |name: &str, miners: usize| {
+        (prefixes.is_empty() || prefixes.iter().any(|prefix| name.starts_with(prefix)))
+            && (count == 0 || miners == count)
+    };
     let wanted = words("BENCH_CONTENDERS");
     let rounds = setting("BENCH_ROUNDS", 5);
     let time = Duration::from_secs(setting("BENCH_SECONDS", 4) as u64);
     let pool = Pool::start();
     let contenders = Contender::start_all(pool.address, &wanted);
-    let count = setting("BENCH_MINERS", 0);
-    let is_wanted_scenario = |one: &Scenario| is_wanted(&one.name) && (count == 0 || one.miners == count);
-    for scenario in Scenario::all().into_iter().filter(is_wanted_scenario) {
+    for scenario in Scenario::all().into_iter().filter(|one| is_wanted(&one.name, one.miners)) {
         let time = if scenario.is_sparse() { 2 * time } else { time };
         for round in 0..rounds {
             for contender in turns_of(&contenders, round).filter(|contender| scenario.suits(contender)) {
@@ -86,11 +86,11 @@ fn measure_all(run: &mut Run, cpus: usize) {
         }
     }
     drop(contenders);
-    if is_wanted(visitors::NAME) {
+    if is_wanted(visitors::NAME, visitors::MINERS) {
         visitors::measure(&pool, cpus, rounds, time, run);
         tables::print_last(&run.turns);
     }
-    if is_wanted(memory::NAME) {
+    if is_wanted(memory::NAME, memory::MINERS) {
         memory::measure(&pool, &wanted, cpus, run);
         tables::print_last(&run.turns);
     }

@@ -10,7 +10,7 @@ use super::contenders::Contender;
 use super::runs::{Run, Turn, round};
 
 pub const NAME: &str = "memory, 1500 idle miners";
-const MINERS: usize = 1500;
+pub const MINERS: usize = 1500;
 /// The time until all threads wait again.
 const SETTLE: Duration = Duration::from_secs(2);
 /// The time after the miners have left until the rest is measured.

@@ -14,8 +14,10 @@ use super::runs::{add_quantiles, round};
 const SETTLE: Duration = Duration::from_millis(300);
 /// The time between two jobs that go to all.
 const JOB_INTERVAL: Duration = Duration::from_millis(150);
-/// The time in which system calls are counted, and the time before and after it, in which the counter starts and ends.
+/// The time in which system calls are counted, longer where shares are sparse, and the time before and after it, in
+/// which the counter starts and ends.
 const COUNTED: Duration = Duration::from_secs(1);
+const COUNTED_SPARSE: Duration = Duration::from_secs(4);
 const COUNTER_START: Duration = Duration::from_millis(700);
 /// More threads than that take the counter too long.
 const MAX_COUNTED_MINERS: usize = 500;
@@ -160,15 +162,16 @@ impl Scenario {
         if matches!(self.kind, Kind::Burst) || self.miners > MAX_COUNTED_MINERS {
             return None;
         }
-        let time = COUNTER_START * 2 + COUNTED;
+        let counted = if self.is_sparse() { COUNTED_SPARSE } else { COUNTED };
+        let time = COUNTER_START * 2 + counted;
         std::thread::scope(|scope| {
             let counter = scope.spawn(|| {
                 std::thread::sleep(COUNTER_START / 2);
-                proc::system_calls(processes, COUNTED)
+                proc::system_calls(processes, counted)
             });
             let load = self.load(miners, time, 0);
             let rate = 2.0 * load.delays.len() as f64 / time.as_secs_f64();
-            counter.join().unwrap().map(|calls| round(calls / COUNTED.as_secs_f64() / rate))
+            counter.join().unwrap().map(|calls| round(calls / counted.as_secs_f64() / rate))
         })
     }
 }

@@ -14,6 +14,7 @@ use super::scenarios::Scenario;
 
 /// The name of the scenario.
 pub const NAME: &str = "visitors of the page, 100 miners, 2000 shares/s in all";
+pub const MINERS: usize = 100;
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
 const HOSTILE: usize = 500;
 /// The pause between two bytes of a hostile visitor.
@@ -44,7 +45,7 @@ pub fn measure(pool: &Pool, cpus: usize, rounds: usize, time: Duration, run: &mu
     let contenders = Contender::start_all(pool.address, &["copy".to_owned()]);
     let Some(sluice) = contenders.last() else { return };
     let Some(page) = sluice.page else { return };
-    let scenario = Scenario::open(NAME, 100, 2000.0);
+    let scenario = Scenario::open(NAME, MINERS, 2000.0);
     for round in 0..rounds {
         for turn in 0..STATES.len() {
             let (name, visitors) = STATES[(turn + round) % STATES.len()];
