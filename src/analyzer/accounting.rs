@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::alerts::AlertBook;
-use super::block::BlockCounter;
 use super::enforcement::Enforcement;
 use super::external_update::ExternalUpdate;
 use super::pools::{Pools, UpstreamNames};
@@ -15,7 +14,7 @@ use super::rules::{AlertContext, RuleSet, SessionSample, good_news, service};
 use super::session_event::{JobSeen, SessionEvent};
 use super::setup::Setup;
 use super::share::JudgedShare;
-use super::totals::{AnalyzerCounts, BestShares, Totals, count_outcome};
+use super::totals::{AnalyzerCounts, BestShares, BlockCounter, Totals, count_outcome};
 use crate::clock::{Clock, ClockReading, ClockState, JobTime, NtpTime, Offset};
 use crate::config::Severity;
 use crate::net::Stamp;

@@ -100,7 +100,7 @@ impl JobStore {
 
 impl Default for JobStore {
     fn default() -> JobStore {
-        // The sessions keep to the bounds, one by one.
+        // The budget only counts. Sessions keep to the bounds above.
         JobStore { entries: Arc::default(), memory: MemoryBudget::new(usize::MAX) }
     }
 }

@@ -4,7 +4,6 @@
 mod accounting;
 mod alerts;
 mod answer_form;
-mod block;
 mod consumer;
 mod current_work;
 mod enforcement;

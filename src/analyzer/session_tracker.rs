@@ -244,5 +244,8 @@ fn read(session: &mut AnalyzedSession, chunk: &TapBytes, accounting: &mut Accoun
 
 /// Hands the session's new events to the accounting.
 fn take_events(session: &mut AnalyzedSession, accounting: &mut Accounting) {
-    session.events.drain(..).for_each(|event| accounting.take(event, session.conversation.role));
+    // A flood must not leave a large vector behind.
+    for event in std::mem::take(&mut session.events) {
+        accounting.take(event, session.conversation.role);
+    }
 }

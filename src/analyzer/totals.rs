@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::hashrate::{HashRates, WorkMeter};
 use super::latency::Latency;
 use super::session_event::JobSeen;
-use super::share::JudgedShare;
+use super::share::{JudgedShare, PendingShare};
 use crate::clock::NtpTime;
 use crate::net::Stamp;
 use crate::record::{BestShare, SavedState, ShareOutcome};
@@ -17,6 +17,10 @@ const MAX_REASONS: usize = 64;
 /// The most workers that are counted separately.
 const MAX_WORKERS: usize = 8192;
 const OTHER: &str = "(other)";
+/// If the share difficulty is not below the network's, as on regtest, every share meets the network's target.
+/// Then only a share after a pause of this length counts as a block. A network finds a block in ten minutes on
+/// average, so a miner that finds them faster is alone on it.
+const ROUTINE_SECONDS: f64 = 600.0;
 
 /// Counts of messages since the start. A message is a line.
 #[derive(Debug, Clone, Default)]
@@ -237,6 +241,31 @@ impl BestShares {
 /// The best share of this day, if it is among the best ever.
 fn best_of_day(state: &SavedState, day: NtpTime) -> Option<BestShare> {
     state.best().iter().find(|best| best.at.date() == day.date()).cloned()
+}
+
+/// Decides which shares count as blocks.
+#[derive(Debug, Default)]
+pub(super) struct BlockCounter {
+    /// When a share last met the network's target.
+    last: Option<NtpTime>,
+}
+
+impl BlockCounter {
+    /// Returns whether the share counts as a block: it meets the network's target, and is not one of many that
+    /// do because the network's difficulty is not above the pool's.
+    pub(super) fn counts(&mut self, share: &PendingShare, at: NtpTime) -> bool {
+        let counts = share.is_block() && !(share.is_every_share_worth(1.0) && self.is_routine(at));
+        if share.is_block() {
+            self.last = Some(at);
+        }
+        counts
+    }
+
+    /// Returns whether another share met the network's target within [`ROUTINE_SECONDS`].
+    pub(super) fn is_routine(&self, at: NtpTime) -> bool {
+        let since = |last: NtpTime| at.timestamp().duration_since(last.timestamp()).as_secs_f64();
+        self.last.is_some_and(|last| since(last) < ROUTINE_SECONDS)
+    }
 }
 
 /// Adds one to the count of this outcome, among those of accepted, rejected, unanswered and unknown shares.

@@ -102,11 +102,10 @@ fn parse_v2(buf: &[u8]) -> Result<Parsed, ProxyError> {
     if length > MAX_V2 {
         return Err(ProxyError::TooLong { length });
     }
-    // The length of an address, and the address at the beginning of the body.
-    let (ip_length, ip): (_, fn(&[u8]) -> Option<IpAddr>) = match (version_command, family) {
-        (0x21, 0x11) => (4, |body| body.first_chunk::<4>().map(|bytes| IpAddr::from(*bytes))),
-        (0x21, 0x21) => (16, |body| body.first_chunk::<16>().map(|bytes| IpAddr::from(*bytes))),
-        _ => (0, |_| None),
+    let ip_length = match (version_command, family) {
+        (0x21, 0x11) => 4,
+        (0x21, 0x21) => 16,
+        _ => 0,
     };
     // Two addresses and two ports.
     if ip_length > 0 && payload < 2 * ip_length + 4 {
@@ -117,7 +116,12 @@ fn parse_v2(buf: &[u8]) -> Result<Parsed, ProxyError> {
     };
     // TLVs behind the addresses are skipped with the rest of the body.
     let port = body.get(2 * ip_length..).and_then(|ports| ports.first_chunk::<2>());
-    let source = ip(body).zip(port).map(|(ip, port)| SocketAddr::new(ip, u16::from_be_bytes(*port)));
+    let ip = match ip_length {
+        4 => body.first_chunk::<4>().map(|bytes| IpAddr::from(*bytes)),
+        16 => body.first_chunk::<16>().map(|bytes| IpAddr::from(*bytes)),
+        _ => None,
+    };
+    let source = ip.zip(port).map(|(ip, port)| SocketAddr::new(ip, u16::from_be_bytes(*port)));
     Ok(Parsed::Header { source, length })
 }
 

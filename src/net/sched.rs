@@ -17,7 +17,7 @@ const FORWARDING_SLICE: u64 = 100_000;
 /// log names it by `thread`.
 pub fn yield_to_others(thread: &str) {
     let lowered = attributes().and_then(|mut attributes| {
-        attributes.sched_policy = libc::SCHED_BATCH.cast_unsigned();
+        attributes.sched_policy = policy(libc::SCHED_BATCH);
         attributes.sched_nice = BACKGROUND_NICENESS;
         set(&attributes)
     });
@@ -32,7 +32,7 @@ pub fn yield_to_others(thread: &str) {
 pub fn wake_first() {
     let asked = attributes().and_then(|mut attributes| {
         // An owner who runs Sluice with another policy has a reason.
-        if attributes.sched_policy != libc::SCHED_OTHER.cast_unsigned() {
+        if attributes.sched_policy != policy(libc::SCHED_OTHER) {
             return Ok(());
         }
         attributes.sched_runtime = FORWARDING_SLICE;
@@ -41,6 +41,11 @@ pub fn wake_first() {
     if let Err(why) = asked {
         log::debug!("could not set the time slice of a forwarding thread, which does no harm: {why}");
     }
+}
+
+/// A policy as the attributes have it. All policies are small positive numbers.
+fn policy(number: libc::c_int) -> u32 {
+    u32::try_from(number).unwrap_or_default()
 }
 
 /// The scheduling attributes of the calling thread (sched_getattr(2)).
@@ -79,7 +84,7 @@ mod tests {
             attributes().unwrap()
         });
         let background = background.join().unwrap();
-        assert_eq!(background.sched_policy, libc::SCHED_BATCH.cast_unsigned());
+        assert_eq!(background.sched_policy, policy(libc::SCHED_BATCH));
         assert_eq!(background.sched_nice, BACKGROUND_NICENESS);
         let forwarding = std::thread::spawn(|| {
             wake_first();

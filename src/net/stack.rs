@@ -37,16 +37,16 @@ pub fn release_unused_stack() {
 fn lowest_address() -> Option<usize> {
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     let (mut lowest, mut size) = (ptr::null_mut(), 0);
-    // SAFETY: the call fills in the attributes of this thread, or fails.
-    if unsafe { libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) } != 0 {
+    // SAFETY: takes no argument and can't fail.
+    let thread = unsafe { libc::pthread_self() };
+    // SAFETY: the call fills in the attributes of a living thread, or fails.
+    if unsafe { libc::pthread_getattr_np(thread, attributes.as_mut_ptr()) } != 0 {
         return None;
     }
-    // SAFETY: the attributes were filled in above, and are destroyed once, here. The pointers are to locals.
-    let told = unsafe {
-        let told = libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut lowest, &raw mut size);
-        libc::pthread_attr_destroy(attributes.as_mut_ptr());
-        told
-    };
+    // SAFETY: the attributes were filled in above; the pointers are to locals.
+    let told = unsafe { libc::pthread_attr_getstack(attributes.as_ptr(), &raw mut lowest, &raw mut size) };
+    // SAFETY: the attributes are destroyed once, here.
+    unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
     (told == 0 && size > 0).then_some(lowest as usize)
 }
 

@@ -1,8 +1,8 @@
 //! Verdict on a job's chain: is it really Bitcoin? Jobs for another coin look plausible, but their network difficulty
 //! is far lower.
 
-use super::WorkDoubt;
 use super::payout::PayoutAddress;
+use super::{WorkDoubt, chain_of};
 use crate::config::Network;
 use crate::stratum::Nbits;
 use crate::work::{AddressChain, network_difficulty};
@@ -88,17 +88,6 @@ impl ChainVerdict {
     /// The verdict on a job that could not be read.
     pub(in super::super) fn doubtful(why: WorkDoubt) -> ChainVerdict {
         ChainVerdict { state: ChainState::Unknown, network: "unknown", difficulty: 0.0, doubt: Some(why) }
-    }
-}
-
-/// The chain of a configured network; `None` for `auto`.
-pub(super) fn chain_of(network: Network) -> Option<AddressChain> {
-    match network {
-        Network::Auto => None,
-        Network::Mainnet => Some(AddressChain::Mainnet),
-        Network::Testnet3 | Network::Testnet4 => Some(AddressChain::Testnet),
-        Network::Signet => Some(AddressChain::Signet),
-        Network::Regtest => Some(AddressChain::Regtest),
     }
 }
 

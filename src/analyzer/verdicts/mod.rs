@@ -84,6 +84,17 @@ impl Expectations {
     }
 }
 
+/// The chain of a configured network; `None` for `auto`.
+fn chain_of(network: Network) -> Option<AddressChain> {
+    match network {
+        Network::Auto => None,
+        Network::Mainnet => Some(AddressChain::Mainnet),
+        Network::Testnet3 | Network::Testnet4 => Some(AddressChain::Testnet),
+        Network::Signet => Some(AddressChain::Signet),
+        Network::Regtest => Some(AddressChain::Regtest),
+    }
+}
+
 /// The reason why a verdict on the newest job that was read may not hold for the miners' current work. The order is
 /// that of importance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,6 +1,6 @@
 //! The minimum subsidy of a job's block. A job that claims less throws the rest away.
 
-use super::chain::chain_of;
+use super::chain_of;
 use crate::config::Network;
 use crate::stratum::Ntime;
 use crate::work::{AddressChain, Height, Sats};

@@ -111,8 +111,8 @@ impl MetricFamily<'_> {
         name: &'static str,
         values: impl IntoIterator<Item = (&'v str, impl MetricValue)>,
     ) {
-        for (one, value) in values {
-            let labels: Vec<_> = labels.iter().copied().chain([(name, one)]).collect();
+        for (label, value) in values {
+            let labels: Vec<_> = labels.iter().copied().chain([(name, label)]).collect();
             self.sample(&labels, value);
         }
     }

@@ -63,8 +63,8 @@ pub(super) fn write(to: &mut MetricsText, status: &StatusSnapshot) {
 fn gather(status: &StatusSnapshot) -> BTreeMap<String, WorkerLabel> {
     let mut workers: BTreeMap<String, WorkerLabel> = BTreeMap::new();
     for (name, totals) in status.snapshot.totals.iter().flat_map(|totals| &totals.workers) {
-        let one = WorkerLabel { totals: totals.clone(), ..WorkerLabel::default() };
-        workers.entry(label(name)).or_default().add(&one);
+        let worker = WorkerLabel { totals: totals.clone(), ..WorkerLabel::default() };
+        workers.entry(label(name)).or_default().add(&worker);
     }
     for miner in status.snapshot.miners.iter().filter(|miner| !miner.worker.is_empty()) {
         workers.entry(label(&miner.worker)).or_default().add(&WorkerLabel::connected(miner));

@@ -10,7 +10,7 @@ use crate::status::verdicts;
 pub(super) fn section(status: &StatusSnapshot) -> Markup {
     let Some(pool) = verdicts::payout(&status.snapshot) else { return html! {} };
     let Some(verdict) = &pool.payout else { return html! {} };
-    let (tone, word) = match verdict.state {
+    let (tone, text) = match verdict.state {
         PayoutState::Verified => (Tone::Good, String::from("verified")),
         PayoutState::Short => (Tone::Bad, String::from("too little is yours")),
         PayoutState::Mismatch => (Tone::Bad, String::from("not yours")),
@@ -19,7 +19,7 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
     let is_doubtful = matches!(verdict.state, PayoutState::Unverifiable(Unverifiable::Doubt(_)));
     html! {
         section.payout #payout data-live {
-            h2 { "What a block would pay " span class=(tone.class()) { (word) } }
+            h2 { "What a block would pay " span class=(tone.class()) { (text) } }
             @if is_doubtful {
                 p.quiet { "unknown what the newest job of " (pool_name(status, pool)) " would pay" }
             } @else {

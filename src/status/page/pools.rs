@@ -15,15 +15,15 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
             h2 { "Pools" }
             ol {
                 @for (place, state) in status.runtime.listed() {
-                    (one(place + 1, state, status.pool(place)))
+                    (item(place + 1, state, status.pool(place)))
                 }
             }
         }
     }
 }
 
-fn one(number: usize, state: &UpstreamState, pool: Option<&PoolView>) -> Markup {
-    let (tone, word) = match state.standing {
+fn item(number: usize, state: &UpstreamState, pool: Option<&PoolView>) -> Markup {
+    let (tone, text) = match state.standing {
         PoolStatus::Up => (Tone::Good, "up"),
         PoolStatus::Failed if state.gives_no_work => (Tone::Bad, "gives no work"),
         PoolStatus::Failed => (Tone::Bad, "down"),
@@ -31,7 +31,7 @@ fn one(number: usize, state: &UpstreamState, pool: Option<&PoolView>) -> Markup 
         PoolStatus::Untried => (Tone::Neutral, "not needed yet"),
     };
     let details = html! {
-        span { (word) ", " (count(state.sessions as u64, "miner")) }
+        span { (text) ", " (count(state.sessions as u64, "miner")) }
         @if state.rank.is_none() {
             span { "removed from the configuration; its miners move as soon as another pool works" }
         }

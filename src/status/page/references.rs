@@ -14,21 +14,21 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
         @if !views.is_empty() {
             section.references #references data-live {
                 h2 { "References" }
-                ol { @for view in views { (one(status, view)) } }
+                ol { @for view in views { (item(status, view)) } }
             }
         }
     }
 }
 
-fn one(status: &StatusSnapshot, view: &ReferenceView) -> Markup {
-    let (tone, word) = match (view.is_connected, &view.error) {
+fn item(status: &StatusSnapshot, view: &ReferenceView) -> Markup {
+    let (tone, state) = match (view.is_connected, &view.error) {
         (true, None) => (Tone::Good, "connected"),
         (true, Some(_)) => (Tone::Warn, "connected"),
         (false, None) => (Tone::Neutral, "not connected yet"),
         (false, Some(_)) => (Tone::Bad, "failed"),
     };
     let details = html! {
-        span { "a " (view.kind) ", " (word) }
+        span { "a " (view.kind) ", " (state) }
         @if let Some(error) = &view.error { span { (error) } }
         @if let Some(tip) = &view.tip {
             span title=(parent_hash(&tip.prevhash)) {

@@ -1,18 +1,15 @@
 //! Broadcasts what the pool sends to all miners of a group.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
-use super::super::identity::PoolName;
-use super::super::miner::ConnectedMiner;
-use super::{JobChange, MinerGroup};
 use crate::net::Stamp;
-use crate::proxy::aggregate::jobs::MinerJob;
-use crate::proxy::aggregate::pool::connection::SharedConnection;
-use crate::proxy::aggregate::pool::names::NameStatus;
-use crate::proxy::aggregate::pool::pending::Requester;
+use crate::proxy::aggregate::{
+    ConnectedMiner, JobChange, MinerGroup, MinerJob, NameStatus, PoolName, Requester, SharedConnection,
+};
 use crate::stratum::{Difficulty, Reconnect, StratumError, VersionMask};
 
 /// Caps the lines that are passed on. Longer ones would fill the queue of every miner that does not take them
@@ -65,14 +62,14 @@ impl MinerGroup {
         }
     }
 
-    /// Broadcasts a job. `change` tells how it differs from the one before.
+    /// Broadcasts a job, to the miner with the most hashes a second first. `change` tells how it differs from the one before.
     pub(in super::super) fn job(
         &self,
         connection: &Arc<SharedConnection>,
         miner_job: &Arc<MinerJob>,
         change: JobChange,
     ) {
-        let miners: Vec<Arc<ConnectedMiner>> = {
+        let mut miners: Vec<Arc<ConnectedMiner>> = {
             let mut state = self.state.lock();
             if !state.is_current(connection) {
                 // A thread may wait for this connection to be ready.
@@ -86,6 +83,8 @@ impl MinerGroup {
             }
             state.miners.values().cloned().collect()
         };
+        // The last one waits for all others.
+        miners.sort_by_cached_key(|miner| Reverse(miner.strength()));
         for miner in &miners {
             miner.send_job(miner_job, connection, miner_job.pool_job.readable_at);
         }

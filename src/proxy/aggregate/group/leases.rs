@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::super::miner::{ConnectedMiner, MoveOutcome};
-use super::extranonce_space::ExtranonceSpace;
-use super::prefixes::PrefixTable;
-use super::{GroupState, LeaseError, MinerGroup, UNUSABLE_TIME};
+use super::super::miner::MoveOutcome;
+use super::{GroupState, UNUSABLE_TIME};
 use crate::net::Stamp;
-use crate::proxy::aggregate::jobs::SpaceId;
-use crate::proxy::aggregate::miner::work::ExtranonceLease;
-use crate::proxy::aggregate::pool::connection::SharedConnection;
+use crate::proxy::aggregate::{
+    ConnectedMiner, ExtranonceLease, ExtranonceSpace, LeaseError, MinerGroup, PrefixTable, SharedConnection,
+    SpaceId,
+};
 use crate::upstream::UpstreamId;
 use crate::util::plural::count;
 
@@ -63,7 +62,7 @@ impl MinerGroup {
                 let why = state.newly_unusable(&pools).next();
                 return Err(why.map_or(LeaseError::NoPool, |why| LeaseError::Unusable(why.to_owned())));
             }
-            self.changed.wait_for(&mut state, left);
+            self.leasable.wait_for(&mut state, left);
         }
     }
 

@@ -18,15 +18,12 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::AggregateServices;
-use super::identity::Account;
-use super::jobs::{JobNumbers, MinerJob, SpaceId};
-use super::miner::ConnectedMiner;
-use super::pool::connection::SharedConnection;
 use crate::net::Stamp;
+use crate::proxy::aggregate::{
+    Account, AggregateServices, ConnectedMiner, MinerJob, SharedConnection, SpaceId,
+};
 use crate::stratum::VersionMask;
 use crate::tap::SessionId;
-use crate::tap::ToAnalyzer;
 use crate::upstream::UpstreamId;
 use crate::util::plural::count;
 use prefixes::PrefixTable;
@@ -39,10 +36,13 @@ pub(crate) struct MinerGroup {
     pub(crate) number: usize,
     /// The address of the miner that it was opened for.
     pub(crate) opener: IpAddr,
-    services: Arc<AggregateServices>,
+    pub(crate) services: Arc<AggregateServices>,
     state: Mutex<GroupState>,
-    /// Notified of whatever a thread may wait for: a connection, a job, a miner, an end.
+    /// Notified of what the manager's thread may wait for: a connection, a job, a miner, an end.
     changed: Condvar,
+    /// Notified of what miners without a lease wait for. They are many: 5,000 that are woken by the arrival of each
+    /// of them would take the processor for half a minute.
+    leasable: Condvar,
     /// The same connection as in the state; read without a lock for each share.
     current: ArcSwapOption<SharedConnection>,
     /// Miners that wait for a lease.
@@ -102,6 +102,7 @@ impl MinerGroup {
             services,
             state: Mutex::new(state),
             changed: Condvar::new(),
+            leasable: Condvar::new(),
             current: ArcSwapOption::empty(),
             waiting: AtomicUsize::new(0),
         }
@@ -110,10 +111,6 @@ impl MinerGroup {
     /// The present connection, if there is one.
     pub(crate) fn connection(&self) -> Option<Arc<SharedConnection>> {
         self.current.load_full()
-    }
-
-    pub(crate) fn services(&self) -> &Arc<AggregateServices> {
-        &self.services
     }
 
     /// The version bits that the pool lets miners roll. `None` while the pool has not said.
@@ -184,6 +181,8 @@ impl MinerGroup {
         if self.connection().is_none_or(is_listed) {
             self.disconnect_others();
         }
+        // All that are listed now may be unusable.
+        self.leasable.notify_all();
     }
 
     /// Disconnects miners whose account may no longer share this connection with the pools that are listed
@@ -247,6 +246,7 @@ impl MinerGroup {
         self.current.store(None);
         let miners = std::mem::take(&mut state.miners);
         self.notify_changed(state);
+        self.leasable.notify_all();
         if let Some(connection) = connection {
             connection.end();
         }
@@ -258,6 +258,7 @@ impl MinerGroup {
         let mut state = self.state.lock();
         state.is_retired = true;
         self.notify_changed(state);
+        self.leasable.notify_all();
     }
 
     /// Retires the group, if no miner is here or about to join. `false` otherwise.
@@ -284,6 +285,10 @@ impl MinerGroup {
             return None;
         }
         state.empty_since.map(|since| since.elapsed())
+    }
+
+    pub(crate) fn has_miners(&self) -> bool {
+        !self.state.lock().miners.is_empty()
     }
 
     pub(crate) fn miners(&self) -> Vec<Arc<ConnectedMiner>> {
@@ -314,12 +319,13 @@ impl MinerGroup {
         self.current.store(Some(connection.clone()));
         self.move_miners(&mut state, connection);
         self.notify_changed(state);
+        self.leasable.notify_all();
     }
 
     /// Notes that a pool was reached and can't be used.
     pub(crate) fn note_unusable(&self, upstream: UpstreamId, why: &str) {
         self.state.lock().unusable.insert(upstream, (why.to_owned(), Instant::now()));
-        self.changed.notify_all();
+        self.leasable.notify_all();
     }
 
     /// Drops the connection, which has ended.
@@ -330,7 +336,7 @@ impl MinerGroup {
         self.notify_changed(state);
     }
 
-    /// Wakes all threads that wait for a change of this group.
+    /// Wakes the manager, and others that wait for a change of this group.
     pub(crate) fn wake_waiters(&self) {
         self.notify_changed(self.state.lock());
     }
@@ -350,22 +356,6 @@ impl MinerGroup {
         state.changes += 1;
         drop(state);
         self.changed.notify_all();
-    }
-
-    pub(crate) fn to_analyzer(&self) -> ToAnalyzer {
-        self.services.to_analyzer.clone()
-    }
-
-    pub(crate) fn next_space_id(&self) -> SpaceId {
-        self.services.next_space_id()
-    }
-
-    pub(crate) fn numbers(&self) -> &JobNumbers {
-        &self.services.numbers
-    }
-
-    pub(crate) fn is_strict(&self) -> bool {
-        self.services.config.aggregate.strict_broadcast
     }
 
     /// Whether this is the connection of the group.

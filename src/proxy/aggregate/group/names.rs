@@ -3,9 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Instant;
 
-use super::MinerGroup;
-use crate::proxy::aggregate::identity::{PoolName, WorkerName};
-use crate::proxy::aggregate::pool::connection::SharedConnection;
+use crate::proxy::aggregate::{MinerGroup, PoolName, SharedConnection, WorkerName};
 use crate::upstream::UpstreamId;
 
 /// Caps the refused names that are authorized again at one check.

@@ -9,23 +9,18 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::forwarded::Forwarded;
-use super::pending::{PendingRequest, PendingRequests, Requester};
+use super::pending::{PendingRequest, PendingRequests};
 use super::state::PoolState;
 use crate::analyzer::{POOL_LOST, POOL_SILENT, TOO_MANY_PENDING};
 use crate::config::{self, Secret};
 use crate::net::{Stamp, Stream};
-use crate::proxy::aggregate::identity::PoolName;
-use crate::proxy::aggregate::limits::Limits;
-use crate::proxy::aggregate::outbox::Outbox;
+use crate::proxy::aggregate::{Limits, Outbox, PoolName, Requester};
 use crate::proxy::{ListenerContext, LogTopic};
 use crate::stratum::{
-    Difficulty, Login, RefusalCode, StratumError, accept_line, configure_line, refuse_line, request_line,
-    subscribe_line,
+    Difficulty, Login, RefusalCode, StratumError, configure_line, request_line, subscribe_line,
 };
-use crate::tap::Conversation;
-use crate::tap::Tap;
+use crate::tap::{Conversation, Tap};
 use crate::upstream::UpstreamId;
-use crate::work::BlockHash;
 
 /// The fewest version bits that are worth rolling, as sent in `mining.configure`.
 const MIN_ROLLED_BITS: u32 = 2;
@@ -37,26 +32,18 @@ pub(crate) struct SharedConnection {
     pub(crate) configured: Arc<config::UpstreamConfig>,
     pub(crate) stream: Arc<Stream>,
     pub(crate) conversation: Arc<Conversation>,
-    outbox: Outbox,
+    pub(crate) outbox: Outbox,
     pending: Mutex<PendingRequests>,
     /// Notified when the pool owes fewer answers.
     answered: Condvar,
-    forwarded: Mutex<Forwarded>,
+    /// The shares that were sent.
+    pub(crate) forwarded: Mutex<Forwarded>,
     pool_state: Mutex<PoolState>,
     /// The bits of the pool's present difficulty.
     difficulty: AtomicU64,
     /// The number of times that the pool has cleaned its jobs.
     generation: AtomicU64,
     is_over: AtomicBool,
-}
-
-/// The reason that a share could not be forwarded.
-#[derive(Debug)]
-pub(crate) enum SubmitError {
-    /// The connection is over.
-    Over(Requester),
-    /// The pool owes too many answers.
-    Full(Requester),
 }
 
 impl SharedConnection {
@@ -94,11 +81,6 @@ impl SharedConnection {
         let result = self.outbox.run(never, |_| ());
         self.stream.abort();
         result
-    }
-
-    /// The reason that nothing more could be sent, if that ended the connection.
-    pub(crate) fn send_failure(&self) -> Option<String> {
-        self.outbox.failure()
     }
 
     /// Sends `mining.configure`, if asked to, and `mining.subscribe`.
@@ -140,16 +122,6 @@ impl SharedConnection {
         }
     }
 
-    /// Notes that this share is about to be sent. `false` if it was sent before.
-    pub(crate) fn note_forwarded(&self, hash: BlockHash) -> bool {
-        self.forwarded.lock().note(hash)
-    }
-
-    /// Whether all shares are refused because of their names.
-    pub(crate) fn credits_nobody(&self) -> bool {
-        self.pool_state().credits_nobody()
-    }
-
     /// The reason that no one is credited here, for people.
     pub(crate) fn refusal(&self) -> String {
         let pool_state = self.pool_state();
@@ -160,20 +132,10 @@ impl SharedConnection {
         of_name.unwrap_or_else(|| "it credits nobody".to_owned())
     }
 
-    /// Whether every name that was authorized was refused.
-    pub(crate) fn refuses_everybody(&self) -> bool {
-        self.pool_state().names.are_all_refused()
-    }
-
     /// Whether it has accepted a miner, or may, and has given no job. It owes none to miners that it refuses.
     pub(crate) fn owes_work(&self) -> bool {
         let pool_state = self.pool_state();
         pool_state.newest.is_none() && pool_state.names.has_unrefused()
-    }
-
-    /// Whether it has given a job.
-    pub(crate) fn has_work(&self) -> bool {
-        self.pool_state().newest.is_some()
     }
 
     /// A login that the pool has accepted here.
@@ -188,40 +150,31 @@ impl SharedConnection {
         self.is_over() || self.pool_state().unusable.is_some()
     }
 
-    /// Whether it has not answered any authorize yet.
-    pub(crate) fn owes_verdicts(&self) -> bool {
-        self.pool_state().names.are_all_pending()
-    }
-
-    /// Whether this share was sent before.
-    pub(crate) fn was_forwarded(&self, hash: &BlockHash) -> bool {
-        self.forwarded.lock().knows(hash)
-    }
-
-    /// Takes back that a share was sent.
-    pub(crate) fn forget_forwarded(&self, hash: &BlockHash) {
-        self.forwarded.lock().forget(hash);
-    }
-
     /// Forwards a share. `params` are those of `mining.submit`. Waits until `deadline` if the pool owes very
     /// many answers.
     ///
     /// # Errors
-    /// Gives the requester back, which must be answered in another way.
+    /// Gives the requester back, and the error to answer it with.
     pub(crate) fn submit(
         &self,
         requester: Requester,
         params: &serde_json::Value,
         since: Stamp,
         deadline: Instant,
-    ) -> Result<(), SubmitError> {
+    ) -> Result<(), (Requester, StratumError)> {
+        let lost = |requester| {
+            let reason = "Stale share: its connection to the pool is gone";
+            Err((requester, StratumError::new(RefusalCode::JobNotFound, reason)))
+        };
         if self.is_over() {
-            return Err(SubmitError::Over(requester));
+            return lost(requester);
         }
         let request = PendingRequest::Submit { requester };
         let id = match self.pending_with_room(deadline).ask(request, Instant::now()) {
             Ok(id) => id,
-            Err(PendingRequest::Submit { requester }) => return Err(SubmitError::Full(requester)),
+            Err(PendingRequest::Submit { requester }) => {
+                return Err((requester, StratumError::new(RefusalCode::Other, TOO_MANY_PENDING)));
+            }
             // No other request was put in.
             Err(_) => return Ok(()),
         };
@@ -231,7 +184,7 @@ impl SharedConnection {
         // The thread that ends the connection answers what waits. If that was before this request was noted,
         // it is done here.
         match self.pending.lock().answered(id) {
-            Some((PendingRequest::Submit { requester }, _)) => Err(SubmitError::Over(requester)),
+            Some((PendingRequest::Submit { requester }, _)) => lost(requester),
             _ => Ok(()),
         }
     }
@@ -335,21 +288,6 @@ impl SharedConnection {
     }
 }
 
-impl SubmitError {
-    /// The miner's request, and the error that answers it.
-    pub(crate) fn into_refusal(self) -> (Requester, StratumError) {
-        match self {
-            SubmitError::Over(requester) => {
-                let words = "Stale share: its connection to the pool is gone";
-                (requester, StratumError::new(RefusalCode::JobNotFound, words))
-            }
-            SubmitError::Full(requester) => {
-                (requester, StratumError::new(RefusalCode::Other, TOO_MANY_PENDING))
-            }
-        }
-    }
-}
-
 /// Answers requests that the pool will not answer.
 pub(crate) fn give_up(open: Vec<PendingRequest>, refusal: &StratumError) {
     for request in open {
@@ -359,7 +297,7 @@ pub(crate) fn give_up(open: Vec<PendingRequest>, refusal: &StratumError) {
         else {
             continue;
         };
-        complete_reply(&requester, refuse_line(&requester.id, refusal, Default::default()), Stamp::now());
+        requester.refuse(refusal, Stamp::now());
         if is_authorize {
             // The miner must not take its name for unknown: it authorizes again after a reconnect.
             requester.miner.upgrade().iter().for_each(|miner| miner.disconnect());
@@ -370,18 +308,11 @@ pub(crate) fn give_up(open: Vec<PendingRequest>, refusal: &StratumError) {
 /// Accepts a miner on whose name the pool has no opinion.
 fn accept_unjudged(request: PendingRequest) {
     let PendingRequest::Authorize { requester: Some(requester), .. } = request else { return };
-    complete_reply(&requester, accept_line(&requester.id), Stamp::now());
+    requester.accept(Stamp::now());
     if let Some(miner) = requester.miner.upgrade() {
         miner.work().is_authorized = true;
         if let Some(group) = miner.group() {
             group.send_current_job(&miner);
         }
-    }
-}
-
-/// Passes an answer on, if its miner is still connected.
-pub(crate) fn complete_reply(requester: &Requester, line: String, since: Stamp) {
-    if let Some(miner) = requester.miner.upgrade() {
-        miner.complete(requester.slot, line, since);
     }
 }

@@ -5,13 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::connection::{SharedConnection, complete_reply};
-use super::names::NameStatus;
 use super::pending::PendingRequest;
 use crate::net::options::{is_dead, is_timeout};
 use crate::net::{Stamp, StreamReader};
-use crate::proxy::aggregate::group::{JobChange, MinerGroup};
-use crate::proxy::aggregate::jobs::PoolJob;
+use crate::proxy::aggregate::{JobChange, MinerGroup, NameStatus, PoolJob, SharedConnection};
 use crate::stratum::LineReader;
 use crate::stratum::{
     Difficulty, Envelope, Notify, RefusalCode, ResponseVerdict, StratumError, SubscribeAnswer, VersionMask,
@@ -56,7 +53,7 @@ pub(crate) fn read(
     let mut reader = PoolReader {
         group,
         connection,
-        tap: Tap::new(group.to_analyzer(), connection.conversation.clone(), Direction::Down),
+        tap: Tap::new(group.services.to_analyzer.clone(), connection.conversation.clone(), Direction::Down),
         lines: LineReader::up_to(MAX_LINE),
         last_received: Instant::now(),
         began: Instant::now(),
@@ -67,7 +64,7 @@ pub(crate) fn read(
         Err(error) => ConnectionEnd::Failed(lost(&error, reader.last_received.elapsed())),
     };
     // The reading ends, too, when this end could not send. That is the reason then.
-    match (end, connection.send_failure()) {
+    match (end, connection.outbox.failure()) {
         (ConnectionEnd::Closed | ConnectionEnd::Failed(_), Some(failure)) => ConnectionEnd::Failed(failure),
         (end, _) => end,
     }
@@ -112,7 +109,7 @@ impl PoolReader<'_> {
                 Err(error) => return Err(error),
             };
             if checked_at.elapsed() >= EXPIRY_CHECK {
-                let config = &self.group.services().config;
+                let config = &self.group.services.config;
                 self.connection.expire(config.analysis.share_timeout, config.failover.answer_timeout);
                 self.group.retry_refused_names(self.connection);
                 self.miss_configure();
@@ -161,7 +158,7 @@ impl PoolReader<'_> {
                 self.connection.pool_state().early_job = Some(line.into());
             }
             // It would fill the queue of every miner that does not take it at once.
-            Some(NOTIFY) if line.len() > self.group.services().limits.max_queued_bytes / 2 => {
+            Some(NOTIFY) if line.len() > self.group.services.limits.max_queued_bytes / 2 => {
                 self.unread(Notify::clean_in(message.params), &"it is too long for miners");
             }
             Some(NOTIFY) => self.job(&message, at),
@@ -187,7 +184,9 @@ impl PoolReader<'_> {
             Some(method)
                 if method.starts_with("mining.") && (!message.has_id() || message.id() == "null") =>
             {
-                if !self.group.is_strict() && !KNOWN_METHODS.iter().any(|known| method.starts_with(known)) {
+                if !self.group.services.config.aggregate.strict_broadcast
+                    && !KNOWN_METHODS.iter().any(|known| method.starts_with(known))
+                {
                     self.group.pass_on(self.connection, line, at);
                 }
             }
@@ -216,13 +215,10 @@ impl PoolReader<'_> {
                     Some(refusal) => NameStatus::Refused(refusal),
                 };
                 if let Some(requester) = requester {
-                    let line = match &status {
-                        NameStatus::Refused(refusal) => {
-                            refuse_line(&requester.id, refusal, Default::default())
-                        }
-                        _ => accept_line(&requester.id),
-                    };
-                    complete_reply(&requester, line, at);
+                    match &status {
+                        NameStatus::Refused(refusal) => requester.refuse(refusal, at),
+                        NameStatus::Asked | NameStatus::Accepted => requester.accept(at),
+                    }
                     self.group.authorized(&requester, status == NameStatus::Accepted);
                 }
                 self.connection.pool_state().names.record_verdict(&name, status.clone(), password);
@@ -232,14 +228,11 @@ impl PoolReader<'_> {
                 let verdict = ResponseVerdict::of(message);
                 let refusal = refusal_of(&verdict, RefusalCode::Other, "Refused by the pool");
                 self.group.share_judged(self.connection, refusal.as_ref());
-                let line = match &refusal {
-                    None => accept_line(&requester.id),
-                    Some(_) if requester.is_good_here && verdict.is_low_difficulty() => {
-                        accept_line(&requester.id)
-                    }
-                    Some(refusal) => refuse_line(&requester.id, refusal, Default::default()),
-                };
-                complete_reply(&requester, line, at);
+                let is_good_here = requester.is_good_here && verdict.is_low_difficulty();
+                match refusal.filter(|_| !is_good_here) {
+                    Some(refusal) => requester.refuse(&refusal, at),
+                    None => requester.accept(at),
+                }
             }
         }
     }
@@ -250,7 +243,7 @@ impl PoolReader<'_> {
             match space_in(message) {
                 Ok(answer) => {
                     pool_state.divide(
-                        self.group.next_space_id(),
+                        self.group.services.next_space_id(),
                         answer.extranonce1,
                         answer.extranonce2_size,
                     );
@@ -268,7 +261,7 @@ impl PoolReader<'_> {
     /// Assumes no version rolling if the pool does not answer `mining.configure`, unless it sets a mask later
     /// (wire reference, section 2.4).
     fn miss_configure(&self) {
-        let limit = self.group.services().config.failover.answer_timeout;
+        let limit = self.group.services.config.failover.answer_timeout;
         if self.began.elapsed() > limit && !self.connection.pool_state().knows_mask {
             log::warn!(
                 "pool {}: it does not answer mining.configure: no version rolling",
@@ -319,7 +312,7 @@ impl PoolReader<'_> {
             let next = pool_state.next_space.take();
             let is_moved = next.is_some();
             if let Some((extranonce1, size)) = next {
-                pool_state.divide(self.group.next_space_id(), extranonce1, size);
+                pool_state.divide(self.group.services.next_space_id(), extranonce1, size);
             }
             if pool_state.unusable.is_some() {
                 // The manager leaves it.
@@ -337,10 +330,10 @@ impl PoolReader<'_> {
             let source = Arc::downgrade(self.connection);
             let difficulty = self.connection.difficulty();
             let mask =
-                if pool_state.knows_mask { pool_state.mask } else { self.group.services().likely_mask() };
+                if pool_state.knows_mask { pool_state.mask } else { self.group.services.likely_mask() };
             let job = Arc::new(PoolJob::new((source, space), notify, difficulty, mask, generation, at));
             pool_state.live.keep(&job);
-            let miner_job = self.group.numbers().issue(job, clean || was_unread, before);
+            let miner_job = self.group.services.numbers.issue(job, clean || was_unread, before);
             pool_state.newest = Some(miner_job.clone());
             // Pools may repeat a job with only a new time, which jobs that are issued again have, too.
             (miner_job, JobChange { is_moved, is_other_work: before.is_none() })
@@ -352,7 +345,7 @@ impl PoolReader<'_> {
     /// until the next one. The connection is kept for a moment, as an empty block's job is followed by the
     /// full one (wire reference, section 2.9).
     fn unread(&self, clean: Option<bool>, why: &dyn Display) {
-        let (services, upstream) = (self.group.services(), self.connection.upstream);
+        let (services, upstream) = (&self.group.services, self.connection.upstream);
         let text = format!("pool {upstream} sent a job that can't be read: {why}");
         self.connection.log(&services.listener_context, &text);
         if clean != Some(false) {
@@ -361,7 +354,7 @@ impl PoolReader<'_> {
     }
 
     fn miss_job(&self) {
-        let limit = self.group.services().limits.unreadable_job_grace;
+        let limit = self.group.services.limits.unreadable_job_grace;
         let since = self.connection.pool_state().unread_since;
         if since.is_some_and(|since| since.elapsed() >= limit) {
             self.give_up("its job can't be read".to_owned());

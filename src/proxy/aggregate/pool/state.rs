@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::live_jobs::LiveJobs;
-use super::names::{NameStatus, PoolNames};
-use crate::proxy::aggregate::group::extranonce_space::{ExtranonceSpace, ExtranonceSplit};
-use crate::proxy::aggregate::identity::PoolName;
-use crate::proxy::aggregate::jobs::{MinerJob, SpaceId};
+use super::names::PoolNames;
+use crate::proxy::aggregate::{ExtranonceSpace, ExtranonceSplit, MinerJob, NameStatus, PoolName, SpaceId};
 use crate::stratum::{Extranonce1, Extranonce2Size, RefusalCode, StratumError, VersionMask};
 
 /// The refusals of every name in a row, without an accepted share, after which the pool takes work and
