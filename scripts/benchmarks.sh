@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs every benchmark and prints what docs/benchmarks.md shows: scripts/benchmarks.sh > results.md
-# About 15 minutes, after the build. Nothing else should run on the machine.
+# About three hours, after the build. Nothing else should run on the machine.
 set -eu
 cd "$(dirname "$0")/.."
 # 2,000 miners on the splice path need 20,000 descriptors; without the right to it, as many as allowed.

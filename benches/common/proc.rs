@@ -3,6 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
+
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 
 /// CPU time and context switches of processes so far.
 #[derive(Debug, Clone, Copy, Default)]
@@ -15,20 +19,17 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// The sum over all threads. Threads that have ended are left out.
+    /// The sum over all threads. The switches of threads that have ended are left out.
     pub fn of(processes: &[u32]) -> Usage {
-        let mut usage = Usage::default();
+        let cpu_nanoseconds = processes.iter().map(|process| cpu_time(*process).as_nanos() as u64).sum();
+        let mut usage = Usage { cpu_nanoseconds, ..Usage::default() };
         for task in processes.iter().flat_map(|process| tasks(*process)) {
-            let (Ok(schedstat), Ok(status)) =
-                (fs::read_to_string(task.join("schedstat")), fs::read_to_string(task.join("status")))
-            else {
-                continue; // It has just ended.
-            };
+            // It is empty if the thread has just ended.
+            let status = fs::read_to_string(task.join("status")).unwrap_or_default();
             let field = |name: &str| {
                 let line = status.lines().find_map(|line| line.strip_prefix(name));
                 line.map_or(0, |line| line.trim().parse::<u64>().unwrap())
             };
-            usage.cpu_nanoseconds += schedstat.split(' ').next().unwrap().parse::<u64>().unwrap();
             usage.voluntary_switches += field("voluntary_ctxt_switches:");
             usage.involuntary_switches += field("nonvoluntary_ctxt_switches:");
         }
@@ -42,6 +43,17 @@ impl Usage {
             involuntary_switches: self.involuntary_switches.saturating_sub(before.involuntary_switches),
         }
     }
+}
+
+/// User and system time so far, in seconds.
+pub fn cpu_seconds(process: u32) -> f64 {
+    cpu_time(process).as_secs_f64()
+}
+
+/// The process's clock of CPU time, which has the time of threads that have ended, too, and no ticks.
+fn cpu_time(process: u32) -> Duration {
+    let clock = clock_getcpuclockid(Pid::from_raw(process as i32)).and_then(clock_gettime);
+    clock.map_or(Duration::ZERO, Duration::from)
 }
 
 /// A process and its children.
@@ -60,7 +72,7 @@ pub fn with_children(parent: u32) -> Vec<u32> {
 }
 
 /// The system calls that the processes make within `time`, counted by `perf`. None if it can't count them here.
-pub fn system_calls(processes: &[u32], time: std::time::Duration) -> Option<f64> {
+pub fn system_calls(processes: &[u32], time: Duration) -> Option<f64> {
     let list: Vec<String> = processes.iter().map(u32::to_string).collect();
     let output = Command::new("perf")
         .args(["stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", &list.join(",")])
