@@ -10,7 +10,7 @@ use super::external_update::ExternalUpdate;
 use super::pools::{Pools, UpstreamNames};
 use super::recent::Recent;
 use super::rows;
-use super::rules::{AlertContext, RuleSet, SessionSample, good_news, service};
+use super::rules::{AlertContext, RuleSet, SessionSample, good_news, internal};
 use super::session_event::{JobSeen, SessionEvent};
 use super::setup::Setup;
 use super::share::JudgedShare;
@@ -181,7 +181,7 @@ impl Accounting {
     /// Reports threads of this program that panicked and were restarted.
     pub(super) fn restarted(&mut self, restarts: &[Restart]) {
         for restart in restarts {
-            self.with_rules(self.clock.now(), |_, context| service::restarted(restart, context));
+            self.with_rules(self.clock.now(), |_, context| internal::restarted(restart, context));
         }
     }
 

@@ -44,6 +44,9 @@ const MAX_HELD_PER_SESSION: usize = 32;
 /// The copies of a pool connection that are read in one turn at the end. It carries the shares and answers of many
 /// miners.
 const POOL_COPIES_PER_TURN: usize = 8;
+/// Caps the time for which copies wait longer than [`HOLD_TIME`] for a copy of their own session. A peer that does not
+/// read delays the analysis of all sessions by this.
+const MAX_EXTRA_HOLD_TIME: Duration = Duration::from_millis(500);
 /// Caps the sessions that are remembered as abandoned after a panic.
 const MAX_ABANDONED: usize = 1024;
 
@@ -218,7 +221,7 @@ impl Consumer {
         let held = match event {
             TapEvent::Opened => return,
             // Not held: it is looked up when the copy of the share is read.
-            TapEvent::Hashed(hashed) => return self.tracker.shared.hashed_shares.add(*hashed),
+            TapEvent::Hashed(hashed) => return self.tracker.shared.known_hashes.add(*hashed),
             TapEvent::Bytes(mut chunk) => {
                 conversation.traffic(chunk.direction).dequeued();
                 let summary = &mut self.tracker.accounting.summary;
@@ -256,9 +259,9 @@ impl Consumer {
     }
 
     fn release(&mut self, now: Instant) {
-        while let Some((until, _, _)) = self.held.front() {
+        while let Some((until, id, _)) = self.held.front() {
             let has_room = self.held.len() <= MAX_HELD && self.held_bytes <= MAX_HELD_BYTES;
-            if *until > now && has_room {
+            if has_room && (*until > now || self.is_early(*id, *until, now)) {
                 break;
             }
             if let Some((_, id, held)) = self.held.pop_front() {
@@ -269,6 +272,12 @@ impl Consumer {
                 self.held_bytes = 0;
             }
         }
+    }
+
+    /// Returns whether a copy may be earlier than its cause: a job was sent to the miner, and the thread that sent it has
+    /// not put its copy into the queue yet. On a busy machine it may have lost the CPU in between.
+    fn is_early(&self, id: SessionId, until: Instant, now: Instant) -> bool {
+        now < until + MAX_EXTRA_HOLD_TIME && self.tracker.is_sending(id)
     }
 
     fn follow(&mut self, id: SessionId, held: SessionHold) {

@@ -101,6 +101,14 @@ impl SessionTracker {
         chunk.bytes.len()
     }
 
+    /// Returns whether bytes of this session may have been sent whose copy is not in the queue yet.
+    pub(super) fn is_sending(&self, id: SessionId) -> bool {
+        self.sessions.get(&id).is_some_and(|session| {
+            let conversation = &session.conversation;
+            conversation.up.is_sending() || conversation.down.is_sending()
+        })
+    }
+
     pub(super) fn role(&self, id: SessionId) -> Option<Role> {
         self.sessions.get(&id).map(|session| session.conversation.role)
     }
@@ -210,7 +218,7 @@ impl SessionTracker {
         }
         over.into_iter().for_each(|id| self.close(id, now));
         self.bound_memory();
-        self.shared.hashed_shares.drop_older();
+        self.shared.known_hashes.drop_older();
         let stale_job = self.policy.stale_job;
         let gaps: Vec<Option<JobGap>> =
             self.sessions.values_mut().map(|session| session.work.gap(now, stale_job)).collect();

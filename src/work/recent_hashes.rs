@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::hash::BlockHash;
 
-/// Caps the remembered hashes; a Bitaxe sends so many in half an hour.
+/// Caps the remembered hashes. 1,024 is what a Bitaxe sends in half an hour.
 const MAX_HASHES: usize = 1024;
 
 /// The newest hashes of one miner, by their first eight bytes: a share's last bytes are zeros, and a session should
