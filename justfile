@@ -47,6 +47,6 @@ test *ARGS:
 demo *ARGS:
     cargo run --release --locked -- demo {{ARGS}}
 
-# All benchmarks, 15 minutes: prints the tables of docs/benchmarks.md
+# All benchmarks, three hours: prints the tables of docs/benchmarks.md
 bench:
     scripts/benchmarks.sh

@@ -59,17 +59,34 @@ impl Way {
 
     /// Both ends of a new session.
     fn open(&self) -> (TcpStream, TcpStream) {
+        (self.connect(), self.accept())
+    }
+
+    fn connect(&self) -> TcpStream {
         let miner = self.proxy.connect();
-        let miner = match &self.miner_tls {
+        match &self.miner_tls {
             Some(config) => tls_bridge::client(config.clone(), "127.0.0.1", miner),
             None => miner,
-        };
+        }
+    }
+
+    fn accept(&self) -> TcpStream {
         let pool = self.pool.accept();
-        let pool = match &self.pool_tls {
+        match &self.pool_tls {
             Some(config) => tls_bridge::server(config.clone(), pool),
             None => pool,
-        };
-        (miner, pool)
+        }
+    }
+
+    /// The pool's end of a session whose miner has spoken. Probes are turned away.
+    fn accept_miner(&self) -> TcpStream {
+        loop {
+            let (pool, mut first) = (self.accept(), [0; 512]);
+            let length = pool.peek(&mut first).unwrap();
+            if !first[..length].windows(7).any(|word| word == b"sluice/") {
+                return pool;
+            }
+        }
     }
 }
 
@@ -224,22 +241,25 @@ fn early_bytes_of_a_pool_that_speaks_first_pass() {
 
 #[test]
 fn bytes_that_were_read_are_delivered_when_the_sender_closes_at_once() {
+    // Sessions that end without an answer or a job, one after the other, cause probes of the pool.
     for way in all_ways() {
         for _ in 0..20 {
-            let (mut miner, mut pool) = way.open();
-            miner.write_all(b"{\"method\":\"mining.submit\"}\n").unwrap();
-            drop(miner);
-            assert_eq!(read_all(&pool), b"{\"method\":\"mining.submit\"}\n", "{}", way.name);
-            pool.write_all(b"too late\n").unwrap();
-        }
-        for _ in 0..20 {
-            let (mut miner, mut pool) = way.open();
+            let mut miner = way.connect();
             miner.write_all(b"{}\n").unwrap();
+            let mut pool = way.accept_miner();
             expect(&pool, b"{}\n");
             pool.write_all(b"the last job\n").unwrap();
             drop(pool);
             expect(&miner, b"the last job\n");
             expect_end(&miner);
+        }
+        for _ in 0..20 {
+            let mut miner = way.connect();
+            miner.write_all(b"{\"method\":\"mining.submit\"}\n").unwrap();
+            drop(miner);
+            let mut pool = way.accept_miner();
+            assert_eq!(read_all(&pool), b"{\"method\":\"mining.submit\"}\n", "{}", way.name);
+            pool.write_all(b"too late\n").unwrap();
         }
         way.proxy.wait_sessions(0);
     }

@@ -17,7 +17,9 @@ use crate::common::{BarePool, expect, expect_end, half_close, resources, submit,
 /// 16 KiB (a 16th of its places, see the tap) and 4,096 of up to 4 KiB.
 const MOST_GROWTH_KIB: usize = 24 * 1024;
 
-const CONFIG: &str = "[analysis]\nqueue = 4096\nshare_timeout = \"1s\"\n";
+/// Nobody is disconnected because a slow machine takes more than a minute for a test.
+const CONFIG: &str = "[listen]\nstratum = [\"127.0.0.1:0\"]\nhandshake_timeout = \"10m\"\n\
+                      [analysis]\nqueue = 4096\nshare_timeout = \"1s\"\n";
 
 struct Scene {
     recorded: Recorded,
@@ -38,10 +40,10 @@ impl Scene {
     /// Both ends of a session that is past its opening.
     fn open(&self) -> (TcpStream, TcpStream) {
         let mut miner = self.recorded.connect();
-        let mut at_pool = self.pool.accept();
-        let said = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"test\"]}\n";
-        miner.write_all(said).unwrap();
-        expect(&at_pool, said);
+        let subscribe = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"test\"]}\n";
+        miner.write_all(subscribe).unwrap();
+        let mut at_pool = self.pool.accept_miner();
+        expect(&at_pool, subscribe);
         let answer = b"{\"id\":1,\"result\":[[],\"aabbccdd\",4],\"error\":null}\n";
         at_pool.write_all(answer).unwrap();
         expect(&miner, answer);

@@ -165,7 +165,7 @@ fn who_is_left_with_no_pool_stays_until_one_works() {
     for mode in ["passthrough", "aggregate"] {
         let old = pool();
         // Nobody listens there.
-        let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let nowhere = crate::common::refusing_address();
         let (sluice, page) = run(&old, &format!("mode = \"{mode}\""));
         let miner = mine(&sluice);
         wait_for("shares", || miner.stats().accepted > 2);

@@ -6,8 +6,11 @@
 //! them all checked by Sluice alone, it sets one that no hash reaches: that costs the same as a share that is good
 //! enough for its miner and not for the pool, which would take thousands of hashes to find.
 //!
+//! "CPU µs a share" is the CPU time of Sluice for a share that is forwarded and its answer, one of each miner at a time.
+//! "back s" is the time from the pool's restart, which takes a second, until each miner has a job again.
+//!
 //! Settings: `BENCH_MINERS` (one number instead of 100, 1,000 and 5,000), `BENCH_SHARES` (of each kind, 40,000),
-//! `BENCH_JOBS` (for the spread, 9), `BENCH_BURST` (jobs at once, 30).
+//! `BENCH_JOBS` (for the spread, 9), `BENCH_BURST` (jobs at once, 30), `BENCH_MODE` (one of the modes).
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -26,6 +29,8 @@ use pool::Pool;
 const NO_HASH: f64 = 1e12;
 /// The time until all threads wait again.
 const SETTLE: Duration = Duration::from_millis(800);
+/// The time for which the pool is down at its restart.
+const RESTART: Duration = Duration::from_secs(1);
 /// Keeps the rejected shares of a miner below the hundred after which Sluice disconnects it.
 const MAX_REJECTED_ROUNDS: usize = 88 / PIPELINED;
 
@@ -43,18 +48,25 @@ fn main() {
         "connections/s",
         "shares/s judged",
         "shares/s forwarded",
+        "CPU µs a share",
         "jobs/s",
         "lines/s",
         "spread ms",
         "worst ms",
         "RSS KiB a miner",
         "threads",
+        "back s",
     ];
     for count in counts {
-        let figures = ["aggregate", "passthrough"].map(|mode| measure(mode, count));
+        let only = std::env::var("BENCH_MODE").ok();
+        let modes = ["aggregate", "passthrough"].into_iter();
+        let modes = modes.filter(|mode| only.as_deref().is_none_or(|only| only == *mode));
+        let figures: Vec<_> = modes.map(|mode| measure(mode, count)).collect();
         println!("\n{count} miners\n");
         let mut rows: Vec<_> = figures.iter().map(Figures::row).collect();
-        rows.push(Figures::ratios(&figures[0], &figures[1]));
+        if let [one, other] = &figures[..] {
+            rows.push(Figures::ratios(one, other));
+        }
         print_table(&head, &rows);
     }
 }
@@ -117,9 +129,15 @@ fn measure(mode: &'static str, count: usize) -> Figures {
 
     let rounds = setting("BENCH_SHARES", 40_000).div_ceil(count * PIPELINED).max(2);
     let total = |rounds: usize| (rounds * PIPELINED * count) as f64;
-    let forwarded = miners.ask(&format!("shares {rounds}"));
+    let forwarded = miners.ask(&format!("shares {rounds} {PIPELINED}"));
     assert_eq!(forwarded[1], 0.0, "{mode}, {count} miners: shares to be forwarded were refused");
     let forwarded = total(rounds) / forwarded[0];
+    std::thread::sleep(SETTLE);
+    let single_rounds = setting("BENCH_SHARES", 40_000).div_ceil(count).max(2);
+    let cpu_before = proc::cpu_seconds(proxy.pid());
+    miners.ask(&format!("shares {single_rounds} 1"));
+    std::thread::sleep(SETTLE);
+    let cpu = (proc::cpu_seconds(proxy.pid()) - cpu_before) / (single_rounds * count) as f64;
     let judged = (mode == "aggregate").then(|| {
         let seen = pool.shares();
         pool.set_difficulty(NO_HASH);
@@ -127,22 +145,31 @@ fn measure(mode: &'static str, count: usize) -> Figures {
         pool.send_jobs(1);
         miners.read_answer();
         let rounds = rounds.min(MAX_REJECTED_ROUNDS);
-        let judged = miners.ask(&format!("shares {rounds}"));
+        let judged = miners.ask(&format!("shares {rounds} {PIPELINED}"));
         assert_eq!((pool.shares(), judged[1]), (seen, total(rounds)), "shares no hash reaches were taken");
         total(rounds) / judged[0]
     });
+    miners.order(&format!("reconnect {count} {}", proxy.address));
+    let restarted = Instant::now();
+    pool.go_down();
+    std::thread::sleep(RESTART);
+    pool.come_back();
+    miners.read_answer();
+    let back = restarted.elapsed().as_secs_f64();
     Figures {
         mode,
         values: vec![
             Some(count as f64 / connecting[0]),
             judged,
             Some(forwarded),
+            Some(1e6 * cpu),
             Some(jobs),
             Some(jobs * count as f64),
             Some(1000.0 * median(spreads.iter().copied())),
             Some(1000.0 * spreads.iter().copied().fold(0.0, f64::max)),
             Some(resident),
             Some(threads as f64),
+            Some(back),
         ],
     }
 }

@@ -99,10 +99,14 @@ pub fn serve() {
                 println!();
                 println!("{}", wait_jobs(&mut miners, number).as_secs_f64());
             }
+            "reconnect" => {
+                println!();
+                println!("{}", reconnect(&mut miners, words[2].parse().unwrap()).as_secs_f64());
+            }
             _ => {
                 miners.iter_mut().for_each(|miner| (miner.answers, miner.rejected) = (0, 0));
                 let began = Instant::now();
-                mine(&mut miners, number);
+                mine(&mut miners, number, words[2].parse().unwrap());
                 let rejected: usize = miners.iter().map(|miner| miner.rejected).sum();
                 println!("{} {rejected}", began.elapsed().as_secs_f64());
             }
@@ -137,7 +141,7 @@ fn wait_jobs(miners: &mut [Miner], count: usize) -> Duration {
             if !ready.next().unwrap_or(false) {
                 return true;
             }
-            miner.read();
+            miner.read_more();
             let is_done = miner.jobs >= count;
             if is_done {
                 last = Instant::now();
@@ -149,16 +153,48 @@ fn wait_jobs(miners: &mut [Miner], count: usize) -> Duration {
     last - first.unwrap_or(last)
 }
 
-fn mine(miners: &mut [Miner], rounds: usize) {
+/// Waits until each miner is disconnected, lets all connect again, and waits until each has a job. Returns the time
+/// between the first disconnection and the last job.
+fn reconnect(miners: &mut [Miner], address: SocketAddr) -> Duration {
+    let part = miners.len().div_ceil(THREADS);
+    let began: Vec<Instant> = std::thread::scope(|scope| {
+        let threads: Vec<_> = miners
+            .chunks_mut(part)
+            .map(|part| {
+                scope.spawn(move || {
+                    let mut began = None;
+                    for miner in &mut *part {
+                        while matches!((&mut &miner.stream).read(&mut [0; 4096]), Ok(1..)) {}
+                        began.get_or_insert_with(Instant::now);
+                        *miner = Miner::start(address);
+                    }
+                    for miner in &mut *part {
+                        while miner.jobs == 0 {
+                            // It may be disconnected while there is no pool.
+                            if !miner.read() {
+                                *miner = Miner::start(address);
+                            }
+                        }
+                    }
+                    began.unwrap()
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    began.iter().min().unwrap().elapsed()
+}
+
+fn mine(miners: &mut [Miner], rounds: usize, pipelined: usize) {
     let share = miners.len().div_ceil(THREADS);
     std::thread::scope(|scope| {
         for part in miners.chunks_mut(share) {
             scope.spawn(move || {
                 for round in 1..=rounds {
-                    part.iter_mut().for_each(Miner::submit);
+                    part.iter_mut().for_each(|miner| miner.submit(pipelined));
                     for miner in &mut *part {
-                        while miner.answers < round * PIPELINED {
-                            miner.read();
+                        while miner.answers < round * pipelined {
+                            miner.read_more();
                         }
                     }
                 }
@@ -169,9 +205,18 @@ fn mine(miners: &mut [Miner], rounds: usize) {
 
 impl Miner {
     fn open(address: SocketAddr) -> Miner {
+        let mut miner = Miner::start(address);
+        while miner.jobs == 0 {
+            miner.read_more();
+        }
+        miner
+    }
+
+    /// Connects, and sends the first requests.
+    fn start(address: SocketAddr) -> Miner {
         let stream = common::connect(address);
         (&mut &stream).write_all(&[common::SUBSCRIBE, common::AUTHORIZE].concat()).unwrap();
-        let mut miner = Miner {
+        Miner {
             stream,
             partial: Vec::new(),
             extranonce2_size: 0,
@@ -181,17 +226,13 @@ impl Miner {
             jobs: 0,
             answers: 0,
             rejected: 0,
-        };
-        while miner.jobs == 0 {
-            miner.read();
         }
-        miner
     }
 
-    fn submit(&mut self) {
+    fn submit(&mut self, count: usize) {
         let extranonce2 = "00".repeat(self.extranonce2_size as usize);
         let mut lines = String::new();
-        for _ in 0..PIPELINED {
+        for _ in 0..count {
             self.nonce += 1;
             let _ = writeln!(
                 lines,
@@ -203,11 +244,17 @@ impl Miner {
         (&mut &self.stream).write_all(lines.as_bytes()).unwrap();
     }
 
-    /// Reads and handles the next bytes.
-    fn read(&mut self) {
+    fn read_more(&mut self) {
+        assert!(self.read(), "a miner was disconnected");
+    }
+
+    /// Reads and handles the next bytes. `false` at the end.
+    fn read(&mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
-        let length = (&mut &self.stream).read(&mut buffer).unwrap();
-        assert!(length > 0, "a miner was disconnected");
+        let length = (&mut &self.stream).read(&mut buffer).unwrap_or(0);
+        if length == 0 {
+            return false;
+        }
         let mut bytes = std::mem::take(&mut self.partial);
         bytes.extend_from_slice(&buffer[..length]);
         let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
@@ -215,6 +262,7 @@ impl Miner {
             self.take(line);
         }
         self.partial = bytes.split_off(end);
+        true
     }
 
     fn take(&mut self, line: &[u8]) {

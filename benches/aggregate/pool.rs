@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
@@ -27,6 +27,9 @@ struct PoolState {
     difficulty: Mutex<f64>,
     jobs: AtomicU64,
     shares: AtomicU64,
+    is_down: AtomicBool,
+    /// All connections, which end when the pool goes down.
+    connections: Mutex<Vec<Arc<TcpStream>>>,
 }
 
 impl Pool {
@@ -55,6 +58,19 @@ impl Pool {
         for stream in &self.state.authorized.lock().unwrap().clone() {
             (&mut &**stream).write_all(difficulty_line(difficulty).as_bytes()).unwrap();
         }
+    }
+
+    /// Goes down: all connections end, and new ones end at once, until [`Pool::come_back`].
+    pub fn go_down(&self) {
+        self.state.is_down.store(true, Ordering::Relaxed);
+        self.state.authorized.lock().unwrap().clear();
+        for stream in self.state.connections.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    pub fn come_back(&self) {
+        self.state.is_down.store(false, Ordering::Relaxed);
     }
 
     pub fn shares(&self) -> u64 {
@@ -92,10 +108,14 @@ fn difficulty_line(difficulty: f64) -> String {
 
 fn accept(listener: &TcpListener, state: &Arc<PoolState>) {
     while let Ok((stream, _)) = listener.accept() {
+        if state.is_down.load(Ordering::Relaxed) {
+            continue;
+        }
         common::tune(&stream);
         stream.set_read_timeout(None).unwrap();
-        let state = state.clone();
-        let serve = move || drop(serve(Arc::new(stream), &state));
+        let (state, stream) = (state.clone(), Arc::new(stream));
+        state.connections.lock().unwrap().push(stream.clone());
+        let serve = move || drop(serve(stream, &state));
         std::thread::Builder::new().stack_size(POOL_STACK).spawn(serve).unwrap();
     }
 }

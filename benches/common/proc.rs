@@ -1,17 +1,91 @@
-//! Figures of another process from /proc.
+//! Figures of other processes from /proc.
 
 use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
 
-/// Ticks of a second in /proc/PID/stat: `USER_HZ`, which Linux keeps at 100 for programs.
-const TICKS: f64 = 100.0;
+use nix::time::{clock_getcpuclockid, clock_gettime};
+use nix::unistd::Pid;
 
-/// User and system time so far, in seconds (`utime` and `stime` of /proc/PID/stat).
-pub fn cpu_seconds(pid: u32) -> f64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name in parentheses may hold blanks; after it, these are fields 14 and 15 of proc(5).
-    let (_, fields) = text.rsplit_once(") ").unwrap();
-    let ticks: u64 = fields.split(' ').skip(11).take(2).map(|field| field.parse::<u64>().unwrap()).sum();
-    ticks as f64 / TICKS
+/// CPU time and context switches of processes so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Usage {
+    pub cpu_nanoseconds: u64,
+    /// Each is a thread that waited: its wake-up.
+    pub voluntary_switches: u64,
+    /// Each is a thread that another one took the CPU from.
+    pub involuntary_switches: u64,
+}
+
+impl Usage {
+    /// The sum over all threads. The switches of threads that have ended are left out.
+    pub fn of(processes: &[u32]) -> Usage {
+        let cpu_nanoseconds = processes.iter().map(|process| cpu_time(*process).as_nanos() as u64).sum();
+        let mut usage = Usage { cpu_nanoseconds, ..Usage::default() };
+        for task in processes.iter().flat_map(|process| tasks(*process)) {
+            // It is empty if the thread has just ended.
+            let status = fs::read_to_string(task.join("status")).unwrap_or_default();
+            let field = |name: &str| {
+                let line = status.lines().find_map(|line| line.strip_prefix(name));
+                line.map_or(0, |line| line.trim().parse::<u64>().unwrap())
+            };
+            usage.voluntary_switches += field("voluntary_ctxt_switches:");
+            usage.involuntary_switches += field("nonvoluntary_ctxt_switches:");
+        }
+        usage
+    }
+
+    pub fn since(self, before: Usage) -> Usage {
+        Usage {
+            cpu_nanoseconds: self.cpu_nanoseconds.saturating_sub(before.cpu_nanoseconds),
+            voluntary_switches: self.voluntary_switches.saturating_sub(before.voluntary_switches),
+            involuntary_switches: self.involuntary_switches.saturating_sub(before.involuntary_switches),
+        }
+    }
+}
+
+/// User and system time so far, in seconds.
+pub fn cpu_seconds(process: u32) -> f64 {
+    cpu_time(process).as_secs_f64()
+}
+
+/// The process's clock of CPU time, which has the time of threads that have ended, too, and no ticks.
+fn cpu_time(process: u32) -> Duration {
+    let clock = clock_getcpuclockid(Pid::from_raw(process as i32)).and_then(clock_gettime);
+    clock.map_or(Duration::ZERO, Duration::from)
+}
+
+/// A process and its children.
+pub fn with_children(parent: u32) -> Vec<u32> {
+    let mut processes = vec![parent];
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Some(process) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let text = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        // The name in parentheses may hold blanks; after it come the state and the parent.
+        let fields = text.rsplit_once(") ").map_or("", |(_, fields)| fields);
+        if fields.split(' ').nth(1) == Some(parent.to_string().as_str()) {
+            processes.push(process);
+        }
+    }
+    processes
+}
+
+/// The system calls that the processes make within `time`, counted by `perf`. None if it can't count them here.
+pub fn system_calls(processes: &[u32], time: Duration) -> Option<f64> {
+    let list: Vec<String> = processes.iter().map(u32::to_string).collect();
+    let output = Command::new("perf")
+        .args(["stat", "-x,", "-e", "raw_syscalls:sys_enter", "-p", &list.join(",")])
+        .args(["sleep", &time.as_secs_f64().to_string()])
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    text.lines().find(|line| line.contains("sys_enter"))?.split(',').next()?.parse().ok()
+}
+
+fn tasks(process: u32) -> Vec<PathBuf> {
+    let entries = fs::read_dir(format!("/proc/{process}/task"));
+    entries.into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
 /// The number of threads.

@@ -15,29 +15,46 @@ pub struct Proxy {
     directory: tempfile::TempDir,
 }
 
-impl Proxy {
-    /// Sluice before `pool`, with more configuration.
-    pub fn sluice(name: &str, pool: SocketAddr, more: &str) -> Proxy {
-        Proxy::sluice_with(name, &format!("{more}\n[[upstream]]\nurl = \"stratum+tcp://{pool}\"\n"))
+/// A build of Sluice.
+pub struct Build {
+    pub name: &'static str,
+    binary: String,
+}
+
+impl Build {
+    /// The one under test: `SLUICE_BINARY`, or the one just built.
+    pub fn current() -> Build {
+        let binary = std::env::var("SLUICE_BINARY").unwrap_or(env!("CARGO_BIN_EXE_sluice").to_owned());
+        Build { name: "sluice", binary }
     }
 
+    /// The one under test, and `SLUICE_BINARY_BEFORE` if it is set.
+    pub fn all() -> Vec<Build> {
+        let before = std::env::var("SLUICE_BINARY_BEFORE").ok();
+        let before = before.map(|binary| Build { name: "before:", binary });
+        before.into_iter().chain([Build::current()]).collect()
+    }
+}
+
+impl Proxy {
     /// Sluice with any configuration that has upstreams and no `[listen]` table, only subtables of it.
     pub fn sluice_with(name: &str, configuration: &str) -> Proxy {
-        Proxy::sluice_in_mode(name, "passthrough", configuration)
+        Proxy::sluice_of(&Build::current(), name, "passthrough", configuration)
     }
 
     /// Sluice in this mode, which is also its name; otherwise like [`Proxy::sluice_with`].
     pub fn sluice_in(mode: &str, configuration: &str) -> Proxy {
-        Proxy::sluice_in_mode(mode, mode, configuration)
+        Proxy::sluice_of(&Build::current(), mode, mode, configuration)
     }
 
-    fn sluice_in_mode(name: &str, mode: &str, configuration: &str) -> Proxy {
+    /// A build of Sluice in this mode; otherwise like [`Proxy::sluice_with`].
+    pub fn sluice_of(build: &Build, name: &str, mode: &str, configuration: &str) -> Proxy {
         let text = format!(
             "mode = \"{mode}\"\ndata_dir = \"data\"\n[listen]\nmax_miners = 8000\n[ratelimit]\nexempt = [\"127.0.0.0/8\"]\n\
              [report]\nconsole = \"off\"\n[ntp]\nservers = []\n{configuration}"
         );
-        let binary = std::env::var("SLUICE_BINARY").unwrap_or(env!("CARGO_BIN_EXE_sluice").to_owned());
-        let binary = fs::canonicalize(&binary).unwrap_or_else(|error| panic!("{binary}: {error}"));
+        let binary =
+            fs::canonicalize(&build.binary).unwrap_or_else(|error| panic!("{}: {error}", build.binary));
         let start = |dir: &Path, address: SocketAddr| {
             let file = dir.join("config.toml");
             fs::write(&file, &text).unwrap();
@@ -52,22 +69,16 @@ impl Proxy {
         Proxy::start(name, start).unwrap_or_else(|why| panic!("{name}: {why}"))
     }
 
-    /// Other proxies before `pool`, if they are in the PATH. Prints a line for each that is not.
-    pub fn peers(pool: SocketAddr, names: &[&str]) -> Vec<Proxy> {
-        let mut peers = Vec::new();
-        for name in names {
-            let started = match *name {
-                "haproxy" => Proxy::start(name, |dir, address| haproxy(dir, address, pool)),
-                "nginx" => Proxy::start(name, |dir, address| nginx(dir, address, pool)),
-                "socat" => Proxy::start(name, |_, address| socat(address, pool)),
-                other => panic!("no such peer: {other}"),
-            };
-            match started {
-                Ok(peer) => peers.push(peer),
-                Err(why) => println!("without {name}: {why}"),
-            }
-        }
-        peers
+    /// Another proxy before `pool`: haproxy, nginx or socat.
+    ///
+    /// # Errors
+    /// The reason why it does not run, such as that it is not installed.
+    pub fn peer(name: &str, pool: SocketAddr) -> Result<Proxy, String> {
+        Proxy::start(name, |dir, address| match name {
+            "haproxy" => haproxy(dir, address, pool),
+            "nginx" => nginx(dir, address, pool),
+            _ => socat(address, pool),
+        })
     }
 
     fn start(name: &str, command: impl FnOnce(&Path, SocketAddr) -> Command) -> Result<Proxy, String> {

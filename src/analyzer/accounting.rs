@@ -10,7 +10,7 @@ use super::external_update::ExternalUpdate;
 use super::pools::{Pools, UpstreamNames};
 use super::recent::Recent;
 use super::rows;
-use super::rules::{AlertContext, RuleSet, SessionSample, good_news, service};
+use super::rules::{AlertContext, RuleSet, SessionSample, good_news, internal};
 use super::session_event::{JobSeen, SessionEvent};
 use super::setup::Setup;
 use super::share::JudgedShare;
@@ -182,7 +182,7 @@ impl Accounting {
     /// Reports threads of this program that panicked and were restarted.
     pub(super) fn restarted(&mut self, restarts: &[Restart]) {
         for restart in restarts {
-            self.with_rules(self.clock.now(), |_, context| service::restarted(restart, context));
+            self.with_rules(self.clock.now(), |_, context| internal::restarted(restart, context));
         }
     }
 
@@ -244,17 +244,16 @@ impl Accounting {
         if let Some(record) = self.block_record(&judged, Some(judged.outcome.clone())) {
             self.record_block(record);
         }
-        let row = self.share_row(&judged).map(Arc::new);
         let may_record = self.may_record(judged.session);
-        if let Some(recorder) = self.recorder.as_ref().filter(|_| may_record) {
-            let at = self.correct(judged.share.at);
+        let recorder = self.recorder.as_ref().filter(|_| may_record);
+        if let Some(recorder) = recorder {
             recorder.geek(at, GeekTopic::Share, || rows::describe(&judged));
-            if let Some(row) = &row {
-                recorder.record_share(row);
-            }
         }
-        if let Some(row) = row {
-            self.recent.add_share(row);
+        if let Some(row) = self.share_row(judged) {
+            if let Some(recorder) = recorder {
+                recorder.record_share(&row);
+            }
+            self.recent.add_share(Arc::new(row));
         }
         if is_best || counts_as_block {
             self.save_now();

@@ -31,6 +31,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 const MAX_PAUSE: Duration = Duration::from_millis(20);
 /// The time between two ticks, at which counts are published, shares time out and old entries are forgotten.
 const TICK: Duration = Duration::from_millis(500);
+/// The time between two readings of the clocks while copies come without a pause. A step of the system's clock within
+/// this time puts the time of a share off by the step, and by at most a minute.
+const CLOCK_READING_INTERVAL: Duration = Duration::from_millis(1);
 /// Caps the copies that are held to be put in order.
 const MAX_HELD: usize = 4096;
 /// Caps the bytes of the held copies. A flood comes in chunks of a whole buffer.
@@ -41,6 +44,9 @@ const MAX_HELD_PER_SESSION: usize = 32;
 /// The copies of a pool connection that are read in one turn at the end. It carries the shares and answers of many
 /// miners.
 const POOL_COPIES_PER_TURN: usize = 8;
+/// Caps the time for which copies wait longer than [`HOLD_TIME`] for a copy of their own session. A peer that does not
+/// read delays the analysis of all sessions by this.
+const MAX_EXTRA_HOLD_TIME: Duration = Duration::from_millis(500);
 /// Caps the sessions that are remembered as abandoned after a panic.
 const MAX_ABANDONED: usize = 1024;
 
@@ -52,6 +58,7 @@ pub(super) struct Consumer {
     renews: Sender<()>,
     tracker: SessionTracker,
     steady: SteadyClock,
+    clock_read_at: Instant,
     /// The sessions whose copies are held, and until when, in the order of arrival.
     held: VecDeque<(Instant, SessionId, SessionHold)>,
     held_bytes: usize,
@@ -88,6 +95,7 @@ impl Consumer {
             reports_restarts: setup.reports_restarts.then(|| supervise::restarts(u64::MAX).0),
             tracker: SessionTracker::new(setup, began),
             steady: SteadyClock::new(began, Instant::now()),
+            clock_read_at: Instant::now(),
             held: VecDeque::new(),
             held_bytes: 0,
             abandoned: BTreeSet::new(),
@@ -205,13 +213,15 @@ impl Consumer {
 
     /// Holds a copy out of the queue, so that copies that were forwarded before it can overtake it.
     fn take(&mut self, copy: TapMessage, now: Instant) {
-        self.check_clock(now);
+        if now.saturating_duration_since(self.clock_read_at) >= CLOCK_READING_INTERVAL {
+            self.check_clock(now);
+        }
         let TapMessage { conversation, event } = copy;
         let id = conversation.id;
         let held = match event {
             TapEvent::Opened => return,
             // Not held: it is looked up when the copy of the share is read.
-            TapEvent::Hashed(hashed) => return self.tracker.shared.hashed_shares.add(*hashed),
+            TapEvent::Hashed(hashed) => return self.tracker.shared.known_hashes.add(*hashed),
             TapEvent::Bytes(mut chunk) => {
                 conversation.traffic(chunk.direction).dequeued();
                 let summary = &mut self.tracker.accounting.summary;
@@ -249,9 +259,9 @@ impl Consumer {
     }
 
     fn release(&mut self, now: Instant) {
-        while let Some((until, _, _)) = self.held.front() {
+        while let Some((until, id, _)) = self.held.front() {
             let has_room = self.held.len() <= MAX_HELD && self.held_bytes <= MAX_HELD_BYTES;
-            if *until > now && has_room {
+            if has_room && (*until > now || self.is_early(*id, *until, now)) {
                 break;
             }
             if let Some((_, id, held)) = self.held.pop_front() {
@@ -262,6 +272,12 @@ impl Consumer {
                 self.held_bytes = 0;
             }
         }
+    }
+
+    /// Returns whether a copy may be earlier than its cause: a job was sent to the miner, and the thread that sent it has
+    /// not put its copy into the queue yet. On a busy machine it may have lost the CPU in between.
+    fn is_early(&self, id: SessionId, until: Instant, now: Instant) -> bool {
+        now < until + MAX_EXTRA_HOLD_TIME && self.tracker.is_sending(id)
     }
 
     fn follow(&mut self, id: SessionId, held: SessionHold) {
@@ -279,6 +295,7 @@ impl Consumer {
     }
 
     fn check_clock(&mut self, now: Instant) {
+        self.clock_read_at = now;
         let reading = self.tracker.accounting.read_clocks();
         if let Some(skew) = self.steady.update(reading.system, now) {
             log::info!("the system's clock was set; the analyzer adjusts the times of running sessions");

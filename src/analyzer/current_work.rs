@@ -160,8 +160,8 @@ impl CurrentWork {
         }
         let is_unread_old =
             self.unread_last.is_none_or(|last| now.since(last).is_some_and(|age| age > grace));
-        let mut present = self.newest.iter_mut().chain(self.odd.iter_mut().map(|(_, job)| job));
-        let job = present.find(|job| is_unread_old && job.excused_since() == Some(job_came))?;
+        let mut current_jobs = self.newest.iter_mut().chain(self.odd.iter_mut().map(|(_, job)| job));
+        let job = current_jobs.find(|job| is_unread_old && job.excused_since() == Some(job_came))?;
         let seen = job.end_excuse(expectations)?;
         Some(seen).filter(|seen| seen.payout.state >= PayoutState::Short)
     }

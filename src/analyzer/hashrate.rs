@@ -75,12 +75,13 @@ struct RateWindow {
     part: Duration,
     /// The number of the newest part, counted from 1970.
     newest: u64,
-    sums: [f64; PARTS],
+    /// The sums of all parts. Empty before the first work: many sessions never prove any.
+    sums: Box<[f64]>,
 }
 
 impl RateWindow {
     fn new(part: Duration) -> RateWindow {
-        RateWindow { part, newest: 0, sums: [0.0; PARTS] }
+        RateWindow { part, newest: 0, sums: Box::default() }
     }
 
     fn number(&self, at: Stamp) -> u64 {
@@ -88,6 +89,9 @@ impl RateWindow {
     }
 
     fn add(&mut self, work: f64, at: Stamp) {
+        if self.sums.is_empty() {
+            self.sums = Box::new([0.0; PARTS]);
+        }
         let number = self.number(at);
         if number > self.newest {
             // The parts in between had no work.
@@ -103,6 +107,9 @@ impl RateWindow {
     }
 
     fn sum(&self, now: Stamp) -> f64 {
+        if self.sums.is_empty() {
+            return 0.0;
+        }
         let number = self.number(now);
         let first = number.saturating_sub(PARTS as u64 - 1);
         let last = self.newest.min(number);

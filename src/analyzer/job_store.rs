@@ -39,7 +39,7 @@ struct Entries {
     sweep_above: usize,
 }
 
-/// A job, kept as long as a session holds it.
+/// The content of a job, which sessions with the same job share. Kept as long as a session holds it.
 #[derive(Debug)]
 pub(super) struct StoredJob {
     /// The job as it first came. Its id and `clean_jobs` may be those of another session.

@@ -17,7 +17,7 @@ const MAX_OUTPUTS: usize = 64;
 /// The most other payees that still tell a pool's fee addresses: a solo pool has one or two.
 const MAX_PAYEES: usize = 6;
 
-/// A job with its verdicts.
+/// The newest job of a session, judged: its payout and its chain, and what excuses a bad verdict.
 #[derive(Debug)]
 pub struct JudgedJob {
     /// `None` if it cannot be decoded, or is too large to be kept.

@@ -21,7 +21,7 @@ const MAX_JOB_AGE: Duration = Duration::from_secs(600);
 /// Shares for older jobs may be on their way for this long after a clean job.
 const MAX_STALE_AGE: Duration = Duration::from_secs(120);
 
-/// One job.
+/// One job of a session, prepared so that its shares can be hashed.
 #[derive(Debug)]
 pub(super) struct SessionJob {
     pub(super) prepared: PreparedJob,

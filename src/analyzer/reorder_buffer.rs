@@ -3,7 +3,7 @@
 //!
 //! Copies are ordered by the time when they became readable: the cause of a message was readable before it.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::net::Stamp;
@@ -12,11 +12,14 @@ use crate::tap::{Direction, TapBytes};
 /// The time that a copy waits for earlier ones.
 pub(super) const HOLD_TIME: Duration = Duration::from_millis(20);
 
+/// The room for copies that an empty buffer keeps. A quiet session has one or two of them at a time.
+const KEPT_CAPACITY: usize = 2;
+
 /// The held copies of one session.
 #[derive(Debug, Default)]
 pub(super) struct ReorderBuffer {
-    held: BTreeMap<(Stamp, u64), TapBytes>,
-    arrivals: u64,
+    /// The copies with their places, the earliest first.
+    held: VecDeque<(Stamp, TapBytes)>,
     /// The newest stamp of each direction. Copies of one direction keep their order even if the clock is set back.
     last_up: Stamp,
     last_down: Stamp,
@@ -31,8 +34,12 @@ impl ReorderBuffer {
         };
         let place = chunk.readable_at.max(*last);
         *last = place;
-        self.arrivals += 1;
-        self.held.insert((place, self.arrivals), chunk);
+        // Nearly every copy is the newest one. Copies of the same time keep the order of their arrival.
+        let behind = self.held.iter().rev().take_while(|(held, _)| *held > place).count();
+        if self.held.is_empty() {
+            self.held.reserve_exact(1);
+        }
+        self.held.insert(self.held.len() - behind, (place, chunk));
     }
 
     /// The number of copies in the buffer.
@@ -42,7 +49,7 @@ impl ReorderBuffer {
 
     /// The bytes of all copies in the buffer.
     pub(super) fn bytes(&self) -> usize {
-        self.held.values().map(|chunk| chunk.bytes.len()).sum()
+        self.held.iter().map(|(_, chunk)| chunk.bytes.len()).sum()
     }
 
     /// Returns whether the buffer is empty.
@@ -52,7 +59,11 @@ impl ReorderBuffer {
 
     /// Takes out the earliest copy.
     pub(super) fn pop(&mut self) -> Option<TapBytes> {
-        self.held.pop_first().map(|(_, chunk)| chunk)
+        let (_, chunk) = self.held.pop_front()?;
+        if self.held.is_empty() && self.held.capacity() > KEPT_CAPACITY {
+            self.held = VecDeque::new();
+        }
+        Some(chunk)
     }
 }
 

@@ -141,6 +141,10 @@ impl OpenRequests {
             self.count -= same
                 .pass_over(|request| readable.since(request.at).is_some_and(|age| age >= UNANSWERED_AFTER));
         }
+        if same.requests.is_empty() {
+            // Nearly every id is used once.
+            same.requests.reserve_exact(1);
+        }
         same.requests.push_back(request);
         Ok(())
     }

@@ -3,39 +3,39 @@
 use super::accounting::Accounting;
 use super::share::JudgedShare;
 use crate::record::{BlockRecord, ShareOutcome, ShareRow};
-use crate::stratum::Difficulty;
+use crate::stratum::{Difficulty, Submit};
 use crate::util::os_error;
 use crate::work::assemble_coinbase;
 
 impl Accounting {
     /// Makes the row of `shares.csv`. `None` if the submit could not be read.
-    pub(super) fn share_row(&self, judged: &JudgedShare) -> Option<ShareRow> {
-        let share = &judged.share;
-        let submit = share.submit.as_ref()?;
+    pub(super) fn share_row(&self, judged: JudgedShare) -> Option<ShareRow> {
+        let share = judged.share;
+        let (share_difficulty, submit) = (share.difficulty(), share.submit?);
         let rebuilt = share.rebuilt.as_ref();
         Some(ShareRow {
             at: self.correct(share.at),
             miner: judged.miner,
-            worker: share.worker.clone(),
-            job_id: submit.job_id.clone(),
+            worker: share.worker,
+            job_id: submit.job_id,
             nonce: submit.nonce,
-            share_difficulty: share.difficulty(),
+            share_difficulty,
             job_age: share.job_age,
             is_block: rebuilt.map(|rebuilt| rebuilt.is_block),
-            msg_id: share.id.to_string(),
+            msg_id: share.id.into_string(),
             assigned_difficulty: share.assigned,
-            outcome: judged.outcome.clone(),
+            outcome: judged.outcome,
             response: judged.answered_after,
             ntime: submit.ntime,
             version: rebuilt.map(|rebuilt| rebuilt.version()),
-            extranonce1: judged.extranonce1.clone(),
-            extranonce2: submit.extranonce2.clone(),
+            extranonce1: judged.extranonce1,
+            extranonce2: submit.extranonce2,
             hash: rebuilt.map(|rebuilt| rebuilt.hash),
             height: share.height,
             network_difficulty: share.network_difficulty,
             upstream: self.upstreams.name(judged.upstream),
             session: judged.session,
-            user_agent: judged.user_agent.clone(),
+            user_agent: judged.user_agent,
         })
     }
 
@@ -57,7 +57,7 @@ impl Accounting {
             share_difficulty: rebuilt.difficulty,
             network_difficulty: share.network_difficulty.unwrap_or_default(),
             job: job.clone(),
-            share: submit.clone(),
+            share: Submit { worker: share.worker.clone(), ..submit.clone() },
             extranonce1: extranonce1.clone(),
             miner: judged.miner,
             session: judged.session,

@@ -12,11 +12,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::current_work::{CurrentWork, JobGap};
-use super::hashed_shares::HashedShares;
 use super::hashrate::WorkMeter;
 use super::job_ids::{RecentJobIds, UpstreamJobIds};
 use super::job_store::JobStore;
 use super::jobs::SessionJobs;
+use super::known_hashes::KnownHashes;
 use super::reorder_buffer::ReorderBuffer;
 use super::requests::{OpenRequests, RequestKind};
 use super::rules::SessionSample;
@@ -120,7 +120,7 @@ pub(super) struct SharedState {
     waiting_memory: WaitingMemory,
     upstream_job_ids: UpstreamJobIds,
     /// Hashes of shares that aggregate mode has already computed.
-    pub(super) hashed_shares: HashedShares,
+    pub(super) known_hashes: KnownHashes,
     /// The contents of all sessions' jobs.
     pub(super) job_store: JobStore,
 }

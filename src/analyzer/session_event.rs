@@ -76,7 +76,7 @@ pub(super) enum EventKind {
     },
 }
 
-/// A job with its verdicts, as it came.
+/// The event that a job has arrived: the job, its times, and the verdicts on it at that moment.
 #[derive(Debug, Clone)]
 pub struct JobSeen {
     pub session: SessionId,

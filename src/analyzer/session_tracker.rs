@@ -2,6 +2,7 @@
 //! so that tests can let a day pass in a second.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -23,11 +24,23 @@ use crate::tap::{Conversation, Role, SessionId, TapBytes};
 /// Capacity for this many more sessions is not worth giving back.
 const MAX_SPARE_SESSIONS: usize = 64;
 
+/// The capacity for events that is kept between two copies. A flood must not leave a large vector behind.
+const MAX_KEPT_EVENTS: usize = 256;
+
+/// The sessions by their number. Each has an allocation of its own: a table of them would hold room for twice as many.
+pub(super) type Sessions = HashMap<SessionId, Box<AnalyzedSession>, BuildHasherDefault<NumberHasher>>;
+
+/// Hashes session numbers. This program counts them, so that nobody can choose numbers that collide.
+#[derive(Debug, Default)]
+pub(super) struct NumberHasher(u64);
+
 /// All sessions, and the accounting that outlives them.
 pub(super) struct SessionTracker {
     pub(super) accounting: Accounting,
     expectations: Expectations,
-    sessions: HashMap<SessionId, AnalyzedSession>,
+    sessions: Sessions,
+    /// An empty vector for the events of the session that is being read.
+    events: Vec<SessionEvent>,
     pub(super) shared: SharedState,
     /// Sessions that were forgotten by [`SessionTracker::forget_sessions`] and have not spoken since.
     forgotten: HashSet<SessionId>,
@@ -48,7 +61,8 @@ impl SessionTracker {
     pub(super) fn new(setup: Setup, now: Stamp) -> SessionTracker {
         SessionTracker {
             expectations: setup.expectations.clone(),
-            sessions: HashMap::new(),
+            sessions: Sessions::default(),
+            events: Vec::new(),
             shared: SharedState::default(),
             forgotten: HashSet::new(),
             share_timeout: setup.analysis.share_timeout,
@@ -66,7 +80,7 @@ impl SessionTracker {
         let (expectations, shared) = (&self.expectations, &self.shared);
         let opened = conversation.opened.shifted(self.accounting.skew.saturating_neg());
         let least_proof = self.least_proof;
-        let was_forgotten = self.forgotten.remove(&conversation.id);
+        let was_forgotten = !self.forgotten.is_empty() && self.forgotten.remove(&conversation.id);
         let new = || {
             let mut session =
                 AnalyzedSession::new(conversation.clone(), opened, expectations.clone(), shared.clone());
@@ -74,7 +88,7 @@ impl SessionTracker {
             if was_forgotten {
                 session.resume(opened);
             }
-            session
+            Box::new(session)
         };
         self.sessions.entry(conversation.id).or_insert_with(new)
     }
@@ -83,8 +97,16 @@ impl SessionTracker {
     pub(super) fn read_held(&mut self, id: SessionId) -> usize {
         let Some(session) = self.sessions.get_mut(&id) else { return 0 };
         let Some(chunk) = session.order.pop() else { return 0 };
-        read(session, &chunk, &mut self.accounting);
+        read(session, &chunk, &mut self.events, &mut self.accounting);
         chunk.bytes.len()
+    }
+
+    /// Returns whether bytes of this session may have been sent whose copy is not in the queue yet.
+    pub(super) fn is_sending(&self, id: SessionId) -> bool {
+        self.sessions.get(&id).is_some_and(|session| {
+            let conversation = &session.conversation;
+            conversation.up.is_sending() || conversation.down.is_sending()
+        })
     }
 
     pub(super) fn role(&self, id: SessionId) -> Option<Role> {
@@ -95,7 +117,7 @@ impl SessionTracker {
     pub(super) fn read(&mut self, conversation: &Arc<Conversation>, chunk: &TapBytes) {
         self.session(conversation);
         if let Some(session) = self.sessions.get_mut(&conversation.id) {
-            read(session, chunk, &mut self.accounting);
+            read(session, chunk, &mut self.events, &mut self.accounting);
         }
     }
 
@@ -196,7 +218,7 @@ impl SessionTracker {
         }
         over.into_iter().for_each(|id| self.close(id, now));
         self.bound_memory();
-        self.shared.hashed_shares.drop_older();
+        self.shared.known_hashes.drop_older();
         let stale_job = self.policy.stale_job;
         let gaps: Vec<Option<JobGap>> =
             self.sessions.values_mut().map(|session| session.work.gap(now, stale_job)).collect();
@@ -217,7 +239,7 @@ impl SessionTracker {
                  each session's newest small one, so it cannot judge late shares for the others",
                 self.shared.job_store.bytes() >> 20
             );
-            self.sessions.values_mut().for_each(AnalyzedSession::forget_jobs);
+            self.sessions.values_mut().for_each(|session| session.forget_jobs());
         }
         self.shared.job_store.remove_dead_entries();
         if self.sessions.capacity() > MAX_SPARE_SESSIONS + 4 * self.sessions.len() {
@@ -235,17 +257,47 @@ impl SessionTracker {
     }
 }
 
-fn read(session: &mut AnalyzedSession, chunk: &TapBytes, accounting: &mut Accounting) {
+/// Reads a chunk. The events go through `events`, which is empty before and after.
+fn read(
+    session: &mut AnalyzedSession,
+    chunk: &TapBytes,
+    events: &mut Vec<SessionEvent>,
+    accounting: &mut Accounting,
+) {
     let too_long = session.too_long();
+    if session.events.is_empty() {
+        session.events = std::mem::take(events);
+    }
     session.read(chunk);
     accounting.summary.too_long += session.too_long() - too_long;
-    take_events(session, accounting);
+    let mut found = std::mem::take(&mut session.events);
+    for event in found.drain(..) {
+        accounting.take(event, session.conversation.role);
+    }
+    if found.capacity() <= MAX_KEPT_EVENTS {
+        *events = found;
+    }
 }
 
 /// Hands the session's new events to the accounting.
 fn take_events(session: &mut AnalyzedSession, accounting: &mut Accounting) {
-    // A flood must not leave a large vector behind.
     for event in std::mem::take(&mut session.events) {
         accounting.take(event, session.conversation.role);
+    }
+}
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // Multiplied by 2^64 over the golden ratio (Knuth), and mixed: the table uses the lowest and the highest bits.
+        let product = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = product ^ (product >> 32);
     }
 }

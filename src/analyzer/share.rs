@@ -7,7 +7,8 @@ use super::jobs::SessionJob;
 use crate::net::Stamp;
 use crate::record::{HistoryShare, ShareOutcome};
 use crate::stratum::{
-    Difficulty, DifficultyRange, Extranonce1, Notify, Ntime, ResponseVerdict, Submit, VersionMask, shortened,
+    Difficulty, DifficultyRange, Extranonce1, Notify, Ntime, ResponseVerdict, Submit, VersionMask, shorten,
+    shortened,
 };
 use crate::tap::SessionId;
 use crate::work::{HashedShare, Height, RebuiltShare, ShareTerms};
@@ -26,6 +27,7 @@ pub const MINER_CLOSED: &str = "Closed before the pool has answered";
 #[derive(Debug, Clone, Default)]
 pub struct PendingShare {
     pub worker: String,
+    /// The submit without its worker, which is above.
     pub submit: Option<Submit>,
     /// The time when its bytes became readable.
     pub at: Stamp,
@@ -112,9 +114,8 @@ impl PendingShare {
         (range, version_mask): (Option<DifficultyRange>, Option<VersionMask>),
         hashed: Option<&HashedShare>,
     ) -> PendingShare {
-        submit.worker = shortened(&submit.worker);
         let mut share = PendingShare {
-            worker: submit.worker.clone(),
+            worker: shorten(std::mem::take(&mut submit.worker)),
             at,
             id: shortened(id).into(),
             range,

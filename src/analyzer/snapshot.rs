@@ -1,6 +1,5 @@
 //! The analyzer's snapshot for the page, the JSON and the metrics.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use super::pools::PoolView;
 use super::recent::RecentView;
 use super::rules::CreditView;
 use super::session::AnalyzedSession;
+use super::session_tracker::Sessions;
 use super::verdicts::PayoutState;
 use super::{AnalyzerCounts, BestShares, Totals};
 use crate::clock::{ClockState, NtpTime};
@@ -87,11 +87,11 @@ pub struct MinerView {
 impl Snapshot {
     pub(super) fn of(
         accounting: &mut Accounting,
-        sessions: &HashMap<SessionId, AnalyzedSession>,
+        sessions: &Sessions,
         (up_for, stale_job): (Duration, Duration),
         now: Stamp,
     ) -> Snapshot {
-        let pools = accounting.pools.view(sessions.values(), now, stale_job);
+        let pools = accounting.pools.view(sessions.values().map(AsRef::as_ref), now, stale_job);
         let views = |is_such: fn(Role) -> bool| {
             let such = sessions.values().filter(|session| is_such(session.conversation.role));
             let mut views: Vec<_> =
@@ -126,7 +126,7 @@ impl MinerView {
     pub(super) fn of(
         session: &AnalyzedSession,
         accounting: &Accounting,
-        sessions: &HashMap<SessionId, AnalyzedSession>,
+        sessions: &Sessions,
         (now, stale_job): (Stamp, Duration),
     ) -> MinerView {
         let (conversation, counts) = (&session.conversation, &session.counts);
@@ -156,7 +156,9 @@ impl MinerView {
             extranonce2_size,
             payout: match conversation.role {
                 // Jobs come from the pool connection that carries this miner's work.
-                Role::Miner => conversation.carrier().and_then(|carrier| sessions.get(&carrier)),
+                Role::Miner => {
+                    conversation.carrier().and_then(|carrier| sessions.get(&carrier)).map(AsRef::as_ref)
+                }
                 Role::Direct | Role::Pool => Some(session),
             }
             .and_then(|session| session.work.badness(now, stale_job))

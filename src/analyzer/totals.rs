@@ -226,7 +226,7 @@ impl BestShares {
     }
 
     pub(super) fn take(&mut self, share: &BestShare, state: &SavedState) {
-        if self.day.as_ref().is_none_or(|best| best.at.date() != share.at.date()) {
+        if self.day.as_ref().is_none_or(|best| day_of(best.at) != day_of(share.at)) {
             // A new day has begun, or the clock was corrected and the state already has this day's best.
             self.day = best_of_day(state, share.at);
         }
@@ -240,7 +240,12 @@ impl BestShares {
 
 /// The best share of this day, if it is among the best ever.
 fn best_of_day(state: &SavedState, day: NtpTime) -> Option<BestShare> {
-    state.best().iter().find(|best| best.at.date() == day.date()).cloned()
+    state.best().iter().find(|best| day_of(best.at) == day_of(day)).cloned()
+}
+
+/// The number of the day in UTC, counted from 1970.
+fn day_of(at: NtpTime) -> i64 {
+    at.unix_seconds().div_euclid(86_400)
 }
 
 /// Decides which shares count as blocks.

@@ -11,6 +11,7 @@ use super::{Options, preflight};
 use crate::analyzer::{ExternalUpdate, ReloadedPolicy};
 use crate::app::Reloadable;
 use crate::config::Config;
+use crate::upstream::RelistError;
 use crate::util::stop::Stopped;
 use crate::util::supervise;
 use crate::util::supervise::service;
@@ -58,8 +59,7 @@ impl Reload {
             log::error!("SIGHUP: the old configuration stays in effect: {error}");
             return;
         }
-        let Reloadable { config: live, proxy, names, .. } = &self.app;
-        let before = live.load();
+        let before = self.app.config.load_full();
         let mut changes = before.changes(&config);
         // The account of the pool's statistics may come from the payout address.
         let account =
@@ -72,20 +72,9 @@ impl Reload {
             return;
         }
         let (now, later): (Vec<_>, Vec<_>) = changes.into_iter().partition(|name| RELOADABLE.contains(name));
-        if now.contains(&UPSTREAMS) {
-            if let Err(error) = proxy.relist(&config.upstreams, |listed| names.set(listed)) {
-                log::error!("SIGHUP: the old configuration stays in effect: {error}");
-                return;
-            }
-        }
         if !now.is_empty() {
-            if !self.apply(&config, &now) {
-                log::error!(
-                    "SIGHUP: the analyzer did not accept the new {} within {} s; the other changes were not applied \
-                     either: send SIGHUP again, or restart sluice",
-                    now.join(", "),
-                    ANALYZER_TIMEOUT.as_secs()
-                );
+            if let Err(error) = self.apply(&before, &config, &now) {
+                log::error!("SIGHUP: {error}");
                 return;
             }
             log::info!("SIGHUP: applied the new {}", now.join(", "));
@@ -95,15 +84,35 @@ impl Reload {
         }
     }
 
-    /// Applies the changes. Returns `false` if the analyzer, which comes first, does not accept them.
-    fn apply(&self, config: &Config, changes: &[&str]) -> bool {
-        if changes.iter().any(|name| ![UPSTREAMS, VARDIFF].contains(name)) {
-            // Without analysis no policy is applied.
-            if let Some(to_analyzer) = &self.app.to_analyzer {
-                let policy = ExternalUpdate::Policy(Arc::new(ReloadedPolicy::new(config)));
-                if to_analyzer.send_timeout(policy, ANALYZER_TIMEOUT).is_err() {
-                    return false;
+    /// Applies the changes, all or none.
+    ///
+    /// # Errors
+    /// The message for the log: the new pools can't be listed, or the analyzer does not accept the new policy.
+    fn apply(&self, before: &Config, config: &Config, changes: &[&str]) -> Result<(), String> {
+        let Reloadable { proxy, names, .. } = &self.app;
+        let stays = |error: RelistError| format!("the old configuration stays in effect: {error}");
+        if changes.contains(&UPSTREAMS) {
+            proxy.check_relist(&config.upstreams).map_err(stays)?;
+        }
+        // The analyzer comes first, because it may not accept: then nothing has changed yet.
+        let has_policy = changes.iter().any(|name| ![UPSTREAMS, VARDIFF].contains(name));
+        if has_policy && !self.send_policy(config) {
+            return Err(format!(
+                "the analyzer did not accept the new {} within {} s; the other changes were not applied either: \
+                 send SIGHUP again, or restart sluice",
+                changes.join(", "),
+                ANALYZER_TIMEOUT.as_secs()
+            ));
+        }
+        if changes.contains(&UPSTREAMS) {
+            if let Err(error) = proxy.relist(&config.upstreams, |listed| names.set(listed)) {
+                if has_policy && !self.send_policy(before) {
+                    return Err(format!(
+                        "the old pools stay in effect: {error}; but the new rules may be in effect: send SIGHUP \
+                         again, or restart sluice"
+                    ));
                 }
+                return Err(stays(error));
             }
         }
         if changes.contains(&VARDIFF) {
@@ -116,8 +125,88 @@ impl Reload {
             chain: config.chain.clone(),
             rules: config.rules.clone(),
             vardiff: config.vardiff.clone(),
-            ..(**self.app.config.load()).clone()
+            ..before.clone()
         }));
-        true
+        Ok(())
+    }
+
+    /// Sends the policy of this configuration to the analyzer. `false` if it does not accept. Without analysis there is
+    /// no policy to apply.
+    fn send_policy(&self, config: &Config) -> bool {
+        let Some(to_analyzer) = &self.app.to_analyzer else { return true };
+        let policy = ExternalUpdate::Policy(Arc::new(ReloadedPolicy::new(config)));
+        to_analyzer.send_timeout(policy, ANALYZER_TIMEOUT).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+    use crossbeam_channel::bounded;
+
+    use super::*;
+    use crate::app::{App, AppOptions};
+    use crate::util::stop::Stop;
+
+    #[derive(Parser)]
+    struct TestOptions {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    /// A configuration with these pools on loopback, where nobody listens, and this limit of a rule.
+    fn write(file: &Path, ports: impl IntoIterator<Item = u32>, size: usize) {
+        let mut text = format!("[ntp]\nservers = []\n[rules]\nmin_extranonce2_size = {size}\n");
+        for port in ports {
+            text.push_str(&format!("[[upstream]]\nurl = \"stratum+tcp://127.0.0.1:{port}\"\n"));
+        }
+        std::fs::write(file, text).unwrap();
+    }
+
+    fn start(file: &Path) -> (App, Reload) {
+        let arguments = ["test", "--listen", "127.0.0.1:0", "--http", "", "--config", file.to_str().unwrap()];
+        let options = TestOptions::parse_from(arguments).options;
+        let app = App::start(&options.load().unwrap(), AppOptions::default(), &Stop::new()).unwrap();
+        let reload = Reload { options, app: app.reloadable() };
+        (app, reload)
+    }
+
+    /// The pools that were ever listed, and the configuration in effect: its pools and the rule's limit.
+    fn in_effect(reload: &Reload) -> (usize, usize, Option<usize>) {
+        let config = reload.app.config.load();
+        (reload.app.proxy.stats().upstreams.len(), config.upstreams.len(), config.rules.min_extranonce2_size)
+    }
+
+    #[test]
+    fn new_pools_are_not_listed_if_the_analyzer_does_not_accept_the_new_policy() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config.toml");
+        write(&file, [1], 3);
+        let (app, mut reload) = start(&file);
+        let to_analyzer = reload.app.to_analyzer.replace(bounded(0).0);
+        write(&file, [1, 2], 4);
+        reload.reload();
+        assert_eq!(in_effect(&reload), (1, 1, Some(3)));
+        reload.app.to_analyzer = to_analyzer;
+        reload.reload();
+        assert_eq!(in_effect(&reload), (2, 2, Some(4)));
+        app.shut_down(|_| ());
+    }
+
+    #[test]
+    fn the_analyzer_gets_no_new_policy_if_the_new_pools_cannot_be_listed() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config.toml");
+        write(&file, [1], 3);
+        let (app, mut reload) = start(&file);
+        let (to_analyzer, updates) = bounded(8);
+        reload.app.to_analyzer = Some(to_analyzer);
+        write(&file, 1000..1300, 4);
+        reload.reload();
+        assert_eq!(in_effect(&reload), (1, 1, Some(3)));
+        assert!(updates.is_empty(), "{updates:?}");
+        app.shut_down(|_| ());
     }
 }

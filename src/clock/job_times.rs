@@ -60,7 +60,7 @@ pub(super) enum Vote {
     /// The system's clock and the jobs of `pools` pools agree, and NTP differs.
     AgainstNtp { pools: usize },
     /// There is no NTP, and the jobs of `pools` pools agree on another time than the system's clock.
-    AgainstSystem { ahead: Offset, pools: usize },
+    AgainstSystem { jobs_ahead: Offset, pools: usize },
 }
 
 impl JobTimes {
@@ -92,7 +92,7 @@ impl JobTimes {
                 let best = times.iter().max_by_key(|time| agreeing(**time)).copied().unwrap_or_default();
                 let pools = agreeing(best);
                 let is_majority = pools >= MIN_POOLS_AGAINST_SYSTEM;
-                if is_majority { Vote::AgainstSystem { ahead: best, pools } } else { Vote::Undisputed }
+                if is_majority { Vote::AgainstSystem { jobs_ahead: best, pools } } else { Vote::Undisputed }
             }
         }
     }

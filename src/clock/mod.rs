@@ -166,8 +166,8 @@ impl Clock {
                 let since = *known.contradicted_since.get_or_insert(system);
                 ClockState::Unsynchronised { since, reason: UnsyncReason::Contradicted { ntp, pools } }
             }
-            (Vote::AgainstSystem { ahead, pools }, ClockState::Unsynchronised { since, .. }, _) => {
-                let reason = UnsyncReason::Outvoted { jobs: ahead, pools };
+            (Vote::AgainstSystem { jobs_ahead, pools }, ClockState::Unsynchronised { since, .. }, _) => {
+                let reason = UnsyncReason::Outvoted { jobs: jobs_ahead, pools };
                 ClockState::Unsynchronised { since: *since, reason }
             }
             (_, ClockState::Synchronised { error_bound, servers, at, .. }, Some(offset)) => {

@@ -185,9 +185,9 @@ impl NtpPoller {
 /// Varies `interval` by up to a tenth, so that many programs do not query in step; never below a minute
 /// unless `interval` is.
 fn jittered(interval: Duration) -> Duration {
-    let share = (RandomState::new().build_hasher().finish() % 1000) as f64 / 1000.0;
+    let fraction = (RandomState::new().build_hasher().finish() % 1000) as f64 / 1000.0;
     let floor = interval.min(Duration::from_secs(60));
-    interval.mul_f64(0.9 + 0.2 * share).max(floor)
+    interval.mul_f64(0.9 + 0.2 * fraction).max(floor)
 }
 
 #[cfg(test)]

@@ -129,9 +129,9 @@ struct Exchange {
 
 impl Exchange {
     fn open(address: SocketAddr, deadline: Instant) -> io::Result<Exchange> {
-        let any: IpAddr =
+        let any_address: IpAddr =
             if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let socket = UdpSocket::bind((any, 0))?;
+        let socket = UdpSocket::bind((any_address, 0))?;
         socket.connect(address)?;
         // Keyed by the operating system's random numbers.
         let cookie = RandomState::new().build_hasher().finish().to_be_bytes();

@@ -88,7 +88,7 @@ struct AddressRecord {
     pardons: u32,
     pardoned_at: Instant,
     banned_until: Option<Instant>,
-    /// Number of bans without a day without abuse between them.
+    /// Bans in a row. A day without abuse resets the number.
     bans: u32,
 }
 

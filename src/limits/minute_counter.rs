@@ -1,4 +1,4 @@
-//! A count over the last 60 seconds of constant size.
+//! Counting of the last 60 seconds in constant memory.
 
 use std::time::{Duration, Instant};
 

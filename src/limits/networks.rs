@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// A CIDR block, such as `192.168.0.0/16` or `fd00::/8`; a single address is a block of its full
 /// length. IPv4-mapped IPv6 (`::ffff:10.0.0.1`, what a dual-stack listener reports) is the IPv4
-/// address, both in a block and in a question.
+/// address, both in a block and as the address that is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressBlock {
     network: IpAddr,
@@ -135,7 +135,7 @@ impl AllowList {
     /// The blocks one entry of `listen.allow` stands for: `"private"`, `"any"` or a CIDR block.
     ///
     /// # Errors
-    /// When it is none of them.
+    /// The entry is none of them.
     pub fn blocks_of(entry: &str) -> Result<Vec<AddressBlock>, BlockError> {
         match entry {
             "private" => Ok(AllowList::PRIVATE.to_vec()),

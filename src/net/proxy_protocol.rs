@@ -30,7 +30,7 @@ pub enum Parsed {
 
 /// The reason why the bytes are no header. Each has the offending bytes, escaped, at most 64.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProxyError {
+pub enum ProxyHeaderError {
     /// Neither version's signature.
     NoHeader { bytes: String },
     /// A version 1 line that is malformed or longer than [`MAX_V1`].
@@ -46,17 +46,17 @@ pub enum ProxyError {
 ///
 /// # Errors
 /// The reason, as soon as the bytes can't become a header.
-pub fn parse(buf: &[u8]) -> Result<Parsed, ProxyError> {
+pub fn parse(buf: &[u8]) -> Result<Parsed, ProxyHeaderError> {
     if starts_like(buf, &V2_SIGNATURE) {
         parse_v2(buf)
     } else if starts_like(buf, b"PROXY ") {
         parse_v1(buf)
     } else {
-        Err(ProxyError::NoHeader { bytes: escaped(buf) })
+        Err(ProxyHeaderError::NoHeader { bytes: escaped(buf) })
     }
 }
 
-fn parse_v1(buf: &[u8]) -> Result<Parsed, ProxyError> {
+fn parse_v1(buf: &[u8]) -> Result<Parsed, ProxyHeaderError> {
     let head = &buf[..buf.len().min(MAX_V1)];
     let Some(end) = head.windows(2).position(|pair| pair == b"\r\n") else {
         let is_hopeless = buf.len() >= MAX_V1 || head.contains(&b'\n');
@@ -81,8 +81,8 @@ fn parse_v1(buf: &[u8]) -> Result<Parsed, ProxyError> {
     Ok(Parsed::Header { source: source.map(SocketAddr::from), length: end + 2 })
 }
 
-fn parse_v2(buf: &[u8]) -> Result<Parsed, ProxyError> {
-    let bad = || ProxyError::BadBinary { bytes: escaped(buf) };
+fn parse_v2(buf: &[u8]) -> Result<Parsed, ProxyHeaderError> {
+    let bad = || ProxyHeaderError::BadBinary { bytes: escaped(buf) };
     // Fields are checked as soon as they have arrived.
     let version_command = buf.get(12).copied();
     if version_command.is_some_and(|byte| byte != 0x20 && byte != 0x21) {
@@ -100,7 +100,7 @@ fn parse_v2(buf: &[u8]) -> Result<Parsed, ProxyError> {
     let payload = usize::from(u16::from_be_bytes([high, low]));
     let length = 16 + payload;
     if length > MAX_V2 {
-        return Err(ProxyError::TooLong { length });
+        return Err(ProxyHeaderError::TooLong { length });
     }
     let ip_length = match (version_command, family) {
         (0x21, 0x11) => 4,
@@ -136,37 +136,37 @@ fn port_v1(text: &str) -> Option<u16> {
     text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-fn bad_line(line: &[u8]) -> ProxyError {
-    ProxyError::BadLine { bytes: escaped(line) }
+fn bad_line(line: &[u8]) -> ProxyHeaderError {
+    ProxyHeaderError::BadLine { bytes: escaped(line) }
 }
 
 fn escaped(bytes: &[u8]) -> String {
     bytes[..bytes.len().min(64)].escape_ascii().to_string()
 }
 
-impl fmt::Display for ProxyError {
+impl fmt::Display for ProxyHeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ProxyError::NoHeader { bytes } => {
+            ProxyHeaderError::NoHeader { bytes } => {
                 write!(f, "expected a PROXY protocol header (listen.proxy_protocol), got \"{bytes}\"")
             }
-            ProxyError::BadLine { bytes } => write!(f, "malformed PROXY line \"{bytes}\""),
-            ProxyError::BadBinary { bytes } => write!(f, "malformed PROXY v2 header \"{bytes}\""),
-            ProxyError::TooLong { length } => {
+            ProxyHeaderError::BadLine { bytes } => write!(f, "malformed PROXY line \"{bytes}\""),
+            ProxyHeaderError::BadBinary { bytes } => write!(f, "malformed PROXY v2 header \"{bytes}\""),
+            ProxyHeaderError::TooLong { length } => {
                 write!(f, "PROXY v2 header of {length} bytes; at most {MAX_V2} are accepted")
             }
         }
     }
 }
 
-impl std::error::Error for ProxyError {}
+impl std::error::Error for ProxyHeaderError {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn header(source: Option<&str>, length: usize) -> Result<Parsed, ProxyError> {
+    fn header(source: Option<&str>, length: usize) -> Result<Parsed, ProxyHeaderError> {
         Ok(Parsed::Header { source: source.map(|text| text.parse().unwrap()), length })
     }
 
@@ -203,10 +203,14 @@ mod tests {
             b"PROXY \xff\r\n",
             b"PROXY TCP4\n",
         ] {
-            assert!(matches!(parse(wrong), Err(ProxyError::BadLine { .. })), "{}", wrong.escape_ascii());
+            assert!(
+                matches!(parse(wrong), Err(ProxyHeaderError::BadLine { .. })),
+                "{}",
+                wrong.escape_ascii()
+            );
         }
         let endless = [b"PROXY UNKNOWN ".as_slice(), &[b'x'; MAX_V1]].concat();
-        assert!(matches!(parse(&endless), Err(ProxyError::BadLine { .. })));
+        assert!(matches!(parse(&endless), Err(ProxyHeaderError::BadLine { .. })));
         assert_eq!(parse(&endless[..MAX_V1 - 1]), Ok(Parsed::Incomplete));
     }
 
@@ -214,7 +218,7 @@ mod tests {
     fn no_header_at_all_is_said_at_the_first_byte_and_escaped() {
         let said = parse(b"{\"id\":1,\x1b[31m").unwrap_err().to_string();
         assert!(said.contains("\\x1b[31m") && !said.contains('\x1b'), "{said}");
-        assert!(matches!(parse(b"\r\n\r\n\0\r\nQUIX"), Err(ProxyError::NoHeader { .. })));
+        assert!(matches!(parse(b"\r\n\r\n\0\r\nQUIX"), Err(ProxyHeaderError::NoHeader { .. })));
     }
 
     #[test]
@@ -237,10 +241,13 @@ mod tests {
         for (command, family, body) in
             [(0x11, 0x11, TCP4), (0x22, 0x11, TCP4), (0x21, 0x41, TCP4), (0x21, 0x11, &TCP4[..11])]
         {
-            assert!(matches!(parse(&v2(command, family, body)), Err(ProxyError::BadBinary { .. })));
+            assert!(matches!(parse(&v2(command, family, body)), Err(ProxyHeaderError::BadBinary { .. })));
         }
         assert_eq!(parse(&v2(0x21, 0x11, &[0; 536])), header(Some("0.0.0.0:0"), MAX_V2));
-        assert_eq!(parse(&v2(0x21, 0x11, &[0; 537])[..16]), Err(ProxyError::TooLong { length: MAX_V2 + 1 }));
+        assert_eq!(
+            parse(&v2(0x21, 0x11, &[0; 537])[..16]),
+            Err(ProxyHeaderError::TooLong { length: MAX_V2 + 1 })
+        );
     }
 
     proptest! {

@@ -30,7 +30,7 @@ impl Splicer {
     /// Waits for bytes on `from` and moves them into the pipe. Returns how many; 0 at the end.
     ///
     /// # Errors
-    /// The socket's; its read timeout is `WouldBlock`.
+    /// An error of the socket. Its read timeout is `WouldBlock`.
     pub fn take(&mut self, from: &TcpStream) -> io::Result<usize> {
         let taken =
             again(|| splice(from, None, &self.through.write, None, self.size, SpliceFFlags::empty()))?;
@@ -40,13 +40,13 @@ impl Splicer {
     /// Duplicates the `length` bytes in the pipe for [`Splicer::copy`]. Returns how many it could.
     ///
     /// # Errors
-    /// The kernel's.
+    /// An error of the kernel.
     pub fn duplicate(&mut self, length: usize) -> io::Result<usize> {
         match &self.beside {
             None => Ok(0),
             Some(beside) => {
-                let none = SpliceFFlags::SPLICE_F_NONBLOCK;
-                Ok(again(|| tee(&self.through.read, &beside.write, length, none))?)
+                let flags = SpliceFFlags::SPLICE_F_NONBLOCK;
+                Ok(again(|| tee(&self.through.read, &beside.write, length, flags))?)
             }
         }
     }
@@ -54,7 +54,7 @@ impl Splicer {
     /// Sends the `length` bytes in the pipe.
     ///
     /// # Errors
-    /// The socket's.
+    /// An error of the socket.
     pub fn give(&mut self, to: &TcpStream, mut length: usize) -> io::Result<()> {
         while length > 0 {
             let moved = again(|| splice(&self.through.read, None, to, None, length, SpliceFFlags::empty()))?;
@@ -69,7 +69,7 @@ impl Splicer {
     /// Reads as many duplicated bytes as `bytes` holds, after the original ones were sent.
     ///
     /// # Errors
-    /// The pipe's.
+    /// An error of the pipe.
     pub fn copy(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         let mut filled = 0;
         if let Some(beside) = &self.beside {

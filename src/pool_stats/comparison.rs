@@ -1,8 +1,8 @@
-//! Compares the pool's figures with the proven work. Pure.
+//! Compares the pool's figures with the accepted work. Pure.
 //!
 //! **Comparison.** If the pool publishes the sum of all credited work, the difference of two such
-//! figures is compared with the work proven between them. Else its hash rate, times its window, is
-//! compared with the work proven in that window.
+//! figures is compared with the work accepted between them. Else its hash rate, times its window, is
+//! compared with the work accepted in that window.
 //!
 //! **Allowances.** The pool's figures lag behind, and its hash rate may be an exponential moving
 //! average: the smallest work that these readings allow counts as proven. A pool that credits more,
@@ -31,7 +31,7 @@ const THRESHOLD: f64 = 1e-7;
 
 /// The accepted work.
 #[derive(Debug, Clone, Copy)]
-pub struct ProvenWork<'a> {
+pub struct AcceptedWork<'a> {
     /// The time since which all shares are known.
     pub since: NtpTime,
     /// Time and assigned difficulty of each share, the oldest first.
@@ -43,9 +43,9 @@ pub struct ProvenWork<'a> {
 pub enum CreditVerdict {
     /// There are too few shares, or figures about an unknown time only.
     Unknown,
-    /// The pool credits the proven work, within chance, or more.
+    /// The pool credits the accepted work, within chance, or more.
     Agrees,
-    /// The pool credits less than was proven; both are sums of difficulty over the same time.
+    /// The pool credits less than the work that it accepted; both are sums of difficulty over the same time.
     CreditsLess {
         credited: f64,
         proven: f64,
@@ -54,17 +54,21 @@ pub enum CreditVerdict {
     },
 }
 
-/// Compares the newest figures with the proven work. `before` has figures of the same pool and account
+/// Compares the newest figures with the accepted work. `before` has figures of the same pool and account
 /// from at least ten minutes earlier.
-pub fn compare(proven: &ProvenWork<'_>, newest: &PoolFigures, before: Option<&PoolFigures>) -> CreditVerdict {
-    by_totals(proven, newest, before)
-        .or_else(|| by_hash_rate(proven, newest))
+pub fn compare(
+    accepted: &AcceptedWork<'_>,
+    newest: &PoolFigures,
+    before: Option<&PoolFigures>,
+) -> CreditVerdict {
+    by_totals(accepted, newest, before)
+        .or_else(|| by_hash_rate(accepted, newest))
         .unwrap_or(CreditVerdict::Unknown)
 }
 
 /// Compares totals; `None` if the pool publishes none, or they were reset.
 fn by_totals(
-    proven: &ProvenWork<'_>,
+    accepted: &AcceptedWork<'_>,
     newest: &PoolFigures,
     before: Option<&PoolFigures>,
 ) -> Option<CreditVerdict> {
@@ -74,35 +78,35 @@ fn by_totals(
     if credited < 0.0 || to - from < 4.0 * LAG {
         return None;
     }
-    if seconds(proven.since) > from {
+    if seconds(accepted.since) > from {
         return None;
     }
     // Shares at the edges may belong to either side.
-    let sample = CreditSample::between(proven, from + LAG, to - LAG);
+    let sample = CreditSample::between(accepted, from + LAG, to - LAG);
     Some(sample.judge(credited, sample.sum))
 }
 
-fn by_hash_rate(proven: &ProvenWork<'_>, newest: &PoolFigures) -> Option<CreditVerdict> {
+fn by_hash_rate(accepted: &AcceptedWork<'_>, newest: &PoolFigures) -> Option<CreditVerdict> {
     let rate = newest.hash_rate?;
     let window = rate.window.filter(|window| *window >= Duration::from_secs(300))?.as_secs_f64();
     let to = seconds(newest.at);
     // An exponential moving average covers more than its window.
-    if seconds(proven.since) > to - window - LAG {
+    if seconds(accepted.since) > to - window - LAG {
         return None;
     }
     let credited = rate.per_second * window / HASHES_PER_DIFFICULTY;
-    let sample = CreditSample::between(proven, to - window - LAG, to);
+    let sample = CreditSample::between(accepted, to - window - LAG, to);
     let ends = [to, to - LAG / 2.0, to - LAG];
-    let plain = ends.iter().map(|end| CreditSample::between(proven, end - window, *end).sum);
-    let fading = ends.iter().map(|end| faded(proven, *end, window));
+    let plain = ends.iter().map(|end| CreditSample::between(accepted, end - window, *end).sum);
+    let fading = ends.iter().map(|end| faded(accepted, *end, window));
     let least = plain.chain(fading).fold(f64::INFINITY, f64::min);
     Some(sample.judge(credited, least))
 }
 
 /// The work of one window as an exponential moving average sees it.
-fn faded(proven: &ProvenWork<'_>, end: f64, window: f64) -> f64 {
+fn faded(accepted: &AcceptedWork<'_>, end: f64, window: f64) -> f64 {
     let weight = |at: f64| if at > end { 0.0 } else { ((at - end) / window).exp() };
-    proven.shares.iter().map(|(at, work)| work * weight(seconds(*at))).sum()
+    accepted.shares.iter().map(|(at, work)| work * weight(seconds(*at))).sum()
 }
 
 /// The shares of a time span.
@@ -115,9 +119,9 @@ struct CreditSample {
 }
 
 impl CreditSample {
-    fn between(proven: &ProvenWork<'_>, from: f64, to: f64) -> CreditSample {
+    fn between(accepted: &AcceptedWork<'_>, from: f64, to: f64) -> CreditSample {
         let mut sample = CreditSample::default();
-        for (at, work) in proven.shares {
+        for (at, work) in accepted.shares {
             let at = seconds(*at);
             if at > from && at <= to && work.is_finite() && *work > 0.0 {
                 sample.count += 1;
@@ -210,19 +214,19 @@ mod tests {
         for round in 0..20_000 {
             let pause = [2.0, 10.0, 40.0, 100.0][round % 4];
             let shares = miner.shares(pause, 8000.0);
-            let proven = ProvenWork { since: at(0.0), shares: &shares };
+            let accepted = AcceptedWork { since: at(0.0), shares: &shares };
             // The books are up to two minutes behind.
             let lag = 120.0 * miner.next();
             let credited = sum(&shares, 0.0, 8000.0 - lag);
-            let verdict = compare(&proven, &total(8000.0, 50.0 + credited), Some(&total(0.0, 50.0)));
+            let verdict = compare(&accepted, &total(8000.0, 50.0 + credited), Some(&total(0.0, 50.0)));
             assert!(!matches!(verdict, CreditVerdict::CreditsLess { .. }), "{verdict:?}");
             // A pool whose rate comes from quite other shares of the same miner.
             let others = miner.shares(pause, 3600.0);
-            let verdict = compare(&proven, &rate(8000.0, sum(&others, 0.0, 3600.0)), None);
+            let verdict = compare(&accepted, &rate(8000.0, sum(&others, 0.0, 3600.0)), None);
             assert!(!matches!(verdict, CreditVerdict::CreditsLess { .. }), "{verdict:?}");
             // One that fades.
-            let fading = faded(&proven, START as f64 + 8000.0 - lag, 3600.0);
-            let verdict = compare(&proven, &rate(8000.0, fading), None);
+            let fading = faded(&accepted, START as f64 + 8000.0 - lag, 3600.0);
+            let verdict = compare(&accepted, &rate(8000.0, fading), None);
             assert!(!matches!(verdict, CreditVerdict::CreditsLess { .. }), "{verdict:?}");
             judged += usize::from(verdict == CreditVerdict::Agrees);
         }
@@ -234,50 +238,53 @@ mod tests {
     fn a_pool_that_keeps_work_back_is_found() {
         let mut miner = Miner(1);
         let shares = miner.shares(10.0, 20_000.0);
-        let proven = ProvenWork { since: at(0.0), shares: &shares };
+        let accepted = AcceptedWork { since: at(0.0), shares: &shares };
         let all = sum(&shares, 0.0, 20_000.0);
-        let found = compare(&proven, &total(20_000.0, all * 0.7), Some(&total(0.0, 0.0)));
+        let found = compare(&accepted, &total(20_000.0, all * 0.7), Some(&total(0.0, 0.0)));
         let CreditVerdict::CreditsLess { credited, proven: work, probability } = found else {
             panic!("{found:?}");
         };
         assert!(credited < work && work <= all && probability < 1e-7);
         let hour = sum(&shares, 16_400.0, 20_000.0);
         assert!(matches!(
-            compare(&proven, &rate(20_000.0, hour * 0.3), None),
+            compare(&accepted, &rate(20_000.0, hour * 0.3), None),
             CreditVerdict::CreditsLess { .. }
         ));
-        assert_eq!(compare(&proven, &rate(20_000.0, hour * 5.0), None), CreditVerdict::Agrees);
-        assert_eq!(compare(&proven, &rate(20_000.0, hour * 0.95), None), CreditVerdict::Agrees);
+        assert_eq!(compare(&accepted, &rate(20_000.0, hour * 5.0), None), CreditVerdict::Agrees);
+        assert_eq!(compare(&accepted, &rate(20_000.0, hour * 0.95), None), CreditVerdict::Agrees);
     }
 
     #[test]
     fn no_verdict_without_enough_to_go_by() {
         let few: Vec<_> = (0..29).map(|n| (at(1000.0 + f64::from(n)), 1.0)).collect();
-        let proven = ProvenWork { since: at(0.0), shares: &few };
-        assert_eq!(compare(&proven, &rate(4000.0, 0.0), None), CreditVerdict::Unknown);
-        assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(0.0, 0.0))), CreditVerdict::Unknown);
+        let accepted = AcceptedWork { since: at(0.0), shares: &few };
+        assert_eq!(compare(&accepted, &rate(4000.0, 0.0), None), CreditVerdict::Unknown);
+        assert_eq!(compare(&accepted, &total(4000.0, 0.0), Some(&total(0.0, 0.0))), CreditVerdict::Unknown);
         let many: Vec<_> = (0..4000).map(|n| (at(f64::from(n)), 1.0)).collect();
-        let proven = ProvenWork { since: at(1000.0), shares: &many };
+        let accepted = AcceptedWork { since: at(1000.0), shares: &many };
         // The window began before anything was known.
-        assert_eq!(compare(&proven, &rate(4000.0, 0.0), None), CreditVerdict::Unknown);
-        assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(0.0, 0.0))), CreditVerdict::Unknown);
-        let proven = ProvenWork { since: at(0.0), shares: &many };
-        assert!(matches!(compare(&proven, &rate(4000.0, 0.0), None), CreditVerdict::CreditsLess { .. }));
+        assert_eq!(compare(&accepted, &rate(4000.0, 0.0), None), CreditVerdict::Unknown);
+        assert_eq!(compare(&accepted, &total(4000.0, 0.0), Some(&total(0.0, 0.0))), CreditVerdict::Unknown);
+        let accepted = AcceptedWork { since: at(0.0), shares: &many };
+        assert!(matches!(compare(&accepted, &rate(4000.0, 0.0), None), CreditVerdict::CreditsLess { .. }));
         // Without a window, with books that began anew, too close together, or with nothing at all.
         let mut without = rate(4000.0, 0.0);
         without.hash_rate = Some(PublishedHashRate { per_second: 0.0, window: None });
-        assert_eq!(compare(&proven, &without, None), CreditVerdict::Unknown);
-        assert_eq!(compare(&proven, &total(4000.0, 5.0), Some(&total(0.0, 9.0))), CreditVerdict::Unknown);
-        assert_eq!(compare(&proven, &total(4000.0, 0.0), Some(&total(3900.0, 0.0))), CreditVerdict::Unknown);
-        assert_eq!(compare(&proven, &PoolFigures::empty(at(4000.0)), None), CreditVerdict::Unknown);
+        assert_eq!(compare(&accepted, &without, None), CreditVerdict::Unknown);
+        assert_eq!(compare(&accepted, &total(4000.0, 5.0), Some(&total(0.0, 9.0))), CreditVerdict::Unknown);
+        assert_eq!(
+            compare(&accepted, &total(4000.0, 0.0), Some(&total(3900.0, 0.0))),
+            CreditVerdict::Unknown
+        );
+        assert_eq!(compare(&accepted, &PoolFigures::empty(at(4000.0)), None), CreditVerdict::Unknown);
     }
 
     #[test]
     fn a_miner_that_has_just_begun_is_no_evidence_against_a_fading_average() {
         let shares = Miner(3).shares(1.0, 3600.0);
-        let proven = ProvenWork { since: at(-10_000.0), shares: &shares };
-        let fading = faded(&proven, START as f64 + 3600.0, 3600.0);
+        let accepted = AcceptedWork { since: at(-10_000.0), shares: &shares };
+        let fading = faded(&accepted, START as f64 + 3600.0, 3600.0);
         assert!(fading < 0.7 * sum(&shares, 0.0, 3600.0));
-        assert_eq!(compare(&proven, &rate(3600.0, fading), None), CreditVerdict::Agrees);
+        assert_eq!(compare(&accepted, &rate(3600.0, fading), None), CreditVerdict::Agrees);
     }
 }

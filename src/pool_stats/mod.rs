@@ -9,7 +9,7 @@ mod numbers;
 mod poller;
 mod pool_api;
 
-pub use comparison::{CreditVerdict, ProvenWork, compare};
+pub use comparison::{AcceptedWork, CreditVerdict, compare};
 pub use figures::{AnswerError, PoolFigures, PublishedHashRate};
 pub use poller::{PublishedStats, StatsHealth};
 pub use pool_api::read;

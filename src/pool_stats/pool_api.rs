@@ -56,8 +56,8 @@ pub fn read(kind: PoolStatsKind, answers: &[Vec<u8>], at: NtpTime) -> Result<Poo
     Ok(figures)
 }
 
-/// Parses the answer of ckpool and its relatives (wire reference, section 6.1). Its hash rates are exponential moving averages over these times; that of the hour
-/// is preferred, as neither jittery nor slow.
+/// Parses the answer of ckpool and its relatives (wire reference, section 6.1). Its hash rates are exponential
+/// moving averages over these times. The one over an hour is preferred, as neither jittery nor slow.
 fn read_ckpool(document: &Value, at: NtpTime) -> Result<PoolFigures, AnswerError> {
     let mut rate = None;
     for (field, seconds) in [("hashrate1hr", 3600), ("hashrate5m", 300), ("hashrate1d", 86_400)] {
@@ -80,7 +80,8 @@ fn read_ckpool(document: &Value, at: NtpTime) -> Result<PoolFigures, AnswerError
     })
 }
 
-/// Parses the answer of public-pool (wire reference, section 6.2), which has each session's hash rate over an unknown time, and no sum of work.
+/// Parses the answer of public-pool (wire reference, section 6.2), which has each session's hash rate over an unknown
+/// time, and no sum of work.
 fn read_public_pool(document: &Value, at: NtpTime) -> Result<PoolFigures, AnswerError> {
     let mut rate = None;
     for worker in document.get("workers").and_then(Value::as_array).into_iter().flatten() {
@@ -111,8 +112,8 @@ fn read_ocean(rates: &Value, snapshot: &Value, at: NtpTime) -> Result<PoolFigure
     })
 }
 
-/// Parses the answer of Braiins (wire reference, section 6.4). The hash rate is the sum of the workers' rates of the last hour, whose units are
-/// in separate fields.
+/// Parses the answer of Braiins (wire reference, section 6.4). The hash rate is the sum of the workers' rates of the
+/// last hour, whose units are in separate fields.
 fn read_braiins(document: &Value, at: NtpTime) -> Result<PoolFigures, AnswerError> {
     let workers = document.get("btc").and_then(|btc| btc.get("workers")).and_then(Value::as_object);
     let Some(workers) = workers else {

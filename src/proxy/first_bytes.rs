@@ -25,7 +25,7 @@ pub enum FirstBytes {
     Finished,
     /// The connection failed before that, or the time was up.
     Broken,
-    /// The peer is no miner. It was told so where it can read that, and its connection is closed.
+    /// The peer is no miner, and its connection is closed. A browser got a page that says so.
     Refused,
 }
 
@@ -90,7 +90,7 @@ fn refuse(listener_context: &ListenerContext, miner: SocketAddr, foreign: Foreig
     listener_context.report_abuse(miner, abuse);
 }
 
-/// Closes the connection. A browser is told why first.
+/// Closes the connection. A browser first gets a page that says why.
 fn turn_away(reader: &mut StreamReader, foreign: ForeignProtocol) {
     let stream = reader.stream().clone();
     if foreign == ForeignProtocol::Http {

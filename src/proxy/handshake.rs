@@ -12,7 +12,7 @@ use super::peer_log::LogTopic;
 use crate::limits::Admission;
 use crate::net::Stream;
 use crate::net::options::time_left;
-use crate::net::proxy_protocol::{self, Parsed, ProxyError};
+use crate::net::proxy_protocol::{self, Parsed, ProxyHeaderError};
 use crate::net::tls::TlsServer;
 use crate::net::tls_errors;
 use crate::util::address::canonical;
@@ -115,7 +115,7 @@ impl IncomingConnection {
 #[derive(Debug)]
 enum HandshakeError {
     NoProxyHeader(io::Error),
-    BadProxyHeader(ProxyError),
+    BadProxyHeader(ProxyHeaderError),
     Tls(io::Error),
 }
 

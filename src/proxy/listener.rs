@@ -126,7 +126,7 @@ impl OpenListener {
 }
 
 impl Acceptor {
-    /// Wakes the loop, which has been told to stop, and waits for its end for a bounded time.
+    /// Wakes the loop after its stop was requested, and waits for its end for a bounded time.
     pub fn join(self) {
         // Ends the wait in accept even when the address has left this machine meanwhile.
         let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);

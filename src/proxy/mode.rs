@@ -93,6 +93,14 @@ impl dyn Proxy {
         (number < self.upstreams().count()).then(|| self.upstreams().unblock(UpstreamId(number)))
     }
 
+    /// Checks whether `relist` has room for this list of pools. Nothing changes.
+    ///
+    /// # Errors
+    /// [`RelistError::TooMany`].
+    pub fn check_relist(&self, configured: &[config::UpstreamConfig]) -> Result<(), RelistError> {
+        self.upstreams().check_relist(configured)
+    }
+
     /// Takes over another list of pools, or another order. Miners on a pool that stays are not touched; the
     /// others move as soon as another pool works. `on_urls` as for [`Upstreams::relist`].
     ///

@@ -37,7 +37,7 @@ pub struct Volume {
 pub struct UpstreamState {
     /// Host and port, as configured.
     pub name: String,
-    /// As configured.
+    /// The URL, as configured.
     pub url: String,
     /// The template of the names that the pool knows miners by, in aggregate mode.
     pub user: String,

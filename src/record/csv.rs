@@ -1,5 +1,6 @@
 //! The fields and rows of the CSV files, as RFC 4180 writes them and spreadsheets read them.
 
+use std::borrow::Cow;
 use std::fmt::{Display, Write};
 use std::time::Duration;
 
@@ -45,12 +46,21 @@ impl Row {
 
     /// Adds seconds with three decimals.
     pub(super) fn seconds(self, time: Option<Duration>) -> Row {
-        self.optional(time.map(|time| format!("{:.3}", time.as_secs_f64())))
+        self.thousandths(time.map(|time| time.as_secs_f64()))
     }
 
     /// Adds milliseconds with three decimals.
     pub(super) fn milliseconds(self, time: Option<Duration>) -> Row {
-        self.optional(time.map(|time| format!("{:.3}", time.as_secs_f64() * 1e3)))
+        self.thousandths(time.map(|time| time.as_secs_f64() * 1e3))
+    }
+
+    fn thousandths(mut self, value: Option<f64>) -> Row {
+        if let Some(value) = value {
+            // Writing to memory can't fail.
+            let _ = write!(self.0, "{value:.3}");
+        }
+        self.0.push(',');
+        self
     }
 
     /// Adds an untrusted text as [`csv_field`] makes it safe, in quotes where RFC 4180 wants them.
@@ -78,9 +88,16 @@ impl Row {
 /// apostrophe in front if a spreadsheet would take it for a formula (first character `=`, `+`, `-`,
 /// `@`, their full-width forms, tab or a line break;
 /// <https://owasp.org/www-community/attacks/CSV_Injection>).
-pub(super) fn csv_field(text: &str) -> String {
+pub(super) fn csv_field(text: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    let is_letter_or_digit = text.as_bytes().first().is_none_or(u8::is_ascii_alphanumeric);
+    if is_letter_or_digit && text.len() <= MAX_CELL && text.bytes().all(is_plain) {
+        // Nearly every text.
+        return Cow::Borrowed(text);
+    }
     let is_formula = text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r', '\n']);
-    if is_formula { format!("'{}", line_text(text, MAX_CELL)) } else { line_text(text, MAX_CELL) }
+    let safe = line_text(text, MAX_CELL);
+    Cow::Owned(if is_formula { format!("'{safe}") } else { safe })
 }
 
 #[cfg(test)]
@@ -102,7 +119,7 @@ mod tests {
             let row = Row::new().value(1).text(text).optional(None::<u8>).text(text).end();
             let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(row.as_slice());
             let fields = reader.records().next().unwrap().unwrap();
-            assert_eq!(fields, csv::StringRecord::from(vec!["1", &csv_field(text), "", &csv_field(text)]));
+            assert_eq!(fields, csv::StringRecord::from(vec!["1", &*csv_field(text), "", &*csv_field(text)]));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Best shares and counters over all runs: `state.json`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -97,7 +98,7 @@ impl SavedState {
 
     /// A worker's best share ever.
     pub fn best_of(&self, worker: &str) -> Option<&BestShare> {
-        self.best_by_worker.get(&csv_field(worker))
+        self.best_by_worker.get(&*csv_field(worker))
     }
 
     /// Every remembered worker's best share, in the order of their names.
@@ -106,12 +107,14 @@ impl SavedState {
     }
 
     /// Adds a share if it is good enough. True if it is the best ever.
-    pub fn offer(&mut self, share: BestShare) -> bool {
-        let share = BestShare { worker: csv_field(&share.worker), ..share };
+    pub fn offer(&mut self, mut share: BestShare) -> bool {
+        if let Cow::Owned(worker) = csv_field(&share.worker) {
+            share.worker = worker;
+        }
         let is_best = self.best.first().is_none_or(|best| share.difficulty > best.difficulty);
         let place = self.best.partition_point(|best| best.difficulty >= share.difficulty);
         // A share that is read again after a restart is no new one.
-        if !self.best.iter().any(|best| best.hash == share.hash) {
+        if place < MAX_BEST && !self.best.iter().any(|best| best.hash == share.hash) {
             self.best.insert(place, share.clone());
             self.best.truncate(MAX_BEST);
         }
@@ -121,15 +124,15 @@ impl SavedState {
 
     /// The saved fingerprint of a pool.
     pub fn fingerprint(&self, pool: &str) -> Option<&Value> {
-        self.fingerprints.get(&csv_field(pool))
+        self.fingerprints.get(&*csv_field(pool))
     }
 
     /// Saves the fingerprint of a pool. False if there are too many pools already.
     pub fn set_fingerprint(&mut self, pool: &str, fingerprint: Value) -> bool {
         let pool = csv_field(pool);
-        let has_room = self.fingerprints.len() < MAX_POOLS || self.fingerprints.contains_key(&pool);
+        let has_room = self.fingerprints.len() < MAX_POOLS || self.fingerprints.contains_key(&*pool);
         if has_room {
-            self.fingerprints.insert(pool, fingerprint);
+            self.fingerprints.insert(pool.into_owned(), fingerprint);
         }
         has_room
     }

@@ -22,7 +22,6 @@ use super::time_source::TimeSource;
 use super::timing_csv::JobRow;
 use super::write_retry::{TimePair, WriteError, WriteRetry};
 use crate::config::RecordConfig;
-use crate::net::sched::yield_to_others;
 use crate::util::files::replace;
 use crate::util::plural::count;
 use crate::util::stop::Stopped;
@@ -146,7 +145,6 @@ impl Writer {
     ) -> io::Result<()> {
         // Without a heartbeat: a hanging disk blocks this thread, and a restart would not help.
         service("record").start(move || {
-            yield_to_others("the recording thread");
             self.run(&rows, &urgent, &wakes);
             Ok::<(), Stopped>(())
         })?;

@@ -98,7 +98,7 @@ impl NodeLogin {
     /// Reads the cookie again after the node refused it. `true` if it has changed.
     ///
     /// # Errors
-    /// As [`NodeLogin::header`].
+    /// The cookie can't be read.
     pub(super) fn renew(&mut self) -> Result<bool, String> {
         if !matches!(self.kind, LoginKind::Cookie(_)) {
             return Ok(false);

@@ -1,6 +1,7 @@
 //! The two extranonces and the size of the second.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
@@ -8,9 +9,9 @@ use super::hex;
 use super::json_field::{FieldError, string, string_or_number};
 
 /// The pool's part of the coinbase, one for each connection: 0 to 100 bytes, hashed as written. Braiins sends an
-/// empty one (2025).
+/// empty one (2025). Clones share the bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Extranonce1(Vec<u8>);
+pub struct Extranonce1(Arc<[u8]>);
 
 /// The miner's part of the coinbase: opaque bytes, hashed as written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -32,7 +33,7 @@ impl Extranonce1 {
         if bytes.len() > Extranonce1::MAX_READ {
             return Err(FieldError::new("extranonce1", &hex::encode(&bytes), "at most 100 bytes"));
         }
-        Ok(Extranonce1(bytes))
+        Ok(Extranonce1(bytes.into()))
     }
 
     /// Reads hex digits.

@@ -1,10 +1,21 @@
 //! Hex text and bytes in the order in which they are written.
 
+use std::fmt;
+
 use super::json_field::FieldError;
 
 /// `bytes` as lower-case hex digits.
 pub fn encode(bytes: &[u8]) -> String {
     faster_hex::hex_string(bytes)
+}
+
+/// Writes `bytes` as lower-case hex digits, without an allocation for up to 32 of them.
+pub(crate) fn write_hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut digits = [0; 64];
+    match digits.get_mut(..2 * bytes.len()) {
+        Some(digits) => f.write_str(faster_hex::hex_encode(bytes, digits).map_err(|_| fmt::Error)?),
+        None => f.write_str(&encode(bytes)),
+    }
 }
 
 /// The bytes of hex digits in either case. `field` names the text in the error.
@@ -67,7 +78,7 @@ macro_rules! display_as_hex {
     ($($name:ident),*) => {$(
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(&crate::stratum::encode_hex(&self.0))
+                crate::stratum::write_hex(&self.0, f)
             }
         }
     )*};

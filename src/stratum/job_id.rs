@@ -1,15 +1,16 @@
 //! Job ids.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
 use super::json_field::{FieldError, string_or_number};
 
 /// The id of a job on its connection. It is compared exactly and echoed, never parsed. Pools that restart use the
-/// same ids again.
+/// same ids again. Clones share the text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct JobId(String);
+pub struct JobId(Arc<str>);
 
 impl JobId {
     /// The longest id that is read, in bytes. The longest seen has 17; miners take any length.
@@ -23,12 +24,12 @@ impl JobId {
         if text.len() > JobId::MAX {
             return Err(FieldError::new("job id", text, "at most 1024 bytes"));
         }
-        Ok(JobId(text.to_owned()))
+        Ok(JobId(text.into()))
     }
 
     /// An id for the job with this number, as public-pool makes them: hex, without leading zeros.
     pub fn from_counter(counter: u64) -> JobId {
-        JobId(format!("{counter:x}"))
+        JobId(format!("{counter:x}").into())
     }
 
     /// Reads a text, or a number as it is written.

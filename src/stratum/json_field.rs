@@ -126,6 +126,11 @@ pub(super) struct JsonText<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
 /// A JSON string, its escapes resolved.
 pub(super) fn string<'a>(field: &'static str, raw: &'a RawValue) -> Result<Cow<'a, str>, FieldError> {
+    // It is valid JSON already, so that a text without an escape is what stands between its quotes.
+    let plain = raw.get().strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    if let Some(text) = plain.filter(|text| !text.as_bytes().contains(&b'\\')) {
+        return Ok(Cow::Borrowed(text));
+    }
     serde_json::from_str::<JsonText>(raw.get())
         .map(|text| text.0)
         .map_err(|_| FieldError::new(field, raw.get(), "a text"))
@@ -145,7 +150,21 @@ pub(super) fn string_or_number<'a>(
 
 /// The part of a peer's text (a name, an id, a reason) that is kept.
 pub fn shortened(text: &str) -> String {
-    text.chars().take(MAX_KEPT_CHARS).collect()
+    text[..kept_length(text)].to_owned()
+}
+
+/// Cuts a peer's text to the part that is kept, as [`shortened`] does.
+pub fn shorten(mut text: String) -> String {
+    text.truncate(kept_length(&text));
+    text
+}
+
+/// The bytes of the part of a text that is kept.
+fn kept_length(text: &str) -> usize {
+    if text.len() <= MAX_KEPT_CHARS {
+        return text.len();
+    }
+    text.char_indices().nth(MAX_KEPT_CHARS).map_or(text.len(), |(end, _)| end)
 }
 
 /// The part of a peer's text that an error shows.

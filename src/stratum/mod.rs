@@ -57,11 +57,11 @@ pub use configure::{configure_result, granted_version_mask, requested_version_ma
 pub use difficulty::Difficulty;
 pub use extranonce::{Extranonce1, Extranonce2, Extranonce2Size};
 pub use header_fields::{MerkleBranch, Nbits, Nonce, Ntime, PrevHash};
-pub(crate) use hex::{debug_as_display, display_as_hex};
+pub(crate) use hex::{debug_as_display, display_as_hex, write_hex};
 pub use hex::{decode as decode_hex, encode as encode_hex};
 pub use job_id::JobId;
 pub use job_reading::{JobReading, ReadingAgreement};
-pub use json_field::{FieldError, elements, first_text, shortened, worker_name};
+pub use json_field::{FieldError, elements, first_text, shorten, shortened, worker_name};
 pub use login::Login;
 pub use message::{Envelope, EnvelopeError};
 pub use method::PoolMethod;

@@ -91,6 +91,12 @@ impl<'a> Readings<'a> {
             || self.has_part_of_job()
     }
 
+    /// Returns whether one of the messages is a job, readable or not.
+    fn names_job(&self) -> bool {
+        let is_job = |name: Cow<'_, str>| PoolMethod::of(&name) == Some(PoolMethod::Notify);
+        self.messages().any(|message| message.method().is_some_and(is_job))
+    }
+
     /// Returns whether the line holds a job, or a part of one, in the wrong place. Miners that read C strings take
     /// the rest behind a NUL or after a timeout as a line, and some read inside of a text.
     fn has_part_of_job(&self) -> bool {
@@ -100,7 +106,12 @@ impl<'a> Readings<'a> {
             // An unreadable line may be any part of a job.
             None => self.line.split(|byte| !byte.is_ascii_hexdigit()).any(|run| run.len() >= PREVHASH_BYTES),
             // A message for people may hold one hash. A job has its prevhash and a coinbase in two parts.
-            Some(_) => self.jobs().is_empty() && values.nth(1).is_some() && names_params(self.line),
+            Some(_) => {
+                self.line.len() >= 4 * PREVHASH_BYTES
+                    && !self.names_job()
+                    && values.nth(1).is_some()
+                    && names_params(self.line)
+            }
         }
     }
 }

@@ -27,6 +27,10 @@ pub(super) const KEYS: [&str; 6] = ["id", "method", "params", "result", "error",
 
 /// The index in [`KEYS`] of a key as cJSON compares it: without case, and up to a NUL.
 pub(super) fn key_place(key: &str) -> Option<usize> {
+    // Nearly every key is spelled as it should be.
+    if let Some(place) = KEYS.iter().position(|known| *known == key) {
+        return Some(place);
+    }
     let name = key.split('\0').next().unwrap_or_default();
     KEYS.iter().position(|known| known.eq_ignore_ascii_case(name))
 }

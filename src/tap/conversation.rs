@@ -47,6 +47,8 @@ pub struct Traffic {
     waiting: AtomicUsize,
     /// Copies that were dropped because the queue was full.
     pub dropped: AtomicU64,
+    /// Bytes are being sent whose copy is not in the queue yet.
+    is_sending: AtomicBool,
     /// The time when the last bytes were forwarded: nanoseconds since `since`, at least 1; 0 before the first.
     last: AtomicU64,
     /// Silence is measured by the monotonic clock: a Raspberry Pi sets its system clock by days after a start.
@@ -60,6 +62,7 @@ impl Traffic {
             chunks: AtomicU64::new(0),
             waiting: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
+            is_sending: AtomicBool::new(false),
             last: AtomicU64::new(0),
             since,
         }
@@ -71,6 +74,17 @@ impl Traffic {
         self.chunks.fetch_add(1, Ordering::Relaxed);
         let now = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.last.store(now.max(1), Ordering::Relaxed);
+    }
+
+    /// Notes that bytes are about to be sent, or that the copy of what was sent has been offered to the queue. The
+    /// receiver can answer before that copy is there.
+    pub fn set_sending(&self, is_sending: bool) {
+        self.is_sending.store(is_sending, Ordering::Release);
+    }
+
+    /// Returns whether bytes may have been sent whose copy is still to come.
+    pub fn is_sending(&self) -> bool {
+        self.is_sending.load(Ordering::Acquire)
     }
 
     /// The number of this direction's copies in the analyzer's queue.

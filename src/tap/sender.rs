@@ -42,6 +42,17 @@ impl Tap {
         self.to_analyzer.is_some()
     }
 
+    /// Announces bytes that are about to be sent, so that the analyzer waits for their copy before it reads an answer
+    /// to them.
+    pub fn about_to_send(&self) {
+        self.conversation.traffic(self.direction).set_sending(true);
+    }
+
+    /// Ends what [`Tap::about_to_send`] announced: the copy is in the queue, or nothing was sent.
+    pub fn end_of_send(&self) {
+        self.conversation.traffic(self.direction).set_sending(false);
+    }
+
     /// Counts bytes that were sent, and passes a copy on.
     pub fn forwarded(&mut self, bytes: &[u8], readable_at: Stamp, sent_at: Stamp) {
         self.conversation.traffic(self.direction).count(bytes.len());
@@ -50,6 +61,7 @@ impl Tap {
                 self.pass_on(piece.into(), readable_at, sent_at);
             }
         }
+        self.end_of_send();
     }
 
     /// Counts spliced bytes and passes on their copy. `None` stands for a copy that could not be made.
@@ -68,6 +80,7 @@ impl Tap {
             None if self.is_open() => self.dropped(),
             None => {}
         }
+        self.end_of_send();
     }
 
     /// Tells the analyzer that the miner is no longer read. Waits a little for room, so it is only for the end of
@@ -112,6 +125,12 @@ pub fn offer_hash(
     let has_room = |queue: &&Sender<TapMessage>| queue.len() <= queue.capacity().unwrap_or(usize::MAX) / 4;
     if to_analyzer.as_ref().is_some_and(|queue| has_room(&queue)) {
         send_event(to_analyzer, conversation, TapEvent::Hashed(Box::new(hashed())));
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.end_of_send();
     }
 }
 

@@ -21,7 +21,7 @@ pub struct PoolConnection {
 /// The reason that there is no connection to any upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoUpstream {
-    /// None could be reached in time.
+    /// No upstream could be reached in time.
     Unreachable,
     /// This process can open no more files; no pool is at fault.
     NoDescriptors,

@@ -53,7 +53,7 @@ pub(super) struct UpstreamEntry {
     health: Mutex<PoolHealth>,
     /// The reason that it is out of rotation until a person clears it.
     blocked: Mutex<Option<String>>,
-    /// The pool was connected to at least once.
+    /// Sluice has connected to the pool at least once.
     reached: AtomicBool,
     probe_logins: Mutex<ProbeLogins>,
     /// Notified when there is something to probe.

@@ -14,11 +14,11 @@ pub enum PoolFailure {
     Dial(String),
     /// The pool closed a connection that had sent a request, without one byte of an answer.
     ClosedUnanswered,
-    /// The same, by a reset or another error of the connection.
+    /// The connection was lost before one byte of an answer, by a reset or another error.
     LostUnanswered(String),
-    /// The pool was connected and sent nothing for this long.
+    /// The pool accepted the connection and sent nothing for this long.
     Silent(Duration),
-    /// The pool is there and refuses: what it refused.
+    /// The pool can be reached and refuses the miner. Has what it refused.
     Refused(String),
     /// The pool accepts miners and has sent no job for this long. A probe must see a job before it is trusted
     /// again.
@@ -29,7 +29,7 @@ pub enum PoolFailure {
 }
 
 impl PoolFailure {
-    /// Whether the pool is there and gives no work to miners. It may give some to the next one.
+    /// Whether the pool can be reached and gives no work to miners. It may give some to the next miner.
     pub fn is_about_work(&self) -> bool {
         matches!(self, PoolFailure::NoWork(_) | PoolFailure::TurnsMinersAway(_))
     }
@@ -53,7 +53,7 @@ impl fmt::Display for PoolFailure {
 /// The health of one pool.
 #[derive(Debug)]
 pub struct PoolHealth {
-    /// Survives a recovery that does not last, see [`PoolHealth::recovered`].
+    /// The pauses between tries. A recovery that does not last leaves them as they are, see [`PoolHealth::recovered`].
     backoff: Backoff,
     state: HealthState,
     /// A failure that a session has seen and only a probe can confirm.
@@ -141,7 +141,7 @@ impl PoolHealth {
     }
 
     /// Notes that a probe was answered. `true` when the upstream gave no work and then could not be reached:
-    /// from now on it only gives no work.
+    /// its failure is now only that it gives no work.
     pub fn answered(&mut self) -> bool {
         match (&mut self.state, &self.owes_work) {
             (HealthState::Failed { failure, .. }, Some(owed)) if !failure.is_about_work() => {

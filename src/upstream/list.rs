@@ -31,7 +31,7 @@ pub struct UpstreamList {
 #[derive(Debug)]
 pub enum RelistError {
     Setup(SetupError),
-    /// This run has had too many different ones.
+    /// This run has had too many different upstreams.
     TooMany,
 }
 
@@ -39,9 +39,7 @@ impl fmt::Display for RelistError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RelistError::Setup(why) => write!(f, "{why}"),
-            RelistError::TooMany => {
-                f.write_str("too many different upstreams since the start; restart Sluice")
-            }
+            RelistError::TooMany => f.write_str("too many different pools since the start; restart Sluice"),
         }
     }
 }
@@ -57,7 +55,7 @@ impl UpstreamList {
     /// The next list. An upstream with the same settings keeps its number.
     ///
     /// # Errors
-    /// When this run has had too many different ones.
+    /// [`RelistError::TooMany`].
     pub fn relisted(&self, configured: &[config::UpstreamConfig]) -> Result<UpstreamList, RelistError> {
         let mut next = UpstreamList { known: self.known.clone(), order: Vec::new() };
         for one in configured {

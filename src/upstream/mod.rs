@@ -101,6 +101,14 @@ impl Upstreams {
         Ok(upstreams)
     }
 
+    /// Checks whether there is room for this list. Nothing changes.
+    ///
+    /// # Errors
+    /// [`RelistError::TooMany`].
+    pub fn check_relist(&self, configured: &[config::UpstreamConfig]) -> Result<(), RelistError> {
+        self.listed().list.relisted(configured).map(drop)
+    }
+
     /// Takes over another list or another order. Upstreams that are listed as before are not touched. Those
     /// that are not listed any more get no new miners, and [`Upstreams::better_than`] moves the others off
     /// them. `on_urls` gets the URLs of all, by their numbers, before the first connection to a new one.

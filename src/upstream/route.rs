@@ -22,7 +22,7 @@ pub enum SetupError {
 impl fmt::Display for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SetupError::Tls { upstream, why } => write!(f, "upstream {upstream}: {why}"),
+            SetupError::Tls { upstream, why } => write!(f, "pool {upstream}: {why}"),
             SetupError::Thread(why) => write!(f, "can't start a thread: {}", describe(why)),
         }
     }
@@ -42,7 +42,7 @@ pub(crate) fn name_of(configured: &config::UpstreamConfig) -> String {
 /// The route to a configured pool. A name is resolved in the background from now on, until `stop`.
 ///
 /// # Errors
-/// As [`Upstreams::start`](super::Upstreams::start).
+/// [`SetupError`] for unusable certificates, or when the thread that resolves the name can't be started.
 pub fn route_to(configured: &config::UpstreamConfig, stop: &Stop) -> Result<Route, SetupError> {
     let tls = match &configured.tls {
         None => None,

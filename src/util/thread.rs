@@ -13,7 +13,7 @@ use log::{debug, error, warn};
 use super::stop::Stopped;
 
 /// The stack of session threads, of which there are many. They touch 16 KiB of it, with TLS up to 32; the rest is
-/// address space only (measured by `SLUICE_STACKS=1 cargo bench --bench footprint`).
+/// address space only (measured by `cargo bench --bench stacks`).
 pub const SESSION_STACK: usize = 128 * 1024;
 
 /// The stack of the few other threads (name resolution in libc alone wants 64 KiB).

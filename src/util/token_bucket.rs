@@ -32,7 +32,7 @@ impl TokenBucket {
         Duration::from_secs_f64((-self.tokens / self.per_second).max(0.0))
     }
 
-    /// When a token is there.
+    /// The time at which the next token is available.
     pub(crate) fn next_token(&self) -> Instant {
         let missing = (1.0 - self.tokens).max(0.0);
         self.refilled_at + Duration::from_secs_f64(missing / self.per_second)

@@ -11,6 +11,7 @@ use crate::work::{BlockHash, Coinbase, Height, PoolTag, Sats, Target, parent_has
 /// The blocks between two difficulty adjustments.
 const RETARGET_INTERVAL: u32 = 2016;
 
+/// A job as `sluice verify` reports it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ObservedJob {
     /// The number of the job; the first is 1.

@@ -22,7 +22,7 @@ pub struct ObservedJobs {
     /// The first jobs.
     pub kept: Vec<ObservedJob>,
     pub newest: Option<ObservedJob>,
-    /// The first job with the worst payout among the telling ones.
+    /// The first job with the worst payout among those whose payout decides.
     pub worst: Option<ObservedJob>,
     /// The first job that builds on a block whose hash misses the target.
     pub bad_parent: Option<ObservedJob>,
@@ -128,7 +128,7 @@ impl ObservedJobs {
         (age > RulesConfig::default().stale_job.max(habit)).then_some(age)
     }
 
-    /// Tells whether every telling job pays the address.
+    /// Whether every job whose payout decides pays the address.
     pub fn all_pay(&self) -> bool {
         self.worst.as_ref().is_some_and(|worst| worst.payout.state == PayoutState::Verified)
     }

@@ -47,7 +47,7 @@ pub struct WatchReport {
 pub enum WatchEnd {
     /// The connection failed.
     Unreachable(String),
-    /// Everything was known.
+    /// All checks had what they needed.
     Enough,
     /// The time limit was reached.
     Time,
@@ -104,7 +104,7 @@ struct PoolLines {
     reader: LineReader,
     /// The time of the newest bytes, since the connection.
     newest: Duration,
-    /// The conversation was told that the current line pauses.
+    /// The pause in the current line was already reported to the conversation.
     is_pause_known: bool,
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::stratum::{PrevHash, debug_as_display, encode_hex};
+use crate::stratum::{PrevHash, debug_as_display, write_hex};
 
 /// SHA-256 of the SHA-256 of `bytes`.
 pub fn double_sha256(bytes: &[u8]) -> [u8; 32] {
@@ -34,7 +34,7 @@ macro_rules! hash {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let mut bytes = self.0;
                 bytes.reverse();
-                f.write_str(&encode_hex(&bytes))
+                write_hex(&bytes, f)
             }
         }
 

@@ -1,8 +1,9 @@
 //! The 80 bytes that are hashed, and the values a share adds to its job to get them.
 
 use super::coinbase::{assemble_coinbase, coinbase_txid};
-use super::hash::{BlockHash, MerkleRoot, double_sha256, parent_hash};
+use super::hash::{BlockHash, MerkleRoot, parent_hash};
 use super::merkle::merkle_root;
+use super::sha256::{double_sha256_of, padding};
 use crate::stratum::{Extranonce1, Extranonce2, Nbits, Nonce, Notify, Ntime, Version};
 
 /// A block header.
@@ -31,7 +32,11 @@ impl Header {
 
     /// Its double SHA-256.
     pub fn hash(&self) -> BlockHash {
-        BlockHash::from_bytes(double_sha256(&self.to_bytes()))
+        let bytes = self.to_bytes();
+        let mut blocks = [[0; 64], const { padding(80) }];
+        blocks[0].copy_from_slice(&bytes[..64]);
+        blocks[1][..16].copy_from_slice(&bytes[64..]);
+        BlockHash::from_bytes(double_sha256_of(&blocks))
     }
 }
 

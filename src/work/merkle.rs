@@ -1,7 +1,8 @@
 //! The merkle tree of a block (Bitcoin's, with the last node of an odd row paired with itself).
 //! Nothing is reversed anywhere: branches go in as they are written.
 
-use super::hash::{MerkleRoot, Txid, double_sha256};
+use super::hash::{MerkleRoot, Txid};
+use super::sha256::{double_sha256_of, padding};
 use crate::stratum::MerkleBranch;
 
 /// The root above a coinbase: its id, hashed with each branch in turn.
@@ -24,10 +25,10 @@ pub fn merkle_branches(others: &[Txid]) -> Vec<MerkleBranch> {
 }
 
 fn pair(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
-    let mut both = [0; 64];
-    both[..32].copy_from_slice(left);
-    both[32..].copy_from_slice(right);
-    double_sha256(&both)
+    let mut blocks = [[0; 64], const { padding(64) }];
+    blocks[0][..32].copy_from_slice(left);
+    blocks[0][32..].copy_from_slice(right);
+    double_sha256_of(&blocks)
 }
 
 #[cfg(test)]

@@ -5,11 +5,8 @@ use sha2::block_api::compress256;
 
 use super::hash::BlockHash;
 use super::header::Header;
+use super::sha256::{INITIAL, padding, second_state, sha256_of_state};
 use crate::stratum::Nonce;
-
-/// The initial state of SHA-256 (FIPS 180-4, section 5.3.3).
-const INITIAL: [u32; 8] =
-    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// A header without its nonce, prepared for hashing.
 #[derive(Debug, Clone)]
@@ -35,42 +32,20 @@ impl Midstate {
 
     /// The hash of the header with `nonce`.
     pub fn hash(&mut self, nonce: Nonce) -> BlockHash {
-        let mut bytes = [0; 32];
-        write_state(&self.last_state(nonce), &mut bytes);
-        BlockHash::from_bytes(bytes)
+        BlockHash::from_bytes(sha256_of_state(&self.first_state(nonce)))
     }
 
     /// The highest 32 bits of that hash as a number, which suffice to reject nearly every hash that misses a
     /// target, at less cost than the whole.
     pub fn hash_high(&mut self, nonce: Nonce) -> u32 {
-        self.last_state(nonce)[7].swap_bytes()
+        second_state(&self.first_state(nonce))[7].swap_bytes()
     }
 
-    fn last_state(&mut self, nonce: Nonce) -> [u32; 8] {
+    fn first_state(&mut self, nonce: Nonce) -> [u32; 8] {
         self.second_block[12..16].copy_from_slice(&nonce.0.to_le_bytes());
         let mut state = self.state;
         compress256(&mut state, &[self.second_block]);
-
-        let mut block = padding(32);
-        write_state(&state, &mut block[..32]);
-        let mut state = INITIAL;
-        compress256(&mut state, &[block]);
         state
-    }
-}
-
-/// A last block with padding for a message of `length` bytes, to be written over its start.
-fn padding(length: u64) -> [u8; 64] {
-    let mut block = [0; 64];
-    let end = (length % 64) as usize;
-    block[end] = 0x80;
-    block[56..].copy_from_slice(&(length * 8).to_be_bytes());
-    block
-}
-
-fn write_state(state: &[u32; 8], bytes: &mut [u8]) {
-    for (word, out) in state.iter().zip(bytes.chunks_exact_mut(4)) {
-        out.copy_from_slice(&word.to_be_bytes());
     }
 }
 

@@ -7,6 +7,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `hash` | double SHA-256, block hash, transaction id, merkle root; the previous block's hash in Stratum |
+//! | `sha256` | the two hashes of a header or of a merkle step, without a buffer |
 //! | `coinbase` | assembly from its two halves and the extranonces; what the transaction says |
 //! | `merkle` | branches of a block, and the root they lead to |
 //! | `header` | the 80 bytes; a job and a miner's values put together |
@@ -32,6 +33,7 @@ mod rebuild;
 mod recent_hashes;
 mod rolling;
 mod sats;
+mod sha256;
 mod target;
 
 pub use coinbase::{

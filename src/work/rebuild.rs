@@ -11,6 +11,9 @@ use super::target::Target;
 use crate::stratum::{Difficulty, Extranonce2, Extranonce2Size, Submit, Version, VersionBits, VersionMask};
 use crate::util::plural::count;
 
+/// Far more than the error of a difficulty that was rounded to an f64, as a part of it.
+const ROUNDING: f64 = 1e-9;
+
 /// The terms agreed between a connection and its pool for a job.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ShareTerms {
@@ -41,7 +44,7 @@ impl RebuiltShare {
 
     /// True if the hash reaches `difficulty`, equality included.
     pub fn meets(&self, difficulty: Difficulty) -> bool {
-        Target::from_difficulty(difficulty).is_met_by(&self.hash)
+        reaches(&self.hash, self.difficulty, difficulty)
     }
 }
 
@@ -164,10 +167,10 @@ impl PreparedJob {
             Some(known) if known.header == *header => known.hash,
             _ => header.hash(),
         };
-        let target = Target::from_difficulty(terms.difficulty);
         let mut best = (header, hash_of(&header));
         for version in versions {
-            if version == best.0.version || target.is_met_by(&best.1) {
+            let is_other = version != best.0.version;
+            if !is_other || reaches(&best.1, share_difficulty(&best.1), terms.difficulty) {
                 continue;
             }
             let header = Header { version, ..header };
@@ -177,6 +180,19 @@ impl PreparedJob {
             }
         }
         best
+    }
+}
+
+/// True if the hash, whose difficulty is `found`, reaches `difficulty`. The target decides only where the two are so
+/// close that rounding could: its division costs more than all the rest.
+fn reaches(hash: &BlockHash, found: f64, difficulty: Difficulty) -> bool {
+    let asked = difficulty.value();
+    if found > asked * (1.0 + ROUNDING) {
+        true
+    } else if found < asked * (1.0 - ROUNDING) {
+        false
+    } else {
+        Target::from_difficulty(difficulty).is_met_by(hash)
     }
 }
 

@@ -1,22 +1,25 @@
 //! Detection of duplicate shares. Bounded, because duplicates are usually sent soon.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 use super::hash::BlockHash;
 
-/// Caps the remembered hashes; a Bitaxe sends so many in half an hour.
+/// Caps the remembered hashes. 1,024 is what a Bitaxe sends in half an hour.
 const MAX_HASHES: usize = 1024;
 
-/// The newest hashes of one miner.
+/// The newest hashes of one miner, by their first eight bytes: a share's last bytes are zeros, and a session should
+/// cost little memory. Two hashes share these bytes once in 10^16 shares.
 #[derive(Debug, Default)]
 pub struct RecentHashes {
-    known: HashSet<BlockHash>,
-    order: VecDeque<BlockHash>,
+    known: BTreeSet<u64>,
+    order: VecDeque<u64>,
 }
 
 impl RecentHashes {
     /// Remembers the hash. `false` if it was there before.
     pub fn is_new(&mut self, hash: BlockHash) -> bool {
+        let [a, b, c, d, e, f, g, h, ..] = *hash.as_bytes();
+        let hash = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
         if !self.known.insert(hash) {
             return false;
         }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sluice::sim::{PoolOptions, SimPool};
 
-use crate::aggregate::finding::{Field, code, params};
 use crate::aggregate::opened::{first_at_once, one_pool};
 use crate::aggregate::scripted::PoolEnd;
+use crate::aggregate::share_search::{Field, code, params};
 use crate::aggregate::site::{Line, Site};
 use crate::common::own_process::in_own_process;
 use crate::common::{DEADLINE, resources, wait_for};

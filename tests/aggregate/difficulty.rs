@@ -6,9 +6,9 @@ use std::time::Instant;
 use serde_json::{Value, json};
 use sluice::stratum::Submit;
 
-use crate::aggregate::finding::{Field, code};
 use crate::aggregate::opened::{QUIET, expect_accepted, first_at_once, one_pool};
 use crate::aggregate::scripted::PoolEnd;
+use crate::aggregate::share_search::{Field, code};
 use crate::aggregate::site::{Line, Site};
 use crate::common::{DEADLINE, wait_for};
 

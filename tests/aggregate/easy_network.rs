@@ -3,9 +3,9 @@
 
 use serde_json::json;
 
-use crate::aggregate::finding::{Field, code};
 use crate::aggregate::opened::one_pool;
 use crate::aggregate::scripted::{PoolEnd, Work};
+use crate::aggregate::share_search::{Field, code};
 use crate::aggregate::site::{Line, Site};
 use crate::common::wait_for;
 

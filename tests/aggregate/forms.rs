@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
-use crate::aggregate::finding::{Field, params};
 use crate::aggregate::opened::{EASY, mining};
+use crate::aggregate::share_search::{Field, params};
 
 #[test]
 fn the_pool_gets_eight_digits_whatever_the_miner_writes() {

@@ -3,9 +3,9 @@
 use sluice::tap::TapEvent;
 use sluice::work::BlockHash;
 
-use crate::aggregate::finding::Field;
 use crate::aggregate::opened::first_at_once;
 use crate::aggregate::scripted::Scripted;
+use crate::aggregate::share_search::Field;
 use crate::aggregate::site::Site;
 use crate::common::{upstream, wait_for};
 

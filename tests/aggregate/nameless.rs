@@ -81,7 +81,7 @@ fn any_name_is_accepted_if_the_configuration_names_the_user() {
         let name = params.get(0).cloned().unwrap_or(Value::Null);
         line.worker = name.as_str().unwrap_or_default().to_owned();
         let share = share(&mut line);
-        let mut written = crate::aggregate::finding::params(&share);
+        let mut written = crate::aggregate::share_search::params(&share);
         written[0] = name;
         line.ask(5, "mining.submit", written);
         let arrived = end.share();

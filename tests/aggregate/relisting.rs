@@ -1,6 +1,5 @@
 //! Other pools are listed while miners mine.
 
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -11,6 +10,7 @@ use crate::aggregate::opened::{
 };
 use crate::aggregate::scripted::Scripted;
 use crate::aggregate::site::Site;
+use crate::common::pool::Port;
 
 /// As SIGHUP does it.
 fn relist(site: &Site, text: &str) {
@@ -46,13 +46,13 @@ fn nobody_has_to_reconnect_before_another_pool_works() {
     let (mut one, mut end) = first(&site, &pool, "aa000001", "a.rig1");
     let mut two = site.miner("two", "b.rig2");
     // Nobody listens there yet.
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    relist(&site, &crate::common::upstream(address));
+    let port = Port::reserve();
+    relist(&site, &crate::common::upstream(port.address()));
     for _ in 0..3 {
         expect_credited(&mut one, &mut end, "farm");
         expect_credited(&mut two, &mut end, "farm");
     }
-    let next = Scripted::on(address);
+    let next = Scripted::listening(port.open());
     let mut end = next.accept_opening();
     end.open("bb000001", 8);
     end.set_difficulty(EASY);

@@ -57,7 +57,11 @@ impl Work {
 
 impl Scripted {
     pub fn start() -> Scripted {
-        Scripted { listener: TcpListener::bind("127.0.0.1:0").unwrap() }
+        Scripted::listening(TcpListener::bind("127.0.0.1:0").unwrap())
+    }
+
+    pub fn listening(listener: TcpListener) -> Scripted {
+        Scripted { listener }
     }
 
     /// On an address where another pool has been before.

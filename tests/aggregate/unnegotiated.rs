@@ -8,9 +8,9 @@ use sluice::proxy::aggregate::Limits;
 use sluice::stratum::{Version, VersionBits, VersionMask};
 use sluice::work::VersionConvention;
 
-use crate::aggregate::finding::{Field, params};
 use crate::aggregate::opened::{EASY, first, mining, one_pool};
 use crate::aggregate::scripted::{PoolEnd, Scripted, Work};
+use crate::aggregate::share_search::{Field, params};
 use crate::aggregate::site::{Line, Site};
 use crate::aggregate::versions::{POOL, forwarded, miner_code, pair, rolling};
 use crate::common::upstream;

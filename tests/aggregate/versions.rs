@@ -7,9 +7,9 @@ use sluice::proxy::aggregate::Limits;
 use sluice::stratum::{Version, VersionBits, VersionMask};
 use sluice::work::VersionConvention;
 
-use crate::aggregate::finding::{Field, code, params, target};
 use crate::aggregate::opened::{expect_credited, expect_moved, first, follow_extranonces, one_pool};
 use crate::aggregate::scripted::{PoolEnd, Scripted, Work};
+use crate::aggregate::share_search::{Field, code, params, target};
 use crate::aggregate::site::{Line, Site};
 use crate::common::upstream;
 

@@ -149,6 +149,17 @@ impl BarePool {
         stream
     }
 
+    /// The next connection of a miner that has spoken. Probes of the pool are turned away.
+    pub fn accept_miner(&self) -> TcpStream {
+        loop {
+            let (stream, mut first) = (self.accept(), [0; 512]);
+            let length = stream.peek(&mut first).unwrap();
+            if !first[..length].windows(7).any(|word| word == b"sluice/") {
+                return stream;
+            }
+        }
+    }
+
     /// The next connection, if there is one in time.
     pub fn accept_within(&self, time: Duration) -> Option<TcpStream> {
         let socket = socket2::SockRef::from(&self.listener);
@@ -157,9 +168,12 @@ impl BarePool {
     }
 }
 
-/// A port of 127.0.0.1 where nobody listens.
+/// A port of 127.0.0.1 where nobody listens, and that no other test is given.
 pub fn refusing_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let port = pool::Port::reserve();
+    let address = port.address();
+    Box::leak(Box::new(port));
+    address
 }
 
 /// A listener that completes no further handshake: its backlog is full, so a connect just hangs, as

@@ -28,6 +28,7 @@ pub fn pace() -> SendPacing {
         longest_pause: Duration::from_millis(20),
         request_limit: Duration::from_secs(5),
         program_limit: Duration::from_secs(10),
+        finish_limit: Duration::from_secs(60),
         ..SendPacing::default()
     }
 }

@@ -115,7 +115,7 @@ fn what_a_pool_does_to_connections_is_survived() {
 
 #[test]
 fn a_client_that_does_not_read_delays_nobody() {
-    let pool = pool(PoolOptions { write_timeout: Duration::from_millis(300), ..options() });
+    let pool = pool(PoolOptions { write_timeout: Duration::from_millis(1500), ..options() });
     let stalled = Client::open(&pool, "stalled");
     let miner = start(&pool, MinerModel::Cpuminer, |_| {});
     assert!(miner.wait_until(soon(), |stats| stats.accepted > 0));

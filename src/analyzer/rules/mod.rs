@@ -11,12 +11,12 @@ mod chain;
 mod difficulty;
 mod extranonce;
 pub(super) mod good_news;
+pub(super) mod internal;
 mod payout;
 mod poisson;
 mod pool;
 mod pool_credit;
 mod recording;
-pub(super) mod service;
 mod session_sample;
 mod share;
 mod share_rate;
@@ -53,7 +53,7 @@ pub(super) struct RuleSet {
     pub(super) share: share::ShareRules,
     share_rate: share_rate::ShareRateRules,
     pool: pool::PoolRules,
-    pub(super) unreachable: service::UnreachableRule,
+    pub(super) unreachable: internal::UnreachableRule,
     recording: recording::RecordingRules,
 }
 
@@ -76,7 +76,7 @@ impl RuleSet {
             share: share::ShareRules::default(),
             share_rate: share_rate::ShareRateRules::new(rules),
             pool: pool::PoolRules::new(silence, first_job),
-            unreachable: service::UnreachableRule::default(),
+            unreachable: internal::UnreachableRule::default(),
             recording: recording::RecordingRules::default(),
         }
     }

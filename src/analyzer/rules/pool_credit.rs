@@ -1,4 +1,4 @@
-//! `pool.stats_mismatch`: do the pool's statistics credit the proven work?
+//! `pool.stats_mismatch`: do the pool's statistics credit the accepted work?
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use super::super::share::JudgedShare;
 use super::{AlertContext, AlertType, number};
 use crate::clock::NtpTime;
 use crate::config::Severity;
-use crate::pool_stats::{CreditVerdict, PoolFigures, ProvenWork, compare};
+use crate::pool_stats::{AcceptedWork, CreditVerdict, PoolFigures, compare};
 use crate::record::ShareOutcome;
 use crate::work::account_of_worker;
 
@@ -29,7 +29,7 @@ pub struct CreditView {
     pub verdict: CreditVerdict,
 }
 
-/// The proven work, and the pool's figures.
+/// The accepted work, and the pool's figures.
 #[derive(Debug)]
 pub(in super::super) struct CreditRule {
     /// The address whose shares count. `None`: all shares.
@@ -118,10 +118,10 @@ impl CreditRule {
     /// The worst verdict over the last half hour, hour, two hours and so on, and by the hash rate. A pool that has
     /// just begun to withhold credit was honest before.
     fn judge(&mut self, figures: &PoolFigures, since: NtpTime) -> CreditVerdict {
-        let proven = ProvenWork { since, shares: self.shares.make_contiguous() };
+        let accepted = AcceptedWork { since, shares: self.shares.make_contiguous() };
         let doubling = self.earlier.iter().rev().zip(1_usize..).filter(|(_, n)| n.is_power_of_two());
         let before = doubling.map(|(before, _)| Some(&**before)).chain([None]);
-        let verdicts = before.map(|before| compare(&proven, figures, before));
+        let verdicts = before.map(|before| compare(&accepted, figures, before));
         verdicts.max_by_key(rank).unwrap_or(CreditVerdict::Unknown)
     }
 

@@ -17,8 +17,8 @@ use crate::stratum::{
 };
 use crate::tap::{Role, TapBytes};
 
-/// For this long after the first job since lost copies, a share may still be for a job among them: as long as shares
-/// for a job are in flight after a clean one.
+/// The time after a job in which a share may still be for an earlier job that was lost with its copies. Shares for an
+/// old job are in flight for this long after a clean one.
 const AFTER_FOLLOWING_JOB: Duration = Duration::from_secs(120);
 /// Copies that are lost again and again excuse shares for unknown jobs for this long, unless a share proves that the
 /// miner works on a job that was read. A pool could cause the loss on purpose, by sending more than Sluice can read.
@@ -94,7 +94,7 @@ impl AnalyzedSession {
         };
         let job = self.jobs.get(&submit.job_id);
         let range = self.difficulties.range(&submit.job_id);
-        let hashed = job.and_then(|job| self.shared.hashed_shares.find(&job.prepared, &submit));
+        let hashed = job.and_then(|job| self.shared.known_hashes.find(&job.prepared, &submit));
         let agreed = (range, self.version_mask);
         let mut share = PendingShare::new(submit, message.id(), at, job, agreed, hashed.as_deref());
         share.unseen_job = self.unseen_job(share.submit.as_ref().map(|submit| &submit.job_id), at);

@@ -13,7 +13,7 @@ use crate::work::account_of_worker;
 pub(crate) struct MinerName {
     whole: String,
     account: Range<usize>,
-    /// The start of the worker's name, or the end when there is none.
+    /// The start of the worker's name. If the name has no worker, its end.
     worker: usize,
 }
 

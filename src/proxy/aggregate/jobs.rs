@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use super::group::extranonce_space::ExtranonceSpace;
-use super::pool::connection::SharedConnection;
 use crate::net::Stamp;
+use crate::proxy::aggregate::{ExtranonceSpace, SharedConnection};
 use crate::stratum::{Difficulty, JobId, Notify, Ntime, VersionMask};
 use crate::work::PreparedJob;
 
@@ -20,7 +19,7 @@ pub(crate) struct SpaceId(pub(crate) u64);
 /// reference, section 1.2: the largest is of 34) hundreds still fit.
 pub(crate) const MAX_JOB_BYTES: usize = 16 * 1024 * 1024;
 
-/// A job from a pool.
+/// A job as it came on one connection to a pool.
 #[derive(Debug)]
 pub(crate) struct PoolJob {
     /// The connection that its shares go to, while that exists.
@@ -71,10 +70,6 @@ impl PoolJob {
     /// The job as the pool sent it.
     pub(crate) fn notify(&self) -> &Notify {
         self.prepared.job()
-    }
-
-    pub(crate) fn space_id(&self) -> SpaceId {
-        self.space.space_id
     }
 
     /// The lowest difficulty that the pool has asked for with this job. If the pool lowers the difficulty in
@@ -197,32 +192,18 @@ impl MinerJob {
 }
 
 #[cfg(test)]
-impl PoolJob {
-    /// A job without a connection.
-    pub(crate) fn sample(space_id: SpaceId, notify: Notify, generation: u64) -> PoolJob {
-        let split = ExtranonceSplit::of(Extranonce2Size::new(8).unwrap()).unwrap();
-        let space = ExtranonceSpace { space_id, extranonce1: Extranonce1::default(), split };
-        PoolJob::new((Weak::new(), space), notify, Difficulty::ONE, None, generation, Stamp::from_nanos(1))
-    }
-}
-
-#[cfg(test)]
-use super::group::extranonce_space::ExtranonceSplit;
-#[cfg(test)]
-use crate::stratum::{Extranonce1, Extranonce2Size};
-
-#[cfg(test)]
 pub(crate) mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::stratum::{Nbits, PrevHash, Version};
+    use crate::proxy::aggregate::ExtranonceSplit;
+    use crate::stratum::{Extranonce1, Extranonce2Size, Nbits, PrevHash, Version};
 
-    /// A job of this generation with this second part of the coinbase.
-    pub(in super::super) fn job_of(generation: u64, coinb2: Vec<u8>, number: u32) -> PoolJob {
+    /// A job without a connection, of this generation and block, with this second part of the coinbase.
+    pub(in super::super) fn job_of(generation: u64, block: u8, coinb2: Vec<u8>, number: u32) -> PoolJob {
         let notify = Notify {
             job_id: JobId::from_counter(u64::from(number)),
-            prevhash: PrevHash::from_wire_bytes([7; 32]),
+            prevhash: PrevHash::from_wire_bytes([block; 32]),
             coinb1: number.to_be_bytes().to_vec(),
             coinb2,
             branches: Vec::new(),
@@ -231,11 +212,13 @@ pub(crate) mod tests {
             ntime: Ntime(1000),
             clean_jobs: Some(false),
         };
-        PoolJob::sample(SpaceId(1), notify, generation)
+        let split = ExtranonceSplit::of(Extranonce2Size::new(8).unwrap()).unwrap();
+        let space = ExtranonceSpace { space_id: SpaceId(1), extranonce1: Extranonce1::default(), split };
+        PoolJob::new((Weak::new(), space), notify, Difficulty::ONE, None, generation, Stamp::from_nanos(1))
     }
 
     fn job() -> Arc<PoolJob> {
-        Arc::new(job_of(0, vec![2; 90], 0xbf))
+        Arc::new(job_of(0, 7, vec![2; 90], 0xbf))
     }
 
     #[test]

@@ -35,11 +35,19 @@ use crate::upstream::Upstreams;
 use crate::util::stop::Stop;
 
 use group::account_router::AccountRouter;
-use identity::{Account, MinerName, NameFault, Naming};
-use jobs::{JobNumbers, SpaceId};
+use group::extranonce_space::{ExtranonceSpace, ExtranonceSplit};
+use group::prefixes::{Prefix, PrefixTable};
+use group::{JobChange, LeaseError, MinerGroup};
+use identity::{Account, MinerName, NameFault, Naming, PoolName, WorkerName};
+use jobs::{JobNumbers, MinerJob, PoolJob, SpaceId};
 use miner::ConnectedMiner;
 use miner::difficulty_cache::DifficultyCache;
+use miner::replies::ReplySlot;
+use miner::work::{ExtranonceLease, MinerWork};
+use outbox::{Outbox, WakeReason};
 use pool::connection::SharedConnection;
+use pool::names::NameStatus;
+use pool::pending::Requester;
 
 pub use limits::Limits;
 

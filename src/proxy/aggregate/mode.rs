@@ -4,10 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::AggregateServices;
-use super::miner::ConnectedMiner;
 use super::miner::session;
 use crate::config;
+use crate::proxy::aggregate::{AggregateServices, ConnectedMiner};
 use crate::proxy::{IncomingConnection, ListenerContext, PoolUsage, Proxy, ProxySession, Volume, drain};
 use crate::tap::Conversation;
 use crate::upstream::{UpstreamId, Upstreams};

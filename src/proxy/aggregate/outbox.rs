@@ -1,8 +1,16 @@
 //! Lines to one peer. A line is sent at once if the socket takes it. The rest waits in a bounded queue, which
 //! the peer's own thread empties. A sender never waits, and a peer that takes nothing for too long is closed.
+//!
+//! The lock is not held during a write. Lines that other threads add meanwhile are sent by the thread that
+//! writes, in one call. A peer that takes everything at once needs no thread of its own: the thread starts when
+//! there is something to wait for.
+
+mod thread;
 
 use std::collections::VecDeque;
-use std::io;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -10,12 +18,17 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use socket2::SockRef;
 
-use super::limits::Limits;
 use crate::net::options::{is_dead, is_timeout};
 use crate::net::{Stamp, Stream};
+use crate::proxy::aggregate::Limits;
 use crate::tap::Tap;
 use crate::util::os_error::describe;
 use crate::util::span::seconds;
+
+/// Caps the writes of a thread that sends, for what others have queued meanwhile.
+const MAX_FURTHER_WRITES: usize = 8;
+/// Caps the batches of one write; the kernel takes 1,024.
+const MAX_BATCHES_A_WRITE: usize = 64;
 
 /// Lines that belong together and are sent in one write.
 #[derive(Debug, Clone)]
@@ -34,6 +47,16 @@ pub(crate) struct Outbox {
     changed: Condvar,
     /// More than half of the queue is in use, or was a moment ago. Read without the lock.
     is_crowded: AtomicBool,
+    thread: OnceLock<ThreadStart>,
+}
+
+/// Starts the thread of an outbox that calls [`Outbox::run`].
+struct ThreadStart(Box<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for ThreadStart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ThreadStart")
+    }
 }
 
 #[derive(Debug)]
@@ -42,8 +65,10 @@ struct OutboxState {
     queued: usize,
     /// The bytes of the first batch in the queue that have been sent.
     sent: usize,
-    /// The peer's thread is writing without the lock.
+    /// A thread is writing without the lock: the peer's own, or one that sends.
     is_writing: bool,
+    /// The peer's thread runs, or is about to.
+    has_thread: bool,
     /// Nothing more is taken; what waits is still sent.
     is_finishing: bool,
     is_closed: bool,
@@ -51,7 +76,7 @@ struct OutboxState {
     is_overrun: bool,
     /// The reason that nothing more could be sent to the peer.
     failure: Option<String>,
-    /// The peer's thread has nothing more to do.
+    /// Everything was sent, and the sending direction is closed.
     is_over: bool,
     last_sent: Instant,
     /// When the peer's thread has to do something else.
@@ -68,16 +93,6 @@ pub(crate) enum WakeReason {
     Due,
 }
 
-/// The next step of the thread of an outbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AfterWake {
-    Write,
-    Wake(WakeReason),
-    /// Everything was sent: the sending direction is closed.
-    Finish,
-    Over,
-}
-
 impl Outbox {
     /// An outbox without a stream. Copies of what was sent go to `tap`.
     pub(crate) fn new(tap: Tap, limits: Limits) -> Outbox {
@@ -89,6 +104,7 @@ impl Outbox {
                 queued: 0,
                 sent: 0,
                 is_writing: false,
+                has_thread: false,
                 is_finishing: false,
                 is_closed: false,
                 is_overrun: false,
@@ -100,7 +116,14 @@ impl Outbox {
             }),
             changed: Condvar::new(),
             is_crowded: AtomicBool::new(false),
+            thread: OnceLock::new(),
         }
+    }
+
+    /// Sets the function that starts the peer's thread, which is called when the thread is needed first. It
+    /// closes the outbox if that fails.
+    pub(crate) fn start_thread_by(&self, start: impl Fn() + Send + Sync + 'static) {
+        let _ = self.thread.set(ThreadStart(Box::new(start)));
     }
 
     /// Sets the peer's stream.
@@ -113,7 +136,10 @@ impl Outbox {
         if state.is_closed {
             self.abort();
         }
-        self.changed.notify_all();
+        // TLS waits in the middle of a record, and only the thread can.
+        if !state.queue.is_empty() || self.plain().is_none() {
+            self.wake_thread(state);
+        }
     }
 
     /// Sends, now or as soon as the peer takes it. `false` when the peer is being closed. `since`: the time
@@ -134,43 +160,118 @@ impl Outbox {
         if state.is_closed || state.is_finishing {
             return false;
         }
-        if let (true, Some(stream)) = (state.queue.is_empty() && !state.is_writing, self.stream.get()) {
-            match send_now(stream, bytes) {
-                Ok(sent) if sent == bytes.len() => {
-                    state.note_sent(bytes, since);
-                    return true;
-                }
-                Ok(sent) => state.sent = sent,
-                Err(error) => {
-                    state.failure = Some(self.describe_failure(&error));
-                    self.close_with(state);
-                    return false;
-                }
+        let stream = self.plain().filter(|_| state.queue.is_empty() && !state.is_writing);
+        let Some(stream) = stream else { return self.queue_up(state, LineBatch { bytes: kept(), since }) };
+        state.begin_write();
+        drop(state);
+        let result = send_now(stream, &[IoSlice::new(bytes)]);
+        let mut state = self.state.lock();
+        state.is_writing = false;
+        match result {
+            Ok(sent) if sent == bytes.len() => {
+                state.note_sent(bytes, since);
+                self.send_queued(state, stream)
             }
+            Ok(sent) => {
+                state.tap.end_of_send();
+                state.put_back(LineBatch { bytes: kept(), since }, sent);
+                self.leave_rest(state)
+            }
+            Err(error) => self.fail(state, &error),
         }
-        state.queued += bytes.len();
-        state.queue.push_back(LineBatch { bytes: kept(), since });
+    }
+
+    fn queue_up(&self, mut state: MutexGuard<'_, OutboxState>, batch: LineBatch) -> bool {
+        state.queued += batch.bytes.len();
+        state.queue.push_back(batch);
         if state.queued > self.limits.max_queued_bytes || state.queue.len() > self.limits.max_queued_lines() {
             state.is_overrun = true;
             state.failure = Some(String::from("it does not read what it is sent: too much is queued for it"));
-            self.close_with(state);
-            return false;
+            return self.close_with(state);
         }
         if self.is_half_full(&state) {
             self.is_crowded.store(true, Ordering::Release);
         }
-        self.changed.notify_all();
+        // A thread that writes looks at the queue afterwards.
+        if !state.is_writing {
+            self.wake_thread(state);
+        }
         true
     }
 
-    /// Runs the peer's thread: sends what waits, until the end. Calls `wake` after `quiet` without a byte to
-    /// the peer, and at the time of [`Outbox::wake_at`].
-    ///
-    /// # Errors
-    /// The socket's: the peer is gone, or took nothing for too long.
-    pub(crate) fn run(&self, quiet: Duration, wake: impl Fn(WakeReason)) -> io::Result<()> {
-        let _over = OutboxEndGuard(self);
-        self.send_all(quiet, wake)
+    /// Sends what other threads have queued while this one was writing. Leaves to the peer's thread what the
+    /// socket does not take, and what comes all the time. `false` when the peer is being closed.
+    fn send_queued<'a>(&'a self, mut state: MutexGuard<'a, OutboxState>, stream: &TcpStream) -> bool {
+        for _ in 0..MAX_FURTHER_WRITES {
+            if state.is_closed || state.queue.is_empty() {
+                break;
+            }
+            let count = state.queue.len().min(MAX_BATCHES_A_WRITE);
+            let batches: Vec<LineBatch> = state.queue.drain(..count).collect();
+            state.queued -= batches.iter().map(|batch| batch.bytes.len()).sum::<usize>();
+            state.begin_write();
+            drop(state);
+            let slices: Vec<IoSlice<'_>> = batches.iter().map(|batch| IoSlice::new(&batch.bytes)).collect();
+            let result = send_now(stream, &slices);
+            state = self.state.lock();
+            state.is_writing = false;
+            let mut sent = match result {
+                Ok(sent) => sent,
+                Err(error) => return self.fail(state, &error),
+            };
+            let is_whole = |batch: &LineBatch, sent: &mut usize| {
+                let left = sent.checked_sub(batch.bytes.len());
+                left.inspect(|left| *sent = *left).is_some()
+            };
+            let unsent = batches.iter().position(|batch| !is_whole(batch, &mut sent)).unwrap_or(count);
+            batches[..unsent].iter().for_each(|batch| state.note_sent(&batch.bytes, batch.since));
+            state.tap.end_of_send();
+            for batch in batches.into_iter().skip(unsent).rev() {
+                state.put_back(batch, sent);
+            }
+            if unsent < count {
+                break;
+            }
+        }
+        self.leave_rest(state)
+    }
+
+    /// Leaves to the peer's thread what is left in the queue. `false` when the peer is being closed.
+    fn leave_rest(&self, mut state: MutexGuard<'_, OutboxState>) -> bool {
+        if self.is_crowded.load(Ordering::Acquire) {
+            self.changed.notify_all();
+        }
+        let is_closed = state.is_closed;
+        if is_closed {
+            state.drop_queue();
+        } else if !state.queue.is_empty() || state.is_finishing {
+            self.wake_thread(state);
+        }
+        !is_closed
+    }
+
+    /// Has the peer's thread do what there is to be done, and starts it if it does not run yet. What needs no
+    /// waiting is done here.
+    fn wake_thread(&self, mut state: MutexGuard<'_, OutboxState>) {
+        let is_done = state.queue.is_empty() && state.is_finishing && !state.is_writing;
+        if !state.has_thread && is_done && self.stream.get().is_none_or(|stream| stream.plain().is_some()) {
+            state.is_over = true;
+            drop(state);
+            if let Some(stream) = self.stream.get() {
+                stream.finish();
+                // The reader sees the end, too.
+                stream.stop_reading();
+            }
+        } else if let Some(start) = self.thread.get().filter(|_| !state.has_thread) {
+            state.has_thread = true;
+            drop(state);
+            (start.0)();
+        }
+        self.changed.notify_all();
+    }
+
+    fn plain(&self) -> Option<&TcpStream> {
+        self.stream.get()?.plain()
     }
 
     /// Waits until half of the queue is free again. The thread that makes the peer's replies calls this: a
@@ -195,41 +296,30 @@ impl Outbox {
             || state.queued > self.limits.max_queued_bytes / 2
     }
 
-    /// Wakes the peer's thread at this time, if it is still there; the earliest time counts.
+    /// Wakes the peer's thread at this time, if its work is not over then; the earliest time counts.
     pub(crate) fn wake_at(&self, at: Instant) {
         let mut state = self.state.lock();
         state.wake_at = Some(state.wake_at.map_or(at, |earlier| earlier.min(at)));
-        drop(state);
-        self.changed.notify_all();
+        if !state.is_closed && !state.is_over {
+            self.wake_thread(state);
+        }
+    }
+
+    /// Whether nothing was sent for this long, and no thread takes care of that. It is only so once in that
+    /// time.
+    pub(crate) fn is_quiet(&self, quiet: Duration) -> bool {
+        let mut state = self.state.lock();
+        let is_quiet = !state.has_thread && state.last_sent.elapsed() >= quiet;
+        if is_quiet {
+            state.last_sent = Instant::now();
+        }
+        is_quiet
     }
 
     /// Waits until everything was sent, `time` at most.
     pub(crate) fn wait_over(&self, time: Duration) {
         let mut state = self.state.lock();
         self.changed.wait_while_for(&mut state, |state| !state.is_over && !state.is_closed, time);
-    }
-
-    fn send_all(&self, quiet: Duration, wake: impl Fn(WakeReason)) -> io::Result<()> {
-        loop {
-            let (next, state) = self.wait(quiet);
-            match next {
-                AfterWake::Over => return Ok(()),
-                AfterWake::Finish => {
-                    // Not under the lock: TLS ends with a record, which waits for a peer that does not read,
-                    // and a thread that broadcasts a job takes this lock.
-                    drop(state);
-                    if let Some(stream) = self.stream.get() {
-                        stream.finish();
-                    }
-                    return Ok(());
-                }
-                AfterWake::Wake(why) => {
-                    drop(state);
-                    wake(why);
-                }
-                AfterWake::Write => self.write_first(state)?,
-            }
-        }
     }
 
     /// Whether the peer was closed because it does not read.
@@ -254,8 +344,9 @@ impl Outbox {
 
     /// Takes nothing more. What waits is still sent, and then the sending direction is closed.
     pub(crate) fn finish(&self) {
-        self.state.lock().is_finishing = true;
-        self.changed.notify_all();
+        let mut state = self.state.lock();
+        state.is_finishing = true;
+        self.wake_thread(state);
     }
 
     /// Ends the reading of the peer: its reader gets what has arrived, and then the end.
@@ -270,70 +361,20 @@ impl Outbox {
         self.close_with(self.state.lock());
     }
 
-    fn wait(&self, quiet: Duration) -> (AfterWake, MutexGuard<'_, OutboxState>) {
-        let mut state = self.state.lock();
-        loop {
-            if state.is_closed {
-                return (AfterWake::Over, state);
-            }
-            let now = Instant::now();
-            if state.wake_at.is_some_and(|at| at <= now) {
-                state.wake_at = None;
-                return (AfterWake::Wake(WakeReason::Due), state);
-            }
-            if !state.queue.is_empty() && self.stream.get().is_some() {
-                return (AfterWake::Write, state);
-            }
-            if state.is_finishing {
-                return (AfterWake::Finish, state);
-            }
-            let left = quiet.saturating_sub(state.last_sent.elapsed());
-            if left.is_zero() {
-                // Whether or not there is anything to send, the next time is a whole pause later.
-                state.last_sent = Instant::now();
-                return (AfterWake::Wake(WakeReason::Quiet), state);
-            }
-            let left = state.wake_at.map_or(left, |at| left.min(at.saturating_duration_since(now)));
-            self.changed.wait_for(&mut state, left);
-        }
+    fn fail(&self, mut state: MutexGuard<'_, OutboxState>, error: &io::Error) -> bool {
+        state.tap.end_of_send();
+        state.failure = Some(self.describe_failure(error));
+        self.close_with(state)
     }
 
-    fn write_first(&self, mut state: MutexGuard<'_, OutboxState>) -> io::Result<()> {
-        let (Some(lines), Some(stream)) = (state.queue.front().cloned(), self.stream.get()) else {
-            return Ok(());
-        };
-        let sent = state.sent;
-        state.is_writing = true;
-        drop(state);
-        let result = stream.send_all(&lines.bytes[sent..]);
-        let mut state = self.state.lock();
-        state.is_writing = false;
-        match result {
-            Ok(()) => {
-                state.queue.pop_front();
-                state.queued = state.queued.saturating_sub(lines.bytes.len());
-                state.sent = 0;
-                state.note_sent(&lines.bytes, lines.since);
-                drop(state);
-                self.changed.notify_all();
-                Ok(())
-            }
-            Err(error) => {
-                state.is_overrun = is_timeout(&error);
-                state.failure = Some(self.describe_failure(&error));
-                self.close_with(state);
-                Err(error)
-            }
-        }
-    }
-
-    fn close_with(&self, mut state: MutexGuard<'_, OutboxState>) {
+    /// Closes the peer, and returns `false`, as a send to it does.
+    fn close_with(&self, mut state: MutexGuard<'_, OutboxState>) -> bool {
         state.is_closed = true;
-        state.queue = VecDeque::new();
-        state.queued = 0;
+        state.drop_queue();
         drop(state);
         self.abort();
         self.changed.notify_all();
+        false
     }
 
     fn abort(&self) {
@@ -344,34 +385,32 @@ impl Outbox {
 }
 
 impl OutboxState {
+    /// Puts lines back to the front of the queue, of which `sent` bytes were sent.
+    fn put_back(&mut self, batch: LineBatch, sent: usize) {
+        (self.sent, self.queued) = (sent, self.queued + batch.bytes.len());
+        self.queue.push_front(batch);
+    }
+
+    fn drop_queue(&mut self) {
+        (self.queue, self.queued, self.sent) = (VecDeque::new(), 0, 0);
+    }
+
+    fn begin_write(&mut self) {
+        self.is_writing = true;
+        self.tap.about_to_send();
+    }
+
     fn note_sent(&mut self, bytes: &[u8], since: Stamp) {
         self.last_sent = Instant::now();
         self.tap.forwarded(bytes, since, Stamp::now());
     }
 }
 
-/// Ends the waiting for the peer's thread, also when it panics.
-struct OutboxEndGuard<'a>(&'a Outbox);
-
-impl Drop for OutboxEndGuard<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.close();
-        }
-        self.0.state.lock().is_over = true;
-        self.0.changed.notify_all();
-    }
-}
-
-/// Sends as much as the socket takes at this moment. TLS may have to wait in the middle of a record, so the
-/// thread sends that.
-fn send_now(stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
-    let Some(socket) = stream.plain() else { return Ok(0) };
-    match SockRef::from(socket).send_with_flags(bytes, libc_flags()) {
-        Ok(sent) => Ok(sent),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-        Err(error) => Err(error),
+/// Sends as much as the socket takes at this moment.
+fn send_now(socket: &TcpStream, lines: &[IoSlice<'_>]) -> io::Result<usize> {
+    match SockRef::from(socket).send_vectored_with_flags(lines, libc_flags()) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
+        result => result,
     }
 }
 

@@ -163,6 +163,7 @@ impl<'a> Forwarder<'a> {
         let connected_at = first_answer.wait_for_connection().ok_or(DirectionEnd::DestinationBroken)?;
         loop {
             let bytes = self.buffer.filled(received.length);
+            self.tap.about_to_send();
             let settled = match first_answer.send(bytes) {
                 Sent::Kept => None,
                 Sent::Over => return Err(DirectionEnd::DestinationBroken),

@@ -112,7 +112,7 @@ impl PoolToMiner {
         if end != DirectionEnd::DestinationBroken {
             miner.finish();
         }
-        // A session that was told to end is not half-closed: nothing more will come.
+        // A session that is being ended is not half-closed: nothing more will come.
         let end = match end {
             DirectionEnd::Finished if session.is_closing() => DirectionEnd::SourceBroken,
             end => end,
@@ -125,7 +125,7 @@ impl PoolToMiner {
         Ok(())
     }
 
-    /// Finds a pool that answers. `None` when there is none, or the miner has left.
+    /// Finds a pool that answers. `None` if no pool does, or the miner has left.
     // Its frame must not stay on the stack while the thread forwards for days.
     #[inline(never)]
     fn open(&mut self) -> Option<OpenedPool> {
@@ -276,6 +276,7 @@ impl PoolToMiner {
         match &opened.first {
             FirstEvent::Bytes(received) => {
                 let bytes = self.buffer.filled(received.length);
+                self.tap.about_to_send();
                 if miner.send_all(bytes).is_err() {
                     return DirectionEnd::DestinationBroken;
                 }

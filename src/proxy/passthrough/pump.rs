@@ -42,6 +42,7 @@ pub(super) fn copy_until(
             },
         };
         let bytes = buffer.filled(received.length);
+        tap.about_to_send();
         if to.send_all(bytes).is_err() {
             return Some(DirectionEnd::DestinationBroken);
         }
@@ -85,6 +86,7 @@ pub(super) fn splice(
         // The kernel gives splice no receive stamp; the return of the call is the next best.
         let readable_at = Stamp::now();
         let duplicated = splicer.duplicate(length).unwrap_or(0);
+        tap.about_to_send();
         if splicer.give(to, length).is_err() {
             return Ok(DirectionEnd::DestinationBroken);
         }

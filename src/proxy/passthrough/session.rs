@@ -30,7 +30,7 @@ pub(super) struct PassthroughSession {
     pub(super) accepted_at: Instant,
     pub(super) first_answer: FirstAnswer,
     pub(super) half_close: HalfClose,
-    /// The session was told to end.
+    /// The end of the session was requested.
     closing: AtomicBool,
     /// The list of pools knows that the pool gave it work.
     pub(super) work_noted: AtomicBool,

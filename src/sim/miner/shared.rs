@@ -173,7 +173,7 @@ impl Wire {
         self.stream.write_all(lines.as_bytes())
     }
 
-    /// When the share this answer belongs to was sent; `None` when there is none.
+    /// The time at which the answered share was sent. `None` if the answer is not to a share.
     pub fn answered(&mut self, id: u64) -> Option<Instant> {
         // The first: cpuminer gives all its shares the same id.
         let index = self.pending.iter().position(|(pending, _)| *pending == id)?;

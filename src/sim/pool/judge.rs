@@ -48,21 +48,21 @@ pub(super) fn judge(
     submit: &Submit,
     seen: &mut AcceptedHashes,
 ) -> Result<BlockHash, StratumError> {
-    let other = |reason: &str| StratumError::new(RefusalCode::Other, reason);
+    let refuse_other = |reason: &str| StratumError::new(RefusalCode::Other, reason);
     if assignment.stale {
         return Err(StratumError::new(RefusalCode::JobNotFound, "Stale"));
     }
     if !submit.extranonce2.has_size(assignment.extranonce2_size) {
-        return Err(other("Invalid extranonce2 size"));
+        return Err(refuse_other("Invalid extranonce2 size"));
     }
     if !submit.ntime.is_within(assignment.job.ntime) {
-        return Err(other("Ntime out of range"));
+        return Err(refuse_other("Ntime out of range"));
     }
     let values = ShareValues {
         extranonce2: submit.extranonce2.clone(),
         ntime: submit.ntime,
         nonce: submit.nonce,
-        version: version(assignment, submit).ok_or_else(|| other("Invalid version mask"))?,
+        version: version(assignment, submit).ok_or_else(|| refuse_other("Invalid version mask"))?,
     };
     let hash = values.header(assignment.job, assignment.extranonce1).hash();
     if !Target::from_difficulty(assignment.required).is_met_by(&hash) {

@@ -85,11 +85,11 @@ impl Default for PoolOptions {
 /// The payouts of a block. A job that is sent before a worker is known pays the pool.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SimPayout {
-    /// The address in the worker's name, less the pool's part; the pool when there is none.
+    /// The address in the worker's name, minus the pool's fee. If the name has no address, the pool.
     Solo { fee_percent: f64 },
     /// The pool.
     Pooled,
-    /// This address, whoever mines: what a hijacked pool does. The pool when it is no address.
+    /// This address, whoever mines, as a hijacked pool does. If the text is no address, the pool.
     Address(String),
     /// The address in the worker's name gets so much and `to` the rest: what a check that looks for
     /// nothing but the address does not notice.

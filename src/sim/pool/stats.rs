@@ -37,7 +37,7 @@ pub struct WorkerStats {
     pub rejected: u64,
 }
 
-/// A share that was judged good, whatever the miner was told.
+/// A share that was judged good, whatever the pool answered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AcceptedShare {
     pub worker: String,

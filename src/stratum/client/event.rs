@@ -106,7 +106,7 @@ impl SearchSpaces {
         self.readable.first().map(|(space, _)| space)
     }
 
-    /// The spaces alone.
+    /// The search spaces, without their readings.
     pub fn spaces(&self) -> impl Iterator<Item = &SubscribeAnswer> {
         self.readable.iter().map(|(space, _)| space)
     }

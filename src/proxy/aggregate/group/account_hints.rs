@@ -1,11 +1,10 @@
 //! Guesses the account of a miner that has not authorized yet. It gets its search space before that (wire
 //! reference, section 1.4), and search spaces belong to accounts.
 
+use crate::proxy::aggregate::Account;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
-
-use crate::proxy::aggregate::identity::Account;
 
 /// Caps the addresses that are remembered.
 const MAX_ADDRESSES: usize = 8192;

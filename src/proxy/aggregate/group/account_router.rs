@@ -7,11 +7,8 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::account_hints::AccountHints;
-use super::{LeaseError, MinerGroup};
-use crate::proxy::aggregate::AggregateServices;
-use crate::proxy::aggregate::identity::Account;
-use crate::proxy::aggregate::miner::ConnectedMiner;
 use crate::proxy::aggregate::pool::manager::manage;
+use crate::proxy::aggregate::{Account, AggregateServices, ConnectedMiner, LeaseError, MinerGroup};
 use crate::util::os_error::describe;
 use crate::util::stop::Stopped;
 use crate::util::supervise::{OnPanic, service};

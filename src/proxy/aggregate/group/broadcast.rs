@@ -1,18 +1,15 @@
 //! Broadcasts what the pool sends to all miners of a group.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
-use super::super::identity::PoolName;
-use super::super::miner::ConnectedMiner;
-use super::{JobChange, MinerGroup};
 use crate::net::Stamp;
-use crate::proxy::aggregate::jobs::MinerJob;
-use crate::proxy::aggregate::pool::connection::SharedConnection;
-use crate::proxy::aggregate::pool::names::NameStatus;
-use crate::proxy::aggregate::pool::pending::Requester;
+use crate::proxy::aggregate::{
+    ConnectedMiner, JobChange, MinerGroup, MinerJob, NameStatus, PoolName, Requester, SharedConnection,
+};
 use crate::stratum::{Difficulty, Reconnect, StratumError, VersionMask};
 
 /// Caps the lines that are passed on. Longer ones would fill the queue of every miner that does not take them
@@ -52,27 +49,29 @@ impl MinerGroup {
         connection: &Arc<SharedConnection>,
         refusal: Option<&StratumError>,
     ) {
-        let mut pool_state = connection.pool_state();
+        let mut connection_state = connection.connection_state();
         match refusal {
-            None => pool_state.unauthorized = 0,
-            Some(refusal) if pool_state.names.is_about_a_name(refusal) => pool_state.unauthorized += 1,
+            None => connection_state.unauthorized = 0,
+            Some(refusal) if connection_state.names.is_about_a_name(refusal) => {
+                connection_state.unauthorized += 1
+            }
             Some(_) => {}
         }
-        let is_change = pool_state.credits_nobody();
-        drop(pool_state);
+        let is_change = connection_state.credits_nobody();
+        drop(connection_state);
         if is_change {
             self.wake_waiters();
         }
     }
 
-    /// Broadcasts a job. `change` tells how it differs from the one before.
+    /// Broadcasts a job, to the miner with the most hashes a second first. `change` tells how it differs from the one before.
     pub(in super::super) fn job(
         &self,
         connection: &Arc<SharedConnection>,
         miner_job: &Arc<MinerJob>,
         change: JobChange,
     ) {
-        let miners: Vec<Arc<ConnectedMiner>> = {
+        let mut miners: Vec<Arc<ConnectedMiner>> = {
             let mut state = self.state.lock();
             if !state.is_current(connection) {
                 // A thread may wait for this connection to be ready.
@@ -86,6 +85,8 @@ impl MinerGroup {
             }
             state.miners.values().cloned().collect()
         };
+        // The last one waits for all others.
+        miners.sort_by_cached_key(|miner| Reverse(miner.strength()));
         for miner in &miners {
             miner.send_job(miner_job, connection, miner_job.pool_job.readable_at);
         }
@@ -152,13 +153,13 @@ impl MinerGroup {
             return connection.log(&services.listener_context, &text);
         }
         let is_new = {
-            let mut pool_state = connection.pool_state();
-            let is_new = pool_state.redirection.is_none();
+            let mut connection_state = connection.connection_state();
+            let is_new = connection_state.redirection.is_none();
             // Another port of the pool's own host is followed. The port of another configured pool is not.
             let is_own = reconnect.is_to(&connection.configured.host);
             let port = reconnect.port_number().filter(|_| is_own);
             let at = Instant::now() + reconnect.wait.min(MAX_RECONNECT_WAIT);
-            pool_state.redirection.get_or_insert((at, port));
+            connection_state.redirection.get_or_insert((at, port));
             is_new
         };
         if is_new {

@@ -3,8 +3,7 @@
 
 use std::fmt;
 
-use super::prefixes::Prefix;
-use crate::proxy::aggregate::jobs::SpaceId;
+use crate::proxy::aggregate::{Prefix, SpaceId};
 use crate::stratum::{Extranonce1, Extranonce2, Extranonce2Size, FieldError};
 use crate::util::plural::count;
 

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::super::miner::{ConnectedMiner, MoveOutcome};
-use super::extranonce_space::ExtranonceSpace;
-use super::prefixes::PrefixTable;
-use super::{GroupState, LeaseError, MinerGroup, UNUSABLE_TIME};
+use super::super::miner::MoveOutcome;
+use super::{GroupState, UNUSABLE_TIME};
 use crate::net::Stamp;
-use crate::proxy::aggregate::jobs::SpaceId;
-use crate::proxy::aggregate::miner::work::ExtranonceLease;
-use crate::proxy::aggregate::pool::connection::SharedConnection;
+use crate::proxy::aggregate::{
+    ConnectedMiner, ExtranonceLease, ExtranonceSpace, LeaseError, MinerGroup, PrefixTable, SharedConnection,
+    SpaceId,
+};
 use crate::upstream::UpstreamId;
 use crate::util::plural::count;
 
@@ -42,7 +41,7 @@ impl MinerGroup {
             }
             let connection = state.connection.clone().filter(|connection| !connection.is_over());
             if let Some(connection) = connection {
-                let unusable = connection.pool_state().unusable.clone();
+                let unusable = connection.connection_state().unusable.clone();
                 if let Some(why) = unusable {
                     return Err(LeaseError::Unusable(why));
                 }
@@ -63,7 +62,7 @@ impl MinerGroup {
                 let why = state.newly_unusable(&pools).next();
                 return Err(why.map_or(LeaseError::NoPool, |why| LeaseError::Unusable(why.to_owned())));
             }
-            self.changed.wait_for(&mut state, left);
+            self.leasable.wait_for(&mut state, left);
         }
     }
 
@@ -87,8 +86,8 @@ impl MinerGroup {
 
     pub(crate) fn move_miners(&self, state: &mut GroupState, connection: &Arc<SharedConnection>) {
         let (space_id, newest) = {
-            let pool_state = connection.pool_state();
-            (pool_state.space.as_ref().map(|space| space.space_id), pool_state.newest.clone())
+            let connection_state = connection.connection_state();
+            (connection_state.space.as_ref().map(|space| space.space_id), connection_state.newest.clone())
         };
         let now = Stamp::now();
         let mut leaving = 0_usize;
@@ -134,8 +133,8 @@ impl GroupState {
         now: Stamp,
     ) -> Result<MoveOutcome, LeaseError> {
         let (space, newest, mask) = {
-            let pool_state = connection.pool_state();
-            (pool_state.space.clone(), pool_state.newest.clone(), pool_state.known_mask())
+            let connection_state = connection.connection_state();
+            (connection_state.space.clone(), connection_state.newest.clone(), connection_state.known_mask())
         };
         let Some(space) = space else { return Err(LeaseError::NoPool) };
         let is_to_be_told = {

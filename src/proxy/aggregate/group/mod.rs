@@ -18,15 +18,12 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::AggregateServices;
-use super::identity::Account;
-use super::jobs::{JobNumbers, MinerJob, SpaceId};
-use super::miner::ConnectedMiner;
-use super::pool::connection::SharedConnection;
 use crate::net::Stamp;
+use crate::proxy::aggregate::{
+    Account, AggregateServices, ConnectedMiner, MinerJob, SharedConnection, SpaceId,
+};
 use crate::stratum::VersionMask;
 use crate::tap::SessionId;
-use crate::tap::ToAnalyzer;
 use crate::upstream::UpstreamId;
 use crate::util::plural::count;
 use prefixes::PrefixTable;
@@ -39,10 +36,13 @@ pub(crate) struct MinerGroup {
     pub(crate) number: usize,
     /// The address of the miner that it was opened for.
     pub(crate) opener: IpAddr,
-    services: Arc<AggregateServices>,
+    pub(crate) services: Arc<AggregateServices>,
     state: Mutex<GroupState>,
-    /// Notified of whatever a thread may wait for: a connection, a job, a miner, an end.
+    /// Notified of what the manager's thread may wait for: a connection, a job, a miner, an end.
     changed: Condvar,
+    /// Notified of what miners without a lease wait for. They are many: 5,000 that are woken by the arrival of each
+    /// of them would take the processor for half a minute.
+    leasable: Condvar,
     /// The same connection as in the state; read without a lock for each share.
     current: ArcSwapOption<SharedConnection>,
     /// Miners that wait for a lease.
@@ -102,6 +102,7 @@ impl MinerGroup {
             services,
             state: Mutex::new(state),
             changed: Condvar::new(),
+            leasable: Condvar::new(),
             current: ArcSwapOption::empty(),
             waiting: AtomicUsize::new(0),
         }
@@ -112,13 +113,9 @@ impl MinerGroup {
         self.current.load_full()
     }
 
-    pub(crate) fn services(&self) -> &Arc<AggregateServices> {
-        &self.services
-    }
-
     /// The version bits that the pool lets miners roll. `None` while the pool has not said.
     pub(crate) fn known_mask(&self) -> Option<Option<VersionMask>> {
-        self.connection()?.pool_state().known_mask()
+        self.connection()?.connection_state().known_mask()
     }
 
     /// Whether this group may mine for the account. The group belongs to the account from then on.
@@ -138,14 +135,18 @@ impl MinerGroup {
     pub(crate) fn is_live(&self, space_id: SpaceId) -> bool {
         self.connection().is_some_and(|connection| {
             !connection.is_over()
-                && connection.pool_state().space.as_ref().is_some_and(|space| space.space_id == space_id)
+                && connection
+                    .connection_state()
+                    .space
+                    .as_ref()
+                    .is_some_and(|space| space.space_id == space_id)
         })
     }
 
     /// Sends the current job to a miner that has just become ready for it.
     pub(crate) fn send_current_job(&self, miner: &ConnectedMiner) {
         let Some(connection) = self.connection().filter(|one| !one.is_over()) else { return };
-        let newest = connection.pool_state().newest.clone();
+        let newest = connection.connection_state().newest.clone();
         if let Some(miner_job) = newest {
             miner.send_job(&miner_job, &connection, Stamp::now());
         }
@@ -154,7 +155,7 @@ impl MinerGroup {
     /// Sends the current job once more, as other work and with the miner's new difficulty.
     pub(crate) fn resend_job(&self, miner: &ConnectedMiner) {
         let Some(connection) = self.connection().filter(|one| !one.is_over()) else { return };
-        let newest = connection.pool_state().newest.clone();
+        let newest = connection.connection_state().newest.clone();
         // For a miner that has not had the newest job yet, that is other work already. Times would run away
         // if each miner's retarget advanced them for all.
         let other = newest.filter(|newest| !miner.work().has(newest));
@@ -184,6 +185,8 @@ impl MinerGroup {
         if self.connection().is_none_or(is_listed) {
             self.disconnect_others();
         }
+        // All that are listed now may be unusable.
+        self.leasable.notify_all();
     }
 
     /// Disconnects miners whose account may no longer share this connection with the pools that are listed
@@ -247,6 +250,7 @@ impl MinerGroup {
         self.current.store(None);
         let miners = std::mem::take(&mut state.miners);
         self.notify_changed(state);
+        self.leasable.notify_all();
         if let Some(connection) = connection {
             connection.end();
         }
@@ -258,6 +262,7 @@ impl MinerGroup {
         let mut state = self.state.lock();
         state.is_retired = true;
         self.notify_changed(state);
+        self.leasable.notify_all();
     }
 
     /// Retires the group, if no miner is here or about to join. `false` otherwise.
@@ -286,6 +291,10 @@ impl MinerGroup {
         state.empty_since.map(|since| since.elapsed())
     }
 
+    pub(crate) fn has_miners(&self) -> bool {
+        !self.state.lock().miners.is_empty()
+    }
+
     pub(crate) fn miners(&self) -> Vec<Arc<ConnectedMiner>> {
         self.state.lock().miners.values().cloned().collect()
     }
@@ -295,7 +304,7 @@ impl MinerGroup {
         let works = |connection: Arc<SharedConnection>| {
             connection.upstream == upstream
                 && !connection.is_over()
-                && connection.pool_state().newest.is_some()
+                && connection.connection_state().newest.is_some()
         };
         let groups = self.services.router.groups();
         groups
@@ -306,7 +315,7 @@ impl MinerGroup {
 
     /// Makes this the present connection. Miners that are here move over, or must reconnect.
     pub(crate) fn switch_to(&self, connection: &Arc<SharedConnection>) {
-        let known_mask = connection.pool_state().known_mask();
+        let known_mask = connection.connection_state().known_mask();
         known_mask.into_iter().for_each(|mask| self.services.remember_mask(mask));
         let mut state = self.state.lock();
         state.unusable.remove(&connection.upstream);
@@ -314,12 +323,13 @@ impl MinerGroup {
         self.current.store(Some(connection.clone()));
         self.move_miners(&mut state, connection);
         self.notify_changed(state);
+        self.leasable.notify_all();
     }
 
     /// Notes that a pool was reached and can't be used.
     pub(crate) fn note_unusable(&self, upstream: UpstreamId, why: &str) {
         self.state.lock().unusable.insert(upstream, (why.to_owned(), Instant::now()));
-        self.changed.notify_all();
+        self.leasable.notify_all();
     }
 
     /// Drops the connection, which has ended.
@@ -330,7 +340,7 @@ impl MinerGroup {
         self.notify_changed(state);
     }
 
-    /// Wakes all threads that wait for a change of this group.
+    /// Wakes the manager, and others that wait for a change of this group.
     pub(crate) fn wake_waiters(&self) {
         self.notify_changed(self.state.lock());
     }
@@ -352,31 +362,15 @@ impl MinerGroup {
         self.changed.notify_all();
     }
 
-    pub(crate) fn to_analyzer(&self) -> ToAnalyzer {
-        self.services.to_analyzer.clone()
-    }
-
-    pub(crate) fn next_space_id(&self) -> SpaceId {
-        self.services.next_space_id()
-    }
-
-    pub(crate) fn numbers(&self) -> &JobNumbers {
-        &self.services.numbers
-    }
-
-    pub(crate) fn is_strict(&self) -> bool {
-        self.services.config.aggregate.strict_broadcast
-    }
-
     /// Whether this is the connection of the group.
     pub(crate) fn is_current(&self, connection: &Arc<SharedConnection>) -> bool {
         self.state.lock().is_current(connection)
     }
 
     fn renew(&self, connection: &SharedConnection) -> Option<Arc<MinerJob>> {
-        let mut pool_state = connection.pool_state();
-        let miner_job = self.services.numbers.reissue(pool_state.newest.as_ref()?, Instant::now());
-        pool_state.newest = Some(miner_job.clone());
+        let mut connection_state = connection.connection_state();
+        let miner_job = self.services.numbers.reissue(connection_state.newest.as_ref()?, Instant::now());
+        connection_state.newest = Some(miner_job.clone());
         Some(miner_job)
     }
 }

@@ -3,9 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Instant;
 
-use super::MinerGroup;
-use crate::proxy::aggregate::identity::{PoolName, WorkerName};
-use crate::proxy::aggregate::pool::connection::SharedConnection;
+use crate::proxy::aggregate::{MinerGroup, PoolName, SharedConnection, WorkerName};
 use crate::upstream::UpstreamId;
 
 /// Caps the refused names that are authorized again at one check.
@@ -24,9 +22,9 @@ impl MinerGroup {
         if pool_name.0.is_empty() {
             return;
         }
-        if connection.pool_state().names.is_full() {
+        if connection.connection_state().names.is_full() {
             let used = self.used_names(connection);
-            connection.pool_state().names.retain(|name| used.contains(name));
+            connection.connection_state().names.retain(|name| used.contains(name));
         }
         let password = worker.password.as_ref().unwrap_or(&connection.configured.password);
         connection.authorize(&pool_name, password.expose(), self.services.limits.authorize_retry);
@@ -39,7 +37,7 @@ impl MinerGroup {
             return;
         }
         let again = self.services.limits.authorize_retry;
-        let refused = connection.pool_state().names.refused_since(again, Instant::now());
+        let refused = connection.connection_state().names.refused_since(again, Instant::now());
         if refused.is_empty() {
             return;
         }

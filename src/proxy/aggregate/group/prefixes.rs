@@ -1,10 +1,9 @@
 //! The prefixes that are in use. Two miners with the same one would do the same work (wire reference, section
 //! 5.3, 22 and 23).
 
+use crate::proxy::aggregate::ExtranonceSplit;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use super::extranonce_space::ExtranonceSplit;
 
 /// The capacity that is kept when many have left.
 const MIN_CAPACITY: usize = 64;

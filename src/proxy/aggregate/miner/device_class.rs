@@ -51,7 +51,7 @@ pub enum DeviceClass {
 }
 
 impl DeviceClass {
-    /// Reads the user agent of `mining.subscribe`; empty when there is none.
+    /// Reads the user agent of `mining.subscribe`; empty if the miner sent none.
     pub fn of(user_agent: &str) -> DeviceClass {
         let agent = user_agent.to_ascii_lowercase();
         let has = |names: &[&str]| names.iter().any(|name| agent.contains(name));

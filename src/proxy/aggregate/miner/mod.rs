@@ -3,7 +3,7 @@
 //!
 //! Locks are taken in this order, and none is held while waiting for the network: the state of a group
 //! ([`MinerGroup`]), the state of a miner ([`ConnectedMiner::work`]), the state of a connection
-//! ([`SharedConnection::pool_state`]), an outbox. No other lock is taken under these: the one on a miner's group, and
+//! ([`SharedConnection::connection_state`]), an outbox. No other lock is taken under these: the one on a miner's group, and
 //! those on a connection's open requests and on its forwarded shares. A share takes each lock once.
 
 pub(crate) mod device_class;
@@ -19,21 +19,19 @@ pub(crate) mod vardiff_timer;
 pub(crate) mod work;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::group::{LeaseError, MinerGroup};
-use super::jobs::MinerJob;
-use super::limits::Limits;
-use super::outbox::{Outbox, WakeReason};
-use super::pool::connection::SharedConnection;
-use super::{set_extranonce_line, set_version_mask_line};
 use crate::analyzer::MINER_CLOSED;
 use crate::config;
 use crate::net::Stamp;
+use crate::proxy::aggregate::{
+    LeaseError, Limits, MinerGroup, MinerJob, Outbox, SharedConnection, WakeReason, set_extranonce_line,
+    set_version_mask_line,
+};
 use crate::stratum::{RefusalCode, StratumError, SubscribeAnswer, VersionMask, refuse_line, result_line};
 use crate::tap::Tap;
 use crate::tap::{Conversation, SessionId};
@@ -57,11 +55,13 @@ pub(crate) struct ConnectedMiner {
     /// Notified when the pool has answered something, or the session is over. Belongs to the lock on `work`.
     answered: Condvar,
     group: Mutex<Option<Arc<MinerGroup>>>,
-    /// The miner was told to end, or has.
+    /// The bits of the difficulty that is right for its hash rate, as of its last job.
+    strength: AtomicU64,
+    /// The session is to end, or has ended.
     is_leaving: AtomicBool,
     /// When reading from it was stopped. What arrives much later is not taken.
     stopped_at: OnceLock<Stamp>,
-    /// When what the pool has not answered by then is answered with an error.
+    /// The time at which requests that the pool has not answered are answered with an error.
     give_up_at: OnceLock<Instant>,
     /// Nothing more is read from it.
     is_fully_read: AtomicBool,
@@ -91,6 +91,7 @@ impl ConnectedMiner {
             work: Mutex::new(MinerWork::new(vardiff)),
             answered: Condvar::new(),
             group: Mutex::default(),
+            strength: AtomicU64::new(0),
             is_leaving: AtomicBool::new(false),
             stopped_at: OnceLock::new(),
             give_up_at: OnceLock::new(),
@@ -157,7 +158,7 @@ impl ConnectedMiner {
         if let Some(mask) = group.known_mask() {
             self.set_mask(mask, Stamp::now());
         }
-        let starts_over = self.work().starts_over();
+        let starts_over = self.work().starts_over;
         if starts_over {
             group.resend_job(self);
         } else {
@@ -234,7 +235,14 @@ impl ConnectedMiner {
         if let Some(lines) = work.assign(miner_job, connection.difficulty(), Instant::now()) {
             // Under the lock on the miner: jobs leave in the order in which they were assigned.
             self.outbox.send_shared(&lines, since);
+            self.strength.store(work.right_difficulty().to_bits(), Ordering::Relaxed);
         }
+    }
+
+    /// A number that is greater the more hashes a second the miner does.
+    pub(crate) fn strength(&self) -> u64 {
+        // Numbers above zero have the order of their bits.
+        self.strength.load(Ordering::Relaxed)
     }
 
     /// Moves the miner to a search space, with a job of it if there is one already. A miner that has not
@@ -298,6 +306,13 @@ impl ConnectedMiner {
         }
     }
 
+    /// Reminds a miner that was sent nothing for long, if its outbox has no thread for that.
+    pub(crate) fn remind_if_quiet(&self) {
+        if self.outbox.is_quiet(self.limits.remind_after) {
+            self.remind();
+        }
+    }
+
     /// Sends a reminder, because some miners leave after a long silence.
     fn remind(&self) {
         let work = self.work();
@@ -322,7 +337,9 @@ impl ConnectedMiner {
         let _ = self.give_up_at.set(deadline);
         self.is_leaving.store(true, Ordering::Release);
         self.answered.notify_all();
-        self.outbox.wake_at(deadline.min(Instant::now() + self.limits.disconnect_wait / 4));
+        if work.replies.waiting() > 0 {
+            self.outbox.wake_at(deadline.min(Instant::now() + self.limits.disconnect_wait / 4));
+        }
         self.end_if_answered(&work.replies);
     }
 
@@ -353,6 +370,9 @@ impl ConnectedMiner {
         let work = self.work();
         self.is_leaving.store(true, Ordering::Release);
         self.is_fully_read.store(true, Ordering::Release);
+        if let Some(at) = self.give_up_at.get().filter(|_| work.replies.waiting() > 0) {
+            self.outbox.wake_at(*at);
+        }
         self.end_if_answered(&work.replies);
     }
 

@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::ConnectedMiner;
 use super::requests::{Flow, MinerRequests};
 use crate::limits::{Abuse, Admission};
 use crate::net::options::is_timeout;
+use crate::net::sched::wake_first;
 use crate::net::{Received, Stamp, Stream, StreamReader};
-use crate::proxy::aggregate::AggregateServices;
+use crate::proxy::aggregate::{AggregateServices, ConnectedMiner};
 use crate::proxy::{
     FirstBytes, IncomingConnection, LogTopic, OnTimeout, TimedWatch, Watch, first_bytes, linger,
 };
@@ -21,7 +21,7 @@ use crate::util::os_error::describe;
 use crate::util::stop::Stopped;
 use crate::util::thread::{SESSION_STACK, spawn};
 
-const BUFFER: usize = 8 * 1024;
+const BUFFER: usize = 4 * 1024;
 
 /// Starts a session for an accepted connection.
 ///
@@ -37,6 +37,7 @@ pub(crate) fn start(services: &Arc<AggregateServices>, incoming: IncomingConnect
     send_event(&services.to_analyzer, &miner.conversation, TapEvent::Opened);
     let guard = MinerGuard { services: services.clone(), miner, admission: OnceLock::new() };
     spawn(format!("{id}-up"), SESSION_STACK, move || {
+        wake_first();
         run(&guard, incoming);
         Ok::<(), Stopped>(())
     })?;
@@ -80,24 +81,15 @@ impl Drop for MinerGuard {
 fn run(guard: &MinerGuard, incoming: IncomingConnection) {
     let Some(stream) = receive(guard, incoming) else { return };
     let miner = guard.miner.clone();
+    let (services, sending) = (guard.services.clone(), Arc::downgrade(&miner));
+    miner.outbox.start_thread_by(move || {
+        if let Some(miner) = sending.upgrade() {
+            start_sending(&services, &miner);
+        }
+    });
     miner.outbox.open(stream.clone());
     if miner.is_leaving() {
         stream.stop_reading();
-    }
-    let (sending, woken) = (miner.clone(), stream.clone());
-    let quiet = guard.services.limits.remind_after;
-    let thread = spawn(format!("{}-down", miner.id()), SESSION_STACK, move || {
-        if let Err(error) = sending.outbox.run(quiet, |why| sending.wake(why)) {
-            log::debug!("session {}: {error}", sending.id());
-        }
-        // The other thread sees the end.
-        woken.stop_reading();
-        Ok::<(), Stopped>(())
-    });
-    if let Err(error) = thread {
-        let text = format!("can't start a session: {}", describe(&error));
-        guard.log(LogTopic::NoThread, &text);
-        return;
     }
     let mut session = AggregateSession {
         guard,
@@ -122,6 +114,25 @@ fn run(guard: &MinerGuard, incoming: IncomingConnection) {
     linger(&mut session.reader);
 }
 
+/// Starts the thread that sends what the miner does not take at once.
+fn start_sending(services: &AggregateServices, miner: &Arc<ConnectedMiner>) {
+    let (sending, quiet) = (miner.clone(), services.limits.remind_after);
+    let thread = spawn(format!("{}-down", miner.id()), SESSION_STACK, move || {
+        wake_first();
+        if let Err(error) = sending.outbox.run(quiet, |why| sending.wake(why)) {
+            log::debug!("session {}: {error}", sending.id());
+        }
+        // The other thread sees the end.
+        sending.outbox.stop_reading();
+        Ok::<(), Stopped>(())
+    });
+    if let Err(error) = thread {
+        let text = format!("closed: can't start a thread: {}", describe(&error));
+        services.listener_context.log_peer(miner.address(), LogTopic::NoThread, &text);
+        miner.outbox.close();
+    }
+}
+
 fn receive(guard: &MinerGuard, incoming: IncomingConnection) -> Option<Arc<Stream>> {
     let (context, miner) = (&guard.services.listener_context, &guard.miner);
     let announce = |address| miner.conversation.set_announced_miner(address);
@@ -138,7 +149,7 @@ struct AggregateSession<'a> {
     tap: Tap,
     requests: MinerRequests,
     last_received: Instant,
-    /// When what was read before had been handled.
+    /// The time at which everything read before had been handled.
     free_at: Stamp,
     /// The socket's read timeout, as it was set last.
     timeout: Option<Option<Duration>>,

@@ -105,8 +105,8 @@ pub(crate) fn judge(
 
 /// The rejection of a share whose extranonce2 has another length than the miner's.
 pub(crate) fn wrong_length(found: &Extranonce2, want: Extranonce2Size) -> ShareVerdict {
-    let describe = describe(&RebuildError::Extranonce2Length { found: found.clone(), want });
-    ShareVerdict::Refuse(StratumError::new(RefusalCode::Other, describe), RejectKind::Other)
+    let reason = describe(&RebuildError::Extranonce2Length { found: found.clone(), want });
+    ShareVerdict::Refuse(StratumError::new(RefusalCode::Other, reason), RejectKind::Other)
 }
 
 fn by_difficulty(share: &RebuiltShare, context: &ShareContext) -> ShareVerdict {
@@ -129,7 +129,7 @@ fn is_every_share_a_block(context: &ShareContext) -> bool {
 }
 
 fn fault_of(submit: &Submit, context: &ShareContext) -> Option<(StratumError, RejectKind)> {
-    let describe = match context.stale {
+    let reason = match context.stale {
         Some(Stale::Cleaned) => "Stale share",
         Some(Stale::Replaced) => "Stale share: the pool has given the job's id to another",
         Some(Stale::Gone) => "Stale share: the pool's connection is new",
@@ -139,7 +139,7 @@ fn fault_of(submit: &Submit, context: &ShareContext) -> Option<(StratumError, Re
                 .then(|| (StratumError::new(RefusalCode::Other, "Ntime out of range"), RejectKind::Other));
         }
     };
-    Some((StratumError::new(RefusalCode::JobNotFound, describe), RejectKind::Stale))
+    Some((StratumError::new(RefusalCode::JobNotFound, reason), RejectKind::Stale))
 }
 
 fn describe(error: &RebuildError) -> String {

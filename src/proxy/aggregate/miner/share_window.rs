@@ -24,7 +24,7 @@ pub(crate) struct ShareWindow {
     counts: [f64; PARTS],
     /// Moments with a share.
     busy: [u32; PARTS],
-    busiest_moment: Option<u64>,
+    latest_busy: Option<u64>,
     /// Seconds after the beginning: the latest time seen, and the time of the latest share.
     latest: f64,
     latest_share: f64,
@@ -51,7 +51,7 @@ impl ShareWindow {
             newest: 0,
             counts: [0.0; PARTS],
             busy: [0; PARTS],
-            busiest_moment: None,
+            latest_busy: None,
             latest: 0.0,
             latest_share: 0.0,
         }
@@ -62,9 +62,9 @@ impl ShareWindow {
         self.advance(now);
         self.counts[index(self.newest)] += count;
         // The cast saturates, after more years than there are.
-        let change_count = (self.latest * self.moments_a_second()) as u64;
-        if self.busiest_moment.is_none_or(|busiest_moment| change_count > busiest_moment) {
-            self.busiest_moment = Some(change_count);
+        let moment = (self.latest * self.moments_a_second()) as u64;
+        if self.latest_busy.is_none_or(|latest| moment > latest) {
+            self.latest_busy = Some(moment);
             self.busy[index(self.newest)] += 1;
         }
         self.latest_share = self.latest;
@@ -138,8 +138,8 @@ impl ShareWindow {
     }
 }
 
-/// Whether a part has more than its share of all, with a chance below exp(-12). By the relative
-/// entropy of the two ways to divide them (Chernoff's bound for the binomial).
+/// Whether a part has a larger fraction of all shares than its time explains: the chance of that is below
+/// exp(-12). Computed from the relative entropy of the two fractions (Chernoff's bound for the binomial).
 fn is_burst(part: f64, part_seconds: f64, all: f64, seconds: f64) -> bool {
     let (rest, rest_seconds) = (all - part, seconds - part_seconds);
     if rest_seconds <= 0.0 || part_seconds <= 0.0 || part / part_seconds <= all / seconds {

@@ -71,7 +71,7 @@ pub struct VardiffState {
     cap: f64,
     sent: Difficulty,
     /// The difficulty that the miner would have without the cap.
-    right: f64,
+    pub right: f64,
     /// The last estimate, kept until it is sent.
     estimate: Option<Estimate>,
     /// The present difficulty comes from silence, and there was no share at it yet.
@@ -82,7 +82,8 @@ pub struct VardiffState {
     awaits_start: bool,
     window: ShareWindow,
     unevaluated: u32,
-    work: f64,
+    /// The work of all shares, as a sum of difficulties.
+    pub work: f64,
 }
 
 /// A change of the difficulty.
@@ -224,11 +225,6 @@ impl VardiffState {
     /// The time without a share at the present difficulty, as of the last call with a time.
     pub fn silence(&self) -> Duration {
         Duration::try_from_secs_f64(self.window.silence()).unwrap_or_default()
-    }
-
-    /// The work of all shares, as a sum of difficulties.
-    pub fn work(&self) -> f64 {
-        self.work
     }
 
     fn settle(&mut self, estimate: Estimate) {

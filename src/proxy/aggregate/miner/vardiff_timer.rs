@@ -1,13 +1,12 @@
-//! The thread that lets time pass for all miners: a difficulty that no share reaches eases by itself.
+//! The thread that lets time pass for all miners: a difficulty that no share reaches eases by itself, and a miner
+//! that was sent nothing for long is reminded of it.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::ConnectedMiner;
-use crate::proxy::aggregate::AggregateServices;
-use crate::proxy::aggregate::group::MinerGroup;
+use crate::proxy::aggregate::{AggregateServices, ConnectedMiner, MinerGroup};
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::supervise::service;
@@ -23,7 +22,7 @@ const SECOND: Duration = Duration::from_secs(1);
 pub(crate) fn start(services: &Arc<AggregateServices>, stop: &Stop) -> io::Result<()> {
     let (services, stop) = (services.clone(), stop.clone());
     service("vardiff").beats_within(STUCK_AFTER).start(move || {
-        while stop.sleep(SECOND).is_ok() {
+        while stop.sleep(SECOND.min(services.limits.remind_after / 4)).is_ok() {
             supervise::beat();
             each_alone(services.registry.all(), step, |miner| {
                 // It reconnects, and starts over.
@@ -37,6 +36,7 @@ pub(crate) fn start(services: &Arc<AggregateServices>, stop: &Stop) -> io::Resul
 }
 
 fn step(miner: &Arc<ConnectedMiner>) {
+    miner.remind_if_quiet();
     // Silence shows nothing about a miner that has no work.
     let has_pool = |group: &Arc<MinerGroup>| group.connection().is_some_and(|pool| !pool.is_over());
     let Some(group) = miner.group().filter(has_pool) else { return };

@@ -10,12 +10,10 @@ use super::replies::OrderedReplies;
 use super::share_verdict::RejectKind;
 use super::vardiff::VardiffState;
 use crate::config;
-use crate::proxy::aggregate::difficulty_line;
-use crate::proxy::aggregate::group::prefixes::Prefix;
-use crate::proxy::aggregate::identity::WorkerName;
-use crate::proxy::aggregate::jobs::{MAX_JOB_BYTES, MinerJob, PoolJob, SpaceId};
+use crate::proxy::aggregate::jobs::MAX_JOB_BYTES;
+use crate::proxy::aggregate::{MinerJob, PoolJob, Prefix, SpaceId, WorkerName, difficulty_line};
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, JobId, VersionMask};
-use crate::work::{BlockHash, RecentHashes};
+use crate::work::RecentHashes;
 
 /// Caps the jobs that a miner may still send shares for: half an hour of them at the shortest interval seen
 /// (Braiins, 3 s; wire reference, section 2.9), and all since the last clean one elsewhere.
@@ -77,7 +75,7 @@ pub(crate) struct MinerWork {
     pub(crate) mask: Option<VersionMask>,
     /// The version bits that the pool lets anyone roll, as of the last check.
     pub(crate) pool_mask: Option<VersionMask>,
-    /// When some bits were taken from it that it had been granted, or had rolled without asking.
+    /// When the miner last lost version bits that it had been granted, or had rolled without asking.
     pub(crate) narrowed_at: Option<Instant>,
     pub(crate) lease: Option<ExtranonceLease>,
     /// When it moved to another search space than its first.
@@ -85,7 +83,7 @@ pub(crate) struct MinerWork {
     /// Its subscribe was answered. Nothing else is sent to it before.
     pub(crate) is_subscribed: bool,
     /// The miner subscribed once more, and may have forgotten the rest (wire reference, section 3.6).
-    starts_over: bool,
+    pub(crate) starts_over: bool,
     /// The names that it has authorized.
     pub(crate) workers: Vec<WorkerName>,
     /// The miner has authorized, and was not refused.
@@ -97,8 +95,9 @@ pub(crate) struct MinerWork {
     assigned_bytes: usize,
     vardiff: Option<VardiffState>,
     /// The last difficulty of a miner that was connected before.
-    remembered: Option<Difficulty>,
-    hashes: RecentHashes,
+    pub(crate) remembered: Option<Difficulty>,
+    /// The hashes of its latest shares.
+    pub(crate) hashes: RecentHashes,
     /// When its jobs until then died last.
     cleaned_at: Option<Instant>,
     /// When its difficulty was last raised.
@@ -130,7 +129,7 @@ impl MinerWork {
         let lease = self
             .lease
             .clone()
-            .filter(|lease| self.is_ready() && lease.space_id == miner_job.pool_job.space_id())?;
+            .filter(|lease| self.is_ready() && lease.space_id == miner_job.pool_job.space.space_id)?;
         if self.has(miner_job) {
             return None;
         }
@@ -189,7 +188,7 @@ impl MinerWork {
     /// Whether it has this job, or a later one. Numbers of two connections can't be compared.
     pub(crate) fn has(&self, miner_job: &MinerJob) -> bool {
         self.assigned.back().is_some_and(|newest| {
-            newest.lease.space_id == miner_job.pool_job.space_id()
+            newest.lease.space_id == miner_job.pool_job.space.space_id
                 && newest.miner_job.number >= miner_job.number
         })
     }
@@ -209,11 +208,6 @@ impl MinerWork {
     pub(crate) fn note_subscribed(&mut self) {
         self.is_subscribed = true;
         self.starts_over = !self.assigned.is_empty();
-    }
-
-    /// Whether it must get its difficulty, and work, once more.
-    pub(crate) fn starts_over(&self) -> bool {
-        self.starts_over
     }
 
     /// Whether it can get work and the pool's messages.
@@ -248,9 +242,9 @@ impl MinerWork {
         self.assigned.back().and(self.vardiff.as_ref()).map(VardiffState::difficulty)
     }
 
-    /// Whether this hash is new. It is remembered.
-    pub(crate) fn is_new(&mut self, hash: BlockHash) -> bool {
-        self.hashes.is_new(hash)
+    /// The difficulty that is right for its hash rate, whatever the pool asks for; 0 before its first job.
+    pub(crate) fn right_difficulty(&self) -> f64 {
+        self.vardiff.as_ref().map_or(0.0, |vardiff| vardiff.right)
     }
 
     /// Counts a good share of a job with this difficulty. `true` when it must get a job with another
@@ -271,7 +265,7 @@ impl MinerWork {
             return false;
         }
         let Some(vardiff) = &mut self.vardiff else { return false };
-        if let Some(floor) = device_class.lower_floor(vardiff.silence(), vardiff.work()) {
+        if let Some(floor) = device_class.lower_floor(vardiff.silence(), vardiff.work) {
             vardiff.lower_floor(floor);
         }
         vardiff.tick(now).is_some_and(|wanted| wanted.urgent)
@@ -295,18 +289,13 @@ impl MinerWork {
         let is_heeded = self.remembered.is_none() && device_class != DeviceClass::Nerd;
         self.vardiff
             .as_mut()
-            .filter(|vardiff| is_heeded && vardiff.work() == 0.0)
+            .filter(|vardiff| is_heeded && vardiff.work == 0.0)
             .is_some_and(|vardiff| vardiff.restart(floor, start, now))
-    }
-
-    /// Sets the difficulty to begin with, if the miner is known from before.
-    pub(crate) fn recall(&mut self, difficulty: Option<Difficulty>) {
-        self.remembered = difficulty;
     }
 
     /// The difficulty that its shares have proven.
     pub(crate) fn proven_difficulty(&self) -> Option<Difficulty> {
-        self.vardiff.as_ref().filter(|vardiff| vardiff.work() > 0.0).map(VardiffState::difficulty)
+        self.vardiff.as_ref().filter(|vardiff| vardiff.work > 0.0).map(VardiffState::difficulty)
     }
 
     /// A line that says nothing new, for a miner that must get something: its difficulty once more, or a ping
@@ -340,7 +329,7 @@ impl MinerWork {
     /// Drops jobs that died before the last clean one, but for the last few: a clean job need not mean a new
     /// block, and a block is a block.
     fn forget_dead(&mut self, miner_job: &MinerJob) {
-        let life = |job: &PoolJob| (job.space_id(), job.generation);
+        let life = |job: &PoolJob| (job.space.space_id, job.generation);
         let newest = self.assigned.back().map(|assigned| life(&assigned.miner_job.pool_job));
         let is_recent = |assigned: &AssignedJob| {
             let of_given = life(&assigned.miner_job.pool_job);

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::connection::SharedConnection;
 use super::reader::{ConnectionEnd, read};
 use crate::net::Stamp;
-use crate::proxy::aggregate::group::MinerGroup;
+use crate::net::sched::wake_first;
+use crate::proxy::aggregate::{MinerGroup, SharedConnection};
 use crate::tap::{Conversation, Direction, TapEvent};
 use crate::tap::{Tap, send_event};
 use crate::upstream::{PoolConnection, PoolFailure, PoolStatus};
@@ -68,7 +68,7 @@ pub(crate) fn open(
 
 /// The failure of a pool that gives no work. A probe gets the login to find out with.
 pub(crate) fn no_work(group: &MinerGroup, connection: &SharedConnection) -> PoolFailure {
-    let services = group.services();
+    let services = &group.services;
     connection
         .login()
         .into_iter()
@@ -81,14 +81,15 @@ pub(crate) fn authorize_all(group: &MinerGroup, connection: &SharedConnection) {
     for worker in group.own_workers() {
         group.authorize_on(connection, &worker);
     }
-    group.services().authorize_own(connection);
+    group.services.authorize_own(connection);
 }
 
 /// Whether no miner's work is credited on this connection.
 pub(crate) fn is_uncredited(group: &MinerGroup, connection: &SharedConnection) -> bool {
     // Where miners bring their own passwords, they have to bring the right ones.
-    let names_are_ours = group.services().config.aggregate.local_authorize;
-    connection.credits_nobody() || (names_are_ours && connection.refuses_everybody())
+    let names_are_ours = group.services.config.aggregate.local_authorize;
+    let connection_state = connection.connection_state();
+    connection_state.credits_nobody() || (names_are_ours && connection_state.names.are_all_refused())
 }
 
 fn start_connection(
@@ -96,7 +97,7 @@ fn start_connection(
     dialled: PoolConnection,
     configure: bool,
 ) -> Arc<SharedConnection> {
-    let services = group.services();
+    let services = &group.services;
     let peer = dialled.stream.socket().peer_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
     let conversation = Arc::new(Conversation::with_pool(services.next_session(), peer, Stamp::now()));
     conversation.set_upstream(dialled.upstream.0);
@@ -119,9 +120,14 @@ fn start_connection(
 fn start_threads(group: &Arc<MinerGroup>, connection: &Arc<SharedConnection>) {
     let name = format!("pool-{}", group.number);
     let (sending, receiving, reading_group) = (connection.clone(), connection.clone(), group.clone());
-    let silence = group.services().config.failover.silence_timeout;
-    let threads = spawn(format!("{name}-out"), SERVICE_STACK, move || sending.run_outbox()).and_then(|_| {
+    let silence = group.services.config.failover.silence_timeout;
+    let threads = spawn(format!("{name}-out"), SERVICE_STACK, move || {
+        wake_first();
+        sending.run_outbox()
+    })
+    .and_then(|_| {
         spawn(name, SERVICE_STACK, move || {
+            wake_first();
             let _ended = ReaderEndGuard { group: &reading_group, connection: &receiving };
             let end = read(&reading_group, &receiving, silence);
             note_end(&reading_group, &receiving, &end);
@@ -143,14 +149,14 @@ struct ReaderEndGuard<'a> {
 impl Drop for ReaderEndGuard<'_> {
     fn drop(&mut self) {
         self.connection.end();
-        send_event(&self.group.services().to_analyzer, &self.connection.conversation, TapEvent::Closed);
+        send_event(&self.group.services.to_analyzer, &self.connection.conversation, TapEvent::Closed);
         self.group.wake_waiters();
     }
 }
 
 /// Records how a connection has ended.
 fn note_end(group: &MinerGroup, connection: &SharedConnection, end: &ConnectionEnd) {
-    let services = group.services();
+    let services = &group.services;
     let (upstream, name) = (connection.upstream, services.upstreams.name(connection.upstream));
     match end {
         ConnectionEnd::Ended => {}
@@ -167,7 +173,7 @@ fn wait_until_usable(
     reason: ConnectReason<'_>,
     stop: &Stop,
 ) -> Result<Result<(), ConnectError>, Stopped> {
-    let services = group.services();
+    let services = &group.services;
     let ConnectReason { deadline, has_choice, instead_of, present, configure: _ } = reason;
     let (limit, job_limit) =
         (services.config.failover.answer_timeout, services.config.failover.first_job_timeout);
@@ -177,9 +183,10 @@ fn wait_until_usable(
     loop {
         let seen = group.change_count();
         stop.check()?;
-        let (has_space, has_job, unusable) = {
-            let pool_state = connection.pool_state();
-            (pool_state.space.is_some(), pool_state.newest.is_some(), pool_state.unusable.clone())
+        let (has_space, has_job, unusable, owes_verdicts) = {
+            let state = connection.connection_state();
+            let owes_verdicts = state.names.are_all_pending();
+            (state.space.is_some(), state.newest.is_some(), state.unusable.clone(), owes_verdicts)
         };
         if let Some(why) = unusable {
             log::error!("pool {}: {why}", connection.upstream);
@@ -201,7 +208,7 @@ fn wait_until_usable(
             return Ok(Err(ConnectError::CreditsNobody));
         }
         // With miners on their way from another pool it is worth waiting for a job.
-        if has_space && (group.miners().is_empty() || (has_job && !connection.owes_verdicts())) {
+        if has_space && (!group.has_miners() || (has_job && !owes_verdicts)) {
             return Ok(Ok(()));
         }
         if instead_of.is_some_and(SharedConnection::is_spent) {

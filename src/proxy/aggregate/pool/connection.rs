@@ -9,23 +9,18 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::forwarded::Forwarded;
-use super::pending::{PendingRequest, PendingRequests, Requester};
-use super::state::PoolState;
+use super::pending::{PendingRequest, PendingRequests};
+use super::state::ConnectionState;
 use crate::analyzer::{POOL_LOST, POOL_SILENT, TOO_MANY_PENDING};
 use crate::config::{self, Secret};
 use crate::net::{Stamp, Stream};
-use crate::proxy::aggregate::identity::PoolName;
-use crate::proxy::aggregate::limits::Limits;
-use crate::proxy::aggregate::outbox::Outbox;
+use crate::proxy::aggregate::{Limits, Outbox, PoolName, Requester};
 use crate::proxy::{ListenerContext, LogTopic};
 use crate::stratum::{
-    Difficulty, Login, RefusalCode, StratumError, accept_line, configure_line, refuse_line, request_line,
-    subscribe_line,
+    Difficulty, Login, RefusalCode, StratumError, configure_line, request_line, subscribe_line,
 };
-use crate::tap::Conversation;
-use crate::tap::Tap;
+use crate::tap::{Conversation, Tap};
 use crate::upstream::UpstreamId;
-use crate::work::BlockHash;
 
 /// The fewest version bits that are worth rolling, as sent in `mining.configure`.
 const MIN_ROLLED_BITS: u32 = 2;
@@ -37,26 +32,18 @@ pub(crate) struct SharedConnection {
     pub(crate) configured: Arc<config::UpstreamConfig>,
     pub(crate) stream: Arc<Stream>,
     pub(crate) conversation: Arc<Conversation>,
-    outbox: Outbox,
+    pub(crate) outbox: Outbox,
     pending: Mutex<PendingRequests>,
     /// Notified when the pool owes fewer answers.
     answered: Condvar,
-    forwarded: Mutex<Forwarded>,
-    pool_state: Mutex<PoolState>,
+    /// The shares that were sent.
+    pub(crate) forwarded: Mutex<Forwarded>,
+    connection_state: Mutex<ConnectionState>,
     /// The bits of the pool's present difficulty.
     difficulty: AtomicU64,
     /// The number of times that the pool has cleaned its jobs.
     generation: AtomicU64,
     is_over: AtomicBool,
-}
-
-/// The reason that a share could not be forwarded.
-#[derive(Debug)]
-pub(crate) enum SubmitError {
-    /// The connection is over.
-    Over(Requester),
-    /// The pool owes too many answers.
-    Full(Requester),
 }
 
 impl SharedConnection {
@@ -78,7 +65,7 @@ impl SharedConnection {
             pending: Mutex::default(),
             answered: Condvar::new(),
             forwarded: Mutex::default(),
-            pool_state: Mutex::default(),
+            connection_state: Mutex::default(),
             difficulty: AtomicU64::new(Difficulty::ONE.value().to_bits()),
             generation: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
@@ -96,17 +83,12 @@ impl SharedConnection {
         result
     }
 
-    /// The reason that nothing more could be sent, if that ended the connection.
-    pub(crate) fn send_failure(&self) -> Option<String> {
-        self.outbox.failure()
-    }
-
     /// Sends `mining.configure`, if asked to, and `mining.subscribe`.
     pub(crate) fn open(&self, configure: bool) {
         if configure {
             self.ask(PendingRequest::Configure, |id| configure_line(id, Some(MIN_ROLLED_BITS)));
         } else {
-            self.pool_state().knows_mask = true;
+            self.connection_state().knows_mask = true;
         }
         let agent = concat!("sluice/", env!("CARGO_PKG_VERSION"));
         self.ask(PendingRequest::Subscribe, |id| subscribe_line(id, agent));
@@ -114,7 +96,7 @@ impl SharedConnection {
 
     /// Authorizes a name, unless that was done within `again`.
     pub(crate) fn authorize(&self, name: &PoolName, password: &str, again: Duration) {
-        if self.pool_state().names.ask(name, again, Instant::now()) {
+        if self.connection_state().names.ask(name, again, Instant::now()) {
             let request = PendingRequest::Authorize { name: name.clone(), password: None, requester: None };
             let login = Login::new(name.0.as_str(), password);
             self.ask(request, |id| login.authorize_line(id));
@@ -131,7 +113,7 @@ impl SharedConnection {
         password: Option<Secret>,
         requester: Requester,
     ) -> Result<(), Requester> {
-        self.pool_state().names.note(name, Instant::now());
+        self.connection_state().names.note(name, Instant::now());
         let login = Login::new(name.0.as_str(), password.as_ref().map_or("", Secret::expose));
         let request = PendingRequest::Authorize { name: name.clone(), password, requester: Some(requester) };
         match self.ask(request, |id| login.authorize_line(id)) {
@@ -140,88 +122,59 @@ impl SharedConnection {
         }
     }
 
-    /// Notes that this share is about to be sent. `false` if it was sent before.
-    pub(crate) fn note_forwarded(&self, hash: BlockHash) -> bool {
-        self.forwarded.lock().note(hash)
-    }
-
-    /// Whether all shares are refused because of their names.
-    pub(crate) fn credits_nobody(&self) -> bool {
-        self.pool_state().credits_nobody()
-    }
-
     /// The reason that no one is credited here, for people.
     pub(crate) fn refusal(&self) -> String {
-        let pool_state = self.pool_state();
-        let of_name = pool_state
+        let connection_state = self.connection_state();
+        let of_name = connection_state
             .names
             .first_refusal()
             .map(|(name, refusal)| format!("it refuses {name}: {}", refusal.reason));
         of_name.unwrap_or_else(|| "it credits nobody".to_owned())
     }
 
-    /// Whether every name that was authorized was refused.
-    pub(crate) fn refuses_everybody(&self) -> bool {
-        self.pool_state().names.are_all_refused()
-    }
-
     /// Whether it has accepted a miner, or may, and has given no job. It owes none to miners that it refuses.
     pub(crate) fn owes_work(&self) -> bool {
-        let pool_state = self.pool_state();
-        pool_state.newest.is_none() && pool_state.names.has_unrefused()
-    }
-
-    /// Whether it has given a job.
-    pub(crate) fn has_work(&self) -> bool {
-        self.pool_state().newest.is_some()
+        let connection_state = self.connection_state();
+        connection_state.newest.is_none() && connection_state.names.has_unrefused()
     }
 
     /// A login that the pool has accepted here.
     pub(crate) fn login(&self) -> Option<Login> {
-        let pool_state = self.pool_state();
-        let (name, password) = pool_state.names.accepted()?;
+        let connection_state = self.connection_state();
+        let (name, password) = connection_state.names.accepted()?;
         Some(Login::new(name.0.clone(), password.unwrap_or(&self.configured.password).expose()))
     }
 
     /// Whether nothing more is to be expected of it: it has ended, or is about to be left.
     pub(crate) fn is_spent(&self) -> bool {
-        self.is_over() || self.pool_state().unusable.is_some()
-    }
-
-    /// Whether it has not answered any authorize yet.
-    pub(crate) fn owes_verdicts(&self) -> bool {
-        self.pool_state().names.are_all_pending()
-    }
-
-    /// Whether this share was sent before.
-    pub(crate) fn was_forwarded(&self, hash: &BlockHash) -> bool {
-        self.forwarded.lock().knows(hash)
-    }
-
-    /// Takes back that a share was sent.
-    pub(crate) fn forget_forwarded(&self, hash: &BlockHash) {
-        self.forwarded.lock().forget(hash);
+        self.is_over() || self.connection_state().unusable.is_some()
     }
 
     /// Forwards a share. `params` are those of `mining.submit`. Waits until `deadline` if the pool owes very
     /// many answers.
     ///
     /// # Errors
-    /// Gives the requester back, which must be answered in another way.
+    /// Gives the requester back, and the error to answer it with.
     pub(crate) fn submit(
         &self,
         requester: Requester,
         params: &serde_json::Value,
         since: Stamp,
         deadline: Instant,
-    ) -> Result<(), SubmitError> {
+    ) -> Result<(), (Requester, StratumError)> {
+        let lost = |requester| {
+            let reason = "Stale share: its connection to the pool is gone";
+            Err((requester, StratumError::new(RefusalCode::JobNotFound, reason)))
+        };
         if self.is_over() {
-            return Err(SubmitError::Over(requester));
+            return lost(requester);
         }
         let request = PendingRequest::Submit { requester };
         let id = match self.pending_with_room(deadline).ask(request, Instant::now()) {
             Ok(id) => id,
-            Err(PendingRequest::Submit { requester }) => return Err(SubmitError::Full(requester)),
+            Err(PendingRequest::Submit { requester }) => {
+                return Err((requester, StratumError::new(RefusalCode::Other, TOO_MANY_PENDING)));
+            }
             // No other request was put in.
             Err(_) => return Ok(()),
         };
@@ -231,7 +184,7 @@ impl SharedConnection {
         // The thread that ends the connection answers what waits. If that was before this request was noted,
         // it is done here.
         match self.pending.lock().answered(id) {
-            Some((PendingRequest::Submit { requester }, _)) => Err(SubmitError::Over(requester)),
+            Some((PendingRequest::Submit { requester }, _)) => lost(requester),
             _ => Ok(()),
         }
     }
@@ -257,7 +210,7 @@ impl SharedConnection {
     /// one was accepted, after `verdict`.
     pub(crate) fn expire(&self, share: Duration, verdict: Duration) {
         let now = Instant::now();
-        let verdict = if self.pool_state().names.has_accepted() { verdict } else { share };
+        let verdict = if self.connection_state().names.has_accepted() { verdict } else { share };
         let (late, owes_verdict) = {
             let mut pending = self.pending.lock();
             let owes_verdict = pending.owes_verdict(verdict, now);
@@ -266,7 +219,7 @@ impl SharedConnection {
         self.answered.notify_all();
         let (names, late): (Vec<_>, Vec<_>) =
             late.into_iter().partition(|request| matches!(request, PendingRequest::Authorize { .. }));
-        if owes_verdict && self.pool_state().names.note_unanswered() {
+        if owes_verdict && self.connection_state().names.note_unanswered() {
             // Miners that wait for a verdict are credited as the first one was.
             names.into_iter().for_each(accept_unjudged);
         } else {
@@ -307,9 +260,9 @@ impl SharedConnection {
         self.generation.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    pub(crate) fn pool_state(&self) -> MutexGuard<'_, PoolState> {
+    pub(crate) fn connection_state(&self) -> MutexGuard<'_, ConnectionState> {
         // Each change is complete in itself.
-        self.pool_state.lock()
+        self.connection_state.lock()
     }
 
     /// Sends a request. `None` when it was sent; else the request, which will not be answered.
@@ -335,21 +288,6 @@ impl SharedConnection {
     }
 }
 
-impl SubmitError {
-    /// The miner's request, and the error that answers it.
-    pub(crate) fn into_refusal(self) -> (Requester, StratumError) {
-        match self {
-            SubmitError::Over(requester) => {
-                let words = "Stale share: its connection to the pool is gone";
-                (requester, StratumError::new(RefusalCode::JobNotFound, words))
-            }
-            SubmitError::Full(requester) => {
-                (requester, StratumError::new(RefusalCode::Other, TOO_MANY_PENDING))
-            }
-        }
-    }
-}
-
 /// Answers requests that the pool will not answer.
 pub(crate) fn give_up(open: Vec<PendingRequest>, refusal: &StratumError) {
     for request in open {
@@ -359,7 +297,7 @@ pub(crate) fn give_up(open: Vec<PendingRequest>, refusal: &StratumError) {
         else {
             continue;
         };
-        complete_reply(&requester, refuse_line(&requester.id, refusal, Default::default()), Stamp::now());
+        requester.refuse(refusal, Stamp::now());
         if is_authorize {
             // The miner must not take its name for unknown: it authorizes again after a reconnect.
             requester.miner.upgrade().iter().for_each(|miner| miner.disconnect());
@@ -370,18 +308,11 @@ pub(crate) fn give_up(open: Vec<PendingRequest>, refusal: &StratumError) {
 /// Accepts a miner on whose name the pool has no opinion.
 fn accept_unjudged(request: PendingRequest) {
     let PendingRequest::Authorize { requester: Some(requester), .. } = request else { return };
-    complete_reply(&requester, accept_line(&requester.id), Stamp::now());
+    requester.accept(Stamp::now());
     if let Some(miner) = requester.miner.upgrade() {
         miner.work().is_authorized = true;
         if let Some(group) = miner.group() {
             group.send_current_job(&miner);
         }
-    }
-}
-
-/// Passes an answer on, if its miner is still connected.
-pub(crate) fn complete_reply(requester: &Requester, line: String, since: Stamp) {
-    if let Some(miner) = requester.miner.upgrade() {
-        miner.complete(requester.slot, line, since);
     }
 }

@@ -9,7 +9,7 @@ use crate::upstream::UpstreamId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Loss {
     /// Bad luck.
-    SingleName,
+    First,
     /// One more, and the pool counts as failed.
     Repeated,
     /// The pool counts as failed.
@@ -41,7 +41,7 @@ impl DisconnectCounter {
                 Loss::TooMany
             }
             count if count + 1 == self.most => Loss::Repeated,
-            _ => Loss::SingleName,
+            _ => Loss::First,
         }
     }
 }
@@ -57,12 +57,12 @@ mod tests {
         let (mut disconnects, now) = (DisconnectCounter::new(WITHIN, 3), Instant::now());
         let (pool, other) = (UpstreamId(0), UpstreamId(1));
         let mut lost = |upstream, second| disconnects.note(upstream, now + Duration::from_secs(second));
-        assert_eq!(lost(pool, 0), Loss::SingleName);
+        assert_eq!(lost(pool, 0), Loss::First);
         assert_eq!(lost(pool, 100), Loss::Repeated);
-        assert_eq!(lost(other, 150), Loss::SingleName);
+        assert_eq!(lost(other, 150), Loss::First);
         assert_eq!(lost(pool, 200), Loss::TooMany);
         // It has another chance when it is back.
-        assert_eq!(lost(pool, 210), Loss::SingleName);
+        assert_eq!(lost(pool, 210), Loss::First);
         assert_eq!(lost(other, 220), Loss::Repeated);
     }
 

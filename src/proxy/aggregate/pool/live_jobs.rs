@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::proxy::aggregate::jobs::{MAX_JOB_BYTES, PoolJob, is_other_work};
+use crate::proxy::aggregate::PoolJob;
+use crate::proxy::aggregate::jobs::{MAX_JOB_BYTES, is_other_work};
 use crate::stratum::{Notify, Ntime};
 
 /// Caps the jobs that are kept, as for each miner.
@@ -52,11 +53,11 @@ mod tests {
     fn kept_jobs_are_bounded_in_number_and_in_bytes() {
         let mut live = LiveJobs::default();
         for number in 0..1000 {
-            live.keep(&Arc::new(job_of(1, vec![1; 60], number)));
+            live.keep(&Arc::new(job_of(1, 7, vec![1; 60], number)));
         }
         assert_eq!(live.jobs.len(), MAX_JOBS);
         for number in 0..1000 {
-            live.keep(&Arc::new(job_of(1, vec![1; 60_000], number)));
+            live.keep(&Arc::new(job_of(1, 7, vec![1; 60_000], number)));
         }
         assert!(
             live.bytes <= MAX_JOB_BYTES && live.jobs.len() > 200,
@@ -65,10 +66,10 @@ mod tests {
             live.jobs.len()
         );
         // However large it is, there is the newest.
-        live.keep(&Arc::new(job_of(1, vec![1; 2 * MAX_JOB_BYTES], 1000)));
+        live.keep(&Arc::new(job_of(1, 7, vec![1; 2 * MAX_JOB_BYTES], 1000)));
         assert_eq!(live.jobs.len(), 1);
         // A clean one is alone.
-        live.keep(&Arc::new(job_of(2, vec![1; 60], 1001)));
+        live.keep(&Arc::new(job_of(2, 7, vec![1; 60], 1001)));
         assert_eq!((live.jobs.len(), live.bytes), (1, live.jobs[0].bytes()));
     }
 }

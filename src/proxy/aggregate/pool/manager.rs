@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::avoided::AvoidedPools;
 use super::connect::{ConnectError, ConnectReason, authorize_all, is_uncredited, no_work, open};
-use super::connection::SharedConnection;
 use super::disconnects::{DisconnectCounter, Loss};
 use super::no_configure::NoConfigurePools;
-use crate::proxy::aggregate::group::MinerGroup;
+use crate::proxy::aggregate::{MinerGroup, SharedConnection};
 use crate::upstream::{PoolConnection, PoolFailure, PoolStatus, UpstreamId};
 use crate::util::span::seconds;
 use crate::util::stop::{Stop, Stopped};
@@ -36,7 +35,7 @@ const MAX_REDIRECTIONS: usize = 6;
 pub(crate) fn manage(group: &Arc<MinerGroup>, stop: &Stop) -> Result<(), Stopped> {
     // However this ends, no thread waits for it any longer.
     let _closing = CloseGuard(group);
-    let within = group.services().limits.disconnect_window;
+    let within = group.services.limits.disconnect_window;
     let (disconnects, redirections) =
         (DisconnectCounter::new(within, MAX_DISCONNECTS), DisconnectCounter::new(within, MAX_REDIRECTIONS));
     let (avoided, no_configure) = (AvoidedPools::default(), NoConfigurePools::default());
@@ -114,7 +113,7 @@ impl ConnectionManager<'_> {
             }
             self.without_since = Some(Instant::now());
             // The miners may reconnect in a wave, which is not their fault.
-            self.group.services().listener_context.gatekeeper.pool_failed(Instant::now());
+            self.group.services.listener_context.gatekeeper.pool_failed(Instant::now());
         }
         Ok(())
     }
@@ -143,7 +142,7 @@ impl ConnectionManager<'_> {
     /// their own next pool may be better than none.
     fn connect(&mut self) -> Result<Option<Arc<SharedConnection>>, Stopped> {
         let since = *self.without_since.get_or_insert_with(Instant::now);
-        let deadline = since + self.group.services().config.failover.connect_deadline;
+        let deadline = since + self.group.services.config.failover.connect_deadline;
         let dialled = self.dial(deadline)?;
         let was_reached = dialled.is_some();
         let connection = match dialled {
@@ -164,7 +163,7 @@ impl ConnectionManager<'_> {
     fn dial(&mut self, deadline: Instant) -> Result<Option<PoolConnection>, Stopped> {
         let mut avoided = self.avoided();
         avoided.extend(self.unproven.take());
-        let upstreams = &self.group.services().upstreams;
+        let upstreams = &self.group.services.upstreams;
         let mut dialled = None;
         if !avoided.is_empty() {
             dialled = upstreams.connect(&avoided, deadline).ok();
@@ -221,7 +220,7 @@ impl ConnectionManager<'_> {
     /// Manages the connection until it is lost or no miner needs it any more. A better one replaces it
     /// meanwhile.
     fn serve(&mut self, mut connection: Arc<SharedConnection>) -> Result<ServiceEnd, Stopped> {
-        let services = self.group.services().clone();
+        let services = self.group.services.clone();
         let max_wait = services.config.failover.connect_deadline;
         let is_past = |since: Option<Instant>| since.is_some_and(|since| since.elapsed() >= max_wait);
         let max_work_wait = max_wait.max(services.config.failover.first_job_timeout);
@@ -246,7 +245,8 @@ impl ConnectionManager<'_> {
                 connection.end();
                 return Ok(ServiceEnd::Left);
             }
-            if !is_noted && connection.has_work() {
+            let has_work = connection.connection_state().newest.is_some();
+            if !is_noted && has_work {
                 is_noted = true;
                 services.upstreams.gave_work(upstream, connection.login());
             }
@@ -317,11 +317,11 @@ impl ConnectionManager<'_> {
     /// The port for a reconnection that the pool wants now, `Some(None)` for the configured one. `None` if it
     /// wants none, or has had one just before.
     fn take_redirection(&mut self, connection: &SharedConnection) -> Option<Option<u16>> {
-        let pause = self.group.services().limits.redirect_interval;
+        let pause = self.group.services.limits.redirect_interval;
         let is_obeyed = self.redirected_at.is_none_or(|at| at.elapsed() >= pause);
-        let note_unanswered = self.ignored_until.is_some_and(|until| Instant::now() < until);
+        let is_ignored = self.ignored_until.is_some_and(|until| Instant::now() < until);
         let is_due = |(at, _): &mut (Instant, Option<u16>)| is_obeyed && *at <= Instant::now();
-        let (_, port) = connection.pool_state().redirection.take_if(is_due).filter(|_| !note_unanswered)?;
+        let (_, port) = connection.connection_state().redirection.take_if(is_due).filter(|_| !is_ignored)?;
         self.redirected_at = Some(Instant::now());
         Some(port)
     }
@@ -332,11 +332,11 @@ impl ConnectionManager<'_> {
         connection: &SharedConnection,
         without_work: Option<Instant>,
     ) -> Option<PoolFailure> {
-        let unusable = connection.pool_state().unusable.clone();
+        let unusable = connection.connection_state().unusable.clone();
         if let Some(why) = unusable {
             return Some(PoolFailure::Refused(why));
         }
-        let max_wait = self.group.services().config.failover.first_job_timeout;
+        let max_wait = self.group.services.config.failover.first_job_timeout;
         let is_idle = without_work.is_some_and(|since| since.elapsed() >= max_wait);
         (is_idle && self.has_other(connection.upstream)).then(|| no_work(self.group, connection))
     }
@@ -345,7 +345,7 @@ impl ConnectionManager<'_> {
     fn note_lost(&mut self, upstream: UpstreamId) -> Result<Loss, Stopped> {
         let loss = self.disconnects.note(upstream, Instant::now());
         match loss {
-            Loss::SingleName => {}
+            Loss::First => {}
             Loss::Repeated => self.stop.sleep(DISCONNECT_PAUSE)?,
             Loss::TooMany => {
                 self.no_configure.reset();
@@ -356,7 +356,7 @@ impl ConnectionManager<'_> {
     }
 
     fn avoid(&mut self, upstream: UpstreamId) {
-        let name = self.group.services().upstreams.name(upstream);
+        let name = self.group.services.upstreams.name(upstream);
         log::warn!(
             "pool {upstream} {name}: it credits no miner of group {}; the group leaves it",
             self.group.number
@@ -378,19 +378,19 @@ impl ConnectionManager<'_> {
             );
             self.avoided.add(upstream, self.group.names_at(upstream), Instant::now());
         } else {
-            self.group.services().upstreams.mark_failed(upstream, failure);
+            self.group.services.upstreams.mark_failed(upstream, failure);
         }
     }
 
     /// Whether another pool is up and may credit the miners.
     fn has_other(&mut self, than: UpstreamId) -> bool {
         let avoided = self.avoided();
-        let upstreams = &self.group.services().upstreams;
+        let upstreams = &self.group.services.upstreams;
         let others = upstreams.order().into_iter().filter(|other| *other != than && !avoided.contains(other));
         others.into_iter().any(|other| upstreams.is_up(other))
     }
 
     fn grace(&self) -> Duration {
-        self.group.services().config.aggregate.grace
+        self.group.services.config.aggregate.grace
     }
 }

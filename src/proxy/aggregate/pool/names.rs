@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::config::Secret;
-use crate::proxy::aggregate::identity::PoolName;
+use crate::proxy::aggregate::PoolName;
 use crate::stratum::{RefusalCode, StratumError};
 
 /// Caps the names that are remembered; a farm's workers have one each.

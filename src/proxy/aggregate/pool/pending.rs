@@ -5,9 +5,9 @@ use std::sync::Weak;
 use std::time::{Duration, Instant};
 
 use crate::config::Secret;
-use crate::proxy::aggregate::identity::PoolName;
-use crate::proxy::aggregate::miner::ConnectedMiner;
-use crate::proxy::aggregate::miner::replies::ReplySlot;
+use crate::net::Stamp;
+use crate::proxy::aggregate::{ConnectedMiner, PoolName, ReplySlot};
+use crate::stratum::{StratumError, accept_line, refuse_line};
 
 /// Caps the requests that wait: 5,000 miners with a share each, and three times as many.
 const MAX_REQUESTS: usize = 16_384;
@@ -22,6 +22,24 @@ pub(crate) struct Requester {
     /// Whether this is a share that the pool gets only because the network's target is so easy to meet. It is
     /// good enough for the miner, whatever the pool says about its difficulty.
     pub(crate) is_good_here: bool,
+}
+
+impl Requester {
+    /// Passes the pool's acceptance on, if the miner is still connected.
+    pub(crate) fn accept(&self, since: Stamp) {
+        self.complete(accept_line(&self.id), since);
+    }
+
+    /// Passes a refusal on, if the miner is still connected.
+    pub(crate) fn refuse(&self, refusal: &StratumError, since: Stamp) {
+        self.complete(refuse_line(&self.id, refusal, Default::default()), since);
+    }
+
+    fn complete(&self, line: String, since: Stamp) {
+        if let Some(miner) = self.miner.upgrade() {
+            miner.complete(self.slot, line, since);
+        }
+    }
 }
 
 /// A request to the pool.

@@ -5,13 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::connection::{SharedConnection, complete_reply};
-use super::names::NameStatus;
 use super::pending::PendingRequest;
 use crate::net::options::{is_dead, is_timeout};
 use crate::net::{Stamp, StreamReader};
-use crate::proxy::aggregate::group::{JobChange, MinerGroup};
-use crate::proxy::aggregate::jobs::PoolJob;
+use crate::proxy::aggregate::{JobChange, MinerGroup, NameStatus, PoolJob, SharedConnection};
 use crate::stratum::LineReader;
 use crate::stratum::{
     Difficulty, Envelope, Notify, RefusalCode, ResponseVerdict, StratumError, SubscribeAnswer, VersionMask,
@@ -56,7 +53,7 @@ pub(crate) fn read(
     let mut reader = PoolReader {
         group,
         connection,
-        tap: Tap::new(group.to_analyzer(), connection.conversation.clone(), Direction::Down),
+        tap: Tap::new(group.services.to_analyzer.clone(), connection.conversation.clone(), Direction::Down),
         lines: LineReader::up_to(MAX_LINE),
         last_received: Instant::now(),
         began: Instant::now(),
@@ -67,7 +64,7 @@ pub(crate) fn read(
         Err(error) => ConnectionEnd::Failed(lost(&error, reader.last_received.elapsed())),
     };
     // The reading ends, too, when this end could not send. That is the reason then.
-    match (end, connection.send_failure()) {
+    match (end, connection.outbox.failure()) {
         (ConnectionEnd::Closed | ConnectionEnd::Failed(_), Some(failure)) => ConnectionEnd::Failed(failure),
         (end, _) => end,
     }
@@ -112,7 +109,7 @@ impl PoolReader<'_> {
                 Err(error) => return Err(error),
             };
             if checked_at.elapsed() >= EXPIRY_CHECK {
-                let config = &self.group.services().config;
+                let config = &self.group.services.config;
                 self.connection.expire(config.analysis.share_timeout, config.failover.answer_timeout);
                 self.group.retry_refused_names(self.connection);
                 self.miss_configure();
@@ -156,12 +153,12 @@ impl PoolReader<'_> {
             Some(NOTIFY) if name.as_deref() != Some(NOTIFY) => {
                 self.unread(Notify::clean_in(message.params), &"its method is not in lower case");
             }
-            Some(NOTIFY) if self.connection.pool_state().space.is_none() => {
+            Some(NOTIFY) if self.connection.connection_state().space.is_none() => {
                 // It is read once the search space is known (wire reference, section 5.3, 19).
-                self.connection.pool_state().early_job = Some(line.into());
+                self.connection.connection_state().early_job = Some(line.into());
             }
             // It would fill the queue of every miner that does not take it at once.
-            Some(NOTIFY) if line.len() > self.group.services().limits.max_queued_bytes / 2 => {
+            Some(NOTIFY) if line.len() > self.group.services.limits.max_queued_bytes / 2 => {
                 self.unread(Notify::clean_in(message.params), &"it is too long for miners");
             }
             Some(NOTIFY) => self.job(&message, at),
@@ -187,7 +184,9 @@ impl PoolReader<'_> {
             Some(method)
                 if method.starts_with("mining.") && (!message.has_id() || message.id() == "null") =>
             {
-                if !self.group.is_strict() && !KNOWN_METHODS.iter().any(|known| method.starts_with(known)) {
+                if !self.group.services.config.aggregate.strict_broadcast
+                    && !KNOWN_METHODS.iter().any(|known| method.starts_with(known))
+                {
                     self.group.pass_on(self.connection, line, at);
                 }
             }
@@ -216,48 +215,42 @@ impl PoolReader<'_> {
                     Some(refusal) => NameStatus::Refused(refusal),
                 };
                 if let Some(requester) = requester {
-                    let line = match &status {
-                        NameStatus::Refused(refusal) => {
-                            refuse_line(&requester.id, refusal, Default::default())
-                        }
-                        _ => accept_line(&requester.id),
-                    };
-                    complete_reply(&requester, line, at);
+                    match &status {
+                        NameStatus::Refused(refusal) => requester.refuse(refusal, at),
+                        NameStatus::Asked | NameStatus::Accepted => requester.accept(at),
+                    }
                     self.group.authorized(&requester, status == NameStatus::Accepted);
                 }
-                self.connection.pool_state().names.record_verdict(&name, status.clone(), password);
+                self.connection.connection_state().names.record_verdict(&name, status.clone(), password);
                 self.group.name_judged(self.connection, &name, &status);
             }
             PendingRequest::Submit { requester } => {
                 let verdict = ResponseVerdict::of(message);
                 let refusal = refusal_of(&verdict, RefusalCode::Other, "Refused by the pool");
                 self.group.share_judged(self.connection, refusal.as_ref());
-                let line = match &refusal {
-                    None => accept_line(&requester.id),
-                    Some(_) if requester.is_good_here && verdict.is_low_difficulty() => {
-                        accept_line(&requester.id)
-                    }
-                    Some(refusal) => refuse_line(&requester.id, refusal, Default::default()),
-                };
-                complete_reply(&requester, line, at);
+                let is_good_here = requester.is_good_here && verdict.is_low_difficulty();
+                match refusal.filter(|_| !is_good_here) {
+                    Some(refusal) => requester.refuse(&refusal, at),
+                    None => requester.accept(at),
+                }
             }
         }
     }
 
     fn subscribed(&self, message: &Envelope<'_>, at: Stamp) {
         let early = {
-            let mut pool_state = self.connection.pool_state();
+            let mut connection_state = self.connection.connection_state();
             match space_in(message) {
                 Ok(answer) => {
-                    pool_state.divide(
-                        self.group.next_space_id(),
+                    connection_state.divide(
+                        self.group.services.next_space_id(),
                         answer.extranonce1,
                         answer.extranonce2_size,
                     );
                 }
-                Err(why) => pool_state.unusable = Some(why),
+                Err(why) => connection_state.unusable = Some(why),
             }
-            pool_state.early_job.take().filter(|_| pool_state.space.is_some())
+            connection_state.early_job.take().filter(|_| connection_state.space.is_some())
         };
         if let Some(line) = early {
             self.take(&line, at);
@@ -268,8 +261,8 @@ impl PoolReader<'_> {
     /// Assumes no version rolling if the pool does not answer `mining.configure`, unless it sets a mask later
     /// (wire reference, section 2.4).
     fn miss_configure(&self) {
-        let limit = self.group.services().config.failover.answer_timeout;
-        if self.began.elapsed() > limit && !self.connection.pool_state().knows_mask {
+        let limit = self.group.services.config.failover.answer_timeout;
+        if self.began.elapsed() > limit && !self.connection.connection_state().knows_mask {
             log::warn!(
                 "pool {}: it does not answer mining.configure: no version rolling",
                 self.connection.upstream
@@ -280,8 +273,8 @@ impl PoolReader<'_> {
 
     fn mask(&self, mask: Option<VersionMask>, at: Stamp) {
         {
-            let mut pool_state = self.connection.pool_state();
-            (pool_state.mask, pool_state.knows_mask) = (mask, true);
+            let mut connection_state = self.connection.connection_state();
+            (connection_state.mask, connection_state.knows_mask) = (mask, true);
         }
         self.group.mask_changed(self.connection, mask, at);
     }
@@ -289,7 +282,7 @@ impl PoolReader<'_> {
     fn difficulty(&self, message: &Envelope<'_>) {
         if let Ok(difficulty) = Difficulty::from_params(message.params) {
             self.connection.set_difficulty(difficulty);
-            let newest = self.connection.pool_state().newest.clone();
+            let newest = self.connection.connection_state().newest.clone();
             newest.iter().for_each(|miner_job| miner_job.pool_job.lower_difficulty(difficulty));
             self.group.difficulty_changed(self.connection, difficulty);
         }
@@ -298,10 +291,11 @@ impl PoolReader<'_> {
     fn extranonce(&self, message: &Envelope<'_>) {
         match SubscribeAnswer::from_set_extranonce(message.params) {
             Ok(SubscribeAnswer { extranonce1, extranonce2_size: size }) => {
-                let mut pool_state = self.connection.pool_state();
+                let mut connection_state = self.connection.connection_state();
                 // Some pools repeat what they gave; no miner has to move for that.
-                let is_same = pool_state.space.as_ref().is_some_and(|space| space.is(&extranonce1, size));
-                pool_state.next_space = (!is_same).then_some((extranonce1, size));
+                let is_same =
+                    connection_state.space.as_ref().is_some_and(|space| space.is(&extranonce1, size));
+                connection_state.next_space = (!is_same).then_some((extranonce1, size));
             }
             // Work in the former search space is worthless from the next job on.
             Err(error) => self.give_up(format!("its mining.set_extranonce can't be read: {error}")),
@@ -315,33 +309,37 @@ impl PoolReader<'_> {
         };
         // Under one lock: a job that is issued again meanwhile must not get a later number than this one.
         let (miner_job, change) = {
-            let mut pool_state = self.connection.pool_state();
-            let next = pool_state.next_space.take();
+            let mut connection_state = self.connection.connection_state();
+            let next = connection_state.next_space.take();
             let is_moved = next.is_some();
             if let Some((extranonce1, size)) = next {
-                pool_state.divide(self.group.next_space_id(), extranonce1, size);
+                connection_state.divide(self.group.services.next_space_id(), extranonce1, size);
             }
-            if pool_state.unusable.is_some() {
+            if connection_state.unusable.is_some() {
                 // The manager leaves it.
-                drop(pool_state);
+                drop(connection_state);
                 return self.group.wake_waiters();
             }
-            let Some(space) = pool_state.space.clone() else { return };
-            let parent = pool_state.newest.as_ref().map(|miner_job| miner_job.pool_job.notify().prevhash);
+            let Some(space) = connection_state.space.clone() else { return };
+            let parent =
+                connection_state.newest.as_ref().map(|miner_job| miner_job.pool_job.notify().prevhash);
             let clean = notify.is_clean_after(parent.as_ref()) || is_moved;
             // The pool judges the shares of jobs that an unreadable one has ended.
-            let was_unread = pool_state.unread_since.take().is_some();
+            let was_unread = connection_state.unread_since.take().is_some();
             let generation =
                 if clean { self.connection.next_generation() } else { self.connection.generation() };
-            let before = pool_state.live.latest_time_of(&notify);
+            let before = connection_state.live.latest_time_of(&notify);
             let source = Arc::downgrade(self.connection);
             let difficulty = self.connection.difficulty();
-            let mask =
-                if pool_state.knows_mask { pool_state.mask } else { self.group.services().likely_mask() };
+            let mask = if connection_state.knows_mask {
+                connection_state.mask
+            } else {
+                self.group.services.likely_mask()
+            };
             let job = Arc::new(PoolJob::new((source, space), notify, difficulty, mask, generation, at));
-            pool_state.live.keep(&job);
-            let miner_job = self.group.numbers().issue(job, clean || was_unread, before);
-            pool_state.newest = Some(miner_job.clone());
+            connection_state.live.keep(&job);
+            let miner_job = self.group.services.numbers.issue(job, clean || was_unread, before);
+            connection_state.newest = Some(miner_job.clone());
             // Pools may repeat a job with only a new time, which jobs that are issued again have, too.
             (miner_job, JobChange { is_moved, is_other_work: before.is_none() })
         };
@@ -352,17 +350,17 @@ impl PoolReader<'_> {
     /// until the next one. The connection is kept for a moment, as an empty block's job is followed by the
     /// full one (wire reference, section 2.9).
     fn unread(&self, clean: Option<bool>, why: &dyn Display) {
-        let (services, upstream) = (self.group.services(), self.connection.upstream);
+        let (services, upstream) = (&self.group.services, self.connection.upstream);
         let text = format!("pool {upstream} sent a job that can't be read: {why}");
         self.connection.log(&services.listener_context, &text);
         if clean != Some(false) {
-            self.connection.pool_state().unread_since.get_or_insert_with(Instant::now);
+            self.connection.connection_state().unread_since.get_or_insert_with(Instant::now);
         }
     }
 
     fn miss_job(&self) {
-        let limit = self.group.services().limits.unreadable_job_grace;
-        let since = self.connection.pool_state().unread_since;
+        let limit = self.group.services.limits.unreadable_job_grace;
+        let since = self.connection.connection_state().unread_since;
         if since.is_some_and(|since| since.elapsed() >= limit) {
             self.give_up("its job can't be read".to_owned());
         }
@@ -370,7 +368,7 @@ impl PoolReader<'_> {
 
     /// Marks the connection as unusable. The manager leaves it.
     fn give_up(&self, why: String) {
-        self.connection.pool_state().unusable.get_or_insert(why);
+        self.connection.connection_state().unusable.get_or_insert(why);
         self.group.wake_waiters();
     }
 }

@@ -4,10 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::live_jobs::LiveJobs;
-use super::names::{NameStatus, PoolNames};
-use crate::proxy::aggregate::group::extranonce_space::{ExtranonceSpace, ExtranonceSplit};
-use crate::proxy::aggregate::identity::PoolName;
-use crate::proxy::aggregate::jobs::{MinerJob, SpaceId};
+use super::names::PoolNames;
+use crate::proxy::aggregate::{ExtranonceSpace, ExtranonceSplit, MinerJob, NameStatus, PoolName, SpaceId};
 use crate::stratum::{Extranonce1, Extranonce2Size, RefusalCode, StratumError, VersionMask};
 
 /// The refusals of every name in a row, without an accepted share, after which the pool takes work and
@@ -16,7 +14,7 @@ const MAX_UNAUTHORIZED: u32 = 10;
 
 /// The state of a connection, as the pool has set it.
 #[derive(Debug, Default)]
-pub(crate) struct PoolState {
+pub(crate) struct ConnectionState {
     pub(crate) space: Option<ExtranonceSpace>,
     /// The search space of a `mining.set_extranonce`, in effect from the next job on (wire reference, section
     /// 2.6).
@@ -50,7 +48,7 @@ pub(crate) struct ShareAtPool {
     pub(crate) mask: Option<Option<VersionMask>>,
 }
 
-impl PoolState {
+impl ConnectionState {
     pub(crate) fn credits_nobody(&self) -> bool {
         self.unauthorized >= MAX_UNAUTHORIZED
     }

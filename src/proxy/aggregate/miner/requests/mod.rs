@@ -12,15 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::ConnectedMiner;
 use super::fault_budget::FaultBudget;
 use crate::analyzer::POOL_LOST;
 use crate::config::Secret;
 use crate::net::Stamp;
 use crate::proxy::LogTopic;
-use crate::proxy::aggregate::AggregateServices;
-use crate::proxy::aggregate::identity::{Account, MinerName, NameFault, WorkerName};
-use crate::proxy::aggregate::pool::pending::Requester;
+use crate::proxy::aggregate::identity::NameFault;
+use crate::proxy::aggregate::{Account, AggregateServices, ConnectedMiner, MinerName, Requester, WorkerName};
 use crate::stratum::{
     Envelope, RefusalCode, StratumError, accept_line, elements, refuse_line, result_line, shortened,
     worker_name,
@@ -257,7 +255,7 @@ impl MinerRequests {
     fn known_refusal(&self, worker: &WorkerName) -> Option<StratumError> {
         let connection = self.miner.group()?.connection()?;
         let name = self.services.naming.at_pool(&worker.name, &connection.configured.user);
-        connection.pool_state().refusal_of(&name)
+        connection.connection_state().refusal_of(&name)
     }
 
     /// Keeps a name, and returns whether it is new. `None` when there are too many.
@@ -324,7 +322,7 @@ impl MinerRequests {
             return Flow::Leave;
         };
         let pool_name = self.services.naming.at_pool(&worker.name, &connection.configured.user);
-        if connection.pool_state().names.would_accept(&pool_name, worker.password.as_ref()) {
+        if connection.connection_state().names.would_accept(&pool_name, worker.password.as_ref()) {
             // The pool would answer the same again, or not at all (wire reference, section 2.2).
             self.answer(accept_line(id), at);
             self.miner.work().is_authorized = true;
@@ -338,8 +336,7 @@ impl MinerRequests {
         let requester =
             Requester { miner: Arc::downgrade(&self.miner), slot, id: id.into(), is_good_here: false };
         if let Err(requester) = connection.authorize_for(&pool_name, worker.password.clone(), requester) {
-            let refusal = StratumError::new(RefusalCode::Other, POOL_LOST);
-            self.miner.complete(requester.slot, refuse_line(&requester.id, &refusal, Default::default()), at);
+            requester.refuse(&StratumError::new(RefusalCode::Other, POOL_LOST), at);
             return Flow::Leave;
         }
         Flow::Continue

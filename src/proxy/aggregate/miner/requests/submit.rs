@@ -13,15 +13,11 @@ use super::version_rolling::{bits_for_pool, mask_for};
 use super::{Flow, MinerRequests};
 use crate::analyzer::TOO_MANY_PENDING;
 use crate::net::Stamp;
-use crate::proxy::aggregate::identity::MinerName;
-use crate::proxy::aggregate::miner::ConnectedMiner;
 use crate::proxy::aggregate::miner::share_verdict::{
     RejectKind, ShareContext, ShareVerdict, Stale, judge, wrong_length,
 };
-use crate::proxy::aggregate::miner::work::MinerWork;
-use crate::proxy::aggregate::pool::connection::SharedConnection;
-use crate::proxy::aggregate::pool::pending::Requester;
 use crate::proxy::aggregate::pool::state::ShareAtPool;
+use crate::proxy::aggregate::{ConnectedMiner, MinerName, MinerWork, Requester, SharedConnection};
 use crate::stratum::{Envelope, RefusalCode, StratumError, Submit, accept_line, refuse_line};
 use crate::tap::offer_hash;
 use crate::work::{HashedShare, RebuildError, RebuiltShare, ShareTerms};
@@ -87,14 +83,14 @@ impl MinerRequests {
             refuse(&mut work, &unauthorized());
             return self.fault();
         }
-        let is_new = work.is_new(hash);
+        let is_new = work.hashes.is_new(hash);
         let refused_name = share.pool.as_ref().and_then(|(_, at_pool)| at_pool.refusal.as_ref());
         let refused_name = refused_name.filter(|_| !is_block);
         // Noted before it is sent: the answer may be faster.
         let is_to_be_sent = for_pool.is_some() && refused_name.is_none();
         let was_sent = share.pool.as_ref().is_some_and(|(connection, _)| match is_to_be_sent {
-            true => !connection.note_forwarded(hash),
-            false => connection.was_forwarded(&hash),
+            true => !connection.forwarded.lock().note(hash),
+            false => connection.forwarded.lock().knows(&hash),
         });
         // A repeated share that the pool has not had, and wants now, still has a value.
         if was_sent || !is_new && for_pool.is_none() {
@@ -108,7 +104,7 @@ impl MinerRequests {
                 let deadline = Instant::now() + self.services.config.analysis.share_timeout;
                 let (mut work, slot) = miner.reserve_until(work, id, deadline);
                 let Some(slot) = slot else {
-                    connection.forget_forwarded(&hash);
+                    connection.forwarded.lock().forget(&hash);
                     refuse(&mut work, &StratumError::new(RefusalCode::Other, TOO_MANY_PENDING));
                     return self.credit(is_new, is_urgent);
                 };
@@ -116,14 +112,9 @@ impl MinerRequests {
                 let requester =
                     Requester { miner: Arc::downgrade(&self.miner), slot, id: id.into(), is_good_here };
                 let params = params_for_pool(&share, at_pool);
-                if let Err(unsent) = connection.submit(requester, &params, at, deadline) {
-                    connection.forget_forwarded(&hash);
-                    let (requester, refusal) = unsent.into_refusal();
-                    miner.complete(
-                        requester.slot,
-                        refuse_line(&requester.id, &refusal, Default::default()),
-                        at,
-                    );
+                if let Err((requester, refusal)) = connection.submit(requester, &params, at, deadline) {
+                    connection.forwarded.lock().forget(&hash);
+                    requester.refuse(&refusal, at);
                 }
             }
             _ => {
@@ -161,7 +152,7 @@ impl MinerRequests {
         // Not the group's connection: one that was left for a better pool lives on for a moment.
         let pool = job.source.upgrade().filter(|one| !one.is_over()).map(|connection| {
             let name = self.services.naming.at_pool(&MinerName::new(name), &connection.configured.user);
-            let at_pool = connection.pool_state().at_pool(&name);
+            let at_pool = connection.connection_state().at_pool(&name);
             (connection, at_pool)
         });
         let stale = match &pool {

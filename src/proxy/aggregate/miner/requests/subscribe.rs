@@ -8,8 +8,7 @@ use serde_json::json;
 use super::{Flow, MinerRequests};
 use crate::net::Stamp;
 use crate::proxy::LogTopic;
-use crate::proxy::aggregate::group::LeaseError;
-use crate::proxy::aggregate::identity::Account;
+use crate::proxy::aggregate::{Account, LeaseError};
 use crate::stratum::{
     Envelope, RefusalCode, configure_result, first_text, requested_version_mask, result_line, shortened,
 };
@@ -54,7 +53,7 @@ impl MinerRequests {
             let known = self.services.difficulty_cache.recall(self.miner.address().ip(), &user_agent);
             let mut work = self.miner.work();
             work.user_agent = user_agent;
-            work.recall(known);
+            work.remembered = known;
         }
         let deadline = Instant::now() + self.services.config.failover.connect_deadline;
         let account = self.account.clone().or_else(|| self.account_ahead.clone());

@@ -106,7 +106,7 @@ fn a_silent_miner_is_eased_by_powers_down_to_its_floor() {
         }
     }
     assert_eq!(sent, [62_500.0, 15.0, 1.0]);
-    assert_eq!(vardiff.work(), 0.0);
+    assert_eq!(vardiff.work, 0.0);
     assert!(vardiff.silence() > Duration::from_secs(3000));
     // Now fractions are allowed after all.
     vardiff.lower_floor(0.001);

@@ -1,9 +1,8 @@
 use super::*;
-use crate::proxy::aggregate::group::extranonce_space::ExtranonceSplit;
-use crate::proxy::aggregate::group::prefixes::PrefixTable;
 use crate::proxy::aggregate::jobs::JobNumbers;
 use crate::proxy::aggregate::jobs::tests::job_of;
-use crate::stratum::{Nbits, Notify, Ntime, PrevHash, Version};
+use crate::proxy::aggregate::{ExtranonceSplit, PrefixTable};
+use crate::work::BlockHash;
 
 fn leased() -> MinerWork {
     let mut work = MinerWork::new(Arc::new(config::VardiffConfig::default()));
@@ -21,18 +20,7 @@ fn leased() -> MinerWork {
 }
 
 fn job(block: u8) -> Arc<PoolJob> {
-    let notify = Notify {
-        job_id: JobId::from_counter(u64::from(block)),
-        prevhash: PrevHash::from_wire_bytes([block; 32]),
-        coinb1: vec![block; 60],
-        coinb2: vec![2; 90],
-        branches: Vec::new(),
-        version: Version(0x2000_0000),
-        nbits: Nbits(0x1d00_ffff),
-        ntime: Ntime(1000),
-        clean_jobs: Some(true),
-    };
-    Arc::new(PoolJob::sample(SpaceId(1), notify, u64::from(block)))
+    Arc::new(job_of(u64::from(block), block, vec![2; 90], u32::from(block)))
 }
 
 #[test]
@@ -83,7 +71,7 @@ fn another_pools_first_job_is_sent_however_low_its_number() {
 fn very_long_jobs_are_kept_for_as_long_as_there_is_room() {
     let (mut work, numbers, now) = (leased(), JobNumbers::default(), Instant::now());
     let miner_jobs: Vec<_> = (0..400)
-        .map(|number| numbers.issue(Arc::new(job_of(1, vec![2; 30_000], number)), number == 0, None))
+        .map(|number| numbers.issue(Arc::new(job_of(1, 7, vec![2; 30_000], number)), number == 0, None))
         .collect();
     for miner_job in &miner_jobs {
         work.assign(miner_job, Difficulty::ONE, now).unwrap();
@@ -151,11 +139,11 @@ fn a_second_subscribe_repeats_difficulty_and_job_and_no_hash_counts_twice() {
     let first = numbers.issue(job(1), true, None);
     work.assign(&first, Difficulty::ONE, now).unwrap();
     let hash = BlockHash::from_bytes([7; 32]);
-    assert!(work.is_new(hash));
-    assert!(!work.starts_over());
+    assert!(work.hashes.is_new(hash));
+    assert!(!work.starts_over);
     work.note_subscribed();
-    assert!(work.starts_over());
+    assert!(work.starts_over);
     let lines = work.assign(&numbers.reissue(&first, now), Difficulty::ONE, now).unwrap();
     assert!(lines.contains("mining.set_difficulty") && lines.trim_end().ends_with("true]}"), "{lines}");
-    assert!(!work.starts_over() && !work.is_new(hash) && work.find(&first.id).is_some());
+    assert!(!work.starts_over && !work.hashes.is_new(hash) && work.find(&first.id).is_some());
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::connect::authorize_all;
-use super::super::connection::SharedConnection;
 use super::{ConnectionManager, MAX_CHECK_INTERVAL};
+use crate::proxy::aggregate::SharedConnection;
 use crate::upstream::{PoolConnection, UpstreamId};
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
@@ -29,7 +29,7 @@ impl ConnectionManager<'_> {
         let other = Some(&**from).filter(|from| from.upstream != to);
         let Some(dialled) = self.dial_meanwhile(to, port, other)? else { return Ok(None) };
         let Some(next) = self.open(dialled, None, other, Some(from))? else { return Ok(None) };
-        log::info!("moving miners to pool {to} {}", self.group.services().upstreams.name(to));
+        log::info!("moving miners to pool {to} {}", self.group.services.upstreams.name(to));
         // Before they are moved: nothing of theirs goes out on this connection.
         self.group.disconnect_others();
         self.group.switch_to(&next);
@@ -47,10 +47,10 @@ impl ConnectionManager<'_> {
         present: Option<&SharedConnection>,
     ) -> Result<Option<PoolConnection>, Stopped> {
         let (group, (sender, receiver)) = (self.group.clone(), crossbeam_channel::bounded(1));
-        let deadline = Instant::now() + self.group.services().config.failover.connect_deadline;
+        let deadline = Instant::now() + self.group.services.config.failover.connect_deadline;
         let dialling = spawn(format!("dial-{}", self.group.number), SERVICE_STACK, move || {
             // The thread that waits for this may have given up.
-            let upstreams = &group.services().upstreams;
+            let upstreams = &group.services.upstreams;
             let dialled = match port {
                 Some(port) => upstreams.connect_to_port(to, port, deadline),
                 None => upstreams.connect_to(to, deadline),

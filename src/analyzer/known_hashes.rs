@@ -1,5 +1,5 @@
-//! Generations that aggregate mode has hashed to judge them, so that the analyzer need not hash them again. The analyzer
-//! sees such a share twice: on the miner's connection and on the pool's.
+//! Hashes of shares that aggregate mode has already made to judge them, so that the analyzer need not hash the shares
+//! again. The analyzer sees such a share twice: on the miner's connection and on the pool's.
 //!
 //! The hashes are not trusted: a hash counts for a share only if it was made from the same job, extranonces and
 //! header as the conversation shows ([`PreparedJob::rebuild_knowing`]).
@@ -17,7 +17,7 @@ const MAX_RECENT_SHARES: usize = 8192;
 
 /// The hashed shares, shared by all sessions. Only the analyzer's thread uses them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct HashedShares(Arc<Mutex<Generations>>);
+pub(super) struct KnownHashes(Arc<Mutex<Generations>>);
 
 /// Two generations of half a second. A copy of a share is read within some milliseconds, so older ones are not needed.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ struct Generations {
     older: HashMap<u64, Arc<HashedShare>>,
 }
 
-impl HashedShares {
+impl KnownHashes {
     pub(super) fn add(&self, share: HashedShare) {
         let mut shares = self.0.lock();
         if shares.newer.len() < MAX_RECENT_SHARES {

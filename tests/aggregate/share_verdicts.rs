@@ -6,9 +6,9 @@ use serde_json::json;
 use sluice::stratum::{Extranonce1, Notify, Ntime, Submit};
 use sluice::work::{BlockHash, ShareValues};
 
-use crate::aggregate::finding::{Field, code, params, target};
 use crate::aggregate::opened::{first_at_once, one_pool};
 use crate::aggregate::scripted::{PoolEnd, Scripted, Work};
+use crate::aggregate::share_search::{Field, code, params, target};
 use crate::aggregate::site::{Line, Site};
 
 /// Every miner at 1e-6, unless the pool asks for less.

@@ -1,5 +1,5 @@
-//! Faults of the service itself. `pool.unreachable`: no configured pool can be used. `internal.restarted`: a thread of the
-//! program has panicked.
+//! Faults that concern Sluice as a whole. `pool.unreachable`: no configured pool can be used. `internal.restarted`: a
+//! thread of the program has panicked.
 
 use std::time::{Duration, Instant};
 

@@ -1,12 +1,7 @@
-//! The proxy's memory and threads per idle miner, and the depth of its threads' stacks.
+//! The depth of Sluice's stacks, by kind of session and of thread: the basis of `SESSION_STACK` and `SERVICE_STACK`.
 //!
-//! An idle miner has subscribed, authorized and received a job of 1,400 bytes. Memory is taken from
-//! /proc/PID/smaps_rollup, which does not include the kernel's memory for sockets and pipes.
-//!
-//! A stack's depth is its high-water mark: the pages that were ever touched, counted while the thread still lives. `SLUICE_STACKS=1` measures only the stacks; `cargo bench --profile dev
-//! --bench footprint` measures a debug build.
-//!
-//! Setting: `BENCH_MINERS` (one number instead of 500 and 2000).
+//! A stack's depth is its high-water mark: the pages that were ever touched, counted while the thread still lives.
+//! `cargo bench --profile dev --bench stacks` measures a debug build.
 
 mod common;
 #[allow(dead_code, reason = "the tests use the rest")]
@@ -14,14 +9,15 @@ mod common;
 mod tests_common;
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::proc::{self, Memory};
+use common::miners::Miners;
+use common::pool::Pool;
+use common::proc;
 use common::proxies::Proxy;
-use common::{connect, print_table, setting, wait_for};
+use common::{connect, print_table};
 use rustls::ServerConfig;
 use sluice::util::thread::{SERVICE_STACK, SESSION_STACK};
 use tests_common::certificates::Certificate;
@@ -29,86 +25,10 @@ use tests_common::tls_bridge;
 
 /// The time until all threads of the proxy wait again.
 const SETTLE: Duration = Duration::from_millis(800);
-/// The time until the proxy has returned the memory of ended sessions.
-const MEMORY_RETURN: Duration = Duration::from_secs(5);
+/// The time in which the miners send shares.
+const WORK: Duration = Duration::from_millis(300);
 /// The recommended session stack is this multiple of the measured depth.
 const MARGIN: usize = 2;
-
-fn main() {
-    sluice::net::process::raise_fd_limit().unwrap();
-    if setting("SLUICE_STACKS", 0) == 0 {
-        memory();
-    }
-    stacks();
-}
-
-fn memory() {
-    let counts = match setting("BENCH_MINERS", 0) {
-        0 => vec![500, 2000],
-        count => vec![count],
-    };
-    let (listener, address) = common::listen();
-    common::start_pool(listener, Some(common::notify()));
-    let off = "[analysis]\nenabled = false\n";
-    let splice = "[forward]\npath = \"splice\"\n";
-    let variants = [
-        ("copy", String::new()),
-        ("copy, no analysis", off.to_owned()),
-        ("splice", splice.to_owned()),
-        ("splice, no analysis", format!("{splice}{off}")),
-    ];
-    let head = ["", "miners", "RSS KiB", "a miner", "private KiB", "a miner", "threads", "files", "CPU %"];
-    let mut rows = Vec::new();
-    for (name, configuration) in variants {
-        let proxy = Proxy::sluice(name, address, &configuration);
-        std::thread::sleep(SETTLE);
-        let start = Memory::of(proxy.pid());
-        let mut miners = Vec::new();
-        rows.push(memory_row(&proxy, name, "0", 0, start));
-        for count in &counts {
-            while miners.len() < *count {
-                let miner = connect(proxy.address);
-                if let Err(error) = common::subscribe(&miner, Some(&common::notify())) {
-                    println!("{name}: miner {} can't subscribe: {error}", miners.len() + 1);
-                    break;
-                }
-                miners.push(miner);
-            }
-            rows.push(memory_row(&proxy, name, &miners.len().to_string(), miners.len(), start));
-        }
-        miners.clear();
-        let idle_threads = proc::threads(proxy.pid());
-        wait_for("the sessions' end", || proc::threads(proxy.pid()) < idle_threads.min(20));
-        std::thread::sleep(MEMORY_RETURN);
-        rows.push(memory_row(&proxy, name, "0 again", 0, start));
-    }
-    println!("\nIdle miners\n");
-    print_table(&head, &rows);
-}
-
-fn memory_row(proxy: &Proxy, name: &str, label: &str, miners: usize, start: Memory) -> Vec<String> {
-    const IDLE_SECONDS: u64 = 2;
-    std::thread::sleep(SETTLE);
-    let before = proc::cpu_seconds(proxy.pid());
-    std::thread::sleep(Duration::from_secs(IDLE_SECONDS));
-    let cpu = (proc::cpu_seconds(proxy.pid()) - before) / IDLE_SECONDS as f64;
-    let now = Memory::of(proxy.pid());
-    let each = |now: f64, start: f64| match miners {
-        0 => String::new(),
-        _ => format!("{:.1}", (now - start) / miners as f64),
-    };
-    vec![
-        name.to_owned(),
-        label.to_owned(),
-        format!("{:.0}", now.resident),
-        each(now.resident, start.resident),
-        format!("{:.0}", now.private_dirty),
-        each(now.private_dirty, start.private_dirty),
-        proc::threads(proxy.pid()).to_string(),
-        proc::files(proxy.pid()).to_string(),
-        format!("{:.1}", 100.0 * cpu),
-    ]
-}
 
 /// A kind of session.
 struct Scenario {
@@ -118,14 +38,12 @@ struct Scenario {
     miner_tls: Option<Certificate>,
 }
 
-fn stacks() {
-    let (plain, plain_address) = common::listen();
-    common::start_pool(plain, Some(common::notify()));
+fn main() {
+    let pool = Pool::start();
     let certificate = Certificate::new(&["localhost"]);
     let (tls, tls_address) = common::listen();
-    start_tls_pool(tls, certificate.server());
     let upstream = |url: &str| format!("[[upstream]]\nurl = \"{url}\"\n");
-    let to_plain = upstream(&format!("stratum+tcp://{plain_address}"));
+    let to_plain = upstream(&format!("stratum+tcp://{}", pool.address));
     let to_tls = upstream(&format!("stratum+ssl://localhost:{}", tls_address.port()));
     let trusted = format!("{to_tls}ca_file = {:?}\n", certificate.cert_file());
     let refused = upstream(&format!("stratum+tcp://{}", tests_common::refusing_address()));
@@ -136,6 +54,7 @@ fn stacks() {
         listener.cert_file(),
         listener.key_file()
     );
+    start_tls_port(tls, certificate.server(), pool);
     let scenario = |name, configuration: String| Scenario { name, configuration, miner_tls: None };
     let scenarios = [
         scenario("plain", to_plain.clone()),
@@ -190,14 +109,9 @@ fn measure_stacks(scenario: Scenario, tls_listen: SocketAddr) -> BTreeMap<String
         None => connect(proxy.address),
         Some(certificate) => tls_bridge::client(certificate.client(), "localhost", connect(tls_listen)),
     });
-    for mut miner in &miners {
-        common::subscribe(miner, Some(&common::notify())).unwrap();
-        for _ in 0..100 {
-            miner.write_all(&common::submit()).unwrap();
-            common::expect(miner, common::ANSWER).unwrap();
-        }
-    }
-    let _ = miners[0].shutdown(Shutdown::Write);
+    let mut miners = Miners::over(miners.into_iter());
+    miners.closed_loop(1, WORK);
+    let _ = miners.stream(0).shutdown(Shutdown::Write);
     std::thread::sleep(SETTLE);
     let mut depths = BTreeMap::new();
     for stack in proc::stacks(proxy.pid()) {
@@ -215,12 +129,11 @@ fn measure_stacks(scenario: Scenario, tls_listen: SocketAddr) -> BTreeMap<String
     depths
 }
 
-/// Starts a TLS pool that keeps the connections of miners that have half-closed.
-fn start_tls_pool(listener: TcpListener, config: Arc<ServerConfig>) {
+/// Lets miners reach the pool by TLS, too, as long as the benchmark runs.
+fn start_tls_port(listener: TcpListener, config: Arc<ServerConfig>, pool: Pool) {
     std::thread::spawn(move || {
         while let Ok((socket, _)) = listener.accept() {
-            let plain: TcpStream = tls_bridge::server(config.clone(), socket);
-            common::answer_in_thread(plain, Some(common::notify()));
+            pool.serve(tls_bridge::server(config.clone(), socket));
         }
     });
 }

@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::aggregate::finding::Field;
 use crate::aggregate::opened::one_pool;
 use crate::aggregate::scripted::PoolEnd;
+use crate::aggregate::share_search::Field;
 use crate::aggregate::site::{Line, Site};
 use crate::common::wait_for;
 
