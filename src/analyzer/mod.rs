@@ -29,6 +29,7 @@ mod rules;
 mod same_id;
 mod session;
 mod session_event;
+mod session_map;
 mod session_tracker;
 mod setup;
 mod share;

@@ -1,8 +1,7 @@
 //! Follows conversations whose copies come in order, and feeds the accounting. It takes the time from its caller,
 //! so that tests can let a day pass in a second.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use super::current_work::JobGap;
 use super::rules::SessionSample;
 use super::session::{AnalyzedSession, SharedState};
 use super::session_event::SessionEvent;
+use super::session_map::SessionMap;
 use super::setup::Setup;
 use super::snapshot::{MinerView, Snapshot};
 use super::verdicts::Expectations;
@@ -27,18 +27,11 @@ const MAX_SPARE_SESSIONS: usize = 64;
 /// The capacity for events that is kept between two copies. A flood must not leave a large vector behind.
 const MAX_KEPT_EVENTS: usize = 256;
 
-/// The sessions by their number. Each has an allocation of its own: a table of them would hold room for twice as many.
-pub(super) type Sessions = HashMap<SessionId, Box<AnalyzedSession>, BuildHasherDefault<NumberHasher>>;
-
-/// Hashes session numbers. This program counts them, so that nobody can choose numbers that collide.
-#[derive(Debug, Default)]
-pub(super) struct NumberHasher(u64);
-
 /// All sessions, and the accounting that outlives them.
 pub(super) struct SessionTracker {
     pub(super) accounting: Accounting,
     expectations: Expectations,
-    sessions: Sessions,
+    sessions: SessionMap,
     /// An empty vector for the events of the session that is being read.
     events: Vec<SessionEvent>,
     pub(super) shared: SharedState,
@@ -61,7 +54,7 @@ impl SessionTracker {
     pub(super) fn new(setup: Setup, now: Stamp) -> SessionTracker {
         SessionTracker {
             expectations: setup.expectations.clone(),
-            sessions: Sessions::default(),
+            sessions: SessionMap::default(),
             events: Vec::new(),
             shared: SharedState::default(),
             forgotten: HashSet::new(),
@@ -283,21 +276,5 @@ fn read(
 fn take_events(session: &mut AnalyzedSession, accounting: &mut Accounting) {
     for event in std::mem::take(&mut session.events) {
         accounting.take(event, session.conversation.role);
-    }
-}
-
-impl Hasher for NumberHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        // Multiplied by 2^64 over the golden ratio (Knuth), and mixed: the table uses the lowest and the highest bits.
-        let product = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = product ^ (product >> 32);
     }
 }

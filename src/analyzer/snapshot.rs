@@ -11,7 +11,7 @@ use super::pools::PoolView;
 use super::recent::RecentView;
 use super::rules::CreditView;
 use super::session::AnalyzedSession;
-use super::session_tracker::Sessions;
+use super::session_map::SessionMap;
 use super::verdicts::PayoutState;
 use super::{AnalyzerCounts, BestShares, Totals};
 use crate::clock::{ClockState, NtpTime};
@@ -87,7 +87,7 @@ pub struct MinerView {
 impl Snapshot {
     pub(super) fn of(
         accounting: &mut Accounting,
-        sessions: &Sessions,
+        sessions: &SessionMap,
         (up_for, stale_job): (Duration, Duration),
         now: Stamp,
     ) -> Snapshot {
@@ -126,7 +126,7 @@ impl MinerView {
     pub(super) fn of(
         session: &AnalyzedSession,
         accounting: &Accounting,
-        sessions: &Sessions,
+        sessions: &SessionMap,
         (now, stale_job): (Stamp, Duration),
     ) -> MinerView {
         let (conversation, counts) = (&session.conversation, &session.counts);

@@ -3,14 +3,14 @@
 use sha2::block_api::compress256;
 
 /// The bytes that one step of SHA-256 takes.
-pub(super) type Block = [u8; 64];
+pub(super) type ShaBlock = [u8; 64];
 
 /// The initial state of SHA-256 (FIPS 180-4, section 5.3.3).
 pub(super) const INITIAL: [u32; 8] =
     [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
 
 /// The SHA-256 of the SHA-256 of a message. Its last block ends with its [`padding`].
-pub(super) fn double_sha256_of(blocks: &[Block]) -> [u8; 32] {
+pub(super) fn double_sha256_of(blocks: &[ShaBlock]) -> [u8; 32] {
     let mut state = INITIAL;
     compress256(&mut state, blocks);
     sha256_of_state(&state)
@@ -33,7 +33,7 @@ pub(super) fn second_state(first: &[u32; 8]) -> [u32; 8] {
 }
 
 /// A last block with the padding for a message of `length` bytes, to be written over its start.
-pub(super) const fn padding(length: u64) -> Block {
+pub(super) const fn padding(length: u64) -> ShaBlock {
     let mut block = [0; 64];
     block[(length % 64) as usize] = 0x80;
     let bits = (length * 8).to_be_bytes();
@@ -58,8 +58,8 @@ mod tests {
     use super::*;
 
     /// The blocks of `message` with its padding, which must have room in the last block.
-    fn blocks_of(message: &[u8]) -> Vec<Block> {
-        let mut blocks: Vec<Block> = message.chunks(64).map(|_| [0; 64]).collect();
+    fn blocks_of(message: &[u8]) -> Vec<ShaBlock> {
+        let mut blocks: Vec<ShaBlock> = message.chunks(64).map(|_| [0; 64]).collect();
         if message.len() % 64 == 0 {
             blocks.push([0; 64]);
         }
