@@ -134,7 +134,7 @@ fn no_work_is_remembered_when_miners_reconnect() {
         let authorize = json!({ "id": 2, "method": "mining.authorize", "params": ["w.one", "secret"] });
         let _ = (&miner).write_all(format!("{subscribe}\n{authorize}\n").as_bytes());
         sessions += 1;
-        miner.set_read_timeout(Some(Duration::from_millis(60))).unwrap();
+        miner.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
         let mut answers = BufReader::new(&miner);
         while answers.read_line(&mut String::new()).is_ok_and(|length| length > 0) {}
         second.accepted() > 0

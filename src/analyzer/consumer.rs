@@ -26,9 +26,9 @@ use crate::util::thread::panic_text;
 
 /// The pause when the queue is empty. The thread never blocks in the channel: waking a parked consumer would make
 /// the forwarding threads' `try_send` up to 1 ms slow.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Duration = Duration::from_millis(2);
 /// The pause grows to this while no copy comes.
-const MAX_PAUSE: Duration = Duration::from_millis(20);
+const MAX_PAUSE: Duration = Duration::from_millis(10);
 /// The time between two ticks, at which counts are published, shares time out and old entries are forgotten.
 const TICK: Duration = Duration::from_millis(500);
 /// The time between two readings of the clocks while copies come without a pause. A step of the system's clock within
@@ -62,6 +62,8 @@ pub(super) struct Consumer {
     /// The sessions whose copies are held, and until when, in the order of arrival.
     held: VecDeque<(Instant, SessionId, SessionHold)>,
     held_bytes: usize,
+    /// The end of the time in which a copy that was awaited is taken out of the queue.
+    awaited_until: Instant,
     /// Sessions whose copies made the thread panic, until they close.
     abandoned: BTreeSet<SessionId>,
     /// The number of thread restarts that were reported. `None` if another analyzer reports them.
@@ -98,6 +100,7 @@ impl Consumer {
             clock_read_at: Instant::now(),
             held: VecDeque::new(),
             held_bytes: 0,
+            awaited_until: Instant::now(),
             abandoned: BTreeSet::new(),
             is_ending,
             is_draining: false,
@@ -261,7 +264,8 @@ impl Consumer {
     fn release(&mut self, now: Instant) {
         while let Some((until, id, _)) = self.held.front() {
             let has_room = self.held.len() <= MAX_HELD && self.held_bytes <= MAX_HELD_BYTES;
-            if has_room && (*until > now || self.is_early(*id, *until, now)) {
+            let (until, id) = (*until, *id);
+            if has_room && (until > now || self.is_early(id, until, now)) {
                 break;
             }
             if let Some((_, id, held)) = self.held.pop_front() {
@@ -276,8 +280,14 @@ impl Consumer {
 
     /// Returns whether a copy may be earlier than its cause: a job was sent to the miner, and the thread that sent it has
     /// not put its copy into the queue yet. On a busy machine it may have lost the CPU in between.
-    fn is_early(&self, id: SessionId, until: Instant, now: Instant) -> bool {
-        now < until + MAX_EXTRA_HOLD_TIME && self.tracker.is_sending(id)
+    fn is_early(&mut self, id: SessionId, until: Instant, now: Instant) -> bool {
+        if now >= until + MAX_EXTRA_HOLD_TIME {
+            return false;
+        }
+        if self.tracker.is_sending(id) {
+            self.awaited_until = now + HOLD_TIME;
+        }
+        now < self.awaited_until
     }
 
     fn follow(&mut self, id: SessionId, held: SessionHold) {

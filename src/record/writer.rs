@@ -178,16 +178,17 @@ impl Writer {
                 Ok(Wake::TimeOut) => false,
                 Err(_) => break None,
             };
-            self.take_queued(rows);
-            let urgent = self.state.urgent_delay(self.moment());
-            let is_urgent = urgent.is_some_and(|left| is_requested || left.is_zero());
+            self.take_queued(rows, || !urgent.is_empty());
+            let urgent_state = self.state.urgent_delay(self.moment());
+            let is_urgent =
+                urgent.is_empty() && urgent_state.is_some_and(|left| is_requested || left.is_zero());
             // An urgent state comes after the rows that explain it, so that kill -9 loses neither.
             if is_urgent || Instant::now() >= next_flush {
                 self.flush_all();
                 next_flush = Instant::now() + self.flush;
             }
         };
-        self.take_queued(rows);
+        self.take_queued(rows, || false);
         for message in urgent.try_iter().take(urgent.len()) {
             if let UrgentMessage::Block(block) = message {
                 self.record_block(&block);
@@ -201,10 +202,15 @@ impl Writer {
         }
     }
 
-    /// Takes the rows that are queued now. A caller that keeps recording delays nothing for ever.
-    fn take_queued(&mut self, rows: &Receiver<QueuedRecord>) {
-        let moment = self.moment();
-        for entry in rows.try_iter().take(rows.len()) {
+    /// Takes the rows that are queued now, up to the moment when a block waits. A caller that keeps recording delays
+    /// nothing for ever.
+    fn take_queued(&mut self, rows: &Receiver<QueuedRecord>, has_urgent: impl Fn() -> bool) {
+        for _ in 0..rows.len() {
+            if has_urgent() {
+                return;
+            }
+            let Ok(entry) = rows.try_recv() else { return };
+            let moment = self.moment();
             let file = match entry.to {
                 RecordFile::Shares => &mut self.shares,
                 RecordFile::Timing => &mut self.timing,
