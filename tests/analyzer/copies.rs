@@ -155,26 +155,6 @@ fn a_subscribe_whose_answers_copy_comes_first_is_understood() {
     assert_eq!((&*rows[0]["extranonce1"], &*rows[0]["user_agent"]), ("aabbccdd", "test"));
 }
 
-/// The thread that sent a job lost the CPU before the job's copy was in the queue, and the miner's share passed it by.
-#[test]
-fn a_share_waits_for_the_copy_of_its_job() {
-    let bench = Bench::start("");
-    let session = bench.session(1);
-    session.open();
-    let sent = Stamp::now();
-    session.conversation.down.set_sending(true);
-    let share = after(sent, Duration::from_millis(1));
-    session.say(Direction::Up, &submit("7", "2", 1), share, share, false);
-    // Longer than any copy waits for others, and shorter than for one that is known to come.
-    std::thread::sleep(Duration::from_millis(60));
-    session.say(Direction::Down, &job("2", false), sent, sent, false);
-    session.conversation.down.set_sending(false);
-    session.down(&answer("7", ACCEPTED));
-    bench.wait("a verdict", |snapshot| judged(snapshot) == 1);
-    let (rows, _) = bench.finish();
-    assert!(!rows[0]["hash"].is_empty(), "{rows:?}");
-}
-
 /// Copies wait a moment for those before them; the end of a session must not overtake them.
 #[test]
 fn a_sessions_last_words_are_read() {
