@@ -62,8 +62,11 @@ pub(super) struct Consumer {
     /// The sessions whose copies are held, and until when, in the order of arrival.
     held: VecDeque<(Instant, SessionId, SessionHold)>,
     held_bytes: usize,
-    /// The end of the time in which a copy that was awaited is taken out of the queue.
-    awaited_until: Instant,
+    /// The number of copies that were taken out of the queue.
+    taken: u64,
+    /// The number of taken copies at which the earliest held copy is read: by then every copy that was in the queue
+    /// when the session's threads were last seen between two sends has been taken. `None`: they have not been seen so.
+    read_at_taken: Option<u64>,
     /// Sessions whose copies made the thread panic, until they close.
     abandoned: BTreeSet<SessionId>,
     /// The number of thread restarts that were reported. `None` if another analyzer reports them.
@@ -100,7 +103,8 @@ impl Consumer {
             clock_read_at: Instant::now(),
             held: VecDeque::new(),
             held_bytes: 0,
-            awaited_until: Instant::now(),
+            taken: 0,
+            read_at_taken: None,
             abandoned: BTreeSet::new(),
             is_ending,
             is_draining: false,
@@ -174,13 +178,14 @@ impl Consumer {
 
     /// Takes a copy. After a panic, only the session of that copy is abandoned.
     fn take_catching(&mut self, copy: TapMessage, now: Instant) {
+        self.taken += 1;
         let conversation = copy.conversation.clone();
         if self.abandoned.contains(&conversation.id) {
             match copy.event {
                 TapEvent::Closed => drop(self.abandoned.remove(&conversation.id)),
                 TapEvent::MinerPaused => conversation.fully_read.store(true, Ordering::Release),
                 TapEvent::Bytes(chunk) => conversation.traffic(chunk.direction).dequeued(),
-                TapEvent::Opened | TapEvent::Hashed(_) => {}
+                TapEvent::Hashed(_) => {}
             }
             return;
         }
@@ -222,7 +227,6 @@ impl Consumer {
         let TapMessage { conversation, event } = copy;
         let id = conversation.id;
         let held = match event {
-            TapEvent::Opened => return,
             // Not held: it is looked up when the copy of the share is read.
             TapEvent::Hashed(hashed) => return self.tracker.shared.known_hashes.add(*hashed),
             TapEvent::Bytes(mut chunk) => {
@@ -268,6 +272,7 @@ impl Consumer {
             if has_room && (until > now || self.is_early(id, until, now)) {
                 break;
             }
+            self.read_at_taken = None;
             if let Some((_, id, held)) = self.held.pop_front() {
                 self.follow_catching(id, held);
             }
@@ -278,16 +283,18 @@ impl Consumer {
         }
     }
 
-    /// Returns whether a copy may be earlier than its cause: a job was sent to the miner, and the thread that sent it has
-    /// not put its copy into the queue yet. On a busy machine it may have lost the CPU in between.
+    /// Returns whether the earliest held copy may have come before its cause. A thread that sent a job may lose the CPU
+    /// before it has put the job's copy into the queue, and the miner answers meanwhile. So a copy waits while one of
+    /// its session's threads is sending, and then for all that the queue holds, among it the copy of what was sent.
     fn is_early(&mut self, id: SessionId, until: Instant, now: Instant) -> bool {
         if now >= until + MAX_EXTRA_HOLD_TIME {
             return false;
         }
         if self.tracker.is_sending(id) {
-            self.awaited_until = now + HOLD_TIME;
+            self.read_at_taken = None;
+            return true;
         }
-        now < self.awaited_until
+        self.taken < *self.read_at_taken.get_or_insert_with(|| self.taken + self.copies.len() as u64)
     }
 
     fn follow(&mut self, id: SessionId, held: SessionHold) {
@@ -360,6 +367,9 @@ fn in_turns<Id: Copy + Eq + Hash, T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::AnalysisConfig;
+    use crate::net::Stamp;
+    use crate::tap::{Conversation, TapBytes};
 
     #[test]
     fn a_session_with_a_short_backlog_is_read_early_and_in_order() {
@@ -370,5 +380,45 @@ mod tests {
         let expected = [('f', 0), ('h', 1), ('p', 1), ('p', 2), ('f', 1), ('h', 2), ('p', 3), ('f', 2)];
         assert_eq!(first, expected);
         assert_eq!(turns.len(), 1005);
+    }
+
+    /// The thread that sent a job lost the CPU before the job's copy was in the queue, and the miner's share passed it
+    /// by. The analyzer's thread is held up as well: it never sees the copy come.
+    #[test]
+    fn a_share_waits_for_the_copy_of_its_job() {
+        let (sender, copies) = crossbeam_channel::bounded(8);
+        let (renews, _renewed) = crossbeam_channel::bounded(1);
+        let setup = Setup::plain(&AnalysisConfig::default());
+        let mut consumer = Consumer::new(copies.clone(), setup, (Arc::default(), renews), Arc::default());
+        let peer = "127.0.0.1:1".parse().unwrap();
+        let conversation = Arc::new(Conversation::new(SessionId(1), peer, Stamp::now()));
+        let put = |direction, text: &str, at| {
+            let bytes = text.as_bytes().into();
+            let chunk = TapBytes { direction, bytes, readable_at: at, sent_at: at, after_gap: false };
+            let event = TapEvent::Bytes(chunk);
+            sender.send(TapMessage { conversation: conversation.clone(), event }).unwrap();
+        };
+        let job_sent = Stamp::now();
+        let share_sent = Stamp::from_nanos(job_sent.as_nanos() + 1_000_000);
+        let begin = Instant::now();
+        let late = begin + HOLD_TIME * 3;
+        conversation.down.set_sending(true);
+        put(Direction::Up, "share\n", share_sent);
+        consumer.take_catching(copies.recv().unwrap(), begin);
+        consumer.release(late);
+        assert_eq!(consumer.held.len(), 1, "while the job is being sent");
+        put(Direction::Down, "job\n", job_sent);
+        conversation.down.set_sending(false);
+        consumer.release(late);
+        assert_eq!(consumer.held.len(), 1, "while the job's copy is in the queue");
+        consumer.take_catching(copies.recv().unwrap(), late);
+        let earliest = consumer.tracker.session(&conversation).order.pop().unwrap();
+        assert_eq!(&*earliest.bytes, b"job\n");
+        consumer.release(late);
+        assert_eq!(consumer.held.len(), 1, "the job's copy has its own time to wait");
+        // A peer that does not read holds its session's copies up for a short time only.
+        conversation.down.set_sending(true);
+        consumer.release(late + HOLD_TIME + MAX_EXTRA_HOLD_TIME);
+        assert!(consumer.held.is_empty());
     }
 }

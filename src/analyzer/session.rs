@@ -414,6 +414,7 @@ impl AnalyzedSession {
         }
         match outcome {
             ShareOutcome::Accepted => {
+                self.conversation.note_accepted_share();
                 self.counts.accepted += 1;
                 self.counts.accepted_difficulty += share.assigned.map_or(0.0, Difficulty::value);
                 self.mining_since.get_or_insert(share.at);

@@ -154,9 +154,9 @@ pub fn shortened(text: &str) -> String {
 }
 
 /// Cuts a peer's text to the part that is kept, as [`shortened`] does.
-pub fn shorten(mut text: String) -> String {
-    text.truncate(kept_length(&text));
-    text
+pub fn shorten(text: String) -> String {
+    // A text that is cut in place keeps its memory: a miner could fill it with worker names of 60 KB.
+    if kept_length(&text) < text.len() { shortened(&text) } else { text }
 }
 
 /// The bytes of the part of a text that is kept.

@@ -17,6 +17,9 @@ use crate::work::HashedShare;
 /// The upstream number of a session without an upstream.
 const NO_UPSTREAM: usize = usize::MAX;
 
+/// The age from which a session is established without a share. A peer that floods and reconnects has younger ones.
+const ESTABLISHED_AFTER: Duration = Duration::from_secs(60);
+
 /// A session's number, from 1. It is not used again while the program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
@@ -166,6 +169,9 @@ pub struct Conversation {
     pub unanswered: AtomicU32,
     /// The miner is no longer read, and the analyzer has followed all its bytes.
     pub fully_read: AtomicBool,
+    /// The miner has had a share accepted, or has been here for [`ESTABLISHED_AFTER`].
+    is_established: AtomicBool,
+    begun_at: Instant,
     /// Lines of the miner that are not Stratum messages. Set by the analyzer.
     pub unreadable_lines: AtomicU32,
     /// The times that show whether the pool gives work.
@@ -206,6 +212,8 @@ impl Conversation {
             authorized: AtomicBool::new(false),
             unanswered: AtomicU32::new(0),
             fully_read: AtomicBool::new(false),
+            is_established: AtomicBool::new(role == Role::Pool),
+            begun_at: now,
             unreadable_lines: AtomicU32::new(0),
             clock: SessionClock::new(now),
             login: Mutex::new(None),
@@ -220,6 +228,25 @@ impl Conversation {
     /// Sets the miner's address from a PROXY header. Only the first call counts.
     pub fn set_announced_miner(&self, miner: SocketAddr) {
         let _ = self.announced.set(miner);
+    }
+
+    /// Notes that a share of the miner was accepted.
+    pub fn note_accepted_share(&self) {
+        // A load alone leaves the cache line with the other threads.
+        if !self.is_established.load(Ordering::Relaxed) {
+            self.is_established.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns whether the session is more than a new connection, of which a peer can make any number. A connection to
+    /// a pool always is.
+    pub fn is_established(&self) -> bool {
+        let is_known = self.is_established.load(Ordering::Relaxed);
+        if !is_known && self.begun_at.elapsed() >= ESTABLISHED_AFTER {
+            self.is_established.store(true, Ordering::Relaxed);
+            return true;
+        }
+        is_known
     }
 
     /// The upstream's number.
@@ -278,8 +305,6 @@ pub struct TapMessage {
 /// into the queue.
 #[derive(Debug)]
 pub enum TapEvent {
-    /// The session has begun.
-    Opened,
     Bytes(TapBytes),
     /// The hash of a share of this session. It comes after the share's bytes. Other sessions may have the same share.
     Hashed(Box<HashedShare>),

@@ -7,6 +7,9 @@
 //! analyzer is stopped. Each direction has its own limit, so that a flooding pool cannot hide its miner's bytes, nor
 //! the other way round.
 //!
+//! A peer that floods and reconnects has a few copies of each of its connections in the queue. The last 1/32 of
+//! the places is therefore for established sessions: those that have had a share accepted, or are a minute old.
+//!
 //! An address has no further limit: `[ratelimit]` allows it 100 connections.
 
 use super::Role;
@@ -17,6 +20,14 @@ const QUIET_FREE_PART: usize = 4;
 const FREE_PER_COPY: usize = 16;
 /// The limit of a pool connection in aggregate mode, as a multiple: it carries the shares and answers of all miners.
 const POOL_WEIGHT: usize = 8;
+
+/// The part of the places that is kept for established sessions. Many that flood leave more to a newcomer.
+const ESTABLISHED_PART: usize = 32;
+
+/// The free places that only established sessions may use.
+pub(crate) fn places_of_established(capacity: usize) -> usize {
+    capacity / ESTABLISHED_PART
+}
 
 /// Returns whether a direction with `waiting` copies in the queue may add another one. Counts the free places only if
 /// they matter.

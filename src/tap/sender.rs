@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError};
 
-use super::fair_share::has_room;
+use super::fair_share::{has_room, places_of_established};
 use super::{Conversation, CopiedBytes, Direction, TapBytes, TapEvent, TapMessage};
 use crate::net::Stamp;
 use crate::work::HashedShare;
@@ -145,11 +145,14 @@ fn offer(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, event: TapE
     };
     let traffic = match &event {
         TapEvent::Bytes(chunk) => Some(conversation.traffic(chunk.direction)),
-        TapEvent::Opened | TapEvent::Hashed(_) | TapEvent::MinerPaused | TapEvent::Closed => None,
+        TapEvent::Hashed(_) | TapEvent::MinerPaused | TapEvent::Closed => None,
     };
+    let capacity = to_analyzer.capacity().unwrap_or(usize::MAX);
+    let free = || capacity.saturating_sub(to_analyzer.len());
+    if !conversation.is_established() && free() <= places_of_established(capacity) {
+        return Offered::Full;
+    }
     if let Some(traffic) = traffic {
-        let capacity = to_analyzer.capacity().unwrap_or(usize::MAX);
-        let free = || capacity.saturating_sub(to_analyzer.len());
         if !has_room(conversation.role, traffic.waiting(), capacity, free) {
             return Offered::Full;
         }
@@ -243,6 +246,29 @@ mod tests {
         assert_eq!(receiver.len(), 1);
     }
 
+    /// Each connection may have a few copies in the queue, and a peer that is disconnected can make another one.
+    #[test]
+    fn one_that_reconnects_without_end_leaves_room_for_those_who_work() {
+        let (sender, receiver) = crossbeam_channel::bounded(1024);
+        for _ in 0..1000 {
+            let (stranger, to_analyzer) = (conversation(), Some(sender.clone()));
+            for direction in [Direction::Up, Direction::Down] {
+                let mut tap = Tap::new(to_analyzer.clone(), stranger.clone(), direction);
+                (0..10).for_each(|_| tap.forwarded(b"x", Stamp::now(), Stamp::now()));
+            }
+            send_event(&to_analyzer, &stranger, TapEvent::Closed);
+        }
+        assert_eq!(receiver.len(), 1024 - 32);
+        let at = Stamp::now();
+        let pool = Arc::new(Conversation::with_pool(SessionId(2), "127.0.0.1:2".parse().unwrap(), at));
+        let miner = conversation();
+        miner.note_accepted_share();
+        for conversation in [pool, miner] {
+            Tap::new(Some(sender.clone()), conversation.clone(), Direction::Up).forwarded(b"y", at, at);
+            assert_eq!(conversation.dropped_copies.load(Ordering::Relaxed), 0);
+        }
+    }
+
     #[test]
     fn a_long_job_finds_room_in_a_queue_that_others_have_nearly_filled() {
         const QUEUE: usize = 16_384;
@@ -250,9 +276,11 @@ mod tests {
         for is_spliced in [false, true] {
             let (sender, receiver) = crossbeam_channel::bounded(QUEUE);
             for _ in 0..QUEUE - 16 {
-                send_event(&Some(sender.clone()), &conversation(), TapEvent::Opened);
+                sender.send(TapMessage { conversation: conversation(), event: TapEvent::Closed }).unwrap();
             }
-            let mut tap = Tap::new(Some(sender), conversation(), Direction::Down);
+            let miner = conversation();
+            miner.note_accepted_share();
+            let mut tap = Tap::new(Some(sender), miner, Direction::Down);
             match is_spliced {
                 false => tap.forwarded(&bytes, Stamp::now(), Stamp::now()),
                 true => tap.spliced(bytes.len(), Some(bytes.as_slice().into()), Stamp::now(), Stamp::now()),

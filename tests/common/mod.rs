@@ -149,15 +149,18 @@ impl BarePool {
         stream
     }
 
-    /// The next connection of a miner that has spoken. Probes of the pool are turned away.
+    /// The next connection of a miner that has spoken, or the test fails. Probes of the pool are turned away.
     pub fn accept_miner(&self) -> TcpStream {
-        loop {
+        let end = Instant::now() + DEADLINE;
+        // A pool that has failed is probed again and again, so each wait alone would never time out.
+        while Instant::now() < end {
             let (stream, mut first) = (self.accept(), [0; 512]);
             let length = stream.peek(&mut first).unwrap();
             if !first[..length].windows(7).any(|word| word == b"sluice/") {
                 return stream;
             }
         }
+        panic!("no miner connected to the pool, only probes did");
     }
 
     /// The next connection, if there is one in time.

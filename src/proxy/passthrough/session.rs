@@ -70,7 +70,6 @@ pub(super) fn start(services: &Arc<PassthroughServices>, incoming: IncomingConne
         paused: AtomicBool::new(false),
     });
     services.registry.add(session.clone());
-    send_event(&services.to_analyzer, &session.conversation, TapEvent::Opened);
     let guard = SessionGuard { session, services: services.clone(), admission: OnceLock::new() };
     // From here on dropping the guard takes the session out of the registry again.
     let upward = MinerToPool::new(Arc::new(guard), incoming);

@@ -34,7 +34,6 @@ pub(crate) fn start(services: &Arc<AggregateServices>, incoming: IncomingConnect
     let miner =
         Arc::new(ConnectedMiner::new(conversation, tap, services.vardiff.load_full(), services.limits));
     services.registry.add(miner.clone());
-    send_event(&services.to_analyzer, &miner.conversation, TapEvent::Opened);
     let guard = MinerGuard { services: services.clone(), miner, admission: OnceLock::new() };
     spawn(format!("{id}-up"), SESSION_STACK, move || {
         wake_first();

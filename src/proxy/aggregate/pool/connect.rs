@@ -101,7 +101,6 @@ fn start_connection(
     let peer = dialled.stream.socket().peer_addr().unwrap_or_else(|_| ([0, 0, 0, 0], 0).into());
     let conversation = Arc::new(Conversation::with_pool(services.next_session(), peer, Stamp::now()));
     conversation.set_upstream(dialled.upstream.0);
-    send_event(&services.to_analyzer, &conversation, TapEvent::Opened);
     let tap = Tap::new(services.to_analyzer.clone(), conversation.clone(), Direction::Up);
     let upstream = (dialled.upstream, services.upstreams.configured(dialled.upstream));
     let connection =

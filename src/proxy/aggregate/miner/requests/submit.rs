@@ -98,6 +98,9 @@ impl MinerRequests {
             return self.fault();
         }
         let is_urgent = is_new && work.count(share.context.miner_difficulty, Instant::now());
+        if is_new {
+            miner.conversation.note_accepted_share();
+        }
         match (&share.pool, for_pool) {
             // A share goes to the pool only when there is one.
             (Some((connection, at_pool)), Some((_, is_good_here))) if is_to_be_sent => {
