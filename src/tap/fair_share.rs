@@ -1,39 +1,46 @@
 //! The part of the analyzer's queue that one direction of one session may fill. Without a limit one flooding peer
 //! could take the whole queue, and the copies of all others would be lost.
 //!
-//! While the queue is less than three quarters full, a single direction may fill those three quarters. Above that, a
-//! direction may have one copy in the queue for each sixteen free places. A hundred floods in a queue of 16,384 have
-//! 141 copies each and leave 2,260 places free. A peer with few copies therefore always finds a place, even while the
-//! analyzer is stopped. Each direction has its own limit, so that a flooding pool cannot hide its miner's bytes, nor
-//! the other way round.
+//! A direction of an established session, whose miner has had a share accepted or has been here for a minute, may fill
+//! three quarters of the queue. Above that, it may have one copy in the queue for each sixteen free places. A hundred
+//! floods in a queue of 16,384 have 141 copies each and leave 2,260 places free. A peer with few copies therefore always
+//! finds a place, even while the analyzer is stopped. Each direction has its own limit, so that a flooding pool cannot
+//! hide its miner's bytes, nor the other way round.
 //!
-//! A peer that floods and reconnects has a few copies of each of its connections in the queue. The last 1/32 of
-//! the places is therefore for established sessions: those that have had a share accepted, or are a minute old.
+//! A peer can make new sessions one after the other. While half of the queue is full, such a session may have as many
+//! copies in it as an opening needs, and the last 1/32 of the places is for established sessions alone.
 //!
-//! An address has no further limit: `[ratelimit]` allows it 100 connections.
+//! An address has no further limit: `[ratelimit]` allows it 100 connections, and bans it if it sends garbage.
 
 use super::Role;
 
 /// The queue is quiet while at least one in this many places is free.
 const QUIET_FREE_PART: usize = 4;
+/// The same for sessions that are not established.
+const QUIET_FREE_PART_OF_NEW: usize = 2;
+/// The part of the places that is kept for established sessions.
+const ESTABLISHED_PART: usize = 32;
 /// The free places that a direction needs for each of its copies in a queue that is not quiet.
 const FREE_PER_COPY: usize = 16;
 /// The limit of a pool connection in aggregate mode, as a multiple: it carries the shares and answers of all miners.
 const POOL_WEIGHT: usize = 8;
 
-/// The part of the places that is kept for established sessions. Many that flood leave more to a newcomer.
-const ESTABLISHED_PART: usize = 32;
-
-/// The free places that only established sessions may use.
-pub(crate) fn places_of_established(capacity: usize) -> usize {
-    capacity / ESTABLISHED_PART
-}
-
 /// Returns whether a direction with `waiting` copies in the queue may add another one. Counts the free places only if
 /// they matter.
-pub(crate) fn has_room(role: Role, waiting: usize, capacity: usize, free: impl FnOnce() -> usize) -> bool {
+pub(crate) fn has_room(
+    role: Role,
+    is_established: bool,
+    waiting: usize,
+    capacity: usize,
+    free: impl FnOnce() -> usize,
+) -> bool {
     // A few copies are always allowed: 16 with the default queue.
-    if waiting < (capacity / 1024).clamp(2, 16) {
+    let has_few = waiting < (capacity / 1024).clamp(2, 16);
+    if !is_established {
+        let kept = if has_few { capacity / ESTABLISHED_PART } else { capacity / QUIET_FREE_PART_OF_NEW };
+        return free() > kept;
+    }
+    if has_few {
         return true;
     }
     let weight = match role {
@@ -60,7 +67,7 @@ mod tests {
             for (place, role) in roles.iter().enumerate() {
                 loop {
                     let free = QUEUE - waiting.iter().sum::<usize>();
-                    let is_put_in = free > 0 && has_room(*role, waiting[place], QUEUE, || free);
+                    let is_put_in = free > 0 && has_room(*role, true, waiting[place], QUEUE, || free);
                     waiting[place] += usize::from(is_put_in);
                     if in_turn || !is_put_in {
                         break;
@@ -81,11 +88,19 @@ mod tests {
             let full = filled(&vec![Role::Miner; floods], in_turn);
             let free = QUEUE - full.iter().sum::<usize>();
             assert!(free / FREE_PER_COPY >= least, "{floods}: {free}");
-            assert!(has_room(Role::Miner, least - 1, QUEUE, || free), "{floods}");
+            assert!(has_room(Role::Miner, true, least - 1, QUEUE, || free), "{floods}");
         }
         assert_eq!(filled(&[Role::Direct], true), [QUEUE / 4 * 3]);
         let free = QUEUE - filled(&vec![Role::Miner; 900], true).iter().sum::<usize>();
-        assert!(has_room(Role::Miner, 15, QUEUE, || free) && free > 200, "{free}");
+        assert!(has_room(Role::Miner, true, 15, QUEUE, || free) && free > 200, "{free}");
+    }
+
+    #[test]
+    fn a_new_session_has_few_copies_in_a_queue_that_is_half_full() {
+        let new = |waiting, free| has_room(Role::Miner, false, waiting, QUEUE, || free);
+        assert!(new(5000, QUEUE / 2 + 1) && !new(16, QUEUE / 2));
+        assert!(new(15, QUEUE / 2) && new(15, QUEUE / 32 + 1) && !new(0, QUEUE / 32));
+        assert!(has_room(Role::Miner, true, 15, QUEUE, || 1));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError};
 
-use super::fair_share::{has_room, places_of_established};
+use super::fair_share::has_room;
 use super::{Conversation, CopiedBytes, Direction, TapBytes, TapEvent, TapMessage};
 use crate::net::Stamp;
 use crate::work::HashedShare;
@@ -149,13 +149,11 @@ fn offer(to_analyzer: &ToAnalyzer, conversation: &Arc<Conversation>, event: TapE
     };
     let capacity = to_analyzer.capacity().unwrap_or(usize::MAX);
     let free = || capacity.saturating_sub(to_analyzer.len());
-    if !conversation.is_established() && free() <= places_of_established(capacity) {
+    let (role, waiting) = (conversation.role, traffic.map_or(0, |traffic| traffic.waiting()));
+    if !has_room(role, conversation.is_established(), waiting, capacity, free) {
         return Offered::Full;
     }
     if let Some(traffic) = traffic {
-        if !has_room(conversation.role, traffic.waiting(), capacity, free) {
-            return Offered::Full;
-        }
         traffic.enqueued();
     }
     match to_analyzer.try_send(TapMessage { conversation: conversation.clone(), event }) {
@@ -224,6 +222,7 @@ mod tests {
     fn one_that_floods_leaves_room_for_others_and_its_other_direction() {
         let (sender, receiver) = crossbeam_channel::bounded(1024);
         let (loud, quiet) = (conversation(), conversation());
+        [&loud, &quiet].into_iter().for_each(|miner| miner.note_accepted_share());
         let mut flood = Tap::new(Some(sender.clone()), loud.clone(), Direction::Up);
         for _ in 0..1000 {
             flood.forwarded(b"x", Stamp::now(), Stamp::now());
