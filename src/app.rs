@@ -10,16 +10,12 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
 
-use crate::analyzer;
-use crate::analyzer::{
-    Analyzer, AnalyzerCounts, Enforcement, ExternalUpdate, Setup, Snapshot, UpstreamNames,
-};
+use crate::analyzer::{self, Analyzer, Enforcement, ExternalUpdate, Setup, Snapshot, UpstreamNames};
 use crate::clock::Clock;
 use crate::config::{Config, Mode};
 use crate::notify::Notifier;
 use crate::pool_stats::PublishedStats;
-use crate::proxy::aggregate;
-use crate::proxy::aggregate::Limits;
+use crate::proxy::aggregate::{self, Limits};
 use crate::proxy::passthrough;
 use crate::proxy::{Proxy, ProxyServer, enforcement};
 use crate::record::Recorder;
@@ -65,10 +61,11 @@ pub struct App {
     server: ProxyServer,
     /// `None` if analysis is off, or another queue gets the copies.
     analyzer: Option<Analyzer>,
-    snapshots: StatusSnapshots,
+    /// The status for page, JSON and metrics, at most a second old.
+    pub snapshots: StatusSnapshots,
     page: Option<HttpServer>,
     notifier: Option<Notifier>,
-    reloadable: Reloadable,
+    pub reloadable: Reloadable,
 }
 
 /// The parts that a reload changes.
@@ -127,7 +124,7 @@ impl App {
             Mode::Passthrough => passthrough::start(config, to_analyzer, own, stop),
             Mode::Aggregate => aggregate::start(config, options.limits, to_analyzer, own, stop),
         })?;
-        let proxy = server.proxy().clone();
+        let proxy = server.proxy.clone();
         enforcement::start(&proxy, requests, stop)?;
         if is_analyzed && options.uses_network {
             references = References::start(
@@ -149,7 +146,7 @@ impl App {
             to_rules: to_rules.clone(),
         };
         let snapshots =
-            StatusSnapshots::start(sources, ProgramInfo::new(config, server.addresses().to_vec()), stop)?;
+            StatusSnapshots::start(sources, ProgramInfo::new(config, server.addresses.clone()), stop)?;
         let handler = web::handler(snapshots.clone(), Some(proxy.clone()));
         let page = page.and_then(|port| match port.serve(&config.http, handler, stop) {
             Ok(page) => Some(page),
@@ -172,11 +169,11 @@ impl App {
 
     /// The addresses that miners can connect to. A configured port 0 is replaced by the assigned port.
     pub fn addresses(&self) -> &[SocketAddr] {
-        self.server.addresses()
+        &self.server.addresses
     }
 
     pub fn proxy(&self) -> &Arc<dyn Proxy> {
-        self.server.proxy()
+        &self.server.proxy
     }
 
     /// The address of the page, if there is one.
@@ -184,29 +181,15 @@ impl App {
         self.page.as_ref().map(HttpServer::address)
     }
 
-    /// The status for page, JSON and metrics, at most a second old.
-    pub fn snapshots(&self) -> &StatusSnapshots {
-        &self.snapshots
-    }
-
     /// The analyzer's results, at most a second old; empty without an analyzer.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.analyzer.as_ref().map(Analyzer::snapshot).unwrap_or_default()
     }
 
-    /// The analyzer's counts, at most a second old.
-    pub fn summary(&self) -> AnalyzerCounts {
-        self.snapshot().summary.clone()
-    }
-
-    pub fn reloadable(&self) -> Reloadable {
-        self.reloadable.clone()
-    }
-
     /// Shuts the program down: closes the listeners, waits for the answers to shares in flight, analyses and records
     /// the rest of the queue, and sends the last alerts. Calls `report` with the final status, unless analysis is off.
     pub fn shut_down(self, report: impl FnOnce(&StatusSnapshot)) -> Arc<Snapshot> {
-        let proxy = self.server.proxy().clone();
+        let proxy = self.server.proxy.clone();
         // Taken first: pools' states change when their sessions end.
         let upstreams = proxy.stats().upstreams;
         if let Some(analyzer) = &self.analyzer {

@@ -26,7 +26,7 @@ const SHORT_FILES: &[(&str, &[&str])] = &[
     ("one conversion or convention of the wire a file", &["work/rolling.rs"]),
     (
         "several callers need it, and none of them more than others",
-        &["sim/random.rs", "status/server/log_once.rs", "util/address.rs", "util/plural.rs"],
+        &["cli/signals.rs", "sim/random.rs", "status/server/log_once.rs", "util/address.rs"],
     ),
 ];
 
@@ -36,11 +36,6 @@ const BACKWARD: &[(&str, &str, &str)] = &[
         "analyzer/rows.rs",
         "analyzer/accounting.rs",
         "the rows of a share are made by the accounting that records them",
-    ),
-    (
-        "proxy/listener.rs",
-        "proxy/server.rs",
-        "the error of a start belongs to the server, and its listeners report it",
     ),
     (
         "proxy/aggregate/group/extranonce_space.rs",

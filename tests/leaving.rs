@@ -42,7 +42,7 @@ fn with_and_without_analysis(test: fn(bool)) {
 
 /// The page as a visitor reads it.
 fn page_of(proxy: &Proxy) -> String {
-    let page = PageServer::start(proxy.app().snapshots().clone(), None);
+    let page = PageServer::start(proxy.app().snapshots.clone(), None);
     let mut stream = TcpStream::connect(page.address()).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();

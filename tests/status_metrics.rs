@@ -9,10 +9,9 @@ use std::time::Duration;
 use crate::common::prometheus::{Families, find, read, value};
 use crate::common::shown::{ADDRESS, Shown, empty, miner};
 use sluice::analyzer::{BlockSpread, Latency, PoolView, Snapshot, Totals, WorkerTotals};
-use sluice::proxy::UpstreamState;
 use sluice::status::metrics::metrics;
 use sluice::status::snapshot::StatusSnapshot;
-use sluice::upstream::PoolStatus;
+use sluice::upstream::{PoolStatus, UpstreamState};
 
 /// Totals of a proxy that has seen nothing, to be filled.
 fn totals() -> Totals {

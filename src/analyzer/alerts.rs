@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use crate::clock::NtpTime;
 use crate::config::{RuleId, Severity};
 use crate::record::{AlertKind, AlertRow};
-use crate::util::plural::count;
-use crate::util::span::span;
+use crate::util::format::{count, span};
 
 /// Caps the open alerts of one rule; further ones are only counted. A miner that invents worker names fills the
 /// list of one rule and hides no alert of another.

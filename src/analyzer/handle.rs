@@ -9,7 +9,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::AnalyzerCounts;
 use super::consumer::Consumer;
 use super::setup::Setup;
 use super::snapshot::Snapshot;
@@ -17,7 +16,7 @@ use crate::net::sched::yield_to_others;
 use crate::record::Recorder;
 use crate::tap::TapMessage;
 use crate::util::os_error::describe;
-use crate::util::stop::{Stop, Stopped};
+use crate::util::stop::Stop;
 use crate::util::supervise::service;
 use crate::util::thread::join_within;
 
@@ -81,7 +80,6 @@ impl Analyzer {
             starts += 1;
             consumer.resume(starts <= MAX_STARTS_WITH_STATE);
             consumer.consume(&until);
-            Ok::<(), Stopped>(())
         })?;
         Ok(Analyzer { published, recorder, stop, is_ending, thread })
     }
@@ -94,11 +92,6 @@ impl Analyzer {
     /// The published snapshots, for readers that do not own the analyzer.
     pub fn published(&self) -> Published {
         self.published.clone()
-    }
-
-    /// The counts of the newest snapshot.
-    pub fn summary(&self) -> AnalyzerCounts {
-        self.snapshot().summary.clone()
     }
 
     /// Announces the end of the program. The last snapshot keeps the miners whose sessions end from now on, because

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::stratum::Notify;
-use crate::util::memory_budget::{MemoryBudget, MemoryReservation};
+use crate::util::budget::{Budget, Reservation};
 
 /// If the jobs of all sessions take more bytes, sessions keep only their newest few. Honest pools stay far below: 64
 /// jobs of 17 KB that all miners share, or half of this for 1,000 miners with their own jobs of 1 KB.
@@ -28,7 +28,7 @@ const MIN_ENTRIES_TO_SWEEP: usize = 64;
 #[derive(Debug, Clone)]
 pub(super) struct JobStore {
     entries: Arc<Mutex<Entries>>,
-    memory: MemoryBudget,
+    memory: Budget,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ struct Entries {
 pub(super) struct StoredJob {
     /// The job as it first came. Its id and `clean_jobs` may be those of another session.
     pub(super) notify: Arc<Notify>,
-    reserved: Option<MemoryReservation>,
+    reserved: Option<Reservation>,
 }
 
 impl JobStore {
@@ -101,13 +101,13 @@ impl JobStore {
 impl Default for JobStore {
     fn default() -> JobStore {
         // The budget only counts. Sessions keep to the bounds above.
-        JobStore { entries: Arc::default(), memory: MemoryBudget::new(usize::MAX) }
+        JobStore { entries: Arc::default(), memory: Budget::new(usize::MAX) }
     }
 }
 
 impl StoredJob {
     pub(super) fn bytes(&self) -> usize {
-        self.reserved.as_ref().map_or(0, MemoryReservation::bytes)
+        self.reserved.as_ref().map_or(0, Reservation::amount)
     }
 }
 

@@ -198,20 +198,16 @@ impl SessionJob {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::stratum::{Nbits, Ntime, PrevHash, Version};
+    use crate::stratum::{Nbits, Ntime};
 
     /// A job whose coinbase has about this many bytes.
     pub(in super::super) fn notify(id: &str, ntime: u32, coinbase: usize) -> Notify {
         Notify {
             job_id: JobId::from_text(id).unwrap(),
-            prevhash: PrevHash::from_wire_bytes([7; 32]),
-            coinb1: vec![1; 40],
-            coinb2: vec![2; coinbase],
-            branches: Vec::new(),
-            version: Version(0x2000_0000),
             nbits: Nbits(0x1702_3a04),
             ntime: Ntime(ntime),
             clean_jobs: Some(id == "0"),
+            ..Notify::with_coinbase(vec![1; 40], vec![2; coinbase])
         }
     }
 

@@ -12,7 +12,7 @@ use crate::clock::NtpTime;
 use crate::net::Stamp;
 use crate::stratum::{Difficulty, Extranonce1, JobId, Nbits, Ntime, PrevHash, ReadingAgreement};
 use crate::tap::{Conversation, Direction, SessionId};
-use crate::util::plural::count_of;
+use crate::util::format::count_of;
 use crate::work::{Coinbase, Height};
 
 /// An event of a session.

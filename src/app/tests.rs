@@ -46,7 +46,7 @@ fn both_modes_serve_reload_and_shut_down_without_losing_a_share() {
         assert!(stats.upstreams[0].heard_ago.is_some(), "{mode:?}");
         assert_eq!(app.proxy().conversations().len(), 1, "{mode:?}");
         assert_eq!((app.proxy().unblock(0), app.proxy().unblock(1)), (Some(false), None), "{mode:?}");
-        let Reloadable { proxy, names, .. } = app.reloadable();
+        let Reloadable { proxy, names, .. } = app.reloadable.clone();
         proxy.relist(&config.upstreams, |listed| names.set(listed)).unwrap();
         proxy.set_vardiff(&config.vardiff);
         let mut reported = None;
@@ -72,7 +72,7 @@ fn the_status_follows_the_analyzer_within_100_ms() {
         let before = app.snapshot();
         wait_for("the analyzer to publish", || !Arc::ptr_eq(&before, &app.snapshot()));
         let (published_at, published) = (Instant::now(), app.snapshot());
-        let is_shown = || app.snapshots().newest().snapshot.at >= published.at;
+        let is_shown = || app.snapshots.newest().snapshot.at >= published.at;
         wait_for("it to be shown", is_shown);
         lags.push(published_at.elapsed());
     }
@@ -86,7 +86,7 @@ fn copies_go_to_the_given_queue_instead_of_an_analyzer() {
     let (queue, copies) = crossbeam_channel::bounded(64);
     let options = AppOptions { queue: Some(queue), ..AppOptions::default() };
     let app = App::start(&config(Mode::Passthrough, &pool), options, &Stop::new()).unwrap();
-    assert!(app.reloadable().to_analyzer.is_none() && app.snapshot().at.is_none());
+    assert!(app.reloadable.to_analyzer.is_none() && app.snapshot().at.is_none());
     let miner =
         SimMiner::start(MinerOptions::new(app.addresses()[0], MinerModel::NerdMiner, WORKER)).unwrap();
     assert!(copies.recv_timeout(DEADLINE).is_ok());

@@ -12,7 +12,7 @@ use super::{CommandFailure, Options, preflight};
 use crate::config::Config;
 use crate::notify::{TestResult, send_test_messages};
 use crate::util::escape::printable;
-use crate::util::plural::count;
+use crate::util::format::count;
 
 /// The flags of `check`.
 #[derive(Args)]
@@ -60,7 +60,7 @@ pub fn run(CheckOptions { options, notify }: &CheckOptions) -> Result<(), Comman
 
 fn run_notify_test(config: &Config) -> Result<(), CommandFailure> {
     if config.notify.is_empty() {
-        return Err(CommandFailure::Runtime(
+        return Err(CommandFailure::Environment(
             "there is no [[notify]] section, so alerts are sent to nobody: add one to test it".into(),
         ));
     }
@@ -77,7 +77,7 @@ fn run_notify_test(config: &Config) -> Result<(), CommandFailure> {
         0 => Ok(()),
         lost => {
             let all = count(results.len() as u64, "test message");
-            Err(CommandFailure::Runtime(format!("{lost} of {all} did not arrive").into()))
+            Err(CommandFailure::Environment(format!("{lost} of {all} did not arrive").into()))
         }
     }
 }

@@ -12,9 +12,8 @@ use parking_lot::Mutex;
 
 use crate::util::files::is_at_path;
 use crate::util::os_error::describe;
-use crate::util::stop::{Stop, Stopped};
-use crate::util::supervise;
-use crate::util::supervise::service;
+use crate::util::stop::Stop;
+use crate::util::supervise::{self, service};
 
 /// An empty file that is locked while the program runs.
 const LOCK_FILE: &str = "lock";
@@ -61,7 +60,6 @@ impl DataDirLock {
                 let Some(state) = state.upgrade() else { break };
                 state.lock().renew();
             }
-            Ok::<(), Stopped>(())
         })?;
         Ok(())
     }

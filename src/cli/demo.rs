@@ -16,7 +16,7 @@ use crate::config::{Config, HttpConfig, Mode, UpstreamConfig};
 use crate::sim::{MinerModel, MinerOptions, MinerStats, PoolOptions, SimHashRate, SimMiner, SimPool};
 use crate::status::server::{HttpServer, PagePort};
 use crate::stratum::{Difficulty, Nbits};
-use crate::util::plural::count;
+use crate::util::format::count;
 use crate::util::stop::Stop;
 
 /// The example address of BIP173, whose key is public: nobody can mistake the demo for earnings.
@@ -187,7 +187,7 @@ impl DemoWorld {
                 stats.reconnects
             )?;
         }
-        writeln!(out, "{}\n", delay_summary(&self.app.summary()))?;
+        writeln!(out, "{}\n", delay_summary(&self.app.snapshot().summary))?;
         out.flush()
     }
 

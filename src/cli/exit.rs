@@ -18,10 +18,8 @@ const CONFIGURATION: u8 = 2;
 #[derive(Debug)]
 pub enum CommandFailure {
     Config(ConfigError),
-    /// All faults of the machine; never empty.
-    Environment(Vec<String>),
-    /// A fault of the machine that only shows when the program starts or runs.
-    Runtime(AppError),
+    /// A fault of the machine, or several, one in a line.
+    Environment(AppError),
 }
 
 /// The exit code of a command: its own, or that of its failure. Prints a failure on stderr, one line for each fault.
@@ -35,7 +33,7 @@ pub fn code(result: Result<ExitCode, CommandFailure>) -> ExitCode {
     let _ = writeln!(io::stderr(), "sluice: {failure}");
     ExitCode::from(match failure {
         CommandFailure::Config(_) => CONFIGURATION,
-        CommandFailure::Environment(_) | CommandFailure::Runtime(_) => ENVIRONMENT,
+        CommandFailure::Environment(_) => ENVIRONMENT,
     })
 }
 
@@ -43,8 +41,7 @@ impl fmt::Display for CommandFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CommandFailure::Config(reason) => reason.fmt(f),
-            CommandFailure::Environment(faults) => f.write_str(&faults.join("\n")),
-            CommandFailure::Runtime(reason) => reason.fmt(f),
+            CommandFailure::Environment(reason) => reason.fmt(f),
         }
     }
 }
@@ -59,18 +56,18 @@ impl From<ConfigError> for CommandFailure {
 
 impl From<Vec<String>> for CommandFailure {
     fn from(faults: Vec<String>) -> CommandFailure {
-        CommandFailure::Environment(faults)
+        CommandFailure::Environment(faults.join("\n").into())
     }
 }
 
 impl From<io::Error> for CommandFailure {
     fn from(reason: io::Error) -> CommandFailure {
-        CommandFailure::Runtime(reason.into())
+        CommandFailure::Environment(reason.into())
     }
 }
 
 impl From<AppError> for CommandFailure {
     fn from(reason: AppError) -> CommandFailure {
-        CommandFailure::Runtime(reason)
+        CommandFailure::Environment(reason)
     }
 }

@@ -1,24 +1,24 @@
-//! The command line. Each subcommand has a file: `run`, `check`, `demo`, `verify`. `options` has the flags of `run` and
-//! `check`; `preflight` checks what they need of the machine; `exit` maps failures to exit codes.
+//! The command line. Each subcommand has a file: `run`, `check`, `demo`, `verify`. `preflight` checks what `run` and
+//! `check` need of the machine; `exit` maps failures to exit codes.
 
 mod check;
 mod data_dir_lock;
 mod demo;
 pub mod exit;
-mod options;
 mod preflight;
 mod reload;
 mod run;
 mod signals;
 mod verify;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 pub use exit::CommandFailure;
-pub use options::Options;
 
+use crate::config::{Config, ConfigError, Overrides, find_file};
 use crate::util::logging;
 use crate::util::stop::Stop;
 
@@ -62,6 +62,34 @@ enum Command {
     /// Connect to pools as a miner: would a block pay this address?
     #[command(after_help = verify::EXAMPLES)]
     Verify(verify::VerifyOptions),
+}
+
+/// The flags that `run` and `check` share. They override the configuration file.
+#[derive(Args)]
+pub struct Options {
+    /// The configuration [default: config.toml, else /etc/sluice/config.toml; none with --pool]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+impl Options {
+    /// Loads the configuration from the file and the flags.
+    ///
+    /// # Errors
+    /// All faults of the configuration.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(self.config.as_deref(), &self.overrides)
+    }
+
+    /// The file that [`Options::load`] reads, if any.
+    ///
+    /// # Errors
+    /// There is neither a file nor a pool.
+    pub fn file(&self) -> Result<Option<PathBuf>, ConfigError> {
+        find_file(self.config.as_deref(), &self.overrides)
+    }
 }
 
 /// Runs the subcommand.

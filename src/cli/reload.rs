@@ -11,10 +11,8 @@ use super::{Options, preflight};
 use crate::analyzer::{ExternalUpdate, ReloadedPolicy};
 use crate::app::Reloadable;
 use crate::config::Config;
-use crate::upstream::RelistError;
-use crate::util::stop::Stopped;
-use crate::util::supervise;
-use crate::util::supervise::service;
+use crate::upstream::SetupError;
+use crate::util::supervise::{self, service};
 
 /// The sections that take effect at once. Others take effect at the next start.
 const RELOADABLE: [&str; 6] = ["network", UPSTREAMS, "[payout]", "[chain]", "[rules]", VARDIFF];
@@ -42,7 +40,6 @@ impl Reload {
                 supervise::beat();
                 self.reload();
             }
-            Ok::<(), Stopped>(())
         })?;
         Ok(())
     }
@@ -90,7 +87,7 @@ impl Reload {
     /// The message for the log: the new pools can't be listed, or the analyzer does not accept the new policy.
     fn apply(&self, before: &Config, config: &Config, changes: &[&str]) -> Result<(), String> {
         let Reloadable { proxy, names, .. } = &self.app;
-        let stays = |error: RelistError| format!("the old configuration stays in effect: {error}");
+        let stays = |error: SetupError| format!("the old configuration stays in effect: {error}");
         if changes.contains(&UPSTREAMS) {
             proxy.check_relist(&config.upstreams).map_err(stays)?;
         }
@@ -169,7 +166,7 @@ mod tests {
         let arguments = ["test", "--listen", "127.0.0.1:0", "--http", "", "--config", file.to_str().unwrap()];
         let options = TestOptions::parse_from(arguments).options;
         let app = App::start(&options.load().unwrap(), AppOptions::default(), &Stop::new()).unwrap();
-        let reload = Reload { options, app: app.reloadable() };
+        let reload = Reload { options, app: app.reloadable.clone() };
         (app, reload)
     }
 

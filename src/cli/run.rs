@@ -12,8 +12,8 @@ use crate::config::{Config, ConsoleReport};
 use crate::status::console;
 use crate::status::server::{HttpServer, PagePort};
 use crate::status::snapshot::StatusSnapshot;
+use crate::util::format::count;
 use crate::util::os_error::describe;
-use crate::util::plural::count;
 use crate::util::stop::Stop;
 use crate::util::supervise;
 
@@ -32,7 +32,7 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFa
         ..AppOptions::default()
     };
     let mut app = App::prepare(&config, app_options, &stop)?;
-    Reload { options, app: app.reloadable() }.start(reload_signals)?;
+    Reload { options, app: app.reloadable.clone() }.start(reload_signals)?;
     for (place, upstream) in config.upstreams.iter().enumerate() {
         log::info!("pool #{} {upstream}", place + 1);
     }
@@ -48,7 +48,7 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFa
         if stop.sleep(interval).is_err() {
             break;
         }
-        report(&app.snapshots().newest());
+        report(&app.snapshots.newest());
     }
     stop.wait();
     log::info!("stopping: Sluice forwards no new shares; shares in flight still get their answers");
@@ -61,7 +61,7 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFa
 pub(super) fn service_failure() -> Result<(), CommandFailure> {
     let Some(why) = supervise::failure() else { return Ok(()) };
     let text = format!("{why}; sluice could not go on without it. This is a bug in sluice: please report it");
-    Err(CommandFailure::Runtime(text.into()))
+    Err(CommandFailure::Environment(text.into()))
 }
 
 /// Opens the page's port. `None` if the page is off or can't be served.

@@ -6,9 +6,8 @@ use crossbeam_channel::{Receiver, bounded};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::util::stop::{Stop, Stopped};
-use crate::util::supervise;
-use crate::util::supervise::{OnPanic, service};
+use crate::util::stop::Stop;
+use crate::util::supervise::{self, OnPanic, service};
 
 /// The exit code after a second Ctrl-C, as a shell reports it.
 const INTERRUPTED: i32 = 130;
@@ -35,7 +34,6 @@ pub fn stop_on_signals(stop: &Stop) -> io::Result<Receiver<()>> {
             }
             supervise::beat();
         }
-        Ok::<(), Stopped>(())
     })?;
     Ok(reload_signals)
 }

@@ -1,7 +1,6 @@
 //! `sluice verify`: connects to pools as a miner, and reports whether their work would pay the address.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -38,12 +37,8 @@ const NTP_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// The flags of `verify`. No `Debug`: a URL may hold a password.
 #[derive(Args)]
 pub struct VerifyOptions {
-    /// Pools, such as stratum+tcp://HOST:PORT or stratum+ssl://HOST:PORT
-    #[arg(value_name = "URL", required = true, num_args = 1..=64)]
-    urls: Vec<String>,
-    /// The Bitcoin address that a block must pay
-    #[arg(long, value_name = "ADDR")]
-    address: String,
+    #[command(flatten)]
+    targets: TargetFlags,
     /// Watch for this many seconds, 1 to 3600 [default: at most a minute, until the second job]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=3600))]
     seconds: Option<u64>,
@@ -53,21 +48,6 @@ pub struct VerifyOptions {
     /// The pools share blocks out themselves: a block need not pay the address
     #[arg(long)]
     pooled: bool,
-    /// auto, mainnet, testnet3, testnet4, signet or regtest [default: by the address]
-    #[arg(long, value_name = "NET")]
-    network: Option<String>,
-    /// Connect through this proxy, such as socks5://127.0.0.1:9050
-    #[arg(long, value_name = "URL")]
-    socks5: Option<String>,
-    /// Trust the TLS certificate with this SHA-256 fingerprint, whoever signed it
-    #[arg(long, value_name = "HEX", conflicts_with_all = ["ca_file", "insecure"])]
-    pin_sha256: Option<String>,
-    /// Trust the authorities in this PEM file instead of the system's
-    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
-    ca_file: Option<PathBuf>,
-    /// Trust any TLS certificate
-    #[arg(long)]
-    insecure: bool,
     /// Take the time from NTP servers instead of this machine's clock
     #[arg(long)]
     ntp: bool,
@@ -81,16 +61,7 @@ pub struct VerifyOptions {
 /// # Errors
 /// A wrong command line.
 pub fn run(options: &VerifyOptions, stop: &Stop) -> Result<ExitCode, CommandFailure> {
-    let flags = TargetFlags {
-        urls: options.urls.clone(),
-        address: options.address.clone(),
-        network: options.network.clone(),
-        socks5: options.socks5.clone(),
-        pin_sha256: options.pin_sha256.clone(),
-        ca_file: options.ca_file.clone(),
-        insecure: options.insecure,
-    };
-    let targets = flags.parse()?;
+    let targets = options.targets.parse()?;
     Ok(verify_pools(options, &targets, stop).unwrap_or_else(|why| {
         // Code 1 would mean that a pool is bad.
         log::error!("{why}");

@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 
 use crate::config::NtpConfig;
 use crate::net::{Stamp, tls_errors};
-use crate::util::plural::count;
+use crate::util::format::count;
 use crate::util::stop::Stop;
 
 pub use certainty::{DateCertainty, DateDoubt, MIN_AGREEMENT};
@@ -107,14 +107,14 @@ impl Clock {
     pub fn start_on(
         host: HostClocks,
         servers: &[String],
-        pace: NtpSchedule,
+        schedule: NtpSchedule,
         stop: &Stop,
     ) -> io::Result<Clock> {
         if servers.is_empty() {
             return Ok(Clock::unsynchronised(host, UnsyncReason::Off));
         }
         let clock = Clock::unsynchronised(host, UnsyncReason::Starting);
-        poller::start(clock.clone(), servers, pace, stop)?;
+        poller::start(clock.clone(), servers, schedule, stop)?;
         Ok(clock)
     }
 

@@ -1,6 +1,5 @@
 //! The thread `ntp`, which queries the servers on a schedule.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -11,9 +10,9 @@ use super::query::NtpSample;
 use super::server::NtpServer;
 use super::time::{NtpTime, Offset};
 use super::{Clock, ClockState, UnsyncReason};
+use crate::util::backoff::jittered;
 use crate::util::stop::{Stop, Stopped};
-use crate::util::supervise;
-use crate::util::supervise::service;
+use crate::util::supervise::{self, service};
 
 /// Caps the servers: more do not improve the median.
 const MAX_SERVERS: usize = 16;
@@ -54,13 +53,13 @@ impl NtpSchedule {
 }
 
 /// Starts the thread that updates `clock` until `stop`.
-pub(super) fn start(clock: Clock, servers: &[String], pace: NtpSchedule, stop: &Stop) -> io::Result<()> {
+pub(super) fn start(clock: Clock, servers: &[String], schedule: NtpSchedule, stop: &Stop) -> io::Result<()> {
     if servers.len() > MAX_SERVERS {
         warn!("ntp.servers: only the first {MAX_SERVERS} are queried");
     }
     let servers = servers.iter().take(MAX_SERVERS).map(|name| NtpServer::new(name)).collect();
     let stop = stop.clone();
-    let mut poller = NtpPoller { clock, servers, pace, stop, last_good: None };
+    let mut poller = NtpPoller { clock, servers, schedule, stop, last_good: None };
     // The thread is not joined: an unanswered query may block it for `timeout` after the end.
     service("ntp").start(move || poller.run())?;
     Ok(())
@@ -69,19 +68,19 @@ pub(super) fn start(clock: Clock, servers: &[String], pace: NtpSchedule, stop: &
 struct NtpPoller {
     clock: Clock,
     servers: Vec<NtpServer>,
-    pace: NtpSchedule,
+    schedule: NtpSchedule,
     stop: Stop,
     last_good: Option<Instant>,
 }
 
 impl NtpPoller {
     fn run(&mut self) -> Result<(), Stopped> {
-        let mut retry = self.pace.retry;
+        let mut retry = self.schedule.retry;
         loop {
             supervise::beat();
             let Err(reason) = self.round()? else {
-                retry = self.pace.retry;
-                self.wait(jittered(self.pace.interval))?;
+                retry = self.schedule.retry;
+                self.wait(pause(self.schedule.interval))?;
                 continue;
             };
             if self.last_good.is_none_or(|good| good.elapsed() > MAX_AGE) {
@@ -90,7 +89,7 @@ impl NtpPoller {
                 debug!("this round of NTP had no result: {reason}");
             }
             self.wait(retry)?;
-            retry = (retry * 2).min(self.pace.interval);
+            retry = (retry * 2).min(self.schedule.interval);
         }
     }
 
@@ -101,13 +100,13 @@ impl NtpPoller {
         let mut result = Err(UnsyncReason::Starting);
         for pass in 0..SAMPLES {
             if pass > 0 {
-                self.stop.sleep(self.pace.between)?;
+                self.stop.sleep(self.schedule.between)?;
             }
             for server in &mut self.servers {
                 self.stop.check()?;
                 // After two unanswered queries the server counts as unreachable.
                 if pass < 2 || server.best.is_some() {
-                    server.ask(self.pace.timeout, &self.clock.shared.host);
+                    server.ask(self.schedule.timeout, &self.clock.shared.host);
                 }
             }
             result = self.combine_samples();
@@ -171,7 +170,7 @@ impl NtpPoller {
                 return Ok(());
             }
             let before = self.clock.reading();
-            self.stop.sleep(left.min(self.pace.watch))?;
+            self.stop.sleep(left.min(self.schedule.watch))?;
             let step = self.clock.reading().step_since(&before);
             if step != Offset::default() {
                 let way = if step.micros() > 0 { "forward" } else { "back" };
@@ -182,12 +181,9 @@ impl NtpPoller {
     }
 }
 
-/// Varies `interval` by up to a tenth, so that many programs do not query in step; never below a minute
-/// unless `interval` is.
-fn jittered(interval: Duration) -> Duration {
-    let fraction = (RandomState::new().build_hasher().finish() % 1000) as f64 / 1000.0;
-    let floor = interval.min(Duration::from_secs(60));
-    interval.mul_f64(0.9 + 0.2 * fraction).max(floor)
+/// `interval` give or take a tenth, but never below a minute unless `interval` is.
+fn pause(interval: Duration) -> Duration {
+    jittered(interval, 0.9, 1.1).max(interval.min(Duration::from_secs(60)))
 }
 
 #[cfg(test)]
@@ -198,7 +194,7 @@ mod tests {
     fn a_pause_is_never_below_a_minute() {
         for interval in [Duration::from_secs(60), Duration::from_secs(3600)] {
             for _ in 0..100 {
-                let pause = jittered(interval);
+                let pause = pause(interval);
                 assert!(pause >= Duration::from_secs(60));
                 assert!(pause >= interval.mul_f64(0.9) && pause <= interval.mul_f64(1.1));
             }

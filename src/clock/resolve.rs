@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 
-use crate::util::stop::Stopped;
 use crate::util::thread::{SERVICE_STACK, spawn};
 
 /// The default port of NTP.
@@ -54,7 +53,6 @@ impl Lookup {
             let addresses = (host.as_str(), port).to_socket_addrs();
             // The receiver may be gone.
             let _ = sender.send(addresses.map(Iterator::collect).unwrap_or_default());
-            Ok::<(), Stopped>(())
         });
         thread.ok().map(|_| answer)
     }

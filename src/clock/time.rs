@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::net::Stamp;
-use crate::util::plural::count;
+use crate::util::format::count;
 
 /// A point in NTP time, or in system time if there is no NTP. Shown as RFC 3339 in UTC with
 /// milliseconds.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bitcoin::Address;
 use bitcoin::address::NetworkUnchecked;
+use clap::Args;
 
 use super::diagnostics::Diagnostics;
 use super::error::{ConfigFault, Origin};
@@ -14,17 +15,22 @@ use super::{UpstreamConfig, listen, outputs};
 
 /// Flags as they were typed. [`super::Config::load`] checks them together with the file, so that all
 /// faults are reported at once. Not `Debug`, because a URL may hold a password.
-#[derive(Clone, Default)]
+#[derive(Args, Clone, Default)]
 pub struct Overrides {
-    /// `--pool URL`, in order of preference; replaces the file's upstreams.
+    /// A pool, such as stratum+tcp://HOST:PORT; repeat it for fallbacks. Replaces the file's pools
+    #[arg(long = "pool", value_name = "URL")]
     pub pools: Vec<String>,
-    /// `--listen ADDR`; replaces `listen.stratum`.
+    /// The address for miners [default: 0.0.0.0:3334]; may be repeated. Replaces the file's
+    #[arg(long, value_name = "ADDR")]
     pub listen: Vec<String>,
-    /// `--http ADDR`; replaces `http.listen`.
+    /// The address of the page; "" for off
+    #[arg(long, value_name = "ADDR")]
     pub http: Option<String>,
-    /// `--address ADDR`; replaces `payout.address`.
+    /// The Bitcoin address that a block must pay
+    #[arg(long, value_name = "ADDR")]
     pub address: Option<String>,
-    /// `--data-dir DIR`; replaces `data_dir`.
+    /// The directory for all records and state [default: data]
+    #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }
 

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use clap::Args;
+
 use super::diagnostics::Diagnostics;
 use super::error::{ConfigError, ConfigFault, Origin};
 use super::network::Network;
@@ -9,15 +11,28 @@ use super::redaction::Redaction;
 use super::{UpstreamConfig, UpstreamTls, endpoint, upstream};
 
 /// Flags as they were typed. Not `Debug`, because a URL may contain a password.
-#[derive(Clone, Default)]
+#[derive(Args, Default)]
 pub struct TargetFlags {
+    /// Pools, such as stratum+tcp://HOST:PORT or stratum+ssl://HOST:PORT
+    #[arg(value_name = "URL", required = true, num_args = 1..=64)]
     pub urls: Vec<String>,
+    /// The Bitcoin address that a block must pay
+    #[arg(long, value_name = "ADDR")]
     pub address: String,
-    /// A word of the key `network`; `None` for "auto".
+    /// auto, mainnet, testnet3, testnet4, signet or regtest [default: by the address]
+    #[arg(long, value_name = "NET")]
     pub network: Option<String>,
+    /// Connect through this proxy, such as socks5://127.0.0.1:9050
+    #[arg(long, value_name = "URL")]
     pub socks5: Option<String>,
+    /// Trust the TLS certificate with this SHA-256 fingerprint, whoever signed it
+    #[arg(long, value_name = "HEX", conflicts_with_all = ["ca_file", "insecure"])]
     pub pin_sha256: Option<String>,
+    /// Trust the authorities in this PEM file instead of the system's
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     pub ca_file: Option<PathBuf>,
+    /// Trust any TLS certificate
+    #[arg(long)]
     pub insecure: bool,
 }
 

@@ -47,6 +47,11 @@ impl UpstreamConfig {
         UpstreamConfig { host: host.into(), port, tls: None, socks5: None, warm: 0, user, password }
     }
 
+    /// Host and port.
+    pub fn name(&self) -> String {
+        format!("{}:{}", Bracketed(&self.host), self.port)
+    }
+
     /// Parses a URL, as `--pool` gives it; the other settings have their defaults.
     ///
     /// # Errors
@@ -62,7 +67,7 @@ impl fmt::Display for UpstreamConfig {
     /// The URL.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls.is_some() { "stratum+ssl" } else { "stratum+tcp" };
-        write!(f, "{scheme}://{}:{}", Bracketed(&self.host), self.port)
+        write!(f, "{scheme}://{}", self.name())
     }
 }
 

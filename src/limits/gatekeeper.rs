@@ -10,8 +10,7 @@ use parking_lot::Mutex;
 
 use super::minute_counter::MinuteCounter;
 use super::{AddressBlock, AddressKey, AllowList};
-use crate::util::plural::count;
-use crate::util::span::seconds;
+use crate::util::format::{count, seconds};
 
 /// Caps the remembered addresses, unless `listen.max_miners` needs more. An entry has about 150 bytes,
 /// so the table stays near 1 MB.
@@ -53,14 +52,9 @@ impl Default for RateLimitConfig {
     }
 }
 
-/// Admits connections. Clones share the counts.
-#[derive(Debug, Clone)]
-pub struct Gatekeeper {
-    inner: Arc<GatekeeperInner>,
-}
-
+/// Admits connections.
 #[derive(Debug)]
-struct GatekeeperInner {
+pub struct Gatekeeper {
     allow: AllowList,
     max_miners: usize,
     limits: RateLimitConfig,
@@ -95,7 +89,7 @@ struct AddressRecord {
 /// An admitted connection; dropping it frees its place.
 #[derive(Debug)]
 pub struct Admission {
-    inner: Arc<GatekeeperInner>,
+    gatekeeper: Arc<Gatekeeper>,
     slot: Slot,
 }
 
@@ -148,22 +142,21 @@ pub struct ConnectionCounts {
 }
 
 impl Gatekeeper {
-    pub fn new(allow: &AllowList, max_miners: usize, limits: &RateLimitConfig) -> Gatekeeper {
-        let inner = GatekeeperInner {
+    pub fn new(allow: &AllowList, max_miners: usize, limits: &RateLimitConfig) -> Arc<Gatekeeper> {
+        Arc::new(Gatekeeper {
             allow: allow.clone(),
             max_miners,
             limits: limits.clone(),
             // Twice, so that connected miners alone can never fill it.
             max_sources: MAX_SOURCES.max(max_miners.saturating_mul(2)),
             state: Mutex::default(),
-        };
-        Gatekeeper { inner: Arc::new(inner) }
+        })
     }
 
     /// True if `ip` is on the allow list, without counting it. For a peer that sends PROXY headers on
     /// behalf of others.
     pub fn allows(&self, ip: IpAddr) -> bool {
-        self.inner.allow.contains(ip)
+        self.allow.contains(ip)
     }
 
     /// Decides about a new connection from `ip`. Only admitted ones count towards the rate, so a farm with
@@ -171,51 +164,50 @@ impl Gatekeeper {
     ///
     /// # Errors
     /// The reason to close it.
-    pub fn admit(&self, ip: IpAddr, now: Instant) -> Result<Admission, AdmissionError> {
-        let inner = &self.inner;
-        if !inner.allow.contains(ip) {
+    pub fn admit(self: &Arc<Gatekeeper>, ip: IpAddr, now: Instant) -> Result<Admission, AdmissionError> {
+        if !self.allow.contains(ip) {
             return Err(AdmissionError::NotAllowed);
         }
-        let mut state = inner.state.lock();
-        let slot = if inner.is_exempt(ip) { Slot::Exempt } else { state.slot(ip, inner.max_sources, now) };
+        let mut state = self.state.lock();
+        let slot = if self.is_exempt(ip) { Slot::Exempt } else { state.slot(ip, self.max_sources, now) };
         let counts_rate = state
             .pool_failed
             .is_none_or(|failed| now.saturating_duration_since(failed) >= POOL_FAILURE_GRACE);
-        let full = state.connections >= inner.max_miners;
+        let full = state.connections >= self.max_miners;
         if let Some(entry) = state.entry(slot) {
             entry.seen = now;
             if let Some(remaining) = entry.ban_left(now) {
                 return Err(AdmissionError::Banned { remaining });
             }
-            let limit = inner.limits.max_connections_per_ip;
+            let limit = self.limits.max_connections_per_ip;
             if limit > 0 && entry.connections >= limit {
                 return Err(AdmissionError::TooManyFromAddress { limit });
             }
         }
         if full {
-            return Err(AdmissionError::Full { limit: inner.max_miners });
+            return Err(AdmissionError::Full { limit: self.max_miners });
         }
         if let Some(entry) = state.entry(slot) {
             if counts_rate {
-                inner.count(entry, slot, now)?;
+                self.count(entry, slot, now)?;
             }
             entry.connections += 1;
         }
         state.connections += 1;
-        Ok(Admission { inner: Arc::clone(inner), slot })
+        Ok(Admission { gatekeeper: self.clone(), slot })
     }
 
     /// Reports a pool failure, so that the reconnecting miners are not taken for an attack: for
     /// [`POOL_FAILURE_GRACE`], connections do not count towards the rate.
     pub fn pool_failed(&self, now: Instant) {
-        self.inner.state.lock().pool_failed = Some(now);
+        self.state.lock().pool_failed = Some(now);
     }
 
     /// Reports that a pool has closed the session of a miner at `ip`: its next connection does not count
     /// towards the rate, if it comes within [`POOL_FAILURE_GRACE`].
     pub fn pardon(&self, ip: IpAddr, now: Instant) {
-        let mut state = self.inner.state.lock();
-        let slot = state.slot(ip, self.inner.max_sources, now);
+        let mut state = self.state.lock();
+        let slot = state.slot(ip, self.max_sources, now);
         if let Some(entry) = state.entry(slot) {
             entry.pardons = entry.pardons.saturating_add(1);
             entry.pardoned_at = now;
@@ -224,33 +216,30 @@ impl Gatekeeper {
 
     /// Counts abuse. Returns the length of the ban if it causes one. Exempt addresses are not counted.
     pub fn report_abuse(&self, ip: IpAddr, now: Instant) -> Option<Duration> {
-        let inner = &self.inner;
-        if inner.is_exempt(ip) {
+        if self.is_exempt(ip) {
             return None;
         }
-        let mut state = inner.state.lock();
-        let slot = state.slot(ip, inner.max_sources, now);
+        let mut state = self.state.lock();
+        let slot = state.slot(ip, self.max_sources, now);
         let entry = state.entry(slot)?;
         entry.seen = now;
         entry.abuse.add(now);
         if entry.ban_left(now).is_some() || entry.abuse.count(now) < MAX_ABUSE_PER_MINUTE {
             return None;
         }
-        inner.ban(entry, slot, now)
+        self.ban(entry, slot, now)
     }
 
     /// The counts as they are now.
     pub fn counts(&self, now: Instant) -> ConnectionCounts {
-        let state = self.inner.state.lock();
+        let state = self.state.lock();
         ConnectionCounts {
             sources: state.sources.len(),
             connections: state.connections,
             banned: state.sources.values().filter(|entry| entry.ban_left(now).is_some()).count(),
         }
     }
-}
 
-impl GatekeeperInner {
     fn is_exempt(&self, ip: IpAddr) -> bool {
         self.limits.exempt.iter().any(|block| block.contains(ip))
     }
@@ -356,7 +345,7 @@ impl AddressRecord {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let mut state = self.inner.state.lock();
+        let mut state = self.gatekeeper.state.lock();
         state.connections = state.connections.saturating_sub(1);
         if let Some(entry) = state.entry(self.slot) {
             entry.connections = entry.connections.saturating_sub(1);

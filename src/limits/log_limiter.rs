@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -16,10 +17,10 @@ const PAUSE: Duration = Duration::from_secs(10);
 const MAX_SOURCES: usize = 1024;
 
 /// Decides which lines about a peer are logged.
-#[derive(Debug, Default)]
-pub struct LogLimiter {
+#[derive(Debug)]
+pub struct LogLimiter<T> {
     /// The lines of each address and topic. `None` stands for all that the table has no room for.
-    topics: Mutex<HashMap<Option<(AddressKey, &'static str)>, TopicLog>>,
+    topics: Mutex<HashMap<Option<(AddressKey, T)>, TopicLog>>,
 }
 
 #[derive(Debug)]
@@ -28,14 +29,16 @@ struct TopicLog {
     suppressed: u64,
 }
 
-impl LogLimiter {
-    pub fn new() -> LogLimiter {
-        LogLimiter::default()
+impl<T> Default for LogLimiter<T> {
+    fn default() -> LogLimiter<T> {
+        LogLimiter { topics: Mutex::default() }
     }
+}
 
+impl<T: Copy + Eq + Hash> LogLimiter<T> {
     /// Decides about a line of this `topic` about `source`: `Some(n)` if it may be logged now, after `n`
     /// suppressed lines; `None` if not, and the line is counted as suppressed.
-    pub fn allow(&self, source: AddressKey, topic: &'static str, now: Instant) -> Option<u64> {
+    pub fn allow(&self, source: AddressKey, topic: T, now: Instant) -> Option<u64> {
         let mut key = Some((source, topic));
         let mut topics = self.topics.lock();
         if !topics.contains_key(&key) {
@@ -82,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_noisy_source_is_suppressed_and_others_are_not() {
-        let (limiter, start) = (LogLimiter::new(), Instant::now());
+        let (limiter, start) = (LogLimiter::default(), Instant::now());
         assert_eq!(limiter.allow(source(1), "t", start), Some(0));
         for ms in 0..50 {
             assert_eq!(limiter.allow(source(1), "t", start + Duration::from_millis(ms)), None);
@@ -95,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_sources_shares_one_line() {
-        let (limiter, start) = (LogLimiter::new(), Instant::now());
+        let (limiter, start) = (LogLimiter::default(), Instant::now());
         let lines = (0..100_000).filter(|n| limiter.allow(source(*n), "t", start).is_some()).count();
         assert_eq!(lines, MAX_SOURCES + 1);
         assert_eq!(limiter.topics.lock().len(), MAX_SOURCES + 1);

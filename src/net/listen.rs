@@ -38,6 +38,12 @@ pub fn bind_bare(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// True if an error of accept concerns one connection only, which is gone.
+pub fn is_peer_error(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

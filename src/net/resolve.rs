@@ -15,8 +15,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
-use crate::util::supervise;
-use crate::util::supervise::service;
+use crate::util::supervise::{self, service};
 
 /// Age after which an answer is refreshed.
 const REFRESH: Duration = Duration::from_secs(60);

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
 
+use crate::util::format::span;
 use crate::util::os_error::describe;
-use crate::util::span::span;
 
 /// Offset of NTP time from the system's clock in milliseconds; [`UNKNOWN`] while there is no NTP time.
 static CLOCK_ERROR: AtomicI64 = AtomicI64::new(UNKNOWN);

@@ -9,7 +9,7 @@ use super::health::AlertCounts;
 use crate::config::Severity;
 use crate::record::{AlertKind, AlertRow};
 use crate::util::escape::{line_text, to_json};
-use crate::util::plural::count;
+use crate::util::format::count;
 
 /// Caps the characters of a description.
 const MAX_DESCRIPTION: usize = 600;

@@ -17,7 +17,7 @@ use super::transport::{Transport, name};
 use super::worker::RecipientWorker;
 use crate::config::NotifyConfig;
 use crate::record::AlertRow;
-use crate::util::stop::{Stop, Stopped};
+use crate::util::stop::Stop;
 use crate::util::supervise::service;
 
 /// Queues alerts for all recipients. Clones share the queues.
@@ -78,7 +78,6 @@ impl Notifier {
             };
             service(format!("notify-{}", i + 1)).start(move || {
                 worker.run();
-                Ok::<(), Stopped>(())
             })?;
             queues.push(RecipientQueue { wants: recipients[i].clone(), rows, deliveries });
         }

@@ -12,7 +12,7 @@ use super::message::Message;
 use super::pace::{Retry, SendPacing};
 use super::transport::Transport;
 use crate::record::AlertRow;
-use crate::util::plural::count;
+use crate::util::format::count;
 use crate::util::stop::Stop;
 use crate::util::supervise;
 

@@ -15,8 +15,7 @@ use crate::config;
 use crate::net::https;
 use crate::util::backoff::{Backoff, jittered};
 use crate::util::stop::{Stop, Stopped};
-use crate::util::supervise;
-use crate::util::supervise::service;
+use crate::util::supervise::{self, service};
 
 /// Time limit of a request.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::registry::{ProxySession, Registry};
-use crate::util::plural::count;
+use crate::util::format::count;
 
 /// The time between two checks whether shares in flight are answered.
 const ANSWER_CHECK: Duration = Duration::from_millis(5);

@@ -10,9 +10,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use super::Proxy;
 use crate::analyzer::EnforcementRequest;
 use crate::upstream::UpstreamId;
-use crate::util::stop::{Stop, Stopped};
-use crate::util::supervise;
-use crate::util::supervise::service;
+use crate::util::stop::Stop;
+use crate::util::supervise::{self, service};
 
 /// Caps the requests that wait. Every bad job makes one, so a request that is dropped is made again.
 const MAX_WAITING_REQUESTS: usize = 64;
@@ -41,7 +40,6 @@ pub fn start(proxy: &Arc<dyn Proxy>, requests: Receiver<EnforcementRequest>, sto
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        Ok::<(), Stopped>(())
     })?;
     Ok(())
 }

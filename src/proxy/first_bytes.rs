@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::ListenerContext;
 use super::peer_log::LogTopic;
 use super::protocol_guess::{ForeignProtocol, ProtocolGuess, guess, guess_final};
-use super::read_watch::{OnTimeout, TimedWatch, linger};
+use super::read_watch::{OnTimeout, Watch, linger};
 use crate::limits::Abuse;
 use crate::net::options::is_timeout;
 use crate::net::{Received, Stamp, StreamReader};
@@ -33,7 +33,7 @@ pub enum FirstBytes {
 pub fn first_bytes(
     listener_context: &ListenerContext,
     miner: SocketAddr,
-    watch: &mut impl TimedWatch,
+    watch: &mut impl Watch,
     reader: &mut StreamReader,
     buffer: &mut [u8],
 ) -> FirstBytes {

@@ -1,7 +1,6 @@
 //! The steps before a miner's first byte: a PROXY header, a TLS handshake. They run off the accept path and
 //! under a deadline.
 
-use std::fmt;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use super::peer_log::LogTopic;
 use crate::limits::Admission;
 use crate::net::Stream;
 use crate::net::options::time_left;
-use crate::net::proxy_protocol::{self, Parsed, ProxyHeaderError};
+use crate::net::proxy_protocol::{self, Parsed};
 use crate::net::tls::TlsServer;
 use crate::net::tls_errors;
 use crate::util::address::canonical;
@@ -21,21 +20,16 @@ use crate::util::os_error::describe;
 /// Caps a PROXY header, in bytes. [`proxy_protocol`] has the same limit.
 const MAX_PROXY_HEADER: usize = 1024;
 
-/// The transport of a listener.
-#[derive(Debug)]
-pub enum TlsPort {
-    Plain,
-    Tls(TlsServer),
-}
-
-/// An accepted connection on its way to a miner\'s stream.
+/// An accepted connection on its way to a miner's stream.
 #[derive(Debug)]
 pub struct IncomingConnection {
     socket: TcpStream,
     /// The address that the connection speaks for: the peer's own until a PROXY header names another.
     miner: SocketAddr,
-    peer: SocketAddr,
-    port: Arc<TlsPort>,
+    /// The address that connected.
+    pub peer: SocketAddr,
+    /// `None` on a plain port.
+    tls: Option<TlsServer>,
     /// `None`: a PROXY header must come first.
     admission: Option<Admission>,
 }
@@ -44,15 +38,10 @@ impl IncomingConnection {
     pub(crate) fn new(
         socket: TcpStream,
         peer: SocketAddr,
-        port: Arc<TlsPort>,
+        tls: Option<TlsServer>,
         admission: Option<Admission>,
     ) -> IncomingConnection {
-        IncomingConnection { socket, miner: peer, peer, port, admission }
-    }
-
-    /// The address that connected.
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
+        IncomingConnection { socket, miner: peer, peer, tls, admission }
     }
 
     /// The miner's stream, after everything that comes before it. `announce` gets the miner's address, `keep` what
@@ -101,60 +90,33 @@ impl IncomingConnection {
 
     /// The miner's stream, after the handshake on a TLS port.
     fn establish(self, listener_context: &ListenerContext, deadline: Instant) -> Option<Stream> {
-        match establish(self.socket, &self.port, deadline) {
-            Ok(stream) => Some(stream),
+        let Some(server) = &self.tls else { return Some(Stream::Plain(self.socket)) };
+        match server.accept(self.socket, deadline) {
+            Ok(tls) => Some(Stream::Tls(Box::new(tls))),
             Err(error) => {
-                listener_context.log_peer(self.miner, LogTopic::Handshake, &error);
+                let why = tls_errors::describe_miner_error(&error);
+                let text = format!("the TLS handshake failed: {why}");
+                listener_context.log_peer(self.miner, LogTopic::Handshake, &text);
                 None
             }
         }
     }
 }
 
-/// The reason that a connection never became a session.
-#[derive(Debug)]
-enum HandshakeError {
-    NoProxyHeader(io::Error),
-    BadProxyHeader(ProxyHeaderError),
-    Tls(io::Error),
-}
-
-impl fmt::Display for HandshakeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            HandshakeError::NoProxyHeader(error) => {
-                write!(
-                    f,
-                    "listen.proxy_protocol asks this address for a PROXY header, but none came: {}",
-                    describe(error)
-                )
-            }
-            HandshakeError::BadProxyHeader(error) => {
-                write!(f, "listen.proxy_protocol asks this address for a PROXY header: {error}")
-            }
-            HandshakeError::Tls(error) => {
-                write!(f, "the TLS handshake failed: {}", tls_errors::describe_miner_error(error))
-            }
-        }
-    }
-}
-
 /// Reads a PROXY header and returns the address that the peer speaks for. `None`: the peer speaks for itself.
-fn read_proxy_header(
-    mut socket: &TcpStream,
-    deadline: Instant,
-) -> Result<Option<SocketAddr>, HandshakeError> {
+fn read_proxy_header(mut socket: &TcpStream, deadline: Instant) -> Result<Option<SocketAddr>, String> {
+    let wanted = "listen.proxy_protocol asks this address for a PROXY header";
+    let missing = |error: io::Error| format!("{wanted}, but none came: {}", describe(&error));
     let mut header = Vec::with_capacity(128);
     loop {
         match proxy_protocol::parse(&header) {
-            Err(error) => return Err(HandshakeError::BadProxyHeader(error)),
+            Err(error) => return Err(format!("{wanted}: {error}")),
             Ok(Parsed::Header { source, .. }) => {
-                socket.set_read_timeout(None).map_err(HandshakeError::NoProxyHeader)?;
+                socket.set_read_timeout(None).map_err(missing)?;
                 return Ok(source);
             }
             Ok(Parsed::Incomplete) if header.len() >= MAX_PROXY_HEADER => {
-                let error = io::Error::new(io::ErrorKind::InvalidData, "the header is too long");
-                return Err(HandshakeError::NoProxyHeader(error));
+                return Err(missing(io::Error::new(io::ErrorKind::InvalidData, "the header is too long")));
             }
             Ok(Parsed::Incomplete) => {}
         }
@@ -163,18 +125,7 @@ fn read_proxy_header(
         let read = time_left(deadline)
             .and_then(|left| socket.set_read_timeout(Some(left)))
             .and_then(|()| socket.read_exact(&mut byte));
-        read.map_err(HandshakeError::NoProxyHeader)?;
+        read.map_err(missing)?;
         header.extend(byte);
-    }
-}
-
-/// Performs the handshake on a TLS port.
-fn establish(socket: TcpStream, port: &TlsPort, deadline: Instant) -> Result<Stream, HandshakeError> {
-    match port {
-        TlsPort::Plain => Ok(Stream::Plain(socket)),
-        TlsPort::Tls(server) => {
-            let tls = server.accept(socket, deadline).map_err(HandshakeError::Tls)?;
-            Ok(Stream::Tls(Box::new(tls)))
-        }
     }
 }

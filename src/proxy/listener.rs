@@ -10,18 +10,18 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use super::handshake::{IncomingConnection, TlsPort};
+use super::handshake::IncomingConnection;
 use super::peer_log::LogTopic;
-use super::{ListenerContext, Proxy, StartError};
+use super::{ListenerContext, Proxy};
 use crate::config::{ListenConfig, ProxyProtocol};
 use crate::limits::{Admission, AdmissionError};
 use crate::net::tls::TlsServer;
 use crate::net::{listen, process};
+use crate::upstream::SetupError;
 use crate::util::address::canonical;
 use crate::util::os_error::describe;
 use crate::util::stop::Stop;
-use crate::util::supervise;
-use crate::util::supervise::{OnPanic, service};
+use crate::util::supervise::{self, OnPanic, service};
 use crate::util::thread::{join_within, panic_text};
 
 /// The pause after a failed accept. Without file descriptors, the next try would fail as well.
@@ -34,8 +34,9 @@ const MAX_CLOSE_TIME: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct OpenListener {
     socket: TcpListener,
-    address: SocketAddr,
-    port: Arc<TlsPort>,
+    pub address: SocketAddr,
+    /// `None` on a plain port.
+    tls: Option<TlsServer>,
 }
 
 /// A running accept loop.
@@ -48,25 +49,27 @@ pub struct Acceptor {
 }
 
 /// Opens every listener of the configuration, or none.
-pub fn open_all(config: &ListenConfig) -> Result<Vec<OpenListener>, StartError> {
+pub fn open_all(config: &ListenConfig) -> Result<Vec<OpenListener>, SetupError> {
     let mut listeners = Vec::new();
     for address in &config.stratum {
-        listeners.push(OpenListener::open(*address, TlsPort::Plain)?);
+        listeners.push(OpenListener::open(*address, None)?);
     }
     if let Some(tls) = &config.tls {
-        let server = TlsServer::new(&tls.cert, &tls.key).map_err(|why| StartError::Tls(Box::new(why)))?;
+        let server =
+            TlsServer::new(&tls.cert, &tls.key).map_err(|why| SetupError(format!("listen.tls: {why}")))?;
         for address in &tls.listen {
-            listeners.push(OpenListener::open(*address, TlsPort::Tls(server.clone()))?);
+            listeners.push(OpenListener::open(*address, Some(server.clone()))?);
         }
     }
     Ok(listeners)
 }
 
 impl OpenListener {
-    fn open(address: SocketAddr, port: TlsPort) -> Result<OpenListener, StartError> {
-        let socket = listen::bind(address).map_err(StartError::Listen)?;
-        let address = socket.local_addr().map_err(StartError::Listen)?;
-        Ok(OpenListener { socket, address, port: Arc::new(port) })
+    fn open(address: SocketAddr, tls: Option<TlsServer>) -> Result<OpenListener, SetupError> {
+        let failed = |why: io::Error| SetupError(describe(&why));
+        let socket = listen::bind(address).map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(OpenListener { socket, address, tls })
     }
 
     /// Starts to accept.
@@ -76,14 +79,8 @@ impl OpenListener {
         let name = format!("listen-{}", address.port());
         let thread = service(name).on_panic(OnPanic::EndProgram).start(move || {
             self.accept_all(&proxy, &stop);
-            Ok::<(), io::Error>(())
         })?;
         Ok(Acceptor { socket, address, thread })
-    }
-
-    /// The address that it listens on.
-    pub fn address(&self) -> SocketAddr {
-        self.address
     }
 
     fn accept_all(&self, proxy: &Arc<dyn Proxy>, stop: &Stop) {
@@ -97,14 +94,14 @@ impl OpenListener {
                     failing = false;
                     let peer = canonical(peer);
                     // A panic over one connection must not end the program.
-                    let received = AssertUnwindSafe(|| receive(proxy, socket, peer, &self.port));
+                    let received = AssertUnwindSafe(|| receive(proxy, socket, peer, self.tls.clone()));
                     if let Err(panic) = catch_unwind(received) {
                         let reason = format!("while it accepted {peer}: {}", panic_text(panic.as_ref()));
                         log::error!("{}: the listener panicked {reason}", self.address);
                         supervise::note_restart(&reason);
                     }
                 }
-                Err(error) if is_peer_error(&error) => {}
+                Err(error) if listen::is_peer_error(&error) => {}
                 // The socket was shut down for the end.
                 Err(_) if stop.is_stopped() => return,
                 Err(error) => {
@@ -137,18 +134,14 @@ impl Acceptor {
 }
 
 /// Admits a connection, or closes it.
-fn receive(proxy: &Arc<dyn Proxy>, socket: TcpStream, peer: SocketAddr, port: &Arc<TlsPort>) {
+fn receive(proxy: &Arc<dyn Proxy>, socket: TcpStream, peer: SocketAddr, tls: Option<TlsServer>) {
     let listener_context = proxy.listener_context();
     match admit(listener_context, proxy.sessions(), peer) {
         Ok(admission) => {
-            if let Err(error) =
-                proxy.clone().serve(IncomingConnection::new(socket, peer, port.clone(), admission))
-            {
-                listener_context.log_peer(
-                    peer,
-                    LogTopic::NoThread,
-                    &format_args!("can't start a session: {}", describe(&error)),
-                );
+            let incoming = IncomingConnection::new(socket, peer, tls, admission);
+            if let Err(error) = proxy.clone().serve(incoming) {
+                let text = format!("can't start a session: {}", describe(&error));
+                listener_context.log_peer(peer, LogTopic::NoThread, &text);
             }
         }
         Err(refusal) => {
@@ -180,12 +173,4 @@ fn must_send_proxy_header(listener_context: &ListenerContext, peer: SocketAddr) 
         ProxyProtocol::Everyone => listener_context.gatekeeper.allows(peer.ip()),
         ProxyProtocol::From(blocks) => blocks.iter().any(|block| block.contains(peer.ip())),
     }
-}
-
-/// Whether an error of accept belongs to the one connection, which is gone.
-fn is_peer_error(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
-    )
 }

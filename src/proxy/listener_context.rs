@@ -1,12 +1,13 @@
 //! Shared by all sessions while they are admitted.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::peer_log::LogTopic;
 use crate::config::ListenConfig;
 use crate::limits::{Abuse, Gatekeeper, LogLimiter, RateLimitConfig};
-use crate::util::span::seconds;
+use crate::util::format::seconds;
 
 /// Caps the time for a PROXY header and a TLS handshake together.
 const MAX_HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -16,8 +17,8 @@ const MAX_HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct ListenerContext {
     pub listen: ListenConfig,
-    pub gatekeeper: Gatekeeper,
-    pub(crate) log_limiter: LogLimiter,
+    pub gatekeeper: Arc<Gatekeeper>,
+    pub(crate) log_limiter: LogLimiter<LogTopic>,
 }
 
 impl ListenerContext {
@@ -25,7 +26,7 @@ impl ListenerContext {
         ListenerContext {
             listen: listen.clone(),
             gatekeeper: Gatekeeper::new(&listen.allow, listen.max_miners, limits),
-            log_limiter: LogLimiter::new(),
+            log_limiter: LogLimiter::default(),
         }
     }
 

@@ -23,8 +23,8 @@ mod server;
 mod stats;
 
 pub use mode::{PoolUsage, Proxy};
-pub use server::{ProxyServer, StartError};
-pub use stats::{ProxyStats, UpstreamState, Volume};
+pub use server::ProxyServer;
+pub use stats::{ProxyStats, Volume};
 
 pub(crate) use drain::drain;
 pub(crate) use first_bytes::{FirstBytes, first_bytes};
@@ -34,4 +34,4 @@ pub(crate) use peer_log::LogTopic;
 pub(crate) use registry::{ProxySession, Registry};
 pub(crate) use server::start_upstreams;
 
-pub(crate) use read_watch::{OnTimeout, TimedWatch, Watch, linger};
+pub(crate) use read_watch::{OnTimeout, Watch, linger};

@@ -5,11 +5,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::stats::{ProxyStats, UpstreamState};
+use super::stats::ProxyStats;
 use super::{IncomingConnection, ListenerContext, Volume};
 use crate::config;
 use crate::tap::Conversation;
-use crate::upstream::{RelistError, UpstreamId, Upstreams};
+use crate::upstream::{SetupError, UpstreamId, Upstreams};
 
 /// A mode that serves miners, from the first accepted connection to the end of the last session.
 pub trait Proxy: fmt::Debug + Send + Sync + 'static {
@@ -65,14 +65,14 @@ pub struct PoolUsage {
 
 impl dyn Proxy {
     /// The figures of this moment, for the status. They are gathered by one thread twice a second, never by a
-    /// incoming of the page: some are behind locks that a new session takes, too.
+    /// visitor of the page: some are behind locks that a new session takes, too.
     pub fn stats(&self) -> ProxyStats {
         let usage = self.pool_usage();
         let state = |number| {
             let id = UpstreamId(number);
             let with = || usage.iter().filter(move |one| one.upstream == id);
             let sessions = with().map(|one| one.sessions).sum();
-            UpstreamState::of(self.upstreams(), id, sessions, with().filter_map(|one| one.heard_ago).min())
+            self.upstreams().state(id, sessions, with().filter_map(|one| one.heard_ago).min())
         };
         ProxyStats {
             sessions: self.sessions(),
@@ -96,8 +96,8 @@ impl dyn Proxy {
     /// Checks whether `relist` has room for this list of pools. Nothing changes.
     ///
     /// # Errors
-    /// [`RelistError::TooMany`].
-    pub fn check_relist(&self, configured: &[config::UpstreamConfig]) -> Result<(), RelistError> {
+    /// There is none.
+    pub fn check_relist(&self, configured: &[config::UpstreamConfig]) -> Result<(), SetupError> {
         self.upstreams().check_relist(configured)
     }
 
@@ -105,12 +105,12 @@ impl dyn Proxy {
     /// others move as soon as another pool works. `on_urls` as for [`Upstreams::relist`].
     ///
     /// # Errors
-    /// [`RelistError`]; everything is as before then.
+    /// [`SetupError`]; everything is as before then.
     pub fn relist(
         &self,
         configured: &[config::UpstreamConfig],
         on_urls: impl FnOnce(Vec<String>),
-    ) -> Result<(), RelistError> {
+    ) -> Result<(), SetupError> {
         if self.upstreams().relist(configured, on_urls)? {
             self.pools_relisted();
         }

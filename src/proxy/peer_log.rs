@@ -10,7 +10,7 @@ use log::Level;
 use super::ListenerContext;
 
 /// The topic of a line. Lines are limited for each topic on its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LogTopic {
     /// A session began.
     Began,
@@ -35,23 +35,6 @@ pub enum LogTopic {
 }
 
 impl LogTopic {
-    fn name(self) -> &'static str {
-        match self {
-            LogTopic::Began => "began",
-            LogTopic::Ended => "ended",
-            LogTopic::Refused => "refused",
-            LogTopic::Banned => "banned",
-            LogTopic::TlsOnPlainPort => "tls",
-            LogTopic::Http => "http",
-            LogTopic::ProxyHeader => "proxy header",
-            LogTopic::StratumV2 => "stratum v2",
-            LogTopic::Handshake => "handshake",
-            LogTopic::Pool => "pool",
-            LogTopic::Idle => "idle",
-            LogTopic::NoThread => "no thread",
-        }
-    }
-
     fn level(self) -> Level {
         match self {
             LogTopic::Began | LogTopic::Ended => Level::Info,
@@ -63,7 +46,7 @@ impl LogTopic {
 impl ListenerContext {
     /// Logs one line about a peer, unless it has had one of this topic in the last seconds.
     pub fn log_peer(&self, peer: SocketAddr, topic: LogTopic, text: &dyn Display) {
-        match self.log_limiter.allow(peer.ip().into(), topic.name(), Instant::now()) {
+        match self.log_limiter.allow(peer.ip().into(), topic, Instant::now()) {
             None => {}
             Some(0) => log::log!(topic.level(), "{peer}: {text}"),
             Some(more) => log::log!(topic.level(), "{peer}: {text} ({more} more like this not logged)"),

@@ -26,6 +26,11 @@ pub trait Watch {
     /// A read timeout has expired.
     fn on_timeout(&mut self) -> OnTimeout;
 
+    /// The time that the next bytes may take, if the watch sets the read timeouts itself. `None`: no limit.
+    fn read_timeout(&mut self) -> Option<Duration> {
+        None
+    }
+
     /// The connection that is read has failed, otherwise than by a read timeout.
     fn on_error(&mut self, _error: &io::Error) {}
 
@@ -33,12 +38,6 @@ pub trait Watch {
     fn on_bytes(&mut self) -> OnTimeout {
         OnTimeout::Wait
     }
-}
-
-/// A watch that sets the read timeouts itself.
-pub trait TimedWatch: Watch {
-    /// The time that the next bytes may take. `None`: no limit.
-    fn read_timeout(&mut self) -> Option<Duration>;
 }
 
 /// Reads and discards until the peer closes, for a bounded time. With unread bytes in a closed socket the kernel

@@ -1,11 +1,10 @@
 //! Figures of the running proxy for the status.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use crate::limits::ConnectionCounts;
 use crate::tap::Conversation;
-use crate::upstream::{PoolStatus, UpstreamId, Upstreams};
+use crate::upstream::UpstreamState;
 
 /// Figures of one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,54 +29,6 @@ pub struct Volume {
     pub chunks_down: u64,
     /// Copies dropped because the analyzer's queue was full.
     pub dropped_copies: u64,
-}
-
-/// The state of an upstream as connecting and probing know it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamState {
-    /// Host and port, as configured.
-    pub name: String,
-    /// The URL, as configured.
-    pub url: String,
-    /// The template of the names that the pool knows miners by, in aggregate mode.
-    pub user: String,
-    /// The number of pools that are preferred to it. `None` if it is not listed any more.
-    pub rank: Option<usize>,
-    pub standing: PoolStatus,
-    /// The sessions on this pool now.
-    pub sessions: usize,
-    /// The shortest time since the pool last sent something to one of them.
-    pub heard_ago: Option<Duration>,
-    /// The reason that it is out of rotation until a person clears it.
-    pub blocked: Option<String>,
-    /// The last failure, and the time until the next try.
-    pub trouble: Option<(String, Duration)>,
-    /// Whether it failed because it accepts miners and sends no job.
-    pub gives_no_work: bool,
-}
-
-impl UpstreamState {
-    /// Collects the state of one pool. The mode knows who is on it.
-    pub(crate) fn of(
-        upstreams: &Upstreams,
-        upstream: UpstreamId,
-        sessions: usize,
-        heard_ago: Option<Duration>,
-    ) -> UpstreamState {
-        let configured = upstreams.configured(upstream);
-        UpstreamState {
-            name: upstreams.name(upstream).to_string(),
-            url: configured.to_string(),
-            user: configured.user.clone(),
-            rank: upstreams.rank(upstream),
-            standing: upstreams.standing(upstream),
-            sessions,
-            heard_ago,
-            blocked: upstreams.blocked(upstream),
-            trouble: upstreams.trouble(upstream),
-            gives_no_work: upstreams.gives_no_work(upstream) && !upstreams.turns_miners_away(upstream),
-        }
-    }
 }
 
 impl Volume {

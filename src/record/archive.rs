@@ -21,7 +21,7 @@ use super::write_retry::{TimePair, WriteError, WriteRetry};
 use crate::clock::{DateCertainty, MIN_AGREEMENT};
 use crate::config::RecordConfig;
 use crate::util::files::{sync_directory, with_suffix};
-use crate::util::plural::count_of;
+use crate::util::format::count_of;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 use crate::util::supervise::service;

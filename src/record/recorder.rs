@@ -24,7 +24,7 @@ use super::write_retry::WriteError;
 use super::writer::{QueuedRecord, RecordFile, RecorderShared, UrgentMessage, Writer};
 use crate::clock::NtpTime;
 use crate::config::RecordConfig;
-use crate::util::plural::count;
+use crate::util::format::count;
 
 /// Caps the rows queued while the disk is busy: about 2 MiB of ordinary ones.
 const MAX_QUEUED: usize = 4096;

@@ -8,7 +8,7 @@ use std::path::Path;
 use log::warn;
 
 use crate::util::files::{cut_trailing_nuls, with_suffix};
-use crate::util::plural::count;
+use crate::util::format::count;
 
 /// Longest row that Sluice writes; a newline further back does not end one.
 const MAX_ROW: u64 = 64 * 1024;

@@ -23,8 +23,7 @@ use super::timing_csv::JobRow;
 use super::write_retry::{TimePair, WriteError, WriteRetry};
 use crate::config::RecordConfig;
 use crate::util::files::replace;
-use crate::util::plural::count;
-use crate::util::stop::Stopped;
+use crate::util::format::count;
 use crate::util::supervise;
 use crate::util::supervise::service;
 
@@ -146,7 +145,6 @@ impl Writer {
         // Without a heartbeat: a hanging disk blocks this thread, and a restart would not help.
         service("record").start(move || {
             self.run(&rows, &urgent, &wakes);
-            Ok::<(), Stopped>(())
         })?;
         Ok(())
     }

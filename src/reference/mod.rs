@@ -22,7 +22,7 @@ pub use tip::Tip;
 
 use crate::config::ReferenceConfig;
 use crate::net::{https, sched};
-use crate::upstream::{name_of, route_to};
+use crate::upstream::route_to;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise::service;
 use node_login::NodeAddress;
@@ -52,7 +52,7 @@ impl References {
             let (timings, publish, stop) = (timings.clone(), publish.clone(), stop.clone());
             let status = match reference {
                 ReferenceConfig::Pool { upstream, user } => {
-                    let status = Arc::new(ReferenceStatus::new(&name_of(upstream), ReferenceKind::Pool));
+                    let status = Arc::new(ReferenceStatus::new(&upstream.name(), ReferenceKind::Pool));
                     let route = route_to(upstream, &stop).map_err(io::Error::other)?;
                     let publisher = TipPublisher::new(status.clone(), publish, &timings);
                     let user = user.clone();

@@ -19,12 +19,11 @@ use crate::net::Stamp;
 use crate::net::interfaces;
 use crate::notify::{Notifier, RecipientHealth};
 use crate::pool_stats::{PublishedStats, StatsHealth};
-use crate::proxy::{Proxy, ProxyStats, UpstreamState, Volume};
+use crate::proxy::{Proxy, ProxyStats, Volume};
 use crate::reference::{ReferenceView, References};
-use crate::upstream::PoolStatus;
+use crate::upstream::{PoolStatus, UpstreamState};
 use crate::util::stop::{Stop, Stopped};
-use crate::util::supervise;
-use crate::util::supervise::{ServiceHealth, service};
+use crate::util::supervise::{self, ServiceHealth, service};
 
 /// The time between two snapshots when there is no analyzer. The analyzer publishes as often.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -159,7 +158,6 @@ impl StatusSnapshots {
                 memory.update(status.runtime.sessions, Instant::now());
                 published.0.store(Arc::new(status));
             }
-            Ok::<(), Stopped>(())
         })?;
         Ok(snapshots)
     }

@@ -96,11 +96,9 @@ fn answer(request: &GatedRequest, snapshots: &StatusSnapshots) -> HttpAnswer {
             Ok(()) => HttpAnswer::text(200, "ready\n"),
             Err(why) => HttpAnswer::text(503, format!("{}\n", Printable(&why.to_string()))),
         },
-        "/metrics" => HttpAnswer { content_type: EXPOSITION, ..HttpAnswer::text(200, metrics(&status)) },
+        "/metrics" => HttpAnswer::new(200, EXPOSITION, metrics(&status)),
         "/robots.txt" => HttpAnswer::text(200, "User-agent: *\nDisallow: /\n"),
-        path => match api(path, |name| request.query.get(name).map(str::to_owned), &status) {
-            Some(reply) => HttpAnswer { status: reply.status, ..HttpAnswer::json(reply.body) },
-            None => HttpAnswer::not_found(),
-        },
+        path => api(path, |name| request.query.get(name).map(str::to_owned), &status)
+            .unwrap_or_else(HttpAnswer::not_found),
     }
 }

@@ -1,6 +1,6 @@
 //! Joins chunks of bytes to lines. A line that is too long is skipped to its end and counted.
 
-use crate::util::memory_budget::{MemoryBudget, MemoryReservation};
+use crate::util::budget::{Budget, Reservation};
 
 /// The longest line of a miner that is read, in bytes. Lines of a pool up to this length need no shared memory: the
 /// largest coinbase in use makes a notify of 34,000 bytes (wire reference, section 1.2).
@@ -13,7 +13,7 @@ const MAX_LONG_LINE_BYTES: usize = 64 * MAX_POOL_LINE;
 
 /// The memory for long unfinished lines, which all sessions share.
 #[derive(Debug, Clone)]
-pub struct LongLines(MemoryBudget);
+pub struct LongLines(Budget);
 
 /// Joins the bytes of one direction to lines.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct LineReader {
     partial: Vec<u8>,
     /// The memory for lines longer than [`MAX_MINER_LINE`]; `None` for a reader with only its own bound.
     long_lines: Option<LongLines>,
-    reserved: Option<MemoryReservation>,
+    reserved: Option<Reservation>,
     /// Everything up to the next newline is skipped.
     skipping: bool,
     /// The number of lines that were too long.
@@ -46,7 +46,7 @@ impl Default for LineReader {
 
 impl Default for LongLines {
     fn default() -> LongLines {
-        LongLines(MemoryBudget::new(MAX_LONG_LINE_BYTES))
+        LongLines(Budget::new(MAX_LONG_LINE_BYTES))
     }
 }
 
@@ -250,8 +250,7 @@ mod tests {
     #[test]
     fn ordinary_lines_are_read_when_that_memory_is_used_up() {
         let long_lines = LongLines::default();
-        let _all: Vec<MemoryReservation> =
-            (0..64).map(|_| long_lines.0.reserve(MAX_POOL_LINE).unwrap()).collect();
+        let _all: Vec<Reservation> = (0..64).map(|_| long_lines.0.reserve(MAX_POOL_LINE).unwrap()).collect();
         let mut reader = LineReader::of_pool(long_lines);
         let mut lines = 0;
         reader.read(&vec![b'x'; MAX_MINER_LINE], |_| {});

@@ -101,7 +101,7 @@ impl Upstreams {
 
     fn candidates(&self, tried: &[UpstreamId]) -> Vec<Arc<UpstreamEntry>> {
         let listed = self.listed();
-        let untried = listed.list.order().iter().filter(|id| !tried.contains(id));
+        let untried = listed.list.order.iter().filter(|id| !tried.contains(id));
         let untried: Vec<_> = untried.map(|id| &listed.upstreams[id.0]).collect();
         let healthy: Vec<_> =
             untried.iter().filter(|entry| entry.up_since().is_some()).copied().cloned().collect();

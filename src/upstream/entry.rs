@@ -12,7 +12,7 @@ use super::UpstreamsShared;
 use super::health::{PoolFailure, PoolHealth};
 use super::list::UpstreamId;
 use super::probe_logins::ProbeLogins;
-use super::route::{SetupError, name_of, route_to};
+use super::route::{SetupError, route_to};
 use super::spare::SpareConnections;
 use crate::config;
 use crate::net::Stream;
@@ -39,6 +39,30 @@ impl fmt::Display for PoolStatus {
             PoolStatus::Blocked => "BLOCKED",
         })
     }
+}
+
+/// The state of an upstream, as connecting and probing know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamState {
+    /// Host and port, as configured.
+    pub name: String,
+    /// The URL, as configured.
+    pub url: String,
+    /// The template of the names that the pool knows miners by, in aggregate mode.
+    pub user: String,
+    /// The number of pools that are preferred to it. `None` if it is not listed any more.
+    pub rank: Option<usize>,
+    pub standing: PoolStatus,
+    /// The sessions on this pool now.
+    pub sessions: usize,
+    /// The shortest time since the pool last sent something to one of them.
+    pub heard_ago: Option<Duration>,
+    /// The reason that it is out of rotation until a person clears it.
+    pub blocked: Option<String>,
+    /// The last failure, and the time until the next try.
+    pub trouble: Option<(String, Duration)>,
+    /// Whether it failed because it accepts miners and sends no job.
+    pub gives_no_work: bool,
 }
 
 #[derive(Debug)]
@@ -77,7 +101,7 @@ impl UpstreamEntry {
         Ok(UpstreamEntry {
             id,
             configured: Arc::new(configured.clone()),
-            name: name_of(configured).into(),
+            name: configured.name().into(),
             route: route_to(configured, &stop)?,
             own_addresses: own_addresses.clone(),
             health: Mutex::new(PoolHealth::new(failover.backoff_min, failover.backoff_max, Instant::now())),
@@ -119,14 +143,33 @@ impl UpstreamEntry {
         self.health().up_since().filter(|_| self.blocked().is_none())
     }
 
-    pub(super) fn standing(&self) -> PoolStatus {
-        if self.blocked().is_some() {
-            return PoolStatus::Blocked;
-        }
-        match (self.health().up_since(), self.reached.load(Ordering::Relaxed)) {
-            (None, _) => PoolStatus::Failed,
-            (Some(_), true) => PoolStatus::Up,
-            (Some(_), false) => PoolStatus::Untried,
+    pub(super) fn state(
+        &self,
+        rank: Option<usize>,
+        sessions: usize,
+        heard_ago: Option<Duration>,
+    ) -> UpstreamState {
+        let blocked = self.blocked().clone();
+        let health = self.health();
+        let due = health.due();
+        UpstreamState {
+            name: self.name.to_string(),
+            url: self.configured.to_string(),
+            user: self.configured.user.clone(),
+            rank,
+            standing: match due {
+                _ if blocked.is_some() => PoolStatus::Blocked,
+                Some(_) => PoolStatus::Failed,
+                None if self.reached.load(Ordering::Relaxed) => PoolStatus::Up,
+                None => PoolStatus::Untried,
+            },
+            sessions,
+            heard_ago,
+            blocked,
+            trouble: due.map(|(until, failure)| {
+                (failure.to_string(), until.saturating_duration_since(Instant::now()))
+            }),
+            gives_no_work: health.gives_no_work() && !health.turns_miners_away(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::util::backoff::{Backoff, jittered};
-use crate::util::span::seconds;
+use crate::util::format::seconds;
 
 /// A failure of a pool. It decides what a probe must show before the pool counts as up again.
 #[derive(Debug, Clone, PartialEq, Eq)]

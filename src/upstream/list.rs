@@ -23,28 +23,11 @@ impl fmt::Display for UpstreamId {
 /// All upstreams that were ever listed, and the present order of preference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UpstreamList {
-    known: Vec<config::UpstreamConfig>,
-    order: Vec<UpstreamId>,
+    /// All upstreams by their numbers, those that are not listed any more included.
+    pub known: Vec<config::UpstreamConfig>,
+    /// The listed upstreams, the most preferred one first.
+    pub order: Vec<UpstreamId>,
 }
-
-/// The reason that another list of upstreams can't be used while the program runs.
-#[derive(Debug)]
-pub enum RelistError {
-    Setup(SetupError),
-    /// This run has had too many different upstreams.
-    TooMany,
-}
-
-impl fmt::Display for RelistError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RelistError::Setup(why) => write!(f, "{why}"),
-            RelistError::TooMany => f.write_str("too many different pools since the start; restart Sluice"),
-        }
-    }
-}
-
-impl std::error::Error for RelistError {}
 
 impl UpstreamList {
     /// The first list.
@@ -55,8 +38,8 @@ impl UpstreamList {
     /// The next list. An upstream with the same settings keeps its number.
     ///
     /// # Errors
-    /// [`RelistError::TooMany`].
-    pub fn relisted(&self, configured: &[config::UpstreamConfig]) -> Result<UpstreamList, RelistError> {
+    /// There were too many different upstreams.
+    pub fn relisted(&self, configured: &[config::UpstreamConfig]) -> Result<UpstreamList, SetupError> {
         let mut next = UpstreamList { known: self.known.clone(), order: Vec::new() };
         for one in configured {
             let is_it = |(number, known): &(usize, &config::UpstreamConfig)| {
@@ -69,23 +52,16 @@ impl UpstreamList {
             });
             next.order.push(UpstreamId(number));
         }
-        if next.known.len() <= MAX_UPSTREAMS { Ok(next) } else { Err(RelistError::TooMany) }
-    }
-
-    /// The listed upstreams, the most preferred one first.
-    pub fn order(&self) -> &[UpstreamId] {
-        &self.order
+        if next.known.len() > MAX_UPSTREAMS {
+            return Err(SetupError("too many different pools since the start; restart Sluice".to_owned()));
+        }
+        Ok(next)
     }
 
     /// The number of upstreams that are preferred to this one: 0 for the best. `None` for one that is not
     /// listed any more.
     pub fn rank(&self, id: UpstreamId) -> Option<usize> {
         self.order.iter().position(|listed| *listed == id)
-    }
-
-    /// All upstreams by their numbers, those that are not listed any more included.
-    pub fn known(&self) -> &[config::UpstreamConfig] {
-        &self.known
     }
 
     /// The URLs of all, by their numbers.
@@ -103,7 +79,7 @@ mod tests {
     }
 
     fn order(listing: &UpstreamList) -> Vec<usize> {
-        listing.order().iter().map(|id| id.0).collect()
+        listing.order.iter().map(|id| id.0).collect()
     }
 
     #[test]
@@ -136,7 +112,7 @@ mod tests {
         for number in 0..MAX_UPSTREAMS - 1 {
             listing = listing.relisted(&list(&[&format!("pool-{number}")])).unwrap();
         }
-        assert!(matches!(listing.relisted(&list(&["one-too-many"])), Err(RelistError::TooMany)));
+        assert!(listing.relisted(&list(&["one-too-many"])).is_err());
         assert_eq!(order(&listing.relisted(&list(&["a"])).unwrap()), [0]);
     }
 }

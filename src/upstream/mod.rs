@@ -24,13 +24,12 @@ use crate::stratum::Reconnect;
 use crate::util::stop::Stop;
 
 pub use connect::{NoUpstream, PoolConnection};
-pub use entry::PoolStatus;
+pub use entry::{PoolStatus, UpstreamState};
 pub use health::{PoolFailure, PoolHealth};
-pub use list::{RelistError, UpstreamId, UpstreamList};
+pub use list::{UpstreamId, UpstreamList};
 pub use route::{SetupError, route_to};
 
 use entry::UpstreamEntry;
-pub(crate) use route::name_of;
 
 /// All configured upstreams. Clones share them.
 #[derive(Debug, Clone)]
@@ -104,8 +103,8 @@ impl Upstreams {
     /// Checks whether there is room for this list. Nothing changes.
     ///
     /// # Errors
-    /// [`RelistError::TooMany`].
-    pub fn check_relist(&self, configured: &[config::UpstreamConfig]) -> Result<(), RelistError> {
+    /// There is none.
+    pub fn check_relist(&self, configured: &[config::UpstreamConfig]) -> Result<(), SetupError> {
         self.listed().list.relisted(configured).map(drop)
     }
 
@@ -115,12 +114,12 @@ impl Upstreams {
     /// `false` when nothing has changed.
     ///
     /// # Errors
-    /// [`RelistError`]; nothing has changed then.
+    /// [`SetupError`]; nothing has changed then.
     pub fn relist(
         &self,
         configured: &[config::UpstreamConfig],
         on_urls: impl FnOnce(Vec<String>),
-    ) -> Result<bool, RelistError> {
+    ) -> Result<bool, SetupError> {
         let list = &self.shared.listed.load().list;
         let next = list.relisted(configured)?;
         if next == *list {
@@ -128,7 +127,7 @@ impl Upstreams {
         }
         on_urls(next.urls());
         let before = self.order();
-        self.list(next).map_err(RelistError::Setup)?;
+        self.list(next)?;
         log::info!("the list of pools: {}", self.describe_relisting(&before));
         Ok(true)
     }
@@ -157,18 +156,18 @@ impl Upstreams {
 
     /// The number of upstreams that are listed.
     pub fn listed_count(&self) -> usize {
-        self.listed().list.order().len()
+        self.listed().list.order.len()
     }
 
     /// The listed upstreams, the most preferred one first.
     pub fn order(&self) -> Vec<UpstreamId> {
-        self.listed().list.order().to_vec()
+        self.listed().list.order.clone()
     }
 
     /// Whether a `client.reconnect` leads to a host that is listed.
     pub fn is_listed_host(&self, reconnect: &Reconnect) -> bool {
         let listed = self.listed();
-        let mut hosts = listed.list.order().iter().map(|id| &listed.upstreams[id.0].configured.host);
+        let mut hosts = listed.list.order.iter().map(|id| &listed.upstreams[id.0].configured.host);
         hosts.any(|host| reconnect.is_to(host))
     }
 
@@ -220,7 +219,7 @@ impl Upstreams {
     ) -> Option<(UpstreamId, Instant)> {
         let listed = self.listed();
         let rank = listed.list.rank(id);
-        let mut better = listed.list.order().iter().take(rank.unwrap_or(usize::MAX));
+        let mut better = listed.list.order.iter().take(rank.unwrap_or(usize::MAX));
         better.find_map(|better| {
             let up_since = listed.upstreams[better.0].up_since().filter(|_| !avoided.contains(better))?;
             if rank.is_none() {
@@ -231,9 +230,10 @@ impl Upstreams {
         })
     }
 
-    /// The state of the upstream, for people.
-    pub fn standing(&self, id: UpstreamId) -> PoolStatus {
-        self.entry(id).standing()
+    /// The state of the upstream. The mode knows how many sessions are on it, and when it last sent something to
+    /// one of them.
+    pub fn state(&self, id: UpstreamId, sessions: usize, heard_ago: Option<Duration>) -> UpstreamState {
+        self.entry(id).state(self.rank(id), sessions, heard_ago)
     }
 
     /// Takes the upstream out of rotation. `false` when it was already.
@@ -260,17 +260,9 @@ impl Upstreams {
         was_blocked
     }
 
-    /// The reason that the upstream is out of rotation.
-    pub fn blocked(&self, id: UpstreamId) -> Option<String> {
-        self.entry(id).blocked().clone()
-    }
-
-    /// The last failure of a failed upstream, and the time until it is probed again.
-    pub fn trouble(&self, id: UpstreamId) -> Option<(String, Duration)> {
-        let upstream = self.entry(id);
-        let health = upstream.health();
-        let (until, failure) = health.due()?;
-        Some((failure.to_string(), until.saturating_duration_since(Instant::now())))
+    /// Whether the upstream is out of rotation.
+    pub fn is_blocked(&self, id: UpstreamId) -> bool {
+        self.entry(id).blocked().is_some()
     }
 
     /// Whether the upstream counts as up.
@@ -294,7 +286,7 @@ impl Upstreams {
         let was_listed = |id: &UpstreamId| before.list.rank(*id).is_some();
         let mut upstreams = before.upstreams.clone();
         let mut added = Vec::new();
-        for (number, configured) in list.known().iter().enumerate() {
+        for (number, configured) in list.known.iter().enumerate() {
             let id = UpstreamId(number);
             if list.rank(id).is_none() || was_listed(&id) {
                 continue;
@@ -321,7 +313,7 @@ impl Upstreams {
                 None => upstreams.push(entry.clone()),
             }
         }
-        let gone = before.list.order().iter().filter(|id| list.rank(**id).is_none());
+        let gone = before.list.order.iter().filter(|id| list.rank(**id).is_none());
         let gone: Vec<UpstreamId> = gone.copied().collect();
         self.shared.listed.store(Arc::new(Listed { list, upstreams, since: Instant::now() }));
         // New miners do not choose them any more, so nothing is begun in vain.
@@ -337,7 +329,7 @@ impl Upstreams {
     }
 
     fn start_work(&self, upstream: &Arc<UpstreamEntry>) -> Result<(), SetupError> {
-        probe::start(self, upstream).and_then(|()| spare::start(self, upstream)).map_err(SetupError::Thread)
+        probe::start(self, upstream).and_then(|()| spare::start(self, upstream)).map_err(SetupError::thread)
     }
 
     fn fail(&self, upstream: &UpstreamEntry, failure: PoolFailure) {
@@ -370,8 +362,7 @@ impl Upstreams {
             self.wake_waiters();
         }
         // While no pool is up at all, miners have reason to reconnect again and again.
-        let is_up = |id: UpstreamId| self.is_up(id);
-        if !self.order().into_iter().any(is_up) {
+        if !self.order().into_iter().any(|id| self.is_up(id)) {
             (self.shared.on_failure.0)();
         }
     }

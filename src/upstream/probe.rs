@@ -13,9 +13,7 @@ use crate::net::{Stream, StreamReader};
 use crate::stratum::LineReader;
 use crate::stratum::{Client, ClientEvent};
 use crate::util::os_error::describe;
-use crate::util::stop::Stopped;
-use crate::util::supervise;
-use crate::util::supervise::service;
+use crate::util::supervise::{self, service};
 
 /// Caps the time of one probe's connection.
 const MAX_PROBE_TIME: Duration = Duration::from_secs(10);
@@ -39,8 +37,7 @@ pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<UpstreamEntry>) -> io:
     let (upstreams, upstream) = (upstreams.clone(), upstream.clone());
     let name = format!("probe-{}", upstream.id.0 + 1);
     let stuck_after = stuck_after(upstreams.shared.failover.answer_timeout);
-    service(name).beats_within(stuck_after).start(move || keep_probing(&upstreams, &upstream))?;
-    Ok(())
+    service(name).beats_within(stuck_after).start(move || keep_probing(&upstreams, &upstream)).map(drop)
 }
 
 /// Both the request and the answer may take this long.
@@ -48,7 +45,7 @@ fn stuck_after(answer_timeout: Duration) -> Duration {
     STUCK_AFTER + answer_timeout * 2
 }
 
-fn keep_probing(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), Stopped> {
+fn keep_probing(upstreams: &Upstreams, upstream: &UpstreamEntry) {
     let failback_after = upstreams.shared.failover.failback_after;
     let recheck = (failback_after / 3).min(MAX_RECHECK_INTERVAL);
     let mut checked_at = Instant::now();
@@ -74,11 +71,9 @@ fn keep_probing(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), S
                 last_failure = Some(failure.clone());
                 checked_at = now;
                 match probe(upstreams, upstream, &failure) {
-                    ProbeResult::Works | ProbeResult::GivesWork | ProbeResult::RefusesLogin => {
-                        upstreams.recover(upstream)
-                    }
                     ProbeResult::Failed(failure) => upstreams.still_failing(upstream, failure),
                     ProbeResult::Nothing => upstreams.still_failing(upstream, failure),
+                    _ => upstreams.recover(upstream),
                 }
                 Duration::ZERO
             }
@@ -103,7 +98,7 @@ fn keep_probing(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), S
         if upstream.stop.is_stopped() {
             // Threads that wait for an upstream see the end.
             upstreams.wake_waiters();
-            return Ok(());
+            return;
         }
         if !pause.is_zero() {
             upstream.wait_for_probe_request(pause.min(MAX_SLEEP), due_before);
@@ -153,15 +148,10 @@ fn probe(upstreams: &Upstreams, upstream: &UpstreamEntry, failed: &PoolFailure) 
         }
         return shown;
     }
-    match failed {
-        PoolFailure::Dial(_) => ProbeResult::Works,
-        PoolFailure::ClosedUnanswered
-        | PoolFailure::LostUnanswered(_)
-        | PoolFailure::NoWork(_)
-        | PoolFailure::TurnsMinersAway(_)
-        | PoolFailure::Silent(_)
-        | PoolFailure::Refused(_) => probe_subscribe(stream, failover.answer_timeout, failed),
+    if matches!(failed, PoolFailure::Dial(_)) {
+        return ProbeResult::Works;
     }
+    probe_subscribe(stream, failover.answer_timeout, failed)
 }
 
 /// A client that is about to subscribe. The answer proves more than a connection does: a pool can accept

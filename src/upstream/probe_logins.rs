@@ -106,11 +106,6 @@ impl Upstreams {
         }
     }
 
-    /// Whether the pool counts as failed because it refuses miners, or closes before they have work.
-    pub fn turns_miners_away(&self, id: UpstreamId) -> bool {
-        self.entry(id).health().turns_miners_away()
-    }
-
     /// Whether the pool counts as failed because it gives no work.
     pub fn gives_no_work(&self, id: UpstreamId) -> bool {
         self.entry(id).health().gives_no_work()

@@ -126,12 +126,11 @@ mod tests {
         let mut stream = Some(Stream::Plain(stream));
         let thread = service("t-probe")
             .beats_within(Duration::from_secs(1))
-            .start(move || -> Result<(), std::io::Error> {
+            .start(move || {
                 let login = Login::new("w", "x");
                 if let Some(stream) = stream.take() {
                     ask_for_work(stream, &login, Duration::from_millis(1600), || {}, &Stop::new());
                 }
-                Ok(())
             })
             .unwrap();
         while !thread.is_finished() {

@@ -2,9 +2,9 @@
 //! up after 1.2 s (wire reference, section 1.6).
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use std::{io, iter};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -12,8 +12,7 @@ use super::entry::UpstreamEntry;
 use super::{PoolFailure, Upstreams};
 use crate::net::Stream;
 use crate::util::stop::Stopped;
-use crate::util::supervise;
-use crate::util::supervise::service;
+use crate::util::supervise::{self, service};
 
 /// The age at which an unused connection is closed. DATUM closes one that has not subscribed after 15 s (wire
 /// reference, section 1.6).
@@ -44,17 +43,11 @@ impl SpareConnections {
 
     /// Takes the freshest connection that is still alive.
     pub(super) fn take(&self) -> Option<Stream> {
-        let taken = loop {
-            match self.stock.lock().pop_back() {
-                Some(spare) if is_alive(&spare) => break Some(spare.stream),
-                Some(_) => {}
-                None => break None,
-            }
-        };
+        let taken = iter::from_fn(|| self.stock.lock().pop_back()).find(is_alive);
         if self.wanted > 0 {
             self.taken.notify_one();
         }
-        taken
+        taken.map(|spare| spare.stream)
     }
 
     /// Closes all, because the pool has failed.
@@ -82,20 +75,23 @@ pub(super) fn start(upstreams: &Upstreams, upstream: &Arc<UpstreamEntry>) -> io:
     if upstream.spares.wanted > 0 {
         let (upstreams, upstream) = (upstreams.clone(), upstream.clone());
         let name = format!("warm-{}", upstream.id.0 + 1);
-        service(name).start(move || keep_connected(&upstreams, &upstream))?;
+        service(name).start(move || {
+            let end = keep_connected(&upstreams, &upstream);
+            upstream.spares.clear();
+            end
+        })?;
     }
     Ok(())
 }
 
 fn keep_connected(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(), Stopped> {
     let stop = &upstream.stop;
-    while !stop.is_stopped() {
+    loop {
+        stop.check()?;
         supervise::beat();
         if upstream.up_since().is_none() {
             // The probes find out; spare connections to a pool that refuses them would not help.
-            if stop.sleep(SPARE_CHECK).is_err() {
-                break;
-            }
+            stop.sleep(SPARE_CHECK)?;
             continue;
         }
         for _ in 0..upstream.spares.missing() {
@@ -104,9 +100,7 @@ fn keep_connected(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(),
                     upstream.spares.stock.lock().push_back(SpareConnection { stream, since: Instant::now() })
                 }
                 Err(error) if error.is_local() => {
-                    if stop.sleep(SPARE_CHECK).is_err() {
-                        return Ok(());
-                    }
+                    stop.sleep(SPARE_CHECK)?;
                     break;
                 }
                 Err(error) => {
@@ -117,13 +111,8 @@ fn keep_connected(upstreams: &Upstreams, upstream: &UpstreamEntry) -> Result<(),
         }
         upstream.spares.wait();
     }
-    upstream.spares.clear();
-    Ok(())
 }
 
 fn is_alive(spare: &SpareConnection) -> bool {
-    if spare.since.elapsed() >= MAX_SPARE_AGE {
-        return false;
-    }
-    spare.stream.is_alive()
+    spare.since.elapsed() < MAX_SPARE_AGE && spare.stream.is_alive()
 }

@@ -1,15 +1,55 @@
-//! Numbers formatted for people, the same on the page and the console.
+//! Numbers, counted nouns and durations formatted for people, the same in every output.
 
 use std::time::Duration;
-
-pub use crate::util::plural::{count, count_of, grouped};
-pub use crate::util::span::span;
 
 const UNITS: [&str; 7] = ["k", "M", "G", "T", "P", "E", "Z"];
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 const YEAR: f64 = 365.25 * DAY as f64;
+
+/// `1 miner`, `2 miners`, `1,234 miners`, for a noun whose plural adds an s.
+pub fn count(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// `1 branch`, `2 branches`, for a noun with an irregular plural.
+pub fn count_of(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+}
+
+/// `1,234,567`
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `45 s`, `3 min`, `2 h 5 min`, `3 d 4 h`.
+pub fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / DAY, seconds / HOUR % 24, seconds / MINUTE % 60) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+/// `0.4 s`, `91 s`, `180 s`, `5 min`: precise enough to compare with a configured time-out.
+pub fn seconds(time: Duration) -> String {
+    match time.as_secs() {
+        0..10 if time.subsec_millis() > 0 => format!("{:.1} s", time.as_secs_f64()),
+        short @ 0..300 => format!("{short} s"),
+        _ => span(time),
+    }
+}
 
 /// `1.23 MH/s`
 pub fn rate(hashes: f64) -> String {
@@ -123,6 +163,23 @@ fn scaled(value: f64) -> (String, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_singular_and_everything_else_plural() {
+        assert_eq!((count(1, "miner"), count(0, "miner")), ("1 miner".to_owned(), "0 miners".to_owned()));
+        assert_eq!(count_of(1, "branch", "branches"), "1 branch");
+        assert_eq!(count_of(2, "branch", "branches"), "2 branches");
+        assert_eq!((grouped(7), grouped(1_234_567)), ("7".to_owned(), "1,234,567".to_owned()));
+    }
+
+    #[test]
+    fn the_unit_fits_the_length() {
+        assert_eq!(span(Duration::from_secs(90_061)), "1 d 1 h");
+        let texts = [(400, "0.4 s"), (91_250, "91 s"), (180_000, "180 s"), (300_000, "5 min")];
+        for (millis, text) in texts {
+            assert_eq!(seconds(Duration::from_millis(millis)), text);
+        }
+    }
 
     #[test]
     fn numbers_have_three_significant_digits() {

@@ -16,12 +16,10 @@ use env_logger::{Builder, Env, Target};
 use jiff::Timestamp;
 
 use super::files::{cut_trailing_nuls, is_at_path, with_suffix};
-use super::stop::Stopped;
-use super::supervise;
-use super::supervise::service;
+use super::supervise::{self, service};
 use crate::util::escape::Printable;
+use crate::util::format::count_of;
 use crate::util::os_error::describe;
-use crate::util::plural::count_of;
 
 /// The file's name in the data directory.
 pub const FILE_NAME: &str = "sluice.log";
@@ -102,7 +100,6 @@ impl LogQueue {
                 }
                 supervise::beat();
             }
-            Ok::<(), Stopped>(())
         });
         match thread {
             Ok(_) => {

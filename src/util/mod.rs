@@ -4,25 +4,23 @@
 //! |---|---|
 //! | [`address`] | IPv4-mapped peer addresses as IPv4 |
 //! | [`backoff`] | growing pauses between retries |
+//! | [`budget`], [`token_bucket`] | limits on amounts and on rates |
 //! | [`escape`] | escaping of peers' texts for every output |
 //! | [`files`] | files that a power cut has damaged, or that were replaced |
-//! | [`mod@format`], [`plural`], [`span`] | numbers, counted nouns ("1 connection") and durations for people |
+//! | [`mod@format`] | numbers, counted nouns ("1 connection") and durations for people |
 //! | [`logging`] | the log, on stderr and in `sluice.log` |
-//! | [`memory_budget`], [`token_bucket`] | limits on memory and on rates |
 //! | [`os_error`] | operating system errors in words |
 //! | [`stop`] | shutdown as an ordinary error |
 //! | [`supervise`], [`thread`] | service threads that are restarted; named threads |
 
 pub mod address;
 pub(crate) mod backoff;
+pub(crate) mod budget;
 pub mod escape;
 pub(crate) mod files;
 pub mod format;
 pub mod logging;
-pub(crate) mod memory_budget;
 pub mod os_error;
-pub mod plural;
-pub mod span;
 pub mod stop;
 pub mod supervise;
 pub mod thread;

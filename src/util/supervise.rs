@@ -8,7 +8,6 @@
 mod fault;
 mod registry;
 
-use std::fmt::Display;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use registry::{Service, ServiceGuard};
 
-use super::thread::{SERVICE_STACK, panic_text, spawn};
+use super::thread::{SERVICE_STACK, ThreadEnd, panic_text, spawn};
 
 /// Marks a place in a service, beside its heartbeat, at which tests can make it panic.
 pub(crate) use fault::check as fault_point;
@@ -80,11 +79,10 @@ impl ServiceBuilder {
     ///
     /// # Errors
     /// The system can't start another thread.
-    pub fn start<F, E>(self, mut body: F) -> io::Result<JoinHandle<()>>
-    where
-        F: FnMut() -> Result<(), E> + Send + 'static,
-        E: Display + 'static,
-    {
+    pub fn start<E: ThreadEnd>(
+        self,
+        mut body: impl FnMut() -> E + Send + 'static,
+    ) -> io::Result<JoinHandle<()>> {
         let ServiceBuilder { name, stack, on_panic, stale_after } = self;
         let guard = ServiceGuard::new(&name, stale_after);
         spawn(name, stack, move || {
@@ -94,7 +92,7 @@ impl ServiceBuilder {
             let mut recent: Vec<Instant> = Vec::new();
             loop {
                 let panic = match catch_unwind(AssertUnwindSafe(&mut body)) {
-                    Ok(ended) => return ended,
+                    Ok(ended) => return ended.into_result(),
                     Err(panic) => panic,
                 };
                 let reason = panic_text(panic.as_ref());
@@ -160,19 +158,17 @@ fn panic_action(on_panic: OnPanic, recent: usize) -> PanicAction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::util::stop::Stopped;
 
     #[test]
     fn a_service_keeps_its_state_after_a_panic() {
         let (sender, rounds) = crossbeam_channel::bounded(4);
         let mut round = 0;
         let thread = service("t-restarted")
-            .start(move || -> Result<(), Stopped> {
+            .start(move || {
                 round += 1;
                 beat();
                 let _ = sender.try_send(round);
                 assert!(round > 2, "on purpose");
-                Ok(())
             })
             .unwrap();
         thread.join().unwrap();
@@ -201,7 +197,6 @@ mod tests {
             .start(move || {
                 beat();
                 let _ = released.recv();
-                Ok::<(), Stopped>(())
             })
             .unwrap();
         let deadline = Instant::now() + Duration::from_secs(20);

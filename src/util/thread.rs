@@ -19,6 +19,26 @@ pub const SESSION_STACK: usize = 128 * 1024;
 /// The stack of the few other threads (name resolution in libc alone wants 64 KiB).
 pub const SERVICE_STACK: usize = 512 * 1024;
 
+/// The value that a thread's body returns: nothing, or a result whose error is logged.
+pub trait ThreadEnd {
+    type Error: Display + 'static;
+    fn into_result(self) -> Result<(), Self::Error>;
+}
+
+impl ThreadEnd for () {
+    type Error = Stopped;
+    fn into_result(self) -> Result<(), Stopped> {
+        Ok(())
+    }
+}
+
+impl<E: Display + 'static> ThreadEnd for Result<(), E> {
+    type Error = E;
+    fn into_result(self) -> Result<(), E> {
+        self
+    }
+}
+
 /// The longest pause between two checks whether a thread has ended.
 const MAX_JOIN_PAUSE: Duration = Duration::from_millis(5);
 
@@ -28,16 +48,16 @@ const MAX_JOIN_PAUSE: Duration = Duration::from_millis(5);
 ///
 /// # Errors
 /// The system can't start another thread.
-pub fn spawn<F, E>(name: impl Into<String>, stack: usize, body: F) -> io::Result<JoinHandle<()>>
-where
-    F: FnOnce() -> Result<(), E> + Send + 'static,
-    E: Display + 'static,
-{
+pub fn spawn<E: ThreadEnd>(
+    name: impl Into<String>,
+    stack: usize,
+    body: impl FnOnce() -> E + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     let name = name.into();
     Builder::new().name(name.clone()).stack_size(stack).spawn(move || {
         // The closure is not used after a panic, so its half-changed state is not seen again. The state it shares with
         // others is behind locks, and each change under a lock is complete in itself.
-        match catch_unwind(AssertUnwindSafe(body)) {
+        match catch_unwind(AssertUnwindSafe(body)).map(E::into_result) {
             Ok(Ok(())) => debug!("thread {name} ended"),
             Ok(Err(reason)) if is_stop(&reason) => debug!("thread {name} ended: {reason:#}"),
             Ok(Err(reason)) => warn!("thread {name} ended: {reason:#}"),
@@ -92,11 +112,10 @@ mod tests {
         let (release, released) = crossbeam_channel::bounded::<()>(0);
         let stuck = spawn("t-unending", SESSION_STACK, move || {
             let _ = released.recv();
-            Ok::<(), Stopped>(())
         });
         assert!(!join_within(stuck.unwrap(), Duration::from_millis(10)));
         drop(release);
-        let ending = spawn("t-ending", SESSION_STACK, || Ok::<(), Stopped>(()));
+        let ending = spawn("t-ending", SESSION_STACK, || {});
         assert!(join_within(ending.unwrap(), Duration::from_secs(20)));
     }
 
@@ -105,7 +124,6 @@ mod tests {
         let (name, seen) = crossbeam_channel::bounded(1);
         let thread = spawn("t-named", SESSION_STACK, move || {
             let _ = name.send(std::thread::current().name().map(String::from));
-            Ok::<(), Stopped>(())
         });
         thread.unwrap().join().unwrap();
         assert_eq!(seen.recv().unwrap().as_deref(), Some("t-named"));

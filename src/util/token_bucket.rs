@@ -32,6 +32,11 @@ impl TokenBucket {
         Duration::from_secs_f64((-self.tokens / self.per_second).max(0.0))
     }
 
+    /// Puts a token back.
+    pub(crate) fn put_back(&mut self) {
+        self.tokens = (self.tokens + 1.0).min(self.capacity);
+    }
+
     /// The time at which the next token is available.
     pub(crate) fn next_token(&self) -> Instant {
         let missing = (1.0 - self.tokens).max(0.0);
@@ -56,6 +61,31 @@ mod tests {
         assert!((0..64).all(|_| bucket.take(start).is_zero()));
         assert_eq!(bucket.take(start), Duration::from_millis(50));
         assert!(bucket.take(start + Duration::from_secs(1)).is_zero());
+    }
+
+    #[test]
+    fn tokens_that_are_put_back_make_up_for_those_taken() {
+        let now = Instant::now();
+        let rounds = |back: usize, taken: usize| {
+            let mut bucket = TokenBucket::new(100.0, 1.0, now);
+            let mut round = || {
+                (0..back).for_each(|_| bucket.put_back());
+                (0..taken).all(|_| bucket.take(now).is_zero())
+            };
+            (0..1000).take_while(|_| round()).count()
+        };
+        assert_eq!((rounds(7, 1), rounds(1, 1)), (1000, 1000));
+        assert!(rounds(1, 9) < 20);
+    }
+
+    #[test]
+    fn one_a_second_is_free_for_ever_and_a_later_flood_is_not() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket::new(100.0, 1.0, start);
+        assert!((0..10_000).all(|second| bucket.take(start + Duration::from_secs(second)).is_zero()));
+        let now = start + Duration::from_secs(10_000);
+        let free = (0..1000).take_while(|_| bucket.take(now).is_zero()).count();
+        assert!((99..=101).contains(&free), "{free}");
     }
 
     #[test]

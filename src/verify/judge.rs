@@ -12,7 +12,7 @@ use crate::analyzer::{ChainState, PayoutState, Unverifiable};
 use crate::config::{PayoutKind, RulesConfig};
 use crate::stratum::Reconnect;
 use crate::util::escape::Printable;
-use crate::util::plural::count;
+use crate::util::format::count;
 
 /// The outcome of a check, from the weakest to the strongest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::observations::Observations;
 use crate::stratum::Difficulty;
-use crate::util::plural::count;
+use crate::util::format::count;
 use crate::work::expected_hashes;
 
 /// The firmware's coinbase buffer of 511 hex digits, in bytes. With a larger coinbase all shares are wrong.

@@ -10,8 +10,7 @@ use super::phrases::{number, span};
 use super::report::PoolReport;
 use crate::analyzer::{ChainState, PayoutState};
 use crate::util::escape::Printable;
-use crate::util::format::delay;
-use crate::util::plural::{count, count_of};
+use crate::util::format::{count, count_of, delay};
 
 /// Caps the listed jobs.
 const MAX_LISTED_JOBS: usize = 12;

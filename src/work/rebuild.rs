@@ -9,7 +9,7 @@ use super::prepared::{HashedShare, PreparedJob};
 use super::rolling::VersionConvention;
 use super::target::Target;
 use crate::stratum::{Difficulty, Extranonce2, Extranonce2Size, Submit, Version, VersionBits, VersionMask};
-use crate::util::plural::count;
+use crate::util::format::count;
 
 /// Far more than the error of a difficulty that was rounded to an f64, as a part of it.
 const ROUNDING: f64 = 1e-9;

@@ -48,7 +48,7 @@ fn check(recorded: &Recorded, unknown: u64, unanswered: u64) {
     moment.snapshot = recorded.snapshot();
     let shown: Value = serde_json::from_str(&status(&moment)).unwrap();
     let miners = api("/api/miners", |_| None, &moment).unwrap().body;
-    let miners: Value = serde_json::from_str(&miners).unwrap();
+    let miners: Value = serde_json::from_slice(&miners).unwrap();
     let families = read(&metrics(&moment));
     let pool = &moment.snapshot.pools[0];
     for (result, count) in [("unknown", unknown), ("unanswered", unanswered)] {

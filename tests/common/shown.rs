@@ -33,7 +33,7 @@ impl Shown {
         let pool = SimPool::start(PoolOptions::with_difficulty(EASY).unwrap()).unwrap();
         let text = format!("{}{more}", upstream(pool.addr()));
         let recorded = Recorded::start(&text);
-        let snapshots = recorded.proxy.app().snapshots().clone();
+        let snapshots = recorded.proxy.app().snapshots.clone();
         let miners = names.iter().zip(MinerModel::ALL.iter().cycle()).map(|(name, habit)| {
             let options = MinerOptions {
                 hash_rate_limit: Some(SimHashRate(300_000.0)),

@@ -89,7 +89,7 @@ impl Site {
         let text = format!("[listen]\nstratum = [\"{listen}\"]\n{}", upstream(pool.addr()));
         let config = Config::parse(&text, &Overrides::default()).unwrap_or_else(|e| panic!("{e}"));
         let proxy = Proxy::with(&config);
-        let page = PageServer::start(proxy.app().snapshots().clone(), token);
+        let page = PageServer::start(proxy.app().snapshots.clone(), token);
         Site { page, pool, proxy, miners: Vec::new(), talkers: Vec::new() }
     }
 
@@ -104,7 +104,7 @@ impl Site {
 
     /// This moment.
     pub fn status(&self) -> StatusSnapshot {
-        (*self.proxy.app().snapshots().newest()).clone()
+        (*self.proxy.app().snapshots.newest()).clone()
     }
 
     /// A miner that hashes, of this name behind the usual address.

@@ -37,11 +37,10 @@ impl Toy {
 }
 
 pub fn handler() -> Handler {
-    let large: Arc<[u8]> = vec![b'x'; LARGE].into();
-    Arc::new(move |request: &GatedRequest| match request.path.as_str() {
+    Arc::new(|request: &GatedRequest| match request.path.as_str() {
         "/" => HttpAnswer::html("hello"),
         "/echo" => HttpAnswer::text(200, format!("{request:?}")),
-        "/large" => HttpAnswer::new(200, "application/octet-stream", large.clone()),
+        "/large" => HttpAnswer::new(200, "application/octet-stream", vec![b'x'; LARGE]),
         "/huge" => HttpAnswer::new(200, "application/octet-stream", vec![b'x'; 9 << 20]),
         "/panic" => panic!("on purpose"),
         "/own" => HttpAnswer::json(String::from("{}"))

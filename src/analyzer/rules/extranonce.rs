@@ -11,7 +11,7 @@ use crate::analyzer::session_event::{EventKind, JobSeen, ProtocolEvent};
 use crate::clock::NtpTime;
 use crate::config::{self, Severity};
 use crate::tap::{Role, SessionId};
-use crate::util::plural::count;
+use crate::util::format::count;
 
 const CHANGED: AlertType = ("extranonce.changed", Severity::High);
 const DUPLICATE: AlertType = ("extranonce.duplicate", Severity::High);

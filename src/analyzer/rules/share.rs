@@ -14,7 +14,7 @@ use crate::config::Severity;
 use crate::record::ShareOutcome;
 use crate::stratum::{PrevHash, says_low_difficulty};
 use crate::tap::{Role, SessionId};
-use crate::util::plural::count;
+use crate::util::format::count;
 
 const VALID_REJECTED: AlertType = ("share.valid_rejected", Severity::High);
 const UNANSWERED: AlertType = ("share.unanswered", Severity::Medium);

@@ -12,7 +12,7 @@ use super::{AlertContext, AlertType, SessionSample, seconds_between};
 use crate::clock::NtpTime;
 use crate::config::{self, Severity};
 use crate::tap::SessionId;
-use crate::util::span::span;
+use crate::util::format::span;
 use crate::work::HASHES_PER_DIFFICULTY;
 
 const RAPID: AlertType = ("share.rapid", Severity::Low);

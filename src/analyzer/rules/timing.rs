@@ -8,7 +8,7 @@ use super::{AlertContext, AlertType, SessionSample, seconds_between};
 use crate::analyzer::session_event::JobSeen;
 use crate::clock::{ClockState, NtpTime, UnsyncReason};
 use crate::config::{self, Severity};
-use crate::util::plural::count;
+use crate::util::format::count;
 
 const EXTREME: AlertType = ("timing.extreme", Severity::High);
 const FUTURE_JOB: AlertType = ("timing.future_job", Severity::Low);

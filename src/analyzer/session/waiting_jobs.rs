@@ -6,7 +6,7 @@ use std::mem::size_of;
 use crate::analyzer::current_work::Oddness;
 use crate::net::Stamp;
 use crate::stratum::{Difficulty, JobReading};
-use crate::util::memory_budget::{MemoryBudget, MemoryReservation};
+use crate::util::budget::{Budget, Reservation};
 
 /// The most jobs that wait. An honest pool sends one, a few send one for each difficulty.
 const MAX_JOBS: usize = 8;
@@ -18,7 +18,7 @@ const MAX_BYTES_OF_ALL: usize = 32 * 1024 * 1024;
 
 /// The memory for waiting jobs, which all sessions share.
 #[derive(Debug, Clone)]
-pub(in crate::analyzer) struct WaitingMemory(MemoryBudget);
+pub(in crate::analyzer) struct WaitingMemory(Budget);
 
 /// A job as it came.
 #[derive(Debug)]
@@ -35,13 +35,13 @@ pub(super) struct WaitingJob {
 /// The waiting jobs of one session, the newest last.
 #[derive(Debug)]
 pub(super) struct WaitingJobs {
-    jobs: VecDeque<(WaitingJob, MemoryReservation)>,
+    jobs: VecDeque<(WaitingJob, Reservation)>,
     memory: WaitingMemory,
 }
 
 impl Default for WaitingMemory {
     fn default() -> WaitingMemory {
-        WaitingMemory(MemoryBudget::new(MAX_BYTES_OF_ALL))
+        WaitingMemory(Budget::new(MAX_BYTES_OF_ALL))
     }
 }
 
@@ -73,7 +73,7 @@ impl WaitingJobs {
     }
 
     fn bytes(&self) -> usize {
-        self.jobs.iter().map(|(_, reserved)| reserved.bytes()).sum()
+        self.jobs.iter().map(|(_, reserved)| reserved.amount()).sum()
     }
 }
 
@@ -86,20 +86,10 @@ impl WaitingJob {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stratum::{JobId, Nbits, Notify, Ntime, PrevHash, ReadingAgreement, Version};
+    use crate::stratum::{Notify, ReadingAgreement};
 
     fn job(id: u64, length: usize) -> WaitingJob {
-        let job = Notify {
-            job_id: JobId::from_counter(id),
-            prevhash: PrevHash::from_wire_bytes([0; 32]),
-            coinb1: vec![0; length],
-            coinb2: Vec::new(),
-            branches: Vec::new(),
-            version: Version(0),
-            nbits: Nbits(0),
-            ntime: Ntime(0),
-            clean_jobs: None,
-        };
+        let job = Notify::with_coinbase(vec![0; length], Vec::new());
         WaitingJob {
             readings: vec![JobReading { job, agreement: ReadingAgreement::All }],
             oddness: Oddness { shape: None, has_exact_name: true },

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::config::{Config, ListenConfig, Mode, ProxyProtocol, UpstreamConfig, format_duration};
 use crate::limits::RateLimitConfig;
-use crate::util::plural::count;
+use crate::util::format::count;
 
 pub(super) fn write_listen(f: &mut fmt::Formatter<'_>, listen: &ListenConfig) -> fmt::Result {
     writeln!(f, "Miners connect to:")?;

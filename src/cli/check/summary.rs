@@ -8,8 +8,7 @@ use crate::config::{
     NotifyConfig, NtpConfig, OnViolation, PayoutKind, PayoutPolicy, RecordConfig, ReferenceConfig,
     RulesConfig, VardiffConfig, format_duration, url_host,
 };
-use crate::util::format::short;
-use crate::util::plural::count;
+use crate::util::format::{count, short};
 
 /// The summary of all sections.
 pub(super) struct ConfigSummary<'a>(pub(super) &'a Config);

@@ -16,8 +16,9 @@ use rustls::sign::CertifiedKey;
 pub(super) use self::listen_addresses::check_upstreams;
 use super::data_dir_lock::{in_use, is_locked};
 use crate::config::{Config, ForwardPath, ListenTls, Mode, NotifyRecipient, ReferenceConfig};
-use crate::net::{pem, process};
-use crate::proxy::passthrough::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
+use crate::net::pem;
+use crate::net::process::{self, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
+use crate::proxy::passthrough::DESCRIPTORS_PER_PIPE;
 use crate::util::os_error::describe;
 
 /// The result of the checks.

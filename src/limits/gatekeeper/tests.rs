@@ -12,7 +12,7 @@ fn limits() -> RateLimitConfig {
     }
 }
 
-fn gatekeeper(max_miners: usize, limits: RateLimitConfig) -> Gatekeeper {
+fn gatekeeper(max_miners: usize, limits: RateLimitConfig) -> Arc<Gatekeeper> {
     Gatekeeper::new(&AllowList::private(), max_miners, &limits)
 }
 
@@ -21,7 +21,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 /// Connects and hangs up at once until it is refused.
-fn hammer(gate: &Gatekeeper, from: IpAddr, now: Instant) -> (usize, AdmissionError) {
+fn hammer(gate: &Arc<Gatekeeper>, from: IpAddr, now: Instant) -> (usize, AdmissionError) {
     let mut admitted = 0;
     loop {
         match gate.admit(from, now) {

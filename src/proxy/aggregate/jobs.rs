@@ -197,20 +197,15 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::proxy::aggregate::ExtranonceSplit;
-    use crate::stratum::{Extranonce1, Extranonce2Size, Nbits, PrevHash, Version};
+    use crate::stratum::{Extranonce1, Extranonce2Size, PrevHash};
 
     /// A job without a connection, of this generation and block, with this second part of the coinbase.
     pub(in super::super) fn job_of(generation: u64, block: u8, coinb2: Vec<u8>, number: u32) -> PoolJob {
         let notify = Notify {
             job_id: JobId::from_counter(u64::from(number)),
             prevhash: PrevHash::from_wire_bytes([block; 32]),
-            coinb1: number.to_be_bytes().to_vec(),
-            coinb2,
-            branches: Vec::new(),
-            version: Version(0x2000_0000),
-            nbits: Nbits(0x1d00_ffff),
-            ntime: Ntime(1000),
             clean_jobs: Some(false),
+            ..Notify::with_coinbase(number.to_be_bytes().to_vec(), coinb2)
         };
         let split = ExtranonceSplit::of(Extranonce2Size::new(8).unwrap()).unwrap();
         let space = ExtranonceSpace { space_id: SpaceId(1), extranonce1: Extranonce1::default(), split };

@@ -25,13 +25,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
-use super::{ListenerContext, Proxy, Registry, StartError, start_upstreams};
+use super::{ListenerContext, Proxy, Registry, start_upstreams};
 use crate::config::{self, Config, Mode};
 use crate::net::Stamp;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, VersionMask};
 use crate::tap::SessionId;
 use crate::tap::ToAnalyzer;
-use crate::upstream::Upstreams;
+use crate::upstream::{SetupError, Upstreams};
 use crate::util::stop::Stop;
 
 use group::account_router::AccountRouter;
@@ -76,14 +76,14 @@ pub(crate) struct AggregateServices {
 /// to, which are no pools.
 ///
 /// # Errors
-/// [`StartError`] when an upstream or a thread can't be set up.
+/// [`SetupError`] when an upstream or a thread can't be set up.
 pub(crate) fn start(
     config: &Config,
     limits: Limits,
     to_analyzer: ToAnalyzer,
     own: &[SocketAddr],
     stop: &Stop,
-) -> Result<Arc<dyn Proxy>, StartError> {
+) -> Result<Arc<dyn Proxy>, SetupError> {
     // Connections end with the sessions, after what is in flight was answered.
     let pools_stop = Stop::new();
     let (listener_context, upstreams) = start_upstreams(config, own, &pools_stop)?;
@@ -104,7 +104,7 @@ pub(crate) fn start(
         last_mask: AtomicU32::new(VersionMask::BIP320.0),
         stop: pools_stop,
     });
-    miner::vardiff_timer::start(&services, stop).map_err(StartError::Thread)?;
+    miner::vardiff_timer::start(&services, stop).map_err(SetupError::thread)?;
     Ok(services)
 }
 

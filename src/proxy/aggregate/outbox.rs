@@ -22,8 +22,8 @@ use crate::net::options::{is_dead, is_timeout};
 use crate::net::{Stamp, Stream};
 use crate::proxy::aggregate::Limits;
 use crate::tap::Tap;
+use crate::util::format::seconds;
 use crate::util::os_error::describe;
-use crate::util::span::seconds;
 
 /// Caps the writes of a thread that sends, for what others have queued meanwhile.
 const MAX_FURTHER_WRITES: usize = 8;

@@ -11,8 +11,7 @@ use super::PassthroughServices;
 use super::session::PassthroughSession;
 use crate::upstream::UpstreamId;
 use crate::util::stop::{Stop, Stopped};
-use crate::util::supervise;
-use crate::util::supervise::service;
+use crate::util::supervise::{self, service};
 
 /// The thread's heartbeat is later than this only if something holds it: a move takes less.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
@@ -30,10 +29,7 @@ const MAX_ANSWER_WAIT: Duration = Duration::from_secs(5);
 /// Starts the thread.
 pub(super) fn start(services: &Arc<PassthroughServices>, stop: &Stop) -> io::Result<()> {
     let (services, stop) = (services.clone(), stop.clone());
-    service("failback").beats_within(STUCK_AFTER).start(move || match fail_back(&services, &stop) {
-        Ok(()) | Err(Stopped) => Ok::<(), Stopped>(()),
-    })?;
-    Ok(())
+    service("failback").beats_within(STUCK_AFTER).start(move || fail_back(&services, &stop)).map(drop)
 }
 
 fn fail_back(services: &PassthroughServices, stop: &Stop) -> Result<(), Stopped> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::session::SessionGuard;
 use crate::net::Stream;
-use crate::proxy::{LogTopic, OnTimeout, TimedWatch, Watch};
-use crate::util::span::seconds;
+use crate::proxy::{LogTopic, OnTimeout, Watch};
+use crate::util::format::seconds;
 
 /// Watches a miner's time limits.
 pub(super) struct MinerWatch<'a> {
@@ -83,9 +83,7 @@ impl Watch for MinerWatch<'_> {
         }
         OnTimeout::Wait
     }
-}
 
-impl TimedWatch for MinerWatch<'_> {
     fn read_timeout(&mut self) -> Option<Duration> {
         let listen = &self.guard.services.listener_context.listen;
         let idle_left = listen.idle_timeout.map(|limit| limit.saturating_sub(self.silent_for()));

@@ -12,7 +12,6 @@ mod handshake_scan;
 mod miner_timeouts;
 mod miner_to_pool;
 mod mode;
-mod pipes;
 mod pool_supervisor;
 mod pool_to_miner;
 mod pump;
@@ -23,16 +22,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use super::{ListenerContext, Proxy, Registry, StartError, start_upstreams};
+use super::{ListenerContext, Proxy, Registry, start_upstreams};
 use crate::config::Config;
+use crate::net::process::{self, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
 use crate::tap::ToAnalyzer;
-use crate::upstream::Upstreams;
+use crate::upstream::{SetupError, Upstreams};
+use crate::util::budget::Budget;
 use crate::util::stop::Stop;
 
-use pipes::PipeBudget;
-pub use pipes::{DESCRIPTORS_PER_PIPE, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
 use session::PassthroughSession;
 use turned_away::UnservedSessions;
+
+/// The file descriptors of a pipe: its two ends.
+pub const DESCRIPTORS_PER_PIPE: u64 = 2;
 
 /// Shared by all sessions. Nothing in it is locked between a read and its send.
 #[derive(Debug)]
@@ -43,7 +45,7 @@ struct PassthroughServices {
     registry: Registry<PassthroughSession>,
     unserved: UnservedSessions,
     to_analyzer: ToAnalyzer,
-    pipes: PipeBudget,
+    pipes: Budget,
     next_session: AtomicU64,
     /// Whether it was logged that splice is not possible.
     splice_refused: AtomicBool,
@@ -53,13 +55,13 @@ struct PassthroughServices {
 /// to, which are no pools.
 ///
 /// # Errors
-/// [`StartError`] when an upstream or a thread can't be set up.
+/// [`SetupError`] when an upstream or a thread can't be set up.
 pub(crate) fn start(
     config: &Config,
     to_analyzer: ToAnalyzer,
     own: &[SocketAddr],
     stop: &Stop,
-) -> Result<Arc<dyn Proxy>, StartError> {
+) -> Result<Arc<dyn Proxy>, SetupError> {
     let (listener_context, upstreams) = start_upstreams(config, own, stop)?;
     let services = Arc::new(PassthroughServices {
         listener_context,
@@ -68,11 +70,20 @@ pub(crate) fn start(
         registry: Registry::default(),
         unserved: UnservedSessions::default(),
         to_analyzer,
-        pipes: PipeBudget::for_miners(config.listen.max_miners),
+        pipes: pipe_budget(config.listen.max_miners),
         next_session: AtomicU64::new(1),
         splice_refused: AtomicBool::new(false),
     });
-    pool_supervisor::start(&services, stop).map_err(StartError::Thread)?;
-    failback::start(&services, stop).map_err(StartError::Thread)?;
+    pool_supervisor::start(&services, stop).map_err(SetupError::thread)?;
+    failback::start(&services, stop).map_err(SetupError::thread)?;
     Ok(services)
+}
+
+/// The pipes that this process's limit leaves when `max_miners` are connected. A session on the splice path needs up
+/// to ten descriptors where copying needs two. Without a limit they would be used up before `listen.max_miners` is
+/// reached, and none would be left to accept and connect with.
+fn pipe_budget(max_miners: usize) -> Budget {
+    let kept = OWN_DESCRIPTORS + SOCKETS_PER_SESSION * max_miners as u64;
+    let pipes = process::fd_limit().saturating_sub(kept) / DESCRIPTORS_PER_PIPE;
+    Budget::new(usize::try_from(pipes).unwrap_or(usize::MAX))
 }

@@ -15,8 +15,7 @@ use crate::proxy::LogTopic;
 use crate::tap::WorkOwed;
 use crate::upstream::{PoolFailure, UpstreamId};
 use crate::util::stop::{Stop, Stopped};
-use crate::util::supervise;
-use crate::util::supervise::service;
+use crate::util::supervise::{self, service};
 
 /// The thread's heartbeat is later than this only if something holds it.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
@@ -62,7 +61,6 @@ pub(super) fn start(services: &Arc<PassthroughServices>, stop: &Stop) -> io::Res
         while stop.sleep(round).is_ok() && supervisor.check(&stop).is_ok() {
             supervise::beat();
         }
-        Ok::<(), Stopped>(())
     })?;
     Ok(())
 }

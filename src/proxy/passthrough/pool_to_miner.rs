@@ -20,7 +20,7 @@ use crate::proxy::{LogTopic, OnTimeout, Watch, linger};
 use crate::tap::Tap;
 use crate::tap::{Direction, SessionClock};
 use crate::upstream::{PoolConnection, PoolFailure, UpstreamId};
-use crate::util::span::seconds;
+use crate::util::format::seconds;
 use crate::util::stop::Stopped;
 
 /// A session that lasted this long was no mere connection attempt.

@@ -4,12 +4,12 @@
 use std::io;
 
 use super::half_close::DirectionEnd;
-use super::pipes::PipeBudget;
 use crate::net::options::is_timeout;
 use crate::net::splice::Splicer;
 use crate::net::{ReadBuffer, Stamp, Stream, StreamReader};
 use crate::proxy::{OnTimeout, Watch};
 use crate::tap::{CopiedBytes, Tap};
+use crate::util::budget::Budget;
 
 /// Forwards through a buffer until one side ends.
 pub(super) fn copy(
@@ -65,14 +65,14 @@ pub(super) fn splice(
     from: &Stream,
     to: &Stream,
     size: usize,
-    budget: &PipeBudget,
+    pipes: &Budget,
     tap: &mut Tap,
     watch: &mut impl Watch,
 ) -> Result<DirectionEnd, SpliceRefused> {
     let (Some(from), Some(to)) = (from.plain(), to.plain()) else {
         return Err(SpliceRefused::Tls);
     };
-    let _grant = budget.take(if tap.is_open() { 2 } else { 1 }).ok_or(SpliceRefused::Budget)?;
+    let _reserved = pipes.reserve(if tap.is_open() { 2 } else { 1 }).ok_or(SpliceRefused::Budget)?;
     let mut splicer = Splicer::new(size, tap.is_open()).map_err(SpliceRefused::Pipe)?;
     loop {
         let length = match splicer.take(from) {

@@ -16,7 +16,7 @@ use crate::net::Stamp;
 use crate::proxy::{IncomingConnection, LogTopic};
 use crate::tap::send_event;
 use crate::tap::{Conversation, Direction, SessionId, TapEvent};
-use crate::util::plural::count;
+use crate::util::format::count;
 use crate::util::thread::{SESSION_STACK, spawn};
 
 /// Without the analyzer it is not known what is in flight. This long after the miner's last bytes the answer
@@ -57,7 +57,7 @@ pub(super) struct SessionGuard {
 /// When the system has no room for another thread; the connection is closed then.
 pub(super) fn start(services: &Arc<PassthroughServices>, incoming: IncomingConnection) -> io::Result<()> {
     let id = SessionId(services.next_session.fetch_add(1, Ordering::Relaxed));
-    let conversation = Arc::new(Conversation::new(id, incoming.peer(), Stamp::now()));
+    let conversation = Arc::new(Conversation::new(id, incoming.peer, Stamp::now()));
     let session = Arc::new(PassthroughSession {
         conversation,
         accepted_at: Instant::now(),

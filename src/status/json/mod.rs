@@ -30,6 +30,7 @@ mod verdict;
 
 use serde::Serialize;
 
+use super::server::HttpAnswer;
 use super::snapshot::StatusSnapshot;
 use crate::util::escape::to_json;
 use query::{JsonQuery, JsonQueryError};
@@ -37,17 +38,12 @@ use value::PairsJson;
 
 pub use status::status;
 
-/// A reply with its HTTP status.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JsonReply {
-    /// 200 or 400.
-    pub status: u16,
-    /// A JSON document.
-    pub body: String,
-}
-
 /// The document at `path`, or `None` if there is none. `query` looks up a parameter's decoded value.
-pub fn api(path: &str, query: impl Fn(&str) -> Option<String>, status: &StatusSnapshot) -> Option<JsonReply> {
+pub fn api(
+    path: &str,
+    query: impl Fn(&str) -> Option<String>,
+    status: &StatusSnapshot,
+) -> Option<HttpAnswer> {
     let query = JsonQuery(&query);
     let document = match path {
         "/status" => Ok(status::status(status)),
@@ -60,8 +56,10 @@ pub fn api(path: &str, query: impl Fn(&str) -> Option<String>, status: &StatusSn
         _ => return None,
     };
     Some(match document {
-        Ok(body) => JsonReply { status: 200, body },
-        Err(JsonQueryError(error)) => JsonReply { status: 400, body: text(&PairsJson([("error", error)])) },
+        Ok(document) => HttpAnswer::json(document),
+        Err(JsonQueryError(error)) => {
+            HttpAnswer { status: 400, ..HttpAnswer::json(text(&PairsJson([("error", error)]))) }
+        }
     })
 }
 

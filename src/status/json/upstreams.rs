@@ -6,9 +6,8 @@ use super::value::{LatencyJson, MILLISECONDS, TimeJson, number, percent};
 use super::verdict::{ChainJson, PayoutJson};
 use super::{text, value};
 use crate::analyzer::{BlockSpread, Latency, PoolView};
-use crate::proxy::UpstreamState;
 use crate::status::snapshot::StatusSnapshot;
-use crate::upstream::PoolStatus;
+use crate::upstream::{PoolStatus, UpstreamState};
 
 #[derive(Serialize)]
 struct UpstreamsJson<'a> {

@@ -6,9 +6,8 @@ use serde::{Serialize, Serializer};
 
 use crate::analyzer::{HashRates, Latency};
 use crate::clock::NtpTime;
-use crate::proxy::UpstreamState;
 use crate::record::BestShare;
-use crate::upstream::PoolStatus;
+use crate::upstream::{PoolStatus, UpstreamState};
 
 /// A time, written as RFC 3339 in UTC with milliseconds.
 #[derive(Debug, Clone, Copy)]

@@ -6,11 +6,10 @@ use std::time::Duration;
 use super::shares::results;
 use super::text::{MetricsText, label};
 use crate::analyzer::PoolView;
-use crate::proxy::UpstreamState;
 use crate::status::json::value::standing;
 use crate::status::snapshot::StatusSnapshot;
 use crate::status::verdicts;
-use crate::upstream::PoolStatus;
+use crate::upstream::{PoolStatus, UpstreamState};
 
 /// The histogram bounds for response times.
 const ANSWER_BUCKETS_MILLIS: [u64; 14] =

@@ -3,8 +3,7 @@
 use maud::{Markup, PreEscaped, html};
 
 use crate::record::{History, Span};
-use crate::status::charts;
-use crate::status::charts::Chart;
+use crate::status::charts::{self, Chart};
 use crate::status::snapshot::StatusSnapshot;
 use crate::util::format::{grouped, rate};
 

@@ -4,9 +4,8 @@ use maud::{Markup, html};
 
 use super::{Tone, list_item};
 use crate::analyzer::PoolView;
-use crate::proxy::UpstreamState;
 use crate::status::snapshot::StatusSnapshot;
-use crate::upstream::PoolStatus;
+use crate::upstream::{PoolStatus, UpstreamState};
 use crate::util::format::{ago, count, delay, grouped, span};
 
 pub(super) fn section(status: &StatusSnapshot) -> Markup {

@@ -7,10 +7,9 @@ use maud::{Markup, html};
 use super::{Tone, list_item, pool_in_use, pool_name};
 use crate::analyzer::{ChainState, PayoutState, PoolView};
 use crate::config::Severity;
-use crate::proxy::UpstreamState;
 use crate::status::snapshot::StatusSnapshot;
 use crate::status::verdicts;
-use crate::upstream::PoolStatus;
+use crate::upstream::{PoolStatus, UpstreamState};
 use crate::util::format::{ago, count, delay, grouped, rate, rate_parts};
 
 /// A share within this time counts as mining. Low-power miners may find none for hours; the page then

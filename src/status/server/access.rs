@@ -130,10 +130,6 @@ mod tests {
         token::set_cookie(&Secret::new("hunter2")).split(';').next().unwrap().to_owned()
     }
 
-    fn header<'a>(answer: &'a HttpAnswer, name: &str) -> Option<&'a str> {
-        answer.headers.iter().find(|(each, _)| *each == name).map(|(_, value)| value.as_str())
-    }
-
     #[test]
     fn the_host_is_checked_first() {
         let access = guarded();
@@ -175,8 +171,8 @@ mod tests {
         let access = guarded();
         let answer = check(&access, "GET /a%20b?x=1&token=hunter2&y=%26 HTTP/1.1\nHost: pi\n\n").unwrap_err();
         assert_eq!(answer.status, 303);
-        assert_eq!(header(&answer, "Location"), Some("/a%20b?x=1&y=%26"));
-        let cookie = header(&answer, "Set-Cookie").unwrap().split(';').next().unwrap();
+        assert_eq!(answer.header("Location"), Some("/a%20b?x=1&y=%26"));
+        let cookie = answer.header("Set-Cookie").unwrap().split(';').next().unwrap();
         let with = |cookie: &str| {
             status(&access, &format!("GET / HTTP/1.1\nHost: pi\nCookie: a=b; {cookie}; c=d\n\n"))
         };
@@ -219,6 +215,6 @@ mod tests {
     #[test]
     fn a_stale_cookie_is_deleted() {
         let answer = check(&guarded(), "GET / HTTP/1.1\nHost: pi\nCookie: sluice_token=00\n\n").unwrap_err();
-        assert!(header(&answer, "Set-Cookie").unwrap().contains("Max-Age=0"));
+        assert!(answer.header("Set-Cookie").unwrap().contains("Max-Age=0"));
     }
 }

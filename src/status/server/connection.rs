@@ -5,11 +5,11 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::Method;
+use super::answer::HttpAnswer;
 use super::gate::GateShared;
 use super::head::{self, HeadError, MAX_BODY, RequestHead};
 use super::refusal::GateRefusal;
 use super::relay;
-use super::reply::HttpReply;
 use super::timed;
 use super::visitors::VisitorSlot;
 use crate::limits::AddressKey;
@@ -37,35 +37,35 @@ const MAX_DRAINED_BYTES: usize = 1 << 20;
 /// Serves one connection to its end.
 pub(super) fn serve(shared: &GateShared, slot: &VisitorSlot, socket: &TcpStream, peer: SocketAddr) {
     let mut head_only = false;
-    let reply = match answer(shared, slot, socket, peer, &mut head_only) {
-        Ok(reply) => reply,
-        Err(HeadError::Rejected(refusal)) => refusal.answer().into(),
+    let answer = match answer(shared, slot, socket, peer, &mut head_only) {
+        Ok(answer) => answer,
+        Err(HeadError::Rejected(refusal)) => refusal.answer(),
         Err(HeadError::Closed(error)) => {
             log::debug!("http {peer}: closed without a request: {error}");
             return;
         }
     };
-    if reply.status >= 400 {
-        log::debug!("http {peer}: answered {}", reply.status);
+    if answer.status >= 400 {
+        log::debug!("http {peer}: answered {}", answer.status);
     }
-    match send(socket, &reply, head_only) {
+    match send(socket, &answer, head_only) {
         Ok(()) => drain(socket),
         Err(error) => log::debug!("http {peer}: did not take the answer: {error}"),
     }
 }
 
-/// Reads a request and obtains its reply. Sets `head_only` if the visitor wants no body.
+/// Reads a request and obtains its answer. Sets `head_only` if the visitor wants no body.
 fn answer(
     shared: &GateShared,
     slot: &VisitorSlot,
     socket: &TcpStream,
     peer: SocketAddr,
     head_only: &mut bool,
-) -> Result<HttpReply, HeadError> {
+) -> Result<HttpAnswer, HeadError> {
     let (head, body) = head::read(socket, Instant::now() + HEAD_TIMEOUT)?;
     *head_only = head.head_only;
     if let Err(answer) = shared.access.check(&head, AddressKey::from(peer.ip()), Instant::now()) {
-        return Ok(answer.into());
+        return Ok(answer);
     }
     let body = read_body(socket, &head, body).map_err(|error| match error.kind() {
         ErrorKind::TimedOut => HeadError::Rejected(GateRefusal::RequestTimeout),
@@ -78,10 +78,10 @@ fn answer(
     Ok(shared.inner.relay_request(&request, is_repeatable, deadline, &reserve)?)
 }
 
-fn send(socket: &TcpStream, reply: &HttpReply, head_only: bool) -> io::Result<()> {
+fn send(socket: &TcpStream, answer: &HttpAnswer, head_only: bool) -> io::Result<()> {
     let deadline = Instant::now() + ANSWER_TIMEOUT;
-    let mut head = reply.head();
-    let body = if head_only { &[][..] } else { &reply.body };
+    let mut head = answer.head();
+    let body = if head_only { &[][..] } else { &answer.body };
     // A small answer goes in one packet; a large one is not copied.
     if body.len() <= MAX_SINGLE_WRITE {
         head.extend_from_slice(body);

@@ -1,7 +1,7 @@
 //! The public port: it accepts a bounded number of connections and starts a thread for each.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,16 +13,14 @@ use super::access::Access;
 use super::connection;
 use super::log_once::LogOnce;
 use super::refusal::GateRefusal;
-use super::reply::HttpReply;
 use super::tiny_http::TinyHttp;
 use super::visitors::Visitors;
 use crate::limits::AddressKey;
-use crate::net::{process, sched};
+use crate::net::{listen, process, sched};
 use crate::util::address::canonical;
 use crate::util::os_error::describe;
-use crate::util::stop::{Stop, Stopped};
-use crate::util::supervise;
-use crate::util::supervise::service;
+use crate::util::stop::Stop;
+use crate::util::supervise::{self, service};
 use crate::util::thread::{SESSION_STACK, join_within, spawn};
 
 /// The pause after a failed accept. Without free descriptors the next one would fail as well.
@@ -79,7 +77,6 @@ impl Gate {
             accept_loop.run();
             // The other handle would keep the port open, and visitors waiting, when the program stops.
             let _ = SockRef::from(&accept_loop.listener).shutdown(Shutdown::Both);
-            Ok::<(), Stopped>(())
         })?;
         Ok(Gate { listener, shared, visitors, gate_stop, thread })
     }
@@ -118,7 +115,7 @@ impl AcceptLoop {
             match self.listener.accept() {
                 Ok(_) if self.is_stopped() => return,
                 Ok((socket, peer)) => self.serve(socket, canonical(peer)),
-                Err(error) if is_peer_error(&error) => {}
+                Err(error) if listen::is_peer_error(&error) => {}
                 // The shutdown has closed the socket.
                 Err(_) if self.is_stopped() => return,
                 Err(error) => {
@@ -153,7 +150,6 @@ impl AcceptLoop {
         let name = format!("http-{}", slot.number);
         let started = spawn(name, SESSION_STACK, move || {
             connection::serve(&shared, &slot, &visitor_socket, peer);
-            Ok::<(), Stopped>(())
         });
         if let Err(error) = started {
             log::debug!("http {peer}: no thread: {error}");
@@ -168,8 +164,8 @@ impl AcceptLoop {
         if socket.set_nonblocking(true).is_err() {
             return;
         }
-        let reply = HttpReply::from(GateRefusal::Full.answer());
-        let _ = (&socket).write(&[reply.head(), reply.body].concat());
+        let answer = GateRefusal::Full.answer();
+        let _ = (&socket).write(&[answer.head(), answer.body].concat());
         let _ = (&socket).read(&mut [0; 4096]);
         let _ = socket.shutdown(Shutdown::Write);
         self.lingering.push_back(socket);
@@ -177,9 +173,4 @@ impl AcceptLoop {
             self.lingering.pop_front();
         }
     }
-}
-
-/// Recognises errors of accept that concern one connection only.
-fn is_peer_error(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted)
 }

@@ -10,9 +10,9 @@
 //!    [`host`] for its parts; all reads and writes with a deadline are in [`timed`];
 //! 4. [`access`] checks the request: [`host`] against DNS rebinding, [`token`] for the secret,
 //!    [`token_attempts`] against guessing;
-//! 5. [`relay`] sends a rewritten request over the [`unix_socket`] and reads the reply into memory;
+//! 5. [`relay`] sends a rewritten request over the [`unix_socket`] and reads the answer into memory;
 //! 6. [`tiny_http`] runs `tiny_http` and restarts it if it dies; its [`worker`]s call the [`Handler`];
-//! 7. [`reply`] is the reply to the visitor; [`refusal`] has every answer of the gate itself; [`log_once`]
+//! 7. [`answer`] is what the visitor gets; [`refusal`] has every answer of the gate itself; [`log_once`]
 //!    keeps the log short.
 //!
 //! A connection serves one request. A visitor has 5 s for the head, 5 s for the body and 10 s to receive
@@ -29,7 +29,6 @@ mod percent;
 mod query;
 mod refusal;
 mod relay;
-mod reply;
 mod target;
 mod timed;
 mod tiny_http;

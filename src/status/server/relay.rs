@@ -1,4 +1,4 @@
-//! The relay over the private socket: it rewrites a request to the necessary lines and reads the reply
+//! The relay over the private socket: it rewrites a request to the necessary lines and reads the answer
 //! into memory.
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -8,8 +8,8 @@ use std::time::Instant;
 use httparse::{EMPTY_HEADER, Status};
 
 use super::Method;
+use super::answer::HttpAnswer;
 use super::head::RequestHead;
-use super::reply::HttpReply;
 use super::timed;
 
 /// Caps an answer's body, in bytes.
@@ -23,7 +23,7 @@ const MAX_HEADERS: usize = 64;
 pub(super) const HOST_HEADER: &str = "X-Sluice-Host";
 pub(super) const KEY_HEADER: &str = "X-Sluice-Key";
 
-/// The reason why there is no reply.
+/// The reason why there is no answer.
 #[derive(Debug)]
 pub(super) enum ExchangeError {
     TimedOut,
@@ -44,7 +44,7 @@ impl From<io::Error> for ExchangeError {
     }
 }
 
-/// Encodes the request for the private socket. It is HTTP/1.0, so that the reply is never chunked.
+/// Encodes the request for the private socket. It is HTTP/1.0, so that the answer is never chunked.
 pub(super) fn encode(head: &RequestHead, body: &[u8], key: &str) -> Vec<u8> {
     let (method, target) = (if head.method == Method::Post { "POST" } else { "GET" }, head.target.encode());
     let mut text = format!("{method} {target} HTTP/1.0\r\nHost: sluice\r\nConnection: close\r\n");
@@ -59,25 +59,28 @@ pub(super) fn encode(head: &RequestHead, body: &[u8], key: &str) -> Vec<u8> {
     [text.as_bytes(), body].concat()
 }
 
-/// Sends `request` and reads the whole reply until `deadline`. `reserve` reserves memory for it.
+/// Sends `request` and reads the whole answer until `deadline`. `reserve` reserves memory for it.
 pub(super) fn exchange<S: AsFd>(
     socket: &S,
     request: &[u8],
     deadline: Instant,
     reserve: &dyn Fn(usize) -> bool,
-) -> Result<HttpReply, ExchangeError>
+) -> Result<HttpAnswer, ExchangeError>
 where
     for<'a> &'a S: Read + Write,
 {
     timed::write_all(socket, request, deadline)?;
-    let mut bytes = Vec::new();
     let mut buffer = [0; 8192];
-    let (mut reply, head_length, body_length) = loop {
-        let count = timed::read(socket, &mut buffer, deadline)?;
-        if count == 0 {
-            return Err(ExchangeError::Failed(ErrorKind::UnexpectedEof.into()));
+    let mut read_more = |bytes: &mut Vec<u8>| match timed::read(socket, &mut buffer, deadline)? {
+        0 => Err(ExchangeError::Failed(ErrorKind::UnexpectedEof.into())),
+        count => {
+            bytes.extend_from_slice(&buffer[..count]);
+            Ok(())
         }
-        bytes.extend_from_slice(&buffer[..count]);
+    };
+    let mut bytes = Vec::new();
+    let (mut answer, head_length, body_length) = loop {
+        read_more(&mut bytes)?;
         if let Some(head) = parse_head(&bytes)? {
             break head;
         }
@@ -91,21 +94,17 @@ where
     if !reserve(body_length) {
         return Err(ExchangeError::NoMemory);
     }
-    reply.body.reserve_exact(body_length);
-    reply.body.extend_from_slice(&bytes[head_length..]);
-    while reply.body.len() < body_length {
-        let count = timed::read(socket, &mut buffer, deadline)?;
-        if count == 0 {
-            return Err(ExchangeError::Failed(ErrorKind::UnexpectedEof.into()));
-        }
-        reply.body.extend_from_slice(&buffer[..count]);
+    answer.body.reserve_exact(body_length);
+    answer.body.extend_from_slice(&bytes[head_length..]);
+    while answer.body.len() < body_length {
+        read_more(&mut answer.body)?;
     }
-    reply.body.truncate(body_length);
-    Ok(reply)
+    answer.body.truncate(body_length);
+    Ok(answer)
 }
 
-/// Parses the head: the reply, the length of the head and that of the body. `None` if it is incomplete.
-fn parse_head(bytes: &[u8]) -> Result<Option<(HttpReply, usize, usize)>, ExchangeError> {
+/// Parses the head: the answer, the length of the head and that of the body. `None` if it is incomplete.
+fn parse_head(bytes: &[u8]) -> Result<Option<(HttpAnswer, usize, usize)>, ExchangeError> {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let length = match response.parse(bytes) {
@@ -113,22 +112,23 @@ fn parse_head(bytes: &[u8]) -> Result<Option<(HttpReply, usize, usize)>, Exchang
         Ok(Status::Partial) => return Ok(None),
         Err(_) => return Err(malformed()),
     };
-    let mut reply = HttpReply { status: response.code.unwrap_or(500), headers: Vec::new(), body: Vec::new() };
+    let mut answer =
+        HttpAnswer { status: response.code.unwrap_or(500), headers: Vec::new(), body: Vec::new() };
     let mut body_length = None;
     for header in response.headers.iter() {
         let value = String::from_utf8_lossy(header.value).into_owned();
         if header.name.eq_ignore_ascii_case("Content-Length") {
             body_length = value.parse().ok();
         }
-        reply.headers.push((header.name.to_owned(), value));
+        answer.headers.push((header.name.to_owned(), value));
     }
     // Every answer of a worker has a type. A dying server answers without one.
-    if !reply.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Content-Type")) {
+    if answer.header("Content-Type").is_none() {
         return Err(ExchangeError::Failed(io::Error::other("it gave up a request")));
     }
-    // Without a length a truncated reply would go unnoticed.
+    // Without a length a truncated answer would go unnoticed.
     let body_length = body_length.ok_or_else(malformed)?;
-    Ok(Some((reply, length, body_length)))
+    Ok(Some((answer, length, body_length)))
 }
 
 fn malformed() -> ExchangeError {

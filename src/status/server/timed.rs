@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use socket2::SockRef;
 
+use crate::net::options::time_left;
+
 /// Reads the available bytes, and waits for them until `deadline`.
 ///
 /// # Errors
@@ -15,7 +17,7 @@ where
     for<'a> &'a S: Read,
 {
     loop {
-        SockRef::from(socket).set_read_timeout(Some(left(deadline)?))?;
+        SockRef::from(socket).set_read_timeout(Some(time_left(deadline)?))?;
         let mut reader = socket;
         match reader.read(buffer) {
             Err(error) if is_passing(&error) => {}
@@ -33,7 +35,7 @@ where
     for<'a> &'a S: Write,
 {
     while !bytes.is_empty() {
-        SockRef::from(socket).set_write_timeout(Some(left(deadline)?))?;
+        SockRef::from(socket).set_write_timeout(Some(time_left(deadline)?))?;
         let mut writer = socket;
         match writer.write(bytes) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -43,12 +45,6 @@ where
         }
     }
     Ok(())
-}
-
-/// The remaining time. It is never zero, which would mean no timeout.
-fn left(deadline: Instant) -> io::Result<std::time::Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
 /// Recognises errors after which the operation is retried. The clock decides whether time is up.

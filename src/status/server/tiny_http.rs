@@ -14,10 +14,10 @@ use parking_lot::{Condvar, Mutex};
 use tiny_http::Server;
 
 use super::Handler;
+use super::answer::HttpAnswer;
 use super::log_once::LogOnce;
 use super::refusal::GateRefusal;
 use super::relay::{self, ExchangeError};
-use super::reply::HttpReply;
 use super::unix_socket::{self, PrivateDirectory};
 use super::worker::{self, WORKER_COUNT, WorkerShared};
 use crate::net::process;
@@ -85,7 +85,7 @@ impl TinyHttp {
         Ok(TinyHttp { handler, directory, key, state, freed, failures: LogOnce::default() })
     }
 
-    /// Relays `request` and returns its reply, or the answer instead if there is none by `deadline`. A request
+    /// Relays `request` and returns its answer, or the gate's refusal if there is none by `deadline`. A request
     /// that `is_repeatable` is sent again if the server dies over it. `reserve` reserves memory.
     pub(super) fn relay_request(
         &self,
@@ -93,7 +93,7 @@ impl TinyHttp {
         is_repeatable: bool,
         deadline: Instant,
         reserve: &dyn Fn(usize) -> bool,
-    ) -> Result<HttpReply, GateRefusal> {
+    ) -> Result<HttpAnswer, GateRefusal> {
         let _permit = self.permit(deadline)?;
         let mut reason = io::Error::other("it does not answer");
         for _ in 0..MAX_ATTEMPTS {
@@ -117,7 +117,7 @@ impl TinyHttp {
                 }
             };
             match result {
-                Ok(reply) => return Ok(reply),
+                Ok(answer) => return Ok(answer),
                 Err(ExchangeError::NoMemory) => return Err(GateRefusal::Full),
                 Err(ExchangeError::TooLarge(bytes)) => {
                     let what = format_args!("an answer of {bytes} bytes is too large");

@@ -11,14 +11,13 @@ use crossbeam_channel::Sender;
 use parking_lot::Mutex;
 use tiny_http::{Header, Response, Server, StatusCode};
 
+use super::answer::is_single_header;
 use super::head::MAX_BODY;
 use super::log_once::LogOnce;
 use super::relay::{HOST_HEADER, KEY_HEADER};
-use super::reply;
 use super::target::RequestTarget;
 use super::{GatedRequest, Handler, HttpAnswer, Method};
 use crate::net::sched;
-use crate::util::stop::Stopped;
 use crate::util::thread::{SERVICE_STACK, spawn};
 
 /// The number of workers. A slow request blocks one of them.
@@ -76,7 +75,6 @@ pub(super) fn start(
             // The server ends with its last owner, before `alive` disconnects.
             drop(server);
             drop(alive);
-            Ok::<(), Stopped>(())
         })?;
     }
     Ok(())
@@ -108,7 +106,7 @@ fn respond(mut request: tiny_http::Request, handler: &Handler, key: &str, work: 
         None => HttpAnswer::text(400, "This did not come through the gate.\n"),
     };
     // On an error the gate has given up on the request.
-    let _ = request.respond(response(&answer));
+    let _ = request.respond(response(answer));
 }
 
 /// Reads a request of the gate. `None` if it came from anywhere else.
@@ -143,19 +141,17 @@ fn call_handler(handler: &Handler, request: &GatedRequest, work: &WorkerShared) 
     HttpAnswer::text(500, "The page could not be rendered. The log says why.\n")
 }
 
-fn response(answer: &HttpAnswer) -> Response<Cursor<Arc<[u8]>>> {
-    let content_type = ("Content-Type", answer.content_type);
-    let others = answer.headers.iter().map(|(name, value)| (*name, value.as_str()));
-    let headers = std::iter::once(content_type)
-        .chain(others)
+fn response(answer: HttpAnswer) -> Response<Cursor<Vec<u8>>> {
+    let headers = answer.headers.iter();
+    let headers = headers
         // It would replace the body's own length.
         .filter(|(name, _)| !name.eq_ignore_ascii_case("Content-Length"))
-        .filter(|(name, value)| reply::is_single_header(name, value))
-        .filter_map(|(name, value)| Header::from_bytes(name, value).ok())
+        .filter(|(name, value)| is_single_header(name, value))
+        .filter_map(|(name, value)| Header::from_bytes(name.as_str(), value.as_str()).ok())
         .collect();
     let status = if (200..=599).contains(&answer.status) { answer.status } else { 500 };
     let length = answer.body.len();
     // By default longer bodies are chunked.
-    Response::new(StatusCode(status), headers, Cursor::new(answer.body.clone()), Some(length), None)
+    Response::new(StatusCode(status), headers, Cursor::new(answer.body), Some(length), None)
         .with_chunked_threshold(usize::MAX)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::stratum::encode_hex;
-use crate::util::plural::count;
+use crate::util::format::count;
 
 /// Caps the bytes of a coinbase that an error contains.
 const EXCERPT: usize = 16;

@@ -10,7 +10,6 @@ use super::account_hints::AccountHints;
 use crate::proxy::aggregate::pool::manager::manage;
 use crate::proxy::aggregate::{Account, AggregateServices, ConnectedMiner, LeaseError, MinerGroup};
 use crate::util::os_error::describe;
-use crate::util::stop::Stopped;
 use crate::util::supervise::{OnPanic, service};
 
 /// Caps the connections to pools: one for each account, or one more for each full search space.
@@ -144,9 +143,7 @@ impl AccountRouter {
         // A panic would lose what the manager was about to do with its connection, and its miners wait for
         // that.
         let manager = service(format!("group-{number}")).on_panic(OnPanic::EndProgram);
-        let thread = manager.start(move || match manage(&kept, &stop) {
-            Ok(()) | Err(Stopped) => Ok::<(), Stopped>(()),
-        });
+        let thread = manager.start(move || manage(&kept, &stop));
         if let Err(error) = thread {
             log::error!("can't start a thread for another connection to the pool: {}", describe(&error));
             return Err(LeaseError::TooMany);

@@ -5,13 +5,15 @@ use std::fmt;
 
 use crate::proxy::aggregate::{Prefix, SpaceId};
 use crate::stratum::{Extranonce1, Extranonce2, Extranonce2Size, FieldError};
-use crate::util::plural::count;
+use crate::util::format::count;
 
 /// The split for one connection to the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ExtranonceSplit {
-    pool: Extranonce2Size,
-    miner: Extranonce2Size,
+    /// The size of extranonce2 at the pool.
+    pub pool_size: Extranonce2Size,
+    /// The size of extranonce2 that a miner is given.
+    pub miner_size: Extranonce2Size,
 }
 
 /// The search space that the pool gave, and its split.
@@ -40,14 +42,14 @@ impl ExtranonceSplit {
     /// # Errors
     /// When there are less than 3 bytes.
     pub fn of(size: Extranonce2Size) -> Result<ExtranonceSplit, SplitError> {
-        let miner: u8 = match size.bytes() {
+        let miner_size: u8 = match size.bytes() {
             0..=2 => return Err(SplitError::Short { size }),
             3..=4 => 2,
             5..=11 => 4,
             _ => 8,
         };
-        let miner = Extranonce2Size::new(miner).map_err(|_| SplitError::Short { size })?;
-        Ok(ExtranonceSplit { pool: size, miner })
+        let miner_size = Extranonce2Size::new(miner_size).map_err(|_| SplitError::Short { size })?;
+        Ok(ExtranonceSplit { pool_size: size, miner_size })
     }
 
     /// Splits the search space that a pool gave, as [`ExtranonceSplit::of`] does, if every miner's extranonce1 has a
@@ -66,17 +68,7 @@ impl ExtranonceSplit {
 
     /// The length of the prefix in bytes.
     pub fn prefix_width(self) -> usize {
-        self.pool.bytes() - self.miner.bytes()
-    }
-
-    /// The size of extranonce2 at the pool.
-    pub fn pool_size(self) -> Extranonce2Size {
-        self.pool
-    }
-
-    /// The size of extranonce2 that a miner is given.
-    pub fn miner_size(self) -> Extranonce2Size {
-        self.miner
+        self.pool_size.bytes() - self.miner_size.bytes()
     }
 
     /// The number of miners that can be connected at once. The prefix of zeros only is never used.
@@ -104,7 +96,7 @@ impl ExtranonceSplit {
 impl ExtranonceSpace {
     /// Whether the pool gave it with these.
     pub(crate) fn is(&self, extranonce1: &Extranonce1, size: Extranonce2Size) -> bool {
-        let bytes = self.split.prefix_width() + self.split.miner_size().bytes();
+        let bytes = self.split.prefix_width() + self.split.miner_size.bytes();
         self.extranonce1 == *extranonce1 && bytes == size.bytes()
     }
 }
@@ -159,7 +151,7 @@ mod tests {
             (32, 24, 8),
         ] {
             let split = ExtranonceSplit::of(size(whole)).unwrap();
-            assert_eq!((split.prefix_width(), split.miner_size().bytes()), (prefix, miner), "{whole}");
+            assert_eq!((split.prefix_width(), split.miner_size.bytes()), (prefix, miner), "{whole}");
         }
         let capacity = |bytes| ExtranonceSplit::of(size(bytes)).unwrap().capacity();
         assert_eq!((capacity(3), capacity(4), capacity(8)), (255, 65_535, 4_294_967_295));
@@ -204,7 +196,7 @@ mod tests {
             let mut prefixes = PrefixTable::new(split);
             let mut seen = HashSet::new();
             let own: HashSet<_> =
-                counters.iter().map(|counter| Extranonce2::from_counter(*counter, split.miner_size())).collect();
+                counters.iter().map(|counter| Extranonce2::from_counter(*counter, split.miner_size)).collect();
             for _ in 0..miners {
                 let prefix = prefixes.take().unwrap();
                 let extranonce1 = split.extranonce1(&pool, &prefix).unwrap();

@@ -13,7 +13,7 @@ use crate::proxy::aggregate::{
     SpaceId,
 };
 use crate::upstream::UpstreamId;
-use crate::util::plural::count;
+use crate::util::format::count;
 
 impl MinerGroup {
     /// Leases a part of the search space to a miner, as soon as there is a pool. A miner that had another one
@@ -161,7 +161,7 @@ impl GroupState {
                 space_id: space.space_id,
                 prefix: Arc::new(prefix),
                 extranonce1: Arc::new(extranonce1),
-                extranonce2_size: space.split.miner_size(),
+                extranonce2_size: space.split.miner_size,
             }),
             Err(error) => Err(LeaseError::Unusable(error.to_string())),
         }

@@ -25,7 +25,7 @@ use crate::proxy::aggregate::{
 use crate::stratum::VersionMask;
 use crate::tap::SessionId;
 use crate::upstream::UpstreamId;
-use crate::util::plural::count;
+use crate::util::format::count;
 use prefixes::PrefixTable;
 
 /// The time for which a pool that can't be used is not tried again for a miner.

@@ -8,7 +8,6 @@
 
 pub(crate) mod device_class;
 pub(crate) mod difficulty_cache;
-pub(crate) mod fault_budget;
 pub(crate) mod replies;
 pub(crate) mod requests;
 pub(crate) mod session;

@@ -11,14 +11,11 @@ use crate::net::options::is_timeout;
 use crate::net::sched::wake_first;
 use crate::net::{Received, Stamp, Stream, StreamReader};
 use crate::proxy::aggregate::{AggregateServices, ConnectedMiner};
-use crate::proxy::{
-    FirstBytes, IncomingConnection, LogTopic, OnTimeout, TimedWatch, Watch, first_bytes, linger,
-};
+use crate::proxy::{FirstBytes, IncomingConnection, LogTopic, OnTimeout, Watch, first_bytes, linger};
 use crate::stratum::LineReader;
 use crate::tap::{Conversation, Direction, TapEvent};
 use crate::tap::{Tap, send_event};
 use crate::util::os_error::describe;
-use crate::util::stop::Stopped;
 use crate::util::thread::{SESSION_STACK, spawn};
 
 const BUFFER: usize = 4 * 1024;
@@ -29,7 +26,7 @@ const BUFFER: usize = 4 * 1024;
 /// When the system has no room for another thread; the connection is closed then.
 pub(crate) fn start(services: &Arc<AggregateServices>, incoming: IncomingConnection) -> std::io::Result<()> {
     let id = services.next_session();
-    let conversation = Arc::new(Conversation::with_miner(id, incoming.peer(), Stamp::now()));
+    let conversation = Arc::new(Conversation::with_miner(id, incoming.peer, Stamp::now()));
     let tap = Tap::new(services.to_analyzer.clone(), conversation.clone(), Direction::Down);
     let miner =
         Arc::new(ConnectedMiner::new(conversation, tap, services.vardiff.load_full(), services.limits));
@@ -38,7 +35,6 @@ pub(crate) fn start(services: &Arc<AggregateServices>, incoming: IncomingConnect
     spawn(format!("{id}-up"), SESSION_STACK, move || {
         wake_first();
         run(&guard, incoming);
-        Ok::<(), Stopped>(())
     })?;
     Ok(())
 }
@@ -123,7 +119,6 @@ fn start_sending(services: &AggregateServices, miner: &Arc<ConnectedMiner>) {
         }
         // The other thread sees the end.
         sending.outbox.stop_reading();
-        Ok::<(), Stopped>(())
     });
     if let Err(error) = thread {
         let text = format!("closed: can't start a thread: {}", describe(&error));
@@ -297,9 +292,7 @@ impl Watch for FirstWordLimit<'_> {
         self.guard.log(LogTopic::Idle, &text);
         OnTimeout::End
     }
-}
 
-impl TimedWatch for FirstWordLimit<'_> {
     fn read_timeout(&mut self) -> Option<Duration> {
         let limit = self.guard.services.config.listen.handshake_timeout;
         let left = limit.saturating_sub(self.guard.miner.accepted_at.elapsed());

@@ -4,7 +4,7 @@ use super::work::AssignedJob;
 use crate::stratum::{
     Difficulty, Extranonce2, Extranonce2Size, Notify, RefusalCode, StratumError, Submit, VersionMask,
 };
-use crate::util::plural::count;
+use crate::util::format::count;
 use crate::work::{BlockHash, RebuildError, RebuiltShare, Target};
 
 /// The job of a share, and the terms that it is judged by.

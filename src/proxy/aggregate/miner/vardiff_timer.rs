@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::proxy::aggregate::{AggregateServices, ConnectedMiner, MinerGroup};
-use crate::util::stop::{Stop, Stopped};
-use crate::util::supervise;
-use crate::util::supervise::service;
+use crate::util::stop::Stop;
+use crate::util::supervise::{self, service};
 
 /// The thread's heartbeat is later than this only if something holds it.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
@@ -30,7 +29,6 @@ pub(crate) fn start(services: &Arc<AggregateServices>, stop: &Stop) -> io::Resul
                 miner.close();
             });
         }
-        Ok::<(), Stopped>(())
     })?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::net::sched::wake_first;
 use crate::proxy::aggregate::{MinerGroup, SharedConnection};
 use crate::tap::{Conversation, Direction, TapEvent};
 use crate::tap::{Tap, send_event};
-use crate::upstream::{PoolConnection, PoolFailure, PoolStatus};
+use crate::upstream::{PoolConnection, PoolFailure};
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::thread::{SERVICE_STACK, spawn};
@@ -130,7 +130,6 @@ fn start_threads(group: &Arc<MinerGroup>, connection: &Arc<SharedConnection>) {
             let _ended = ReaderEndGuard { group: &reading_group, connection: &receiving };
             let end = read(&reading_group, &receiving, silence);
             note_end(&reading_group, &receiving, &end);
-            Ok::<(), Stopped>(())
         })
     });
     if let Err(error) = threads {
@@ -196,7 +195,7 @@ fn wait_until_usable(
             let has_spoken = connection.conversation.down.has_begun();
             return Ok(Err(if has_spoken { ConnectError::Closed } else { ConnectError::ClosedUnanswered }));
         }
-        if services.upstreams.standing(connection.upstream) == PoolStatus::Blocked {
+        if services.upstreams.is_blocked(connection.upstream) {
             return Ok(Err(ConnectError::Blocked));
         }
         if has_space && asked_at.is_none() {

@@ -12,8 +12,8 @@ use super::connect::{ConnectError, ConnectReason, authorize_all, is_uncredited, 
 use super::disconnects::{DisconnectCounter, Loss};
 use super::no_configure::NoConfigurePools;
 use crate::proxy::aggregate::{MinerGroup, SharedConnection};
-use crate::upstream::{PoolConnection, PoolFailure, PoolStatus, UpstreamId};
-use crate::util::span::seconds;
+use crate::upstream::{PoolConnection, PoolFailure, UpstreamId};
+use crate::util::format::seconds;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise;
 
@@ -232,7 +232,7 @@ impl ConnectionManager<'_> {
             let seen = self.group.change_count();
             self.stop.check()?;
             let upstream = connection.upstream;
-            if services.upstreams.standing(upstream) == PoolStatus::Blocked {
+            if services.upstreams.is_blocked(upstream) {
                 connection.end();
                 return Ok(ServiceEnd::Left);
             }

@@ -16,8 +16,8 @@ use crate::stratum::{
 };
 use crate::tap::Direction;
 use crate::tap::Tap;
+use crate::util::format::seconds;
 use crate::util::os_error::describe;
-use crate::util::span::seconds;
 
 /// The time between two checks for requests that wait too long.
 const EXPIRY_CHECK: Duration = Duration::from_millis(500);

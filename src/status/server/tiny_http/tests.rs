@@ -15,14 +15,14 @@ fn start(handler: impl Fn(&super::super::GatedRequest) -> HttpAnswer + Send + Sy
     TinyHttp::start(Arc::new(handler)).unwrap()
 }
 
-fn pass(inner: &TinyHttp, text: &str, deadline: Instant) -> Result<HttpReply, GateRefusal> {
+fn pass(inner: &TinyHttp, text: &str, deadline: Instant) -> Result<HttpAnswer, GateRefusal> {
     let text = text.replace('\n', "\r\n");
     let (head, at) = RequestHead::parse(text.as_bytes()).unwrap().unwrap();
     let request = relay::encode(&head, &text.as_bytes()[at..], &inner.key);
     inner.relay_request(&request, text.starts_with("GET"), deadline, &|_| true)
 }
 
-fn get(inner: &TinyHttp, path: &str) -> Result<HttpReply, GateRefusal> {
+fn get(inner: &TinyHttp, path: &str) -> Result<HttpAnswer, GateRefusal> {
     pass(inner, &format!("GET {path} HTTP/1.1\nHost: pi:8080\n\n"), soon())
 }
 

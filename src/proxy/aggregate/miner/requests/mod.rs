@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::fault_budget::FaultBudget;
 use crate::analyzer::POOL_LOST;
 use crate::config::Secret;
 use crate::net::Stamp;
@@ -34,6 +33,11 @@ const MAX_NAMES_PER_SECOND: f64 = 20.0;
 /// sends a line for each, and those per second after that. A NerdMiner sends a line every 30 s.
 const MAX_REQUESTS_AT_ONCE: f64 = 2048.0;
 const MAX_REQUESTS_PER_SECOND: f64 = 20.0;
+/// The faults of a miner at once, and those that are forgiven in a second. Honest miners have a few stale shares
+/// after a block (a Bitaxe behind a slow line may send some seconds of them), a few low ones after a change of
+/// difficulty, and a duplicate at times.
+const MAX_FAULTS_AT_ONCE: f64 = 100.0;
+const FAULTS_PER_SECOND: f64 = 1.0;
 /// The time between two checks, while waiting, whether the miner is leaving.
 const LEAVE_CHECK: Duration = Duration::from_millis(50);
 /// Caps a request's id, in bytes. It is kept with the reply; an honest one has 20.
@@ -53,7 +57,9 @@ pub(crate) enum Flow {
 pub(crate) struct MinerRequests {
     services: Arc<AggregateServices>,
     miner: Arc<ConnectedMiner>,
-    budget: FaultBudget,
+    /// Limits faults. Good shares make up for them, so that a miner that sends more good ones than bad ones is never
+    /// closed.
+    faults: TokenBucket,
     /// Limits new names.
     names: TokenBucket,
     /// Limits lines other than shares.
@@ -77,7 +83,7 @@ impl MinerRequests {
         MinerRequests {
             services,
             miner,
-            budget: FaultBudget::new(now),
+            faults: TokenBucket::new(MAX_FAULTS_AT_ONCE, FAULTS_PER_SECOND, now),
             names,
             requests: TokenBucket::new(MAX_REQUESTS_AT_ONCE, MAX_REQUESTS_PER_SECOND, now),
             account: None,
@@ -385,7 +391,7 @@ impl MinerRequests {
     }
 
     fn fault(&mut self) -> Flow {
-        if self.budget.spend(Instant::now()) { Flow::Continue } else { Flow::Ban }
+        if self.faults.take(Instant::now()).is_zero() { Flow::Continue } else { Flow::Ban }
     }
 }
 

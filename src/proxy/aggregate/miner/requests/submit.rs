@@ -185,7 +185,7 @@ impl MinerRequests {
         }
         submit.extranonce2 = job.space.split.upstream_extranonce2(&lease.prefix, &submit.extranonce2);
         let terms = ShareTerms {
-            extranonce2_size: job.space.split.pool_size(),
+            extranonce2_size: job.space.split.pool_size,
             version_mask: context.mask,
             difficulty: context.miner_difficulty.min(context.pool_difficulty),
         };
@@ -208,7 +208,7 @@ impl MinerRequests {
         if !is_new {
             return self.fault();
         }
-        self.budget.earn();
+        self.faults.put_back();
         if is_urgent {
             self.give_again();
         }

@@ -28,7 +28,7 @@ fn every_miner_is_near_its_right_difficulty_after_three_retargets() {
             let mut run = Simulation::new(start, hashes(right), 7 + runs);
             run.hours(8.0);
             runs += 1;
-            near += u64::from(run.steps_until_near() <= 3);
+            near += u64::from(run.steps_until_near <= 3);
             let [down, up] = [run.eased, run.steps - run.eased];
             assert!(down <= 5 && up <= 6, "{start} {right}: {down} {up}");
         }

@@ -13,7 +13,7 @@ fn leased() -> MinerWork {
         space_id: SpaceId(1),
         prefix: Arc::new(prefix),
         extranonce1: Arc::new(extranonce1),
-        extranonce2_size: split.miner_size(),
+        extranonce2_size: split.miner_size,
     });
     (work.is_subscribed, work.is_authorized) = (true, true);
     work

@@ -57,7 +57,6 @@ impl ConnectionManager<'_> {
             };
             let _ = sender.send(dialled.ok());
             group.wake_waiters();
-            Ok::<(), Stopped>(())
         });
         if let Err(error) = dialling {
             log::error!("can't start a thread for another connection to a pool: {}", describe(&error));

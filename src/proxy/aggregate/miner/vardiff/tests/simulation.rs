@@ -15,7 +15,7 @@ pub(crate) struct Simulation {
     pub eased: u32,
     pub shares: u64,
     /// The retargets and easings that were sent when the difficulty was last not within 20 %.
-    far: u32,
+    pub steps_until_near: u32,
     /// The largest distance of the difficulty from the right one, as a logarithm.
     pub furthest: f64,
     began: Instant,
@@ -33,7 +33,7 @@ impl Simulation {
             steps: 0,
             eased: 0,
             shares: 0,
-            far: 0,
+            steps_until_near: 0,
             furthest: 0.0,
             began,
             random: seed,
@@ -49,11 +49,6 @@ impl Simulation {
 
     pub fn right(&self) -> f64 {
         self.rate * 15.0 / HASHES
-    }
-
-    /// The retargets, without those in silence, until the difficulty stayed within 20 %.
-    pub fn steps_until_near(&self) -> u32 {
-        self.far
     }
 
     pub fn hours(&mut self, hours: f64) {
@@ -92,7 +87,7 @@ impl Simulation {
         self.furthest = self.furthest.max(self.off().ln().abs());
         if !(0.8..=1.2).contains(&self.off()) {
             // One more is needed at least.
-            self.far = self.steps - self.eased + 1;
+            self.steps_until_near = self.steps - self.eased + 1;
         }
     }
 
