@@ -1,8 +1,8 @@
 //! `/api/alerts`, and the summary of the alerts in `/status`.
 
-use serde::{Serialize, Serializer};
-use serde_json::Value;
+use serde::Serialize;
 
+use super::object::{Fields, Object};
 use super::query::{JsonQuery, JsonQueryError};
 use super::text;
 use super::value::{PairsJson, TimeJson};
@@ -14,74 +14,46 @@ const MAX_LIMIT: usize = 500;
 /// Caps the alerts in `/status`.
 const MAX_IN_SUMMARY: usize = 5;
 
-struct AlertsJson<'a> {
-    status: &'a StatusSnapshot,
-    limit: usize,
-}
-
-#[derive(Serialize)]
-struct AlertFullJson<'a> {
-    #[serde(flatten)]
-    brief: AlertBriefJson<'a>,
-    evidence: &'a Value,
-}
-
-struct AlertBriefJson<'a>(&'a Alert);
-
-/// The part of `/status`, without evidence.
-pub(super) struct AlertsSummaryJson<'a>(pub(super) &'a StatusSnapshot);
-
 /// Lists active alerts first, then the newest.
 pub(super) fn alerts(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
-    Ok(text(&AlertsJson { status, limit: query.number("limit", 100, 1..=MAX_LIMIT)? }))
-}
-
-impl Serialize for AlertsJson<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let alerts = &self.status.snapshot.alerts;
-        let full = alerts
+    let limit = query.number("limit", 100, 1..=MAX_LIMIT)?;
+    let alerts = &status.snapshot.alerts;
+    Ok(text(&object!(
+        at = TimeJson(status.at),
+        total = alerts.alerts.len(),
+        active = PairsJson(status.active_by_severity()),
+        counts = &alerts.counts,
+        not_kept = alerts.overflowed,
+        alerts = alerts
             .alerts
             .iter()
-            .map(|alert| AlertFullJson { brief: AlertBriefJson(alert), evidence: &alert.evidence });
-        object!(
-            to,
-            at = TimeJson(self.status.at),
-            total = alerts.alerts.len(),
-            active = PairsJson(self.status.active_by_severity()),
-            counts = alerts.counts,
-            not_kept = alerts.overflowed,
-            alerts = full.take(self.limit).collect::<Vec<_>>(),
-        )
-    }
+            .take(limit)
+            .map(|alert| brief(alert).and(object!(evidence = &alert.evidence)))
+            .collect::<Vec<_>>(),
+    )))
 }
 
-impl Serialize for AlertsSummaryJson<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let alerts = &self.0.snapshot.alerts;
-        let newest = alerts.alerts.iter().take(MAX_IN_SUMMARY);
-        object!(
-            to,
-            active = PairsJson(self.0.active_by_severity()),
-            counts = alerts.counts,
-            not_kept = alerts.overflowed,
-            newest = newest.map(|alert| AlertBriefJson(alert)).collect::<Vec<_>>(),
-        )
-    }
+/// The part of `/status`, without evidence.
+pub(super) fn summary(status: &StatusSnapshot) -> impl Serialize {
+    let alerts = &status.snapshot.alerts;
+    let newest = alerts.alerts.iter().take(MAX_IN_SUMMARY);
+    object!(
+        active = PairsJson(status.active_by_severity()),
+        counts = &alerts.counts,
+        not_kept = alerts.overflowed,
+        newest = newest.map(|alert| brief(alert)).collect::<Vec<_>>(),
+    )
 }
 
-impl Serialize for AlertBriefJson<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let AlertBriefJson(alert) = self;
-        object!(
-            to,
-            id = alert.id,
-            severity = alert.severity.as_str(),
-            subject = alert.subject,
-            description = alert.description,
-            began = TimeJson(alert.began),
-            last = TimeJson(alert.last),
-            count = alert.count,
-            ended = alert.ended.map(TimeJson),
-        )
-    }
+fn brief(alert: &Alert) -> Object<impl Fields> {
+    object!(
+        id = alert.id,
+        severity = alert.severity.as_str(),
+        subject = &alert.subject,
+        description = &alert.description,
+        began = TimeJson(alert.began),
+        last = TimeJson(alert.last),
+        count = alert.count,
+        ended = alert.ended.map(TimeJson),
+    )
 }

@@ -1,8 +1,8 @@
 //! The clock, the records, the limits and the threads in `/status`.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use super::value::{PairsJson, TimeJson};
+use super::value::TimeJson;
 use crate::clock::ClockState;
 use crate::record::{RecordingHealth, WriteError};
 use crate::status::snapshot::StatusSnapshot;
@@ -42,53 +42,34 @@ impl NtpJson {
     }
 }
 
-pub(super) struct RecordingJson<'a>(pub(super) &'a RecordingHealth);
-
-impl Serialize for RecordingJson<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let RecordingHealth { dropped, lost, write_errors, .. } = self.0;
-        let troubles: Vec<_> = write_errors.iter().map(TroubleJson).collect();
-        object!(to, dropped_rows = dropped, lost_rows = lost, troubles = troubles)
-    }
-}
-
-struct TroubleJson<'a>(&'a WriteError);
-
-impl Serialize for TroubleJson<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let WriteError { file, error, since, .. } = self.0;
-        object!(to, file = file.display().to_string(), error = error, since = TimeJson(*since))
-    }
+pub(super) fn recording(health: &RecordingHealth) -> impl Serialize {
+    let RecordingHealth { dropped, lost, write_errors, .. } = health;
+    let trouble = |WriteError { file, error, since, .. }: &_| {
+        object!(file = file.display().to_string(), error = error.clone(), since = TimeJson(*since))
+    };
+    let troubles: Vec<_> = write_errors.iter().map(trouble).collect();
+    object!(dropped_rows = dropped, lost_rows = lost, troubles = troubles)
 }
 
 /// The connection limits. All names are those of the original proxy.
-pub(super) struct RateLimitJson<'a>(pub(super) &'a StatusSnapshot);
-
-impl Serialize for RateLimitJson<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let (counts, limits) = (&self.0.runtime.counts, &self.0.program.config.ratelimit);
-        object!(
-            to,
-            total_ips = counts.sources,
-            total_active = counts.connections,
-            banned_ips = counts.banned,
-            max_per_ip = limits.max_connections_per_ip,
-            max_per_minute = limits.max_connections_per_minute,
-            ban_duration_sec = limits.ban.as_secs(),
-        )
-    }
+pub(super) fn rate_limit(status: &StatusSnapshot) -> impl Serialize {
+    let (counts, limits) = (&status.runtime.counts, &status.program.config.ratelimit);
+    object!(
+        total_ips = counts.sources,
+        total_active = counts.connections,
+        banned_ips = counts.banned,
+        max_per_ip = limits.max_connections_per_ip,
+        max_per_minute = limits.max_connections_per_minute,
+        ban_duration_sec = limits.ban.as_secs(),
+    )
 }
 
 /// The restarts of service threads, and the threads that have died or make no progress.
-pub(super) struct ThreadsJson<'a>(pub(super) &'a StatusSnapshot);
-
-impl Serialize for ThreadsJson<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let runtime = &self.0.runtime;
-        let unwell = runtime.threads.iter().filter_map(|one| {
-            let trouble = one.trouble.as_deref()?;
-            Some(PairsJson([("thread", one.name.as_str()), ("trouble", trouble)]))
-        });
-        object!(to, restarts = runtime.thread_restarts, unwell = unwell.collect::<Vec<_>>())
-    }
+pub(super) fn threads(status: &StatusSnapshot) -> impl Serialize {
+    let runtime = &status.runtime;
+    let unwell = runtime.threads.iter().filter_map(|one| {
+        let trouble = one.trouble.as_deref()?;
+        Some(object!(thread = one.name.as_str(), trouble = trouble))
+    });
+    object!(restarts = runtime.thread_restarts, unwell = unwell.collect::<Vec<_>>())
 }

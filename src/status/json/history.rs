@@ -1,22 +1,12 @@
 //! `/api/history`: the data of the page's charts.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::query::{JsonQuery, JsonQueryError};
 use super::text;
 use super::value::TimeJson;
 use crate::record::{Bucket, Span};
 use crate::status::snapshot::StatusSnapshot;
-
-#[derive(Serialize)]
-struct HistoryJson<'a> {
-    at: TimeJson,
-    span: &'static str,
-    bucket_seconds: u64,
-    buckets: Vec<HistoryBucketJson<'a>>,
-}
-
-struct HistoryBucketJson<'a>(&'a Bucket);
 
 /// Lists the buckets, oldest first. The last bucket is still filling.
 pub(super) fn history(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
@@ -29,29 +19,25 @@ pub(super) fn history(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<
     };
     let now = u64::try_from(status.at.unix_seconds()).unwrap_or(0);
     let buckets = status.snapshot.history.series(span, now);
-    Ok(text(&HistoryJson {
-        at: TimeJson(status.at),
-        span: span.name(),
-        bucket_seconds: span.bucket_seconds(),
-        buckets: buckets.iter().map(HistoryBucketJson).collect(),
-    }))
+    Ok(text(&object!(
+        at = TimeJson(status.at),
+        span = span.name(),
+        bucket_seconds = span.bucket_seconds(),
+        buckets = buckets.iter().map(bucket_json).collect::<Vec<_>>(),
+    )))
 }
 
-impl Serialize for HistoryBucketJson<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let HistoryBucketJson(bucket) = self;
-        object!(
-            to,
-            start_unix = bucket.start,
-            watched_seconds = bucket.watched,
-            // `null` if Sluice did not run.
-            hashrate = bucket.hash_rate(),
-            proven_difficulty = bucket.work,
-            accepted = bucket.accepted,
-            rejected = bucket.rejected,
-            unanswered = bucket.unanswered,
-            stale = bucket.stale,
-            best = Some(bucket.best).filter(|best| *best > 0.0),
-        )
-    }
+fn bucket_json(bucket: &Bucket) -> impl Serialize {
+    object!(
+        start_unix = bucket.start,
+        watched_seconds = bucket.watched,
+        // `null` if Sluice did not run.
+        hashrate = bucket.hash_rate(),
+        proven_difficulty = bucket.work,
+        accepted = bucket.accepted,
+        rejected = bucket.rejected,
+        unanswered = bucket.unanswered,
+        stale = bucket.stale,
+        best = Some(bucket.best).filter(|best| *best > 0.0),
+    )
 }

@@ -16,15 +16,6 @@ use crate::util::escape::printable;
 /// Caps `limit`. So many miners take about 5 MB; the gate relays 8 MiB at most.
 const MAX_LIMIT: usize = 5000;
 
-#[derive(Serialize)]
-struct MinersPageJson<'a> {
-    at: TimeJson,
-    /// The number of miners that match the query.
-    total: usize,
-    offset: usize,
-    miners: MinersJson<'a>,
-}
-
 /// Lists the miners in the order in which they connected.
 pub(super) fn miners(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
     let limit = query.number("limit", 100, 1..=MAX_LIMIT)?;
@@ -36,19 +27,13 @@ pub(super) fn miners(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<S
             && upstream.is_none_or(|place| miner.upstream == Some(place))
     };
     let wanted = || status.snapshot.miners.iter().filter(is_wanted);
-    Ok(text(&MinersPageJson {
-        at: TimeJson(status.at),
-        total: wanted().count(),
-        offset,
-        miners: MinersJson { status, miners: wanted().skip(offset).take(limit).collect() },
-    }))
-}
-
-/// One connected miner. The first six names are those of the original proxy and never `null`.
-struct MinerJson<'a> {
-    miner: &'a MinerView,
-    device: Option<&'a str>,
-    status: &'a StatusSnapshot,
+    Ok(text(&object!(
+        at = TimeJson(status.at),
+        // Of all that match the query.
+        total = wanted().count(),
+        offset = offset,
+        miners = MinersJson { status, miners: wanted().skip(offset).take(limit).collect() },
+    )))
 }
 
 /// A list of connected miners. Each is built while it is written, since a farm's would take megabytes.
@@ -66,50 +51,46 @@ impl Serialize for MinersJson<'_> {
         }
         let device = |miner: &MinerView| devices.get(miner.user_agent.as_str())?.as_deref();
         let status = self.status;
-        to.collect_seq(self.miners.iter().map(|miner| MinerJson { miner, device: device(miner), status }))
+        to.collect_seq(self.miners.iter().map(|one| miner(one, device(one), status)))
     }
 }
 
-impl Serialize for MinerJson<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let MinerJson { miner, device, status } = *self;
-        let totals = status.snapshot.totals.as_ref();
-        let state = miner.upstream.and_then(|place| status.runtime.upstreams.get(place));
-        let worker = totals.and_then(|totals| totals.workers.get(&miner.worker));
-        object!(
-            to,
-            ip = miner.miner.to_string(),
-            worker = &miner.worker,
-            upstream_user =
-                name_at_pool(&status.program.config, &miner.worker, state.map(|state| state.user.as_str()),),
-            ok = miner.accepted,
-            bad = miner.rejected,
-            diff = miner.difficulty,
-            session = miner.session.0,
-            user_agent = &miner.user_agent,
-            device = device,
-            upstream = miner.upstream.map(number),
-            pool = name(&status.runtime.upstreams, miner.upstream),
-            connected_since = TimeJson(miner.connected_since),
-            connected_seconds = miner.connected_for.as_secs_f64(),
-            last_share = miner.last_share.map(TimeJson),
-            last_share_seconds = miner.last_share_ago.map(|ago| ago.as_secs_f64()),
-            unanswered = miner.unanswered,
-            unknown = miner.unknown,
-            stale = miner.stale,
-            accepted_percent = percent(miner.accepted, miner.rejected),
-            accepted_difficulty = miner.accepted_difficulty,
-            hashrate = PairsJson(windows(&miner.hash_rates)),
-            best = Some(miner.best).filter(|best| *best > 0.0),
-            best_ever = miner.best_ever.as_ref().map(|best| best.difficulty.value()),
-            best_ever_at = miner.best_ever.as_ref().map(|best| TimeJson(best.at)),
-            difficulty_since = miner.difficulty_since.map(TimeJson),
-            extranonce1 = miner.extranonce1.as_ref().map(ToString::to_string),
-            extranonce2_size = miner.extranonce2_size.map(|size| size.bytes()),
-            payout = miner.payout.map(PayoutState::as_str),
-            answer_ms = worker.and_then(WorkerTotals::mean_answer_time).map(|time| time.as_secs_f64() * 1e3),
-            cadence_seconds =
-                worker.and_then(WorkerTotals::mean_share_interval).map(|time| time.as_secs_f64()),
-        )
-    }
+/// One connected miner. The first six names are those of the original proxy and never `null`.
+fn miner<'a>(miner: &'a MinerView, device: Option<&'a str>, status: &'a StatusSnapshot) -> impl Serialize {
+    let totals = status.snapshot.totals.as_ref();
+    let state = miner.upstream.and_then(|place| status.runtime.upstreams.get(place));
+    let worker = totals.and_then(|totals| totals.workers.get(&miner.worker));
+    object!(
+        ip = miner.miner.to_string(),
+        worker = &miner.worker,
+        upstream_user =
+            name_at_pool(&status.program.config, &miner.worker, state.map(|state| state.user.as_str()),),
+        ok = miner.accepted,
+        bad = miner.rejected,
+        diff = miner.difficulty,
+        session = miner.session.0,
+        user_agent = &miner.user_agent,
+        device = device,
+        upstream = miner.upstream.map(number),
+        pool = name(&status.runtime.upstreams, miner.upstream),
+        connected_since = TimeJson(miner.connected_since),
+        connected_seconds = miner.connected_for.as_secs_f64(),
+        last_share = miner.last_share.map(TimeJson),
+        last_share_seconds = miner.last_share_ago.map(|ago| ago.as_secs_f64()),
+        unanswered = miner.unanswered,
+        unknown = miner.unknown,
+        stale = miner.stale,
+        accepted_percent = percent(miner.accepted, miner.rejected),
+        accepted_difficulty = miner.accepted_difficulty,
+        hashrate = PairsJson(windows(&miner.hash_rates)),
+        best = Some(miner.best).filter(|best| *best > 0.0),
+        best_ever = miner.best_ever.as_ref().map(|best| best.difficulty.value()),
+        best_ever_at = miner.best_ever.as_ref().map(|best| TimeJson(best.at)),
+        difficulty_since = miner.difficulty_since.map(TimeJson),
+        extranonce1 = miner.extranonce1.as_ref().map(ToString::to_string),
+        extranonce2_size = miner.extranonce2_size.map(|size| size.bytes()),
+        payout = miner.payout.map(PayoutState::as_str),
+        answer_ms = worker.and_then(WorkerTotals::mean_answer_time).map(|time| time.as_secs_f64() * 1e3),
+        cadence_seconds = worker.and_then(WorkerTotals::mean_share_interval).map(|time| time.as_secs_f64()),
+    )
 }

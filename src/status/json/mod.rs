@@ -4,23 +4,22 @@
 //! not finite is `null` as well. Texts from the network are escaped as in every other output
 //! ([`escape`](crate::util::escape)), so that a tool that prints them can't be made to drive a terminal.
 
-/// Writes a JSON object to a serializer: its keys in this order, each with its value.
+/// An [`Object`](object::Object) with these keys and values.
 macro_rules! object {
-    ($to:expr, $($key:ident = $value:expr),+ $(,)?) => {{
-        let mut object = serde::Serializer::serialize_map($to, None)?;
-        $(serde::ser::SerializeMap::serialize_entry(&mut object, stringify!($key), &$value)?;)+
-        serde::ser::SerializeMap::end(object)
-    }};
+    (@) => { () };
+    (@ $key:ident = $value:expr $(, $($rest:tt)*)?) => {
+        (stringify!($key), $value, object!(@ $($($rest)*)?))
+    };
+    ($($fields:tt)+) => { $crate::status::json::object::Object(object!(@ $($fields)+)) };
 }
 
 mod alerts;
 mod counts;
-mod external;
-mod forwarding;
 mod health;
 mod history;
 mod jobs;
 mod miners;
+mod object;
 mod query;
 mod shares;
 mod status;
@@ -34,7 +33,6 @@ use super::server::HttpAnswer;
 use super::snapshot::StatusSnapshot;
 use crate::util::escape::to_json;
 use query::{JsonQuery, JsonQueryError};
-use value::PairsJson;
 
 pub use status::status;
 
@@ -58,7 +56,7 @@ pub fn api(
     Some(match document {
         Ok(document) => HttpAnswer::json(document),
         Err(JsonQueryError(error)) => {
-            HttpAnswer { status: 400, ..HttpAnswer::json(text(&PairsJson([("error", error)]))) }
+            HttpAnswer { status: 400, ..HttpAnswer::json(text(&object!(error = error))) }
         }
     })
 }

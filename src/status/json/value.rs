@@ -72,42 +72,26 @@ pub(in crate::status) fn windows(rates: &HashRates) -> [(&'static str, f64); 4] 
     [("1m", rates.one_minute), ("5m", rates.five_minutes), ("1h", rates.one_hour), ("24h", rates.one_day)]
 }
 
-/// A distribution of durations, in a unit of which a second has this many. All values are `null` before the first sample.
-pub(super) struct LatencyJson<'a>(pub(super) &'a Latency, pub(super) f64);
-
 pub(super) const MILLISECONDS: f64 = 1e3;
 pub(super) const MICROSECONDS: f64 = 1e6;
 pub(super) const SECONDS: f64 = 1.0;
 
-impl Serialize for LatencyJson<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let LatencyJson(latency, per_second) = self;
-        let count = latency.count();
-        let some = |time: Duration| (count > 0).then_some(time.as_secs_f64() * per_second);
-        object!(
-            to,
-            count = count,
-            mean = some(latency.total()).map(|total| total / count as f64),
-            p50 = some(latency.quantile(0.5)),
-            p99 = some(latency.quantile(0.99)),
-            max = some(latency.max()),
-        )
-    }
+/// A distribution of durations, in a unit of which a second has this many. All values are `null` before the first sample.
+pub(super) fn latency(latency: &Latency, per_second: f64) -> impl Serialize + use<> {
+    let count = latency.count();
+    let some = |time: Duration| (count > 0).then_some(time.as_secs_f64() * per_second);
+    object!(
+        count = count,
+        mean = some(latency.total()).map(|total| total / count as f64),
+        p50 = some(latency.quantile(0.5)),
+        p99 = some(latency.quantile(0.99)),
+        max = some(latency.max()),
+    )
 }
 
-pub(super) struct BestShareJson<'a>(pub(super) &'a BestShare);
-
-impl Serialize for BestShareJson<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let BestShare { worker, difficulty, hash, at } = self.0;
-        object!(
-            to,
-            difficulty = difficulty.value(),
-            worker = worker,
-            hash = hash.to_string(),
-            at = TimeJson(*at)
-        )
-    }
+pub(super) fn best_share(best: &BestShare) -> impl Serialize {
+    let BestShare { worker, difficulty, hash, at } = best;
+    object!(difficulty = difficulty.value(), worker = worker, hash = hash.to_string(), at = TimeJson(*at))
 }
 
 /// The number of an upstream in the API, which counts from 1.
