@@ -181,7 +181,8 @@ impl NtpPoller {
     }
 }
 
-/// `interval` give or take a tenth, but never below a minute unless `interval` is.
+/// `interval` give or take a tenth, so that many programs do not query in step; never below a minute unless
+/// `interval` is.
 fn pause(interval: Duration) -> Duration {
     jittered(interval, 0.9, 1.1).max(interval.min(Duration::from_secs(60)))
 }

@@ -96,7 +96,7 @@ impl dyn Proxy {
     /// Checks whether `relist` has room for this list of pools. Nothing changes.
     ///
     /// # Errors
-    /// There is none.
+    /// If it has none.
     pub fn check_relist(&self, configured: &[config::UpstreamConfig]) -> Result<(), SetupError> {
         self.upstreams().check_relist(configured)
     }

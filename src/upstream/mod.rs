@@ -103,7 +103,7 @@ impl Upstreams {
     /// Checks whether there is room for this list. Nothing changes.
     ///
     /// # Errors
-    /// There is none.
+    /// If it has none.
     pub fn check_relist(&self, configured: &[config::UpstreamConfig]) -> Result<(), SetupError> {
         self.listed().list.relisted(configured).map(drop)
     }

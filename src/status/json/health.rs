@@ -8,38 +8,23 @@ use crate::record::{RecordingHealth, WriteError};
 use crate::status::snapshot::StatusSnapshot;
 
 /// The state of the clock.
-#[derive(Default, Serialize)]
-pub(super) struct NtpJson {
-    synchronised: bool,
-    offset_ms: Option<f64>,
-    error_bound_ms: Option<f64>,
-    servers: Option<usize>,
-    asked_at: Option<TimeJson>,
-    unsynchronised_since: Option<TimeJson>,
-    reason: Option<String>,
-}
-
-impl NtpJson {
-    pub(super) fn of(clock: Option<&ClockState>) -> NtpJson {
-        match clock {
-            None => {
-                NtpJson { reason: Some("the clock was not checked yet".to_owned()), ..NtpJson::default() }
-            }
-            Some(ClockState::Synchronised { offset, error_bound, servers, at }) => NtpJson {
-                synchronised: true,
-                offset_ms: Some(offset.seconds() * 1e3),
-                error_bound_ms: Some(error_bound.as_secs_f64() * 1e3),
-                servers: Some(*servers),
-                asked_at: Some(TimeJson(*at)),
-                ..NtpJson::default()
-            },
-            Some(ClockState::Unsynchronised { since, reason: why }) => NtpJson {
-                unsynchronised_since: Some(TimeJson(*since)),
-                reason: Some(why.to_string()),
-                ..NtpJson::default()
-            },
+pub(super) fn ntp(clock: Option<&ClockState>) -> impl Serialize {
+    let (answer, since, reason) = match clock {
+        None => (None, None, Some("the clock was not checked yet".to_owned())),
+        Some(ClockState::Synchronised { offset, error_bound, servers, at }) => {
+            (Some((offset, error_bound, servers, at)), None, None)
         }
-    }
+        Some(ClockState::Unsynchronised { since, reason }) => (None, Some(*since), Some(reason.to_string())),
+    };
+    object!(
+        synchronised = answer.is_some(),
+        offset_ms = answer.map(|(offset, ..)| offset.seconds() * 1e3),
+        error_bound_ms = answer.map(|(_, error_bound, ..)| error_bound.as_secs_f64() * 1e3),
+        servers = answer.map(|(_, _, servers, _)| servers),
+        asked_at = answer.map(|(.., at)| TimeJson(*at)),
+        unsynchronised_since = since.map(TimeJson),
+        reason = reason,
+    )
 }
 
 pub(super) fn recording(health: &RecordingHealth) -> impl Serialize {

@@ -3,7 +3,6 @@
 
 use serde::Serialize;
 
-use super::health::NtpJson;
 use super::miners::MinersJson;
 use super::upstreams::briefs;
 use super::value::{PairsJson, TimeJson, best_share, windows};
@@ -59,7 +58,7 @@ pub fn status(status: &StatusSnapshot) -> String {
         upstreams = briefs(status),
         references = references.collect::<Vec<_>>(),
         forwarding = counts::forwarding(status),
-        ntp = NtpJson::of(snapshot.clock.as_ref()),
+        ntp = health::ntp(snapshot.clock.as_ref()),
         recording = snapshot.recording.as_ref().map(health::recording),
         threads = health::threads(status),
         pool_stats = runtime.pool_stats.as_ref().map(|health| pool_stats(health, snapshot.credit.as_ref())),
