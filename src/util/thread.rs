@@ -22,6 +22,11 @@ pub const SERVICE_STACK: usize = 512 * 1024;
 /// The value that a thread's body returns: nothing, or a result whose error is logged.
 pub trait ThreadEnd {
     type Error: Display + 'static;
+
+    /// Makes it a result.
+    ///
+    /// # Errors
+    /// The reason that the thread ends.
     fn into_result(self) -> Result<(), Self::Error>;
 }
 

@@ -78,7 +78,7 @@ fn newest_difficulty(status: &StatusSnapshot) -> Option<f64> {
     newest.or_else(of_share)
 }
 
-fn reference<'a>(view: &'a ReferenceView, status: &StatusSnapshot) -> impl Serialize {
+fn reference(view: &ReferenceView, status: &StatusSnapshot) -> impl Serialize {
     let tip = view.tip.as_ref();
     object!(
         name = &*view.name,
