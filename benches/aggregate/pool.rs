@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use serde_json::json;
+use sluice::net::Stamp;
 
-use super::common;
+use super::common::{self, lines};
 
 /// A difficulty that every hash reaches.
 const EVERY_HASH: f64 = 1e-10;
@@ -25,7 +25,7 @@ struct PoolState {
     /// The authorized connections, which get jobs.
     authorized: Mutex<Vec<Arc<TcpStream>>>,
     difficulty: Mutex<f64>,
-    jobs: AtomicU64,
+    jobs: AtomicU32,
     shares: AtomicU64,
     is_down: AtomicBool,
     /// All connections, which end when the pool goes down.
@@ -41,16 +41,15 @@ impl Pool {
         Pool { address, state }
     }
 
-    /// Sends `count` jobs to every connection, one directly after the other.
-    pub fn send_jobs(&self, count: usize) {
-        let authorized = self.state.authorized.lock().unwrap().clone();
-        for _ in 0..count {
-            self.state.jobs.fetch_add(1, Ordering::Relaxed);
-            let line = self.state.job();
-            for stream in &authorized {
-                (&mut &**stream).write_all(line.as_bytes()).unwrap();
-            }
+    /// Sends a new job to every connection. Returns the time directly before the first write.
+    pub fn send_job(&self) -> Stamp {
+        self.state.jobs.fetch_add(1, Ordering::Relaxed);
+        let line = self.state.job();
+        let began = Stamp::now();
+        for stream in &self.state.authorized.lock().unwrap().clone() {
+            (&mut &**stream).write_all(line.as_bytes()).unwrap();
         }
+        began
     }
 
     pub fn set_difficulty(&self, difficulty: f64) {
@@ -79,26 +78,9 @@ impl Pool {
 }
 
 impl PoolState {
-    /// The newest job, with 12 branches.
+    /// The newest job.
     fn job(&self) -> String {
-        let number = self.jobs.load(Ordering::Relaxed);
-        let branches: Vec<String> = (0..12).map(|place| format!("{place:02x}").repeat(32)).collect();
-        let coinb1 = format!(
-            "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff2003a4bc0e{number:08x}"
-        );
-        let coinb2 = "ffffffff0100f2052a01000000160014751e76e8199196d454941c45d1b3a323f1433bd600000000";
-        let params = json!([
-            format!("{number:x}"),
-            "00".repeat(32),
-            coinb1,
-            coinb2,
-            branches,
-            "20000000",
-            "17023a04",
-            "68596192",
-            true
-        ]);
-        format!("{{\"id\":null,\"method\":\"mining.notify\",\"params\":{params}}}\n")
+        lines::notify(self.jobs.load(Ordering::Relaxed))
     }
 }
 
