@@ -167,7 +167,7 @@ impl AggregateServices {
     fn remember(&self, miner: &ConnectedMiner) {
         let work = miner.work();
         if let Some(difficulty) = work.proven_difficulty() {
-            self.difficulty_cache.remember(miner.address().ip(), &work.user_agent, difficulty);
+            self.difficulty_cache.remember(miner.address().ip(), work.user_agent(), difficulty);
         }
     }
 
