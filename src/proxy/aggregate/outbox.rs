@@ -406,7 +406,13 @@ impl OutboxState {
 
 /// Sends as much as the socket takes at this moment.
 fn send_now(socket: &TcpStream, lines: &[IoSlice<'_>]) -> io::Result<usize> {
-    match SockRef::from(socket).send_vectored_with_flags(lines, libc_flags()) {
+    let socket = SockRef::from(socket);
+    let sent = match lines {
+        // A shorter way into the kernel, and that of nearly all lines.
+        [line] => socket.send_with_flags(line, libc_flags()),
+        lines => socket.send_vectored_with_flags(lines, libc_flags()),
+    };
+    match sent {
         Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
         result => result,
     }
