@@ -193,7 +193,7 @@ impl MinerWork {
         while self.assigned.len() > MAX_ASSIGNED_JOBS
             || (self.assigned_bytes > MAX_JOB_BYTES && self.assigned.len() > 1)
         {
-            self.assigned_bytes -= self.assigned.pop_front().map_or(0, |assigned| assigned.miner_job.bytes());
+            self.drop_oldest();
         }
         Some(lines)
     }
@@ -344,14 +344,15 @@ impl MinerWork {
             let of_given = life(&assigned.miner_job.pool_job);
             Some(of_given) == newest || of_given == life(&miner_job.pool_job)
         };
-        let dead = self.assigned.iter().filter(|assigned| !is_recent(assigned)).count();
-        let mut surplus = dead.saturating_sub(MAX_DEAD_JOBS);
-        self.assigned.retain(|assigned| {
-            let is_surplus = surplus > 0 && !is_recent(assigned);
-            surplus -= usize::from(is_surplus);
-            !is_surplus
-        });
-        self.assigned_bytes = self.assigned.iter().map(|assigned| assigned.miner_job.bytes()).sum();
+        // Jobs are in the order of their lives, so that the dead ones are at the front.
+        let recent = self.assigned.iter().rev().take_while(|assigned| is_recent(assigned)).count();
+        while self.assigned.len() > recent + MAX_DEAD_JOBS {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        self.assigned_bytes -= self.assigned.pop_front().map_or(0, |assigned| assigned.miner_job.bytes());
     }
 }
 
