@@ -90,17 +90,28 @@ impl MinerGroup {
         // The last one waits for all others.
         miners.sort_by_cached_key(|miner| Reverse(miner.strength()));
         let (count, readable_at) = (miners.len(), miner_job.pool_job.readable_at);
+        self.send_to_all(miners, miner_job, connection, readable_at);
+        self.services.fanned_out(count, readable_at);
+    }
+
+    /// Sends a job to these miners, the first ones first. `since`: the time from which the delay counts.
+    fn send_to_all(
+        &self,
+        miners: Vec<Arc<ConnectedMiner>>,
+        miner_job: &Arc<MinerJob>,
+        connection: &Arc<SharedConnection>,
+        since: Stamp,
+    ) {
         let (miner_job, connection) = (miner_job.clone(), connection.clone());
-        self.services.senders.each(count, move |place| {
+        self.services.senders.each(miners.len(), move |place| {
             let Some(miner) = miners.get(place) else { return };
-            let sending = AssertUnwindSafe(|| miner.send_job(&miner_job, &connection, readable_at));
+            let sending = AssertUnwindSafe(|| miner.send_job(&miner_job, &connection, since));
             if catch_unwind(sending).is_err() {
                 // It reconnects, and starts over.
                 log::error!("session {} closed: sending it a job failed", miner.id());
                 miner.close();
             }
         });
-        self.services.fanned_out(count, readable_at);
     }
 
     /// Handles another difficulty of the pool's. Miners that work above it get a job at once: shares that
@@ -119,7 +130,7 @@ impl MinerGroup {
             return;
         }
         if let Some(miner_job) = self.renew(connection) {
-            above.iter().for_each(|miner| miner.send_job(&miner_job, connection, Stamp::now()));
+            self.send_to_all(above, &miner_job, connection, Stamp::now());
         }
     }
 
