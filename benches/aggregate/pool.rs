@@ -26,6 +26,7 @@ struct PoolState {
     authorized: Mutex<Vec<Arc<TcpStream>>>,
     difficulty: Mutex<f64>,
     jobs: AtomicU32,
+    accepted: AtomicU32,
     shares: AtomicU64,
     is_down: AtomicBool,
     /// All connections, which end when the pool goes down.
@@ -97,12 +98,13 @@ fn accept(listener: &TcpListener, state: &Arc<PoolState>) {
         stream.set_read_timeout(None).unwrap();
         let (state, stream) = (state.clone(), Arc::new(stream));
         state.connections.lock().unwrap().push(stream.clone());
-        let serve = move || drop(serve(stream, &state));
+        let number = state.accepted.fetch_add(1, Ordering::Relaxed) + 1;
+        let serve = move || drop(serve(stream, number, &state));
         std::thread::Builder::new().stack_size(POOL_STACK).spawn(serve).unwrap();
     }
 }
 
-fn serve(stream: Arc<TcpStream>, state: &PoolState) -> io::Result<()> {
+fn serve(stream: Arc<TcpStream>, number: u32, state: &PoolState) -> io::Result<()> {
     let (mut rest, mut buffer) = (Vec::new(), vec![0; 16 * 1024]);
     loop {
         let length = (&mut &*stream).read(&mut buffer)?;
@@ -116,16 +118,16 @@ fn serve(stream: Arc<TcpStream>, state: &PoolState) -> io::Result<()> {
         for line in rest[..end].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let line = String::from_utf8_lossy(line);
             let has = |method: &str| line.contains(&format!("\"{method}\""));
-            let id = line.split_once("\"id\":").and_then(|(_, rest)| rest.split([',', '}']).next());
-            let id = id.unwrap_or("null").trim();
-            let result = match () {
-                () if has("mining.subscribe") => "[[[\"mining.notify\",\"1\"]],\"0a1b2c3d\",8]",
+            let id = lines::id(&line).unwrap_or(0);
+            match () {
+                // Every connection has a search space of its own.
+                () if has("mining.subscribe") => answers += &lines::subscribed(id, number),
                 () if has("mining.configure") => {
-                    "{\"version-rolling\":true,\"version-rolling.mask\":\"1fffe000\"}"
+                    let mask = "{\"version-rolling\":true,\"version-rolling.mask\":\"1fffe000\"}";
+                    let _ = writeln!(answers, "{{\"id\":{id},\"result\":{mask},\"error\":null}}");
                 }
-                () => "true",
-            };
-            let _ = writeln!(answers, "{{\"id\":{id},\"result\":{result},\"error\":null}}");
+                () => answers += &lines::accepted(id),
+            }
             if has("mining.submit") {
                 state.shares.fetch_add(1, Ordering::Relaxed);
             }
