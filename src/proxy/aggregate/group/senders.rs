@@ -35,12 +35,12 @@ struct SendersState {
     is_stopped: bool,
 }
 
-/// Something that is done for each of `count` miners, in order, by all threads that have time.
+/// A call of `send` for each of `count` miners, in order, by all threads that have time.
 struct Broadcast {
     count: usize,
-    /// The first that no thread has taken.
+    /// The first miner that no thread has taken.
     next: AtomicUsize,
-    /// Those that are not done.
+    /// The number of miners that are not served yet.
     left: AtomicUsize,
     send: Box<dyn Fn(usize) + Send + Sync>,
     owner: Thread,
