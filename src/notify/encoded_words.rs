@@ -3,6 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::text::truncate;
+
 /// Caps the bytes of text in one word: encoded, a word may have 75 characters.
 const MAX_WORD: usize = 45;
 
@@ -17,7 +19,7 @@ pub(super) fn encode(text: &str, separator: &str) -> String {
     let mut words = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let (word, after) = rest.split_at(super::message::truncate(rest, MAX_WORD).len());
+        let (word, after) = rest.split_at(truncate(rest, MAX_WORD).len());
         words.push(format!("=?UTF-8?B?{}?=", STANDARD.encode(word)));
         rest = after;
     }

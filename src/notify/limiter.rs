@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::health::AlertCounts;
-use super::message::{Message, is_outage, subject};
+use super::message::{Message, is_outage};
 use super::pace::SendPacing;
+use super::text::subject;
 use crate::config::Severity;
 use crate::record::{AlertKind, AlertRow};
 use crate::util::token_bucket::TokenBucket;

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::health::AlertCounts;
+use super::text::{defang_links, subject};
 use super::wording;
 use crate::config::Severity;
 use crate::record::{AlertKind, AlertRow};
@@ -156,17 +157,6 @@ pub(super) fn is_outage(id: &str) -> bool {
     matches!(id, "pool.unreachable" | "pool.failed_over" | "pool.no_work" | "miner.gone")
 }
 
-/// The subject of an alert; empty if it has none.
-pub(super) fn subject(row: &AlertRow) -> &str {
-    row.data.get("subject").and_then(Value::as_str).unwrap_or_default()
-}
-
-/// Cuts `text` to at most `most` bytes, between characters.
-pub(super) fn truncate(text: &str, most: usize) -> &str {
-    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    &text[..end]
-}
-
 /// Lists ids with their counts, the most frequent first: `payout.mismatch ×30, chain.wrong ×7`.
 fn summarize(counts: &AlertCounts) -> String {
     let mut sorted: Vec<_> = counts.iter().collect();
@@ -177,28 +167,6 @@ fn summarize(counts: &AlertCounts) -> String {
         named.push(String::from("…"));
     }
     named.join(", ")
-}
-
-/// Writes `http` as `hxxp`, so that an address in a worker's name is no link.
-pub(super) fn defang_links(text: &str) -> String {
-    let (mut safe, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at);
-        let letters = before.bytes().rev().take_while(u8::is_ascii_alphabetic).count();
-        let (before, scheme) = before.split_at(at - letters);
-        let lower = scheme.to_ascii_lowercase();
-        safe.push_str(before);
-        if lower.ends_with("http") || lower.ends_with("https") {
-            safe.push_str(&lower.replace("http", "hxxp"));
-        } else {
-            safe.push_str(scheme);
-        }
-        let (separator, further) = after.split_at(3);
-        safe.push_str(separator);
-        rest = further;
-    }
-    safe.push_str(rest);
-    safe
 }
 
 /// This machine's name in ASCII.
@@ -268,10 +236,5 @@ pub(super) mod tests {
         row.data = json!({ "subject": "p", "much": "x".repeat(MAX_DATA) });
         let json: Value = serde_json::from_str(&message(Arc::new(row)).json()).unwrap();
         assert_eq!((&json["subject"], &json["data"]["left_out"]), (&json!("p"), &json!("too long")));
-    }
-
-    #[test]
-    fn cuts_between_characters() {
-        assert_eq!((truncate("aé", 2), truncate("aé", 3), truncate("", 5)), ("a", "aé", ""));
     }
 }

@@ -5,7 +5,7 @@
 //! flood a phone: `limiter` defers them, and the next message sums them up. `timetable` keeps the quiet hours and sends
 //! the daily summary, which `program` asks for. `wording` has the titles. `transport` sends a message with `services` and
 //! `http`, with `email` and `smtp`, or with `exec`. URLs and tokens are secrets, so recipients are called `notify[2] (discord)`.
-//! Untrusted texts (`message`) are shown as text, never as commands, links or mentions.
+//! Untrusted texts (`text`) are shown as text, never as commands, links or mentions.
 
 mod email;
 mod encoded_words;
@@ -20,6 +20,7 @@ mod program;
 mod services;
 mod smtp;
 mod test_message;
+mod text;
 mod timetable;
 mod transport;
 mod wording;

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::encoded_words;
 use super::http::HttpPost;
-use super::message::{Message, Urgency, truncate};
+use super::message::{Message, Urgency};
+use super::text::truncate;
 use crate::config::{Secret, Severity};
 
 /// Caps the bytes of a message to ntfy, which turns longer ones into attachments.

@@ -1,10 +1,10 @@
-//! The title of a message, and what its reader can do: one entry for each rule.
+//! The title of a message, and the advice to its reader: one entry for each rule.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::message::{defang_links, subject};
+use super::text::{defang_links, subject};
 use crate::record::{AlertKind, AlertRow};
 use crate::util::escape::line_text;
 use crate::util::plural::count;
@@ -24,7 +24,7 @@ struct Wording {
     title: &'static str,
     /// The title when the state ends; empty for "Over: " and the title.
     end: &'static str,
-    /// What to do; empty if the description says it, or if there is nothing to do.
+    /// The advice; empty if the description says it, or if there is nothing to do.
     advice: &'static str,
 }
 
@@ -182,7 +182,7 @@ pub(super) fn title(row: &AlertRow) -> String {
     }
 }
 
-/// What the reader can do about the alert.
+/// The advice to the reader, if there is any.
 pub(super) fn advice(row: &AlertRow) -> Option<&'static str> {
     let advice = wording(row.id).filter(|_| row.kind != AlertKind::Ends)?.advice;
     (!advice.is_empty()).then_some(advice)
