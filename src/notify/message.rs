@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::{Arc, OnceLock};
 
 use jiff::tz::TimeZone;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::health::AlertCounts;
 use super::text::{defang_links, subject};
@@ -181,6 +181,8 @@ fn host() -> &'static str {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::clock::NtpTime;
     use crate::util::escape::Printable;
