@@ -20,6 +20,7 @@ use crate::proxy::passthrough;
 use crate::proxy::{Proxy, ProxyServer, enforcement};
 use crate::record::Recorder;
 use crate::reference::{ReferenceTimings, References, Tip};
+use crate::status::daily_summary::daily_summary;
 use crate::status::server::{HttpServer, PagePort};
 use crate::status::snapshot::{ProgramInfo, RuntimeStatus, SnapshotSources, StatusSnapshot, StatusSnapshots};
 use crate::status::web;
@@ -147,6 +148,11 @@ impl App {
         };
         let snapshots =
             StatusSnapshots::start(sources, ProgramInfo::new(config, server.addresses.clone()), stop)?;
+        if let Some(notifier) = &notifier {
+            let page_url = config.http.page_url(page.as_ref().map(PagePort::address));
+            let newest = snapshots.clone();
+            notifier.connect(page_url, move || daily_summary(&newest.newest()));
+        }
         let handler = web::handler(snapshots.clone(), Some(proxy.clone()));
         let page = page.and_then(|port| match port.serve(&config.http, handler, stop) {
             Ok(page) => Some(page),

@@ -245,7 +245,7 @@ console = "77s"
         "authorized by the pool",
         "a share every 20s",
         "every 5m in the format of ocean, from https://hunter2.example",
-        "1. by ntfy: alerts from medium up, and good news",
+        "1. by ntfy: alerts from medium up, outages, good news",
         "on the console: every 77s",
         "Everything is in order.",
     ] {

@@ -106,6 +106,14 @@ fn impossible_values_name_the_range() {
     says("[payout]\naddress = \"bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t5\"\n", &["checksum"]);
     says("[[notify]]\nkind = \"telegram\"\ntoken = \"t\"\n", &["line 3", "notify[1].chat is missing"]);
     says("[[notify]]\nkind = \"sms\"\n", &["notify[1].kind = \"sms\"", "\"ntfy\""]);
+    let email = "[[notify]]\nkind = \"email\"\nfrom = \"a@h\"\nurl = \"smtp://h\"\n";
+    says(email, &["notify[1].to is missing"]);
+    says(&format!("{email}to = []\n"), &["notify[1].to must have 1 to 20 addresses"]);
+    says(&format!("{email}to = [\"me\"]\n"), &["notify[1].to[1] = \"me\"", "must be an e-mail address"]);
+    let exec = "[[notify]]\nkind = \"exec\"\ncommand = [\"/bin/true\"]\n";
+    says(&format!("{exec}summary = \"8\"\n"), &["notify[1].summary", "a time of the day"]);
+    says(&format!("{exec}quiet = \"22:00\"\n"), &["notify[1].quiet", "two different times of the day"]);
+    says("[http]\npublic_url = \"miner:8080\"\n", &["http.public_url", "a URL such as"]);
     says("[pool_stats]\ninterval = \"60s\"\n", &["pool_stats.kind is missing"]);
     says("[report]\nconsole = \"often\"\n", &["\"auto\", \"off\", or a time"]);
 }

@@ -1,6 +1,9 @@
 //! Messages about alerts, to servers and programs of the test's own.
 
+mod email;
 mod floods;
+mod mail_server;
+mod outage;
 mod process;
 mod programs;
 mod proxy;
@@ -8,4 +11,5 @@ mod requests;
 mod retries;
 mod selection;
 pub mod server;
+mod timetable;
 mod tools;

@@ -287,13 +287,13 @@ impl Accounting {
         let at = self.correct(share.at);
         let best = BestShare { worker: share.worker.clone(), difficulty, hash: rebuilt.hash, at };
         self.bests.take(&best, &self.state);
-        let before = self.state.best().first().map(|best| best.difficulty.value());
+        let before = self.state.best().first().cloned();
         let is_best = self.state.offer(best);
         if is_best {
             log::info!("best share ever: {:.6} by {:?}", rebuilt.difficulty, share.worker);
             // The very first share is not worth an alert.
             if let Some(before) = before {
-                self.with_rules(at, |_, context| good_news::best(judged, before, context));
+                self.with_rules(at, |_, context| good_news::best(judged, &before, context));
             }
         }
         is_best

@@ -223,7 +223,11 @@ impl AlertBook {
         alert.ended = Some(at);
         let mut row = alert.row(AlertKind::Ends);
         row.at = at;
-        let lasted = span(Duration::from_secs(at.unix_seconds().abs_diff(alert.began.unix_seconds())));
+        let seconds = at.unix_seconds().abs_diff(alert.began.unix_seconds());
+        if let Some(data) = row.data.as_object_mut() {
+            data.insert("lasted_seconds".to_owned(), seconds.into());
+        }
+        let lasted = span(Duration::from_secs(seconds));
         let seen = match alert.count {
             0 | 1 => String::new(),
             more => format!(", seen {}", count(more, "time")),

@@ -64,7 +64,7 @@ fn run_notify_test(config: &Config) -> Result<(), CommandFailure> {
             "there is no [[notify]] section, so alerts are sent to nobody: add one to test it".into(),
         ));
     }
-    let results = send_test_messages(&config.notify);
+    let results = send_test_messages(&config.notify, config.http.page_url(config.http.listen));
     let mut text = String::from("Test messages:\n");
     for TestResult { name, result } in &results {
         text.push_str(&match result {

@@ -144,6 +144,15 @@ pub(super) fn http_url(text: &str) -> Result<String, String> {
     if is_clean && is_address { Ok(text.to_owned()) } else { Err(wanted.to_owned()) }
 }
 
+/// Like [`http_url`], for a URL that is shown to everybody: without user, password and query.
+pub(super) fn page_url(text: &str) -> Result<String, String> {
+    let url = http_url(text)?;
+    if user_info(&url).is_some() || url.contains(['?', '#', '<', '>']) || url.len() > 300 {
+        return Err(String::from("a URL such as \"https://miner.example.org/\", without password and query"));
+    }
+    Ok(url)
+}
+
 /// Like [`http_url`], for a URL that may contain a user and a password.
 pub(super) fn node_url(text: &str) -> Result<String, String> {
     let url = http_url(text)?;

@@ -12,7 +12,7 @@ use super::reader::Section;
 use super::redaction::Redaction;
 use super::{
     Config, ConfigError, Mode, Network, Overrides, aggregate, external_sources, failover, listen, network,
-    outputs, policy, report, traffic, upstream,
+    notify, outputs, policy, report, traffic, upstream,
 };
 
 /// Paths that are tried if no file is named.
@@ -189,7 +189,7 @@ fn read_document(document: &DeTable, diagnostics: &Diagnostics, overrides: &Over
         vardiff: aggregate::read_vardiff(top.section("vardiff")),
         pool_stats: external_sources::read_pool_stats(top.section("pool_stats"), network, &payout),
         payout,
-        notify: top.sections("notify").into_iter().filter_map(outputs::read_notify).collect(),
+        notify: top.sections("notify").into_iter().filter_map(notify::read_notify).collect(),
         report: report::read(top.section("report")),
         ignored_keys: Vec::new(),
     };

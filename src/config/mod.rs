@@ -16,7 +16,9 @@ mod external_sources;
 mod failover;
 mod listen;
 mod load;
+mod mail;
 mod network;
+mod notify;
 mod outputs;
 mod overrides;
 mod policy;
@@ -25,6 +27,7 @@ mod redaction;
 mod report;
 mod secret;
 mod targets;
+mod time_of_day;
 mod traffic;
 mod upstream;
 
@@ -42,13 +45,16 @@ pub use external_sources::{NtpConfig, PoolStatsConfig, PoolStatsKind, ReferenceC
 pub use failover::FailoverConfig;
 pub use listen::{ListenConfig, ListenTls, ProxyProtocol};
 pub use load::{find_file, known_keys};
+pub use mail::MailServer;
 pub use network::Network;
-pub use outputs::{HttpConfig, NotifyConfig, NotifyRecipient, RecordConfig, Severity};
+pub use notify::{NotifyConfig, NotifyRecipient, Severity};
+pub use outputs::{HttpConfig, RecordConfig};
 pub use overrides::Overrides;
 pub use policy::{ChainPolicy, OnViolation, PayoutKind, PayoutPolicy, RuleId, RulesConfig};
 pub use report::{ConsoleReport, ReportConfig};
 pub use secret::Secret;
 pub use targets::{TargetFlags, Targets};
+pub use time_of_day::QuietHours;
 pub use traffic::{AnalysisConfig, ForwardConfig, ForwardPath};
 pub use upstream::{UpstreamConfig, UpstreamTls};
 

@@ -1,4 +1,4 @@
-//! `[record]`, `[http]` and `[[notify]]`: files, page and messages.
+//! `[record]` and `[http]`: files and page.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -37,75 +37,15 @@ pub struct HttpConfig {
     /// Further host names of the page, in lower case and without a final dot. Addresses and the names
     /// of a home network need not be listed.
     pub hosts: Vec<String>,
+    /// The page's URL as its owner opens it, for links in messages; `None` for the address in `listen`.
+    pub public_url: Option<String>,
 }
 
-/// One `[[notify]]`: a recipient and the alerts it gets.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NotifyConfig {
-    pub to: NotifyRecipient,
-    /// Default: high.
-    pub min_severity: Severity,
-    /// True if it also gets blocks, near misses and best shares of any severity; default true.
-    pub good_news: bool,
-}
-
-/// `notify.kind` with its settings. A webhook's URL is its key, so it is a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NotifyRecipient {
-    Ntfy {
-        url: Secret,
-        token: Option<Secret>,
-    },
-    Telegram {
-        /// URL of a Bot API server other than Telegram's own.
-        url: Option<Secret>,
-        token: Secret,
-        chat: String,
-    },
-    Discord {
-        url: Secret,
-    },
-    Webhook {
-        url: Secret,
-        token: Option<Secret>,
-    },
-    /// A program and its arguments, which may contain a password; no shell is involved. Never empty.
-    Exec {
-        command: Vec<Secret>,
-    },
-}
-
-/// The severity of an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    Info,
-    Low,
-    Medium,
-    High,
-}
-
-impl NotifyRecipient {
-    /// `notify.kind`.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            NotifyRecipient::Ntfy { .. } => "ntfy",
-            NotifyRecipient::Telegram { .. } => "telegram",
-            NotifyRecipient::Discord { .. } => "discord",
-            NotifyRecipient::Webhook { .. } => "webhook",
-            NotifyRecipient::Exec { .. } => "exec",
-        }
-    }
-}
-
-impl Severity {
-    /// The word in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Severity::Info => "info",
-            Severity::Low => "low",
-            Severity::Medium => "medium",
-            Severity::High => "high",
-        }
+impl HttpConfig {
+    /// The URL of the page that listens on `address`. `None` without a page, and if only its port is known.
+    pub fn page_url(&self, address: Option<SocketAddr>) -> Option<String> {
+        let reachable = address.filter(|address| !address.ip().is_unspecified());
+        self.public_url.clone().or_else(|| reachable.map(|address| format!("http://{address}/")))
     }
 }
 
@@ -125,7 +65,12 @@ impl Default for RecordConfig {
 
 impl Default for HttpConfig {
     fn default() -> HttpConfig {
-        HttpConfig { listen: Some(SocketAddr::from(([127, 0, 0, 1], 8080))), token: None, hosts: Vec::new() }
+        HttpConfig {
+            listen: Some(SocketAddr::from(([127, 0, 0, 1], 8080))),
+            token: None,
+            hosts: Vec::new(),
+            public_url: None,
+        }
     }
 }
 
@@ -153,6 +98,7 @@ pub(super) fn read_http(mut section: Section, from_flag: Option<Option<SocketAdd
         listen: from_flag.or(listen).unwrap_or(HttpConfig::default().listen),
         token: section.secret("token"),
         hosts: hosts.unwrap_or_default(),
+        public_url: section.parsed("public_url", Redaction::Url, endpoint::page_url),
     }
 }
 
@@ -171,42 +117,4 @@ pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
     listen::socket_address(text)
         .map(Some)
         .map_err(|_| String::from("an address with a port, such as \"127.0.0.1:8080\", or \"\" for off"))
-}
-
-/// Reads one recipient; `None` if it is wrong, which is recorded.
-pub(super) fn read_notify(mut section: Section) -> Option<NotifyConfig> {
-    let kinds = ["ntfy", "telegram", "discord", "webhook", "exec"].map(|kind| (kind, kind));
-    let severities =
-        [Severity::Info, Severity::Low, Severity::Medium, Severity::High].map(|each| (each.as_str(), each));
-    let kind = section.choice("kind", &kinds);
-    let url = section.parsed("url", Redaction::Hidden, endpoint::http_url).map(Secret::new);
-    let token = section.secret("token");
-    let chat = section.text("chat");
-    let command = section.list("command", Redaction::Hidden, "[\"/usr/local/bin/tell\", \"me\"]", |word| {
-        if word.contains('\0') { Err(String::from("a text without NUL")) } else { Ok(Secret::new(word)) }
-    });
-    let min_severity = section.choice("min_severity", &severities).unwrap_or(Severity::High);
-    let mut good_news = true;
-    section.bool("good_news", &mut good_news);
-    let needed: &[&str] = match kind {
-        _ if !section.is_set("kind") => &["kind"],
-        None => &[],
-        Some("telegram") => &["token", "chat"],
-        Some("exec") => &["command"],
-        Some(_) => &["url"],
-    };
-    for key in needed.iter().filter(|key| !section.is_set(key)) {
-        section.missing(key, "this kind of [[notify]] needs it");
-    }
-    if command.as_ref().is_some_and(Vec::is_empty) {
-        section.conflict("command", "is empty; name a program, then its arguments");
-    }
-    let to = match kind? {
-        "telegram" => NotifyRecipient::Telegram { url, token: token?, chat: chat? },
-        "exec" => NotifyRecipient::Exec { command: command? },
-        "ntfy" => NotifyRecipient::Ntfy { url: url?, token },
-        "discord" => NotifyRecipient::Discord { url: url? },
-        _webhook => NotifyRecipient::Webhook { url: url?, token },
-    };
-    Some(NotifyConfig { to, min_severity, good_news })
 }

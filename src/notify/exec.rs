@@ -53,6 +53,8 @@ pub(super) fn run(
         .env("SLUICE_ALERT_SUBJECT", message.subject())
         .env("SLUICE_ALERT_DESCRIPTION", message.description())
         .env("SLUICE_ALERT_TITLE", message.title())
+        .env("SLUICE_ALERT_TEXT", message.text())
+        .env("SLUICE_PAGE", message.page.as_deref().unwrap_or_default())
         // A process group of its own, so that it can be killed with its children.
         .process_group(0)
         .stdin(Stdio::piped())

@@ -5,11 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::health::AlertCounts;
-use super::message::{Message, subject};
+use super::message::{Message, is_outage};
 use super::pace::SendPacing;
+use super::text::subject;
 use crate::config::Severity;
 use crate::record::{AlertKind, AlertRow};
 use crate::util::token_bucket::TokenBucket;
+
+/// Outages of one subject that are told in an hour, each with its end; further ones wait.
+const OUTAGES_TOLD: u32 = 3;
 
 /// Caps the subjects remembered to suppress repeated messages.
 const MAX_REMEMBERED: usize = 256;
@@ -35,6 +39,8 @@ struct SentAlert {
     severity: Severity,
     kind: AlertKind,
     until: Instant,
+    /// Outages told since the first.
+    outages: u32,
     /// The newest repetition, and the number of repetitions.
     repeated: Option<(Arc<AlertRow>, u64)>,
 }
@@ -52,19 +58,22 @@ impl NotifyLimiter {
     }
 
     /// Returns the message to send at once, or defers the alert. A repetition about the same subject waits until
-    /// its hour is over, unless it is the first end of a state whose begin was sent, or it has become more severe.
+    /// its hour is over, unless it is the first end of a state whose begin was sent, or the next outage, or it has become
+    /// more severe.
     pub fn take(&mut self, row: Arc<AlertRow>, now: Instant) -> Option<Message> {
         self.sent.retain(|sent| sent.until > now || sent.repeated.is_some());
         let is_same = |sent: &&mut SentAlert| sent.id == row.id && sent.subject == subject(&row);
         if let Some(sent) = self.sent.iter_mut().find(is_same) {
-            let is_first_end =
-                row.kind == AlertKind::Ends && sent.kind != AlertKind::Ends && sent.repeated.is_none();
-            if !is_first_end && row.severity <= sent.severity {
+            let (has_ended, ends) = (sent.kind == AlertKind::Ends, row.kind == AlertKind::Ends);
+            let is_next_outage = has_ended && !ends && is_outage(row.id) && sent.outages < OUTAGES_TOLD;
+            let is_news = sent.repeated.is_none() && (!has_ended && ends || is_next_outage);
+            if !is_news && row.severity <= sent.severity {
                 let count = sent.repeated.as_ref().map_or(0, |(_, count)| *count);
                 sent.repeated = Some((row, count + 1));
                 return None;
             }
             (sent.kind, sent.severity) = (row.kind, row.severity);
+            sent.outages += u32::from(is_next_outage);
         } else {
             self.remember(&row, now);
         }
@@ -86,7 +95,7 @@ impl NotifyLimiter {
         }
         let sent = repeated?;
         let (row, count) = sent.repeated.take()?;
-        (sent.kind, sent.until) = (row.kind, now + self.repeat_interval);
+        (sent.kind, sent.until, sent.outages) = (row.kind, now + self.repeat_interval, 1);
         Some(self.message(row, count))
     }
 
@@ -99,7 +108,7 @@ impl NotifyLimiter {
 
     /// Adds counts to the summary in the next message.
     pub fn add_to_summary(&mut self, counts: AlertCounts) {
-        for (id, count) in counts {
+        for (id, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
             *self.others.entry(id).or_default() += count;
         }
     }
@@ -111,7 +120,7 @@ impl NotifyLimiter {
     }
 
     fn message(&mut self, row: Arc<AlertRow>, count: u64) -> Message {
-        Message { row, count, others: std::mem::take(&mut self.others) }
+        Message::about(row, count, std::mem::take(&mut self.others))
     }
 
     /// Defers the more important of two alerts, or the newer of equal ones; the other is only counted.
@@ -138,6 +147,7 @@ impl NotifyLimiter {
             severity: row.severity,
             kind: row.kind,
             until: now + self.repeat_interval,
+            outages: 1,
             repeated: None,
         });
     }
@@ -214,6 +224,22 @@ mod tests {
         // And the hour begins anew.
         assert!(limiter.take(alert("p", AlertKind::Begins), start + HOUR + MINUTE).is_none());
         assert!(limiter.take(alert("q", AlertKind::Begins), start + HOUR + MINUTE).is_some());
+    }
+
+    #[test]
+    fn an_outage_that_comes_back_is_told_three_times_an_hour() {
+        let start = Instant::now();
+        let mut limiter = NotifyLimiter::new(&SendPacing { burst: 1000, ..SendPacing::default() }, start);
+        let told: Vec<bool> = (0..10)
+            .map(|minute| {
+                let kind = if minute % 2 == 0 { AlertKind::Begins } else { AlertKind::Ends };
+                limiter
+                    .take(row("miner.gone", Severity::Medium, kind, "w"), start + minute * MINUTE)
+                    .is_some()
+            })
+            .collect();
+        assert_eq!(told, [true, true, true, true, true, true, false, false, false, false]);
+        assert_eq!(limiter.due(start + HOUR).map(|message| message.count), Some(4));
     }
 
     #[test]

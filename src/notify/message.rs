@@ -3,14 +3,20 @@
 use std::fs;
 use std::sync::{Arc, OnceLock};
 
-use serde_json::{Value, json};
+use jiff::tz::TimeZone;
+use serde_json::json;
 
 use super::health::AlertCounts;
+use super::text::{defang_links, subject};
+use super::wording;
 use crate::config::Severity;
 use crate::record::{AlertKind, AlertRow};
 use crate::util::escape::{line_text, to_json};
-use crate::util::format::count;
+use crate::util::format::{count, span};
 
+/// Caps the characters of a title that is not about an alert, and of a further line.
+const MAX_TITLE: usize = 120;
+const MAX_LINE: usize = 200;
 /// Caps the characters of a description.
 const MAX_DESCRIPTION: usize = 600;
 /// Caps the characters of a subject.
@@ -20,30 +26,37 @@ const MAX_DATA: usize = 16 * 1024;
 /// Caps the ids listed in the summary.
 const MAX_NAMED: usize = 6;
 
-/// An alert with a summary of deferred ones.
+/// An alert with a summary of deferred ones, or a summary alone.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Message {
     pub row: Arc<AlertRow>,
+    /// The title of a message that is not about an alert.
+    pub title: Option<String>,
+    /// Further lines below the description: the miners of a summary, the alerts of quiet hours.
+    pub lines: Vec<String>,
     /// Number of times this alert was raised since it was last sent; 1 if it is new.
     pub count: u64,
     /// The alerts deferred before this message.
     pub others: AlertCounts,
+    /// The URL of the page.
+    pub page: Option<String>,
 }
 
 impl Message {
+    /// A message about an alert.
+    pub fn about(row: Arc<AlertRow>, count: u64, others: AlertCounts) -> Message {
+        Message { row, title: None, lines: Vec::new(), count, others, page: None }
+    }
+
     /// The subject of the alert, such as a pool or a worker.
     pub fn subject(&self) -> String {
         line_text(subject(&self.row), MAX_SUBJECT)
     }
 
-    /// The title: one line of ASCII.
+    /// The title: one line, without control characters and links.
     pub fn title(&self) -> String {
-        let (id, host) = (self.row.id, host());
-        match (self.row.kind, self.row.severity) {
-            (AlertKind::Ends, _) => format!("over: {id} on {host}"),
-            _ if is_good_news(id) => format!("{id} on {host}"),
-            (_, severity) => format!("{id} ({}) on {host}", severity.as_str()),
-        }
+        let title = self.title.as_ref().map(|title| defang_links(&line_text(title, MAX_TITLE)));
+        title.unwrap_or_else(|| wording::title(&self.row))
     }
 
     /// The alert's description, without control characters, reordering and links.
@@ -51,17 +64,29 @@ impl Message {
         defang_links(&line_text(&self.row.description, MAX_DESCRIPTION))
     }
 
-    /// The text below the title: a few lines of at most about 4,000 bytes.
+    /// The further lines, without control characters, reordering and links.
+    fn lines(&self) -> Vec<String> {
+        self.lines.iter().map(|line| defang_links(&line_text(line, MAX_LINE))).collect()
+    }
+
+    /// The text below the title: what happened, what to do, when and where.
     pub fn text(&self) -> String {
-        let mut text = format!("{}\n{}", self.description(), self.row.at);
+        let mut lines = vec![match wording::lasted(&self.row) {
+            Some(time) => format!("It lasted {} ({})", span(time), self.subject()),
+            None => self.description(),
+        }];
+        lines.extend(wording::advice(&self.row).map(str::to_owned));
+        lines.extend(self.lines());
         if self.count > 1 {
-            text.push_str(&format!("\nraised {} since the last message about it", count(self.count, "time")));
+            lines.push(format!("raised {} since the last message about it", count(self.count, "time")));
         }
         let all: u64 = self.others.values().sum();
         if all > 0 {
-            text.push_str(&format!("\nand {all} more: {}", summarize(&self.others)));
+            lines.push(format!("and {all} more: {}", summarize(&self.others)));
         }
-        text
+        let at = self.row.at.timestamp().to_zoned(TimeZone::system());
+        lines.push(format!("{}, {}", at.strftime("%Y-%m-%d %H:%M %Z"), host()));
+        lines.join("\n")
     }
 
     /// The whole message as one line of JSON.
@@ -80,7 +105,11 @@ impl Message {
             "good_news": is_good_news(row.id),
             "time": row.at.to_string(),
             "subject": self.subject(),
+            "title": self.title(),
             "description": self.description(),
+            "advice": wording::advice(row),
+            "lines": self.lines(),
+            "page": self.page,
             "data": data,
             "count": self.count,
             "held_back": self.others,
@@ -93,12 +122,7 @@ impl Message {
 
     /// The urgency of the message.
     pub fn urgency(&self) -> Urgency {
-        match (self.row.kind, self.row.id, self.row.severity) {
-            (AlertKind::Ends, ..) => Urgency::Ended,
-            (_, "block.found", _) => Urgency::Block,
-            (_, id, _) if is_good_news(id) => Urgency::GoodNews,
-            (_, _, severity) => Urgency::Alert(severity),
-        }
+        Urgency::of(&self.row)
     }
 }
 
@@ -111,20 +135,25 @@ pub(super) enum Urgency {
     Ended,
 }
 
+impl Urgency {
+    pub fn of(row: &AlertRow) -> Urgency {
+        match (row.kind, row.id, row.severity) {
+            (AlertKind::Ends, ..) => Urgency::Ended,
+            (_, "block.found", _) => Urgency::Block,
+            (_, id, _) if is_good_news(id) => Urgency::GoodNews,
+            (_, _, severity) => Urgency::Alert(severity),
+        }
+    }
+}
+
 /// True if an alert is good news: a block, a near miss, or the best share ever.
 pub fn is_good_news(id: &str) -> bool {
     matches!(id, "block.found" | "share.near_miss" | "share.best")
 }
 
-/// The subject of an alert; empty if it has none.
-pub(super) fn subject(row: &AlertRow) -> &str {
-    row.data.get("subject").and_then(Value::as_str).unwrap_or_default()
-}
-
-/// Cuts `text` to at most `most` bytes, between characters.
-pub(super) fn truncate(text: &str, most: usize) -> &str {
-    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    &text[..end]
+/// True if an alert is an outage: a pool gives no work, or a miner is gone.
+pub(super) fn is_outage(id: &str) -> bool {
+    matches!(id, "pool.unreachable" | "pool.failed_over" | "pool.no_work" | "miner.gone")
 }
 
 /// Lists ids with their counts, the most frequent first: `payout.mismatch ×30, chain.wrong ×7`.
@@ -139,28 +168,6 @@ fn summarize(counts: &AlertCounts) -> String {
     named.join(", ")
 }
 
-/// Writes `http` as `hxxp`, so that an address in a worker's name is no link.
-fn defang_links(text: &str) -> String {
-    let (mut safe, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at);
-        let letters = before.bytes().rev().take_while(u8::is_ascii_alphabetic).count();
-        let (before, scheme) = before.split_at(at - letters);
-        let lower = scheme.to_ascii_lowercase();
-        safe.push_str(before);
-        if lower.ends_with("http") || lower.ends_with("https") {
-            safe.push_str(&lower.replace("http", "hxxp"));
-        } else {
-            safe.push_str(scheme);
-        }
-        let (separator, further) = after.split_at(3);
-        safe.push_str(separator);
-        rest = further;
-    }
-    safe.push_str(rest);
-    safe
-}
-
 /// This machine's name in ASCII.
 fn host() -> &'static str {
     static HOST: OnceLock<String> = OnceLock::new();
@@ -173,6 +180,8 @@ fn host() -> &'static str {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::clock::NtpTime;
     use crate::util::escape::Printable;
@@ -185,22 +194,26 @@ pub(super) mod tests {
     }
 
     pub fn message(row: Arc<AlertRow>) -> Message {
-        Message { row, count: 1, others: AlertCounts::new() }
+        Message::about(row, 1, AlertCounts::new())
     }
 
     #[test]
-    fn the_text_has_description_time_and_summary() {
+    fn the_text_says_what_happened_what_to_do_and_when() {
         let mut message =
-            message(row("payout.mismatch", Severity::High, AlertKind::Begins, "stratum+tcp://p:1"));
-        assert_eq!(message.text(), "stratum+tcp://p:1: it is so\n2026-11-21T01:53:40.000Z");
-        assert_eq!(message.title(), format!("payout.mismatch (high) on {}", host()));
+            message(row("payout.short", Severity::High, AlertKind::Begins, "stratum+tcp://p:1"));
+        let local = jiff::Timestamp::from_second(1_795_226_020).unwrap().to_zoned(TimeZone::system());
+        let place = format!("{}, {}", local.strftime("%Y-%m-%d %H:%M %Z"), host());
+        let advice = "Compare with the pool's published fee.";
+        assert_eq!(message.text(), format!("stratum+tcp://p:1: it is so\n{advice}\n{place}"));
         message.count = 3;
         message.others = AlertCounts::from([("chain.wrong", 7), ("payout.mismatch", 30)]);
-        let text = message.text();
-        let more = "\nraised 3 times since the last message about it\nand 37 more: payout.mismatch ×30, chain.wrong ×7";
-        assert!(text.ends_with(more), "{text}");
-        message.row = row("payout.mismatch", Severity::High, AlertKind::Ends, "p");
-        assert_eq!(message.title(), format!("over: payout.mismatch on {}", host()));
+        message.lines = vec!["a\nb".to_owned()];
+        let more = "raised 3 times since the last message about it\nand 37 more: payout.mismatch ×30, chain.wrong ×7";
+        let expected = format!("stratum+tcp://p:1: it is so\n{advice}\na\\nb\n{more}\n{place}");
+        assert_eq!(message.text(), expected);
+        let mut end = (*row("miner.gone", Severity::Medium, AlertKind::Ends, "w")).clone();
+        end.data["lasted_seconds"] = json!(600);
+        assert_eq!(self::message(Arc::new(end)).text(), format!("It lasted 10 min (w)\n{place}"));
     }
 
     #[test]
@@ -224,10 +237,5 @@ pub(super) mod tests {
         row.data = json!({ "subject": "p", "much": "x".repeat(MAX_DATA) });
         let json: Value = serde_json::from_str(&message(Arc::new(row)).json()).unwrap();
         assert_eq!((&json["subject"], &json["data"]["left_out"]), (&json!("p"), &json!("too long")));
-    }
-
-    #[test]
-    fn cuts_between_characters() {
-        assert_eq!((truncate("aé", 2), truncate("aé", 3), truncate("", 5)), ("a", "aé", ""));
     }
 }

@@ -7,12 +7,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
 use parking_lot::Mutex;
+use serde_json::Value;
 
 use super::health::{DeliveryRecord, RecipientHealth};
 use super::limiter::NotifyLimiter;
-use super::message::is_good_news;
+use super::message::{is_good_news, is_outage};
 use super::pace::SendPacing;
+use super::program::{DailySummary, ProgramFacts};
+use super::timetable::Timetable;
 use super::transport::{Transport, name};
 use super::worker::RecipientWorker;
 use crate::config::NotifyConfig;
@@ -32,6 +37,7 @@ struct NotifierInner {
     alive: Receiver<Infallible>,
     deadline: Arc<OnceLock<Instant>>,
     finish_limit: Duration,
+    program: Arc<ProgramFacts>,
 }
 
 /// The queue of one recipient.
@@ -58,6 +64,7 @@ impl Notifier {
         let (ending, until) = bounded(0);
         let (living, alive) = bounded(0);
         let deadline = Arc::new(OnceLock::new());
+        let program = Arc::new(ProgramFacts::default());
         let mut queues = Vec::with_capacity(recipients.len());
         for (i, transport) in Transport::of_all(recipients, pace).into_iter().enumerate() {
             let (rows, queued) = bounded(pace.queue);
@@ -72,6 +79,8 @@ impl Notifier {
                 deliveries: deliveries.clone(),
                 pace: pace.clone(),
                 limiter: NotifyLimiter::new(pace, Instant::now()),
+                timetable: Timetable::new(&recipients[i], &Zoned::now()),
+                program: program.clone(),
                 stop: stop.clone(),
                 has_logged_failure: false,
                 _living: living.clone(),
@@ -83,7 +92,21 @@ impl Notifier {
         }
         let finish_limit = pace.finish_limit;
         let ending = Mutex::new(Some(ending));
-        Ok(Notifier(Arc::new(NotifierInner { recipients: queues, ending, alive, deadline, finish_limit })))
+        let inner = NotifierInner { recipients: queues, ending, alive, deadline, finish_limit, program };
+        Ok(Notifier(Arc::new(inner)))
+    }
+
+    /// Tells about the running program: the URL of its page, for the link in each message, and its daily summary. Only
+    /// the first call counts.
+    pub fn connect(
+        &self,
+        page: Option<String>,
+        summary: impl Fn() -> Option<DailySummary> + Send + Sync + 'static,
+    ) {
+        if let Some(page) = page {
+            let _ = self.0.program.page.set(page);
+        }
+        let _ = self.0.program.summary.set(Box::new(summary));
     }
 
     /// Queues an alert for all recipients that want it. Never waits: if a queue is full, the alert is
@@ -123,8 +146,19 @@ impl fmt::Debug for Notifier {
     }
 }
 
-/// True if a recipient wants an alert: it is severe enough, or it is good news and the recipient wants
-/// that. The end of a state is as severe as the state.
+/// True if a recipient wants an alert: it is severe enough, or it is an outage or good news and the recipient wants
+/// those. The end of a state is as severe as the state. A best share is news if the one before is of another day: in its
+/// first hours a miner finds many.
 pub fn is_wanted(row: &AlertRow, recipient: &NotifyConfig) -> bool {
-    row.severity >= recipient.min_severity || recipient.good_news && is_good_news(row.id)
+    row.severity >= recipient.min_severity
+        || recipient.outages && is_outage(row.id)
+        || recipient.good_news && is_good_news(row.id) && !beats_best_of_same_day(row)
+}
+
+/// True for a best share if the former best was found on the same day, by this machine's time zone.
+fn beats_best_of_same_day(row: &AlertRow) -> bool {
+    let former = row.data.get("former_best_at").and_then(Value::as_str);
+    let Some(former) = former.and_then(|text| text.parse::<Timestamp>().ok()) else { return false };
+    let date = |time: Timestamp| time.to_zoned(TimeZone::system()).date();
+    row.id == "share.best" && date(former) == date(row.at.timestamp())
 }

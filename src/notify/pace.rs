@@ -17,6 +17,8 @@ pub struct SendPacing {
     pub longest_pause: Duration,
     /// Time limit of a request.
     pub request_limit: Duration,
+    /// Time limit of an e-mail: a mail server may make strangers wait.
+    pub mail_limit: Duration,
     /// Time after which a program is killed.
     pub program_limit: Duration,
     /// Longest time [`Notifier::finish`](super::Notifier::finish) waits.
@@ -35,6 +37,7 @@ impl Default for SendPacing {
             retry_pauses: [1, 10, 60, 300].map(Duration::from_secs).to_vec(),
             longest_pause: Duration::from_secs(300),
             request_limit: Duration::from_secs(10),
+            mail_limit: Duration::from_secs(30),
             program_limit: Duration::from_secs(30),
             finish_limit: Duration::from_secs(2),
             queue: 64,

@@ -21,21 +21,18 @@ pub struct TestResult {
     pub result: Result<(), String>,
 }
 
-/// Sends each recipient one message with the id `test.message`, one after the other, without retries.
-/// Takes up to ten seconds for each, and thirty for a program.
-pub fn send_test_messages(recipients: &[NotifyConfig]) -> Vec<TestResult> {
-    let message = Message {
-        row: Arc::new(AlertRow {
-            at: Clock::system().now(),
-            kind: AlertKind::Happened,
-            severity: Severity::Info,
-            id: "test.message",
-            description: String::from("This is a test: alerts will arrive here"),
-            data: json!({ "subject": "sluice check" }),
-        }),
-        count: 1,
-        others: AlertCounts::new(),
+/// Sends each recipient one message with the id `test.message` and the link to the page, one after the other, without
+/// retries. Takes up to ten seconds for each, and thirty for a program.
+pub fn send_test_messages(recipients: &[NotifyConfig], page: Option<String>) -> Vec<TestResult> {
+    let row = AlertRow {
+        at: Clock::system().now(),
+        kind: AlertKind::Happened,
+        severity: Severity::Info,
+        id: "test.message",
+        description: String::from("This is a test: alerts will arrive here"),
+        data: json!({ "subject": "sluice check" }),
     };
+    let message = Message { page, ..Message::about(Arc::new(row), 1, AlertCounts::new()) };
     let try_one = |(i, transport): (usize, Transport)| TestResult {
         name: name(i + 1, &recipients[i]),
         result: transport.send(&message, &|| false).map_err(|failure| failure.reason),

@@ -3,12 +3,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use jiff::Zoned;
 use ureq::Agent;
 
 use super::http::post;
 use super::message::Message;
 use super::pace::{SendFailure, SendPacing};
-use super::{exec, services};
+use super::{email, exec, services, smtp};
 use crate::config::{NotifyConfig, NotifyRecipient};
 use crate::net::https;
 
@@ -18,17 +19,24 @@ pub(super) struct Transport {
     to: NotifyRecipient,
     agent: Option<Agent>,
     program_limit: Duration,
+    mail_limit: Duration,
 }
 
 impl Transport {
     /// The transports of all recipients. They share one HTTP client, which reads the system's
     /// certificates.
     pub fn of_all(recipients: &[NotifyConfig], pace: &SendPacing) -> Vec<Transport> {
-        let is_http = |notify: &NotifyConfig| !matches!(notify.to, NotifyRecipient::Exec { .. });
+        let is_http = |notify: &NotifyConfig| {
+            !matches!(notify.to, NotifyRecipient::Exec { .. } | NotifyRecipient::Email { .. })
+        };
         let agent = recipients.iter().any(is_http).then(|| https::agent(pace.request_limit));
-        let program_limit = pace.program_limit;
-        let to_transport =
-            |notify: &NotifyConfig| Transport { to: notify.to.clone(), agent: agent.clone(), program_limit };
+        let (program_limit, mail_limit) = (pace.program_limit, pace.mail_limit);
+        let to_transport = |notify: &NotifyConfig| Transport {
+            to: notify.to.clone(),
+            agent: agent.clone(),
+            program_limit,
+            mail_limit,
+        };
         recipients.iter().map(to_transport).collect()
     }
 
@@ -39,7 +47,7 @@ impl Transport {
     pub fn send(&self, message: &Message, is_over: &dyn Fn() -> bool) -> Result<(), SendFailure> {
         // If a server makes the client panic, later messages must still be sent.
         catch_unwind(AssertUnwindSafe(|| self.send_once(message, is_over)))
-            .unwrap_or_else(|_| Err(SendFailure::later("an internal error in the HTTP client")))
+            .unwrap_or_else(|_| Err(SendFailure::later("an internal error of the client")))
     }
 
     fn send_once(&self, message: &Message, is_over: &dyn Fn() -> bool) -> Result<(), SendFailure> {
@@ -50,6 +58,10 @@ impl Transport {
             }
             NotifyRecipient::Discord { url } => services::discord(url, message),
             NotifyRecipient::Webhook { url, token } => services::webhook(url, token.as_ref(), message),
+            NotifyRecipient::Email { server, from, to } => {
+                let document = email::document(message, from, to, &Zoned::now());
+                return smtp::send(server, from, to, &document, self.mail_limit);
+            }
             NotifyRecipient::Exec { command } => {
                 return exec::run(command, message, self.program_limit, is_over);
             }

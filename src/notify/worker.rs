@@ -5,11 +5,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, at, never, select};
+use jiff::Zoned;
 
 use super::health::DeliveryRecord;
 use super::limiter::NotifyLimiter;
 use super::message::Message;
 use super::pace::{Retry, SendPacing};
+use super::program::ProgramFacts;
+use super::timetable::Timetable;
 use super::transport::Transport;
 use crate::record::AlertRow;
 use crate::util::format::count;
@@ -28,6 +31,8 @@ pub(super) struct RecipientWorker {
     pub deliveries: Arc<DeliveryRecord>,
     pub pace: SendPacing,
     pub limiter: NotifyLimiter,
+    pub timetable: Timetable,
+    pub program: Arc<ProgramFacts>,
     pub stop: Stop,
     /// The present failure was logged.
     pub has_logged_failure: bool,
@@ -42,11 +47,13 @@ impl RecipientWorker {
         loop {
             supervise::beat();
             self.sum_up_overflow();
-            if let Some(message) = self.limiter.due(Instant::now()) {
-                self.deliver(&message);
+            let now = Zoned::now();
+            if let Some(message) = self.due(&now) {
+                self.deliver(message);
                 continue;
             }
-            let due = self.limiter.next_due().map_or_else(never, at);
+            let by_clock = self.timetable.wait(&now).map(|wait| Instant::now() + wait);
+            let due = self.limiter.next_due().into_iter().chain(by_clock).min().map_or_else(never, at);
             select! {
                 recv(self.rows) -> row => match row {
                     Ok(row) => self.take(row),
@@ -60,16 +67,44 @@ impl RecipientWorker {
             self.take(row);
         }
         self.sum_up_overflow();
-        let unsent = self.limiter.unsent();
+        if let Some(message) = self.timetable.release() {
+            self.deliver(message);
+        }
+        let unsent = self.limiter.unsent() + self.timetable.held();
         if unsent > 0 {
             let (name, alerts) = (&self.name, count(unsent, "alert"));
             log::info!("{name}: {alerts} could not be sent before the program ended; see alerts.log");
         }
     }
 
+    /// The next message that may be sent now.
+    fn due(&mut self, now: &Zoned) -> Option<Message> {
+        if let Some(message) = self.timetable.due(now) {
+            return Some(message);
+        }
+        if self.timetable.is_summary_due(now) {
+            if let Some(message) = self.program.summary() {
+                return Some(message);
+            }
+        }
+        loop {
+            let Message { row, count, others, .. } = self.limiter.due(Instant::now())?;
+            if !self.timetable.must_wait(&row, now) {
+                return Some(Message::about(row, count, others));
+            }
+            self.limiter.add_to_summary(others);
+            self.limiter.add_to_summary([(row.id, count - 1)].into());
+            self.timetable.hold(row);
+        }
+    }
+
     fn take(&mut self, row: Arc<AlertRow>) {
+        if self.timetable.must_wait(&row, &Zoned::now()) {
+            self.deliveries.lock().health.held_back += 1;
+            return self.timetable.hold(row);
+        }
         match self.limiter.take(row, Instant::now()) {
-            Some(message) => self.deliver(&message),
+            Some(message) => self.deliver(message),
             None => self.deliveries.lock().health.held_back += 1,
         }
     }
@@ -80,7 +115,8 @@ impl RecipientWorker {
         self.limiter.add_to_summary(overflowed);
     }
 
-    fn deliver(&mut self, message: &Message) {
+    fn deliver(&mut self, message: Message) {
+        let message = &Message { page: self.program.page.get().cloned(), ..message };
         let mut pauses = self.pace.retry_pauses.clone().into_iter();
         let mut is_last = false;
         loop {

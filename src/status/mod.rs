@@ -2,6 +2,7 @@
 
 mod charts;
 pub mod console;
+pub mod daily_summary;
 mod free_memory;
 pub mod json;
 pub mod metrics;

@@ -39,6 +39,7 @@ fn start() -> HttpServer {
         listen: Some("127.0.0.1:0".parse().unwrap()),
         token: Some(Secret::new(TOKEN)),
         hosts: vec![],
+        public_url: None,
     };
     let handler = |request: &GatedRequest| {
         let query: Vec<_> = request.query.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -28,6 +28,7 @@ impl Watched {
             listen: Some("127.0.0.1:0".parse().unwrap()),
             token: Some(Secret::new(TOKEN)),
             hosts: vec![],
+            public_url: None,
         };
         let seen = Arc::new(Mutex::new(Vec::new()));
         let noted = seen.clone();

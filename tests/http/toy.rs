@@ -25,6 +25,7 @@ impl Toy {
             listen: Some("127.0.0.1:0".parse().unwrap()),
             token: token.map(Secret::new),
             hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            public_url: None,
         };
         let stop = Stop::new();
         let server = HttpServer::start(&http, handler(), &stop).unwrap();

@@ -11,18 +11,19 @@ use sluice::stratum::{Difficulty, Nbits};
 use crate::common::binary::Sluice;
 use crate::common::certificates::Certificate;
 use crate::common::{refusing_address, upstream};
+use crate::notify::mail_server::{MailServer, Options};
 use crate::notify::server::{Answer, Server, ok, status};
 use crate::notify::tools::webhook;
 
 const POOL: &str = "[[upstream]]\nurl = \"stratum+tcp://127.0.0.1:1\"\n";
 
 /// `sluice check --notify` with this configuration, everything logged.
-fn check(notify: &str) -> (Output, String) {
+pub fn check(notify: &str) -> (Output, String) {
     check_trusting(Path::new("/etc/ssl/certs/ca-certificates.crt"), notify)
 }
 
 /// As [`check`], on a system whose only certificate authorities are these.
-fn check_trusting(authorities: &Path, notify: &str) -> (Output, String) {
+pub fn check_trusting(authorities: &Path, notify: &str) -> (Output, String) {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("sluice.toml"), format!("{POOL}{notify}")).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_sluice"))
@@ -105,8 +106,9 @@ fn no_secret_is_ever_logged() {
          [[notify]]\nkind = \"telegram\"\nurl = \"{0}\"\ntoken = \"s3cret\"\nchat = \"1\"\n\
          [[notify]]\nkind = \"discord\"\nurl = \"{0}/s3cret\"\n\
          [[notify]]\nkind = \"webhook\"\nurl = \"{0}/s3cret\"\ntoken = \"s3cret-token\"\n\
-         [[notify]]\nkind = \"exec\"\ncommand = [\"/nowhere/s3cret\"]\n",
-        server.url("")
+         [[notify]]\nkind = \"exec\"\ncommand = [\"/nowhere/s3cret\"]\n{1}",
+        server.url(""),
+        MailServer::start(Options::default()).section("smtp", "me:s3cret@")
     );
     let pool = SimPool::start(PoolOptions {
         difficulty: Difficulty::new(0.000_001).unwrap(),
@@ -125,7 +127,7 @@ fn no_secret_is_ever_logged() {
         ..MinerOptions::new(sluice.address(), MinerModel::Bitaxe, format!("{ADDRESS}.rig"))
     };
     let miner = SimMiner::start(options).unwrap();
-    for n in 1..=5 {
+    for n in 1..=6 {
         sluice.wait_line(&format!("notify[{n}]"));
     }
     assert_eq!(

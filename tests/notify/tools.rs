@@ -62,6 +62,13 @@ pub fn wait_health(
     notifier.health().remove(0)
 }
 
+/// The last line of a message about [`row`]: when, in this machine's time zone, and where.
+pub fn place() -> String {
+    let at: jiff::Timestamp = "2026-11-21T02:13:40.123Z".parse().unwrap();
+    let local = at.to_zoned(jiff::tz::TimeZone::system());
+    format!("{}, {}", local.strftime("%Y-%m-%d %H:%M %Z"), host())
+}
+
 /// This machine's name.
 pub fn host() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned()

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::share::JudgedShare;
 use super::{AlertContext, AlertType};
 use crate::config::Severity;
-use crate::record::ShareOutcome;
+use crate::record::{BestShare, ShareOutcome};
 use crate::work::name_of_worker;
 
 const BLOCK: AlertType = ("block.found", Severity::Info);
@@ -28,10 +28,20 @@ pub(in super::super) fn near_miss(judged: &JudgedShare, context: &mut AlertConte
     });
 }
 
-pub(in super::super) fn best(judged: &JudgedShare, before: f64, context: &mut AlertContext<'_>) {
-    let name = name_of_worker(&judged.share.worker);
-    report(BEST, judged, context, |difficulty| {
-        format!("{name} found the best share ever: {difficulty:.6}, after {before:.6}")
+/// Reports the best share ever, which beats `before`.
+pub(in super::super) fn best(judged: &JudgedShare, before: &BestShare, context: &mut AlertContext<'_>) {
+    let Some(rebuilt) = &judged.share.rebuilt else { return };
+    let upstream = context.upstream(judged.upstream);
+    context.report(BEST, &judged.share.worker, || {
+        let (name, former) = (name_of_worker(&judged.share.worker), before.difficulty.value());
+        let description =
+            format!("{name} found the best share ever: {:.6}, after {former:.6}", rebuilt.difficulty);
+        let mut evidence = evidence(judged, upstream);
+        if let Some(fields) = evidence.as_object_mut() {
+            fields.insert("former_best".to_owned(), former.into());
+            fields.insert("former_best_at".to_owned(), before.at.to_string().into());
+        }
+        (description, evidence)
     });
 }
 

@@ -5,8 +5,8 @@ use std::fmt;
 use super::connections::{list, write_limits, write_listen, write_upstreams};
 use crate::config::{
     AggregateConfig, AnalysisConfig, Config, ConsoleReport, ForwardPath, HttpConfig, Mode, Network,
-    NotifyConfig, NtpConfig, OnViolation, PayoutKind, PayoutPolicy, RecordConfig, ReferenceConfig,
-    RulesConfig, VardiffConfig, format_duration, url_host,
+    NotifyConfig, NotifyRecipient, NtpConfig, OnViolation, PayoutKind, PayoutPolicy, RecordConfig,
+    ReferenceConfig, RulesConfig, VardiffConfig, format_duration, url_host,
 };
 use crate::util::format::{count, short};
 
@@ -158,9 +158,21 @@ fn write_notify(f: &mut fmt::Formatter<'_>, recipients: &[NotifyConfig]) -> fmt:
     }
     writeln!(f, "Notifications:")?;
     for (place, notify) in recipients.iter().enumerate() {
-        let good_news = if notify.good_news { ", and good news" } else { "" };
+        let outages = if notify.outages { ", outages" } else { "" };
+        let good_news = if notify.good_news { ", good news" } else { "" };
         let (kind, severity) = (notify.to.kind(), notify.min_severity.as_str());
-        writeln!(f, "  {}. by {kind}: alerts from {severity} up{good_news}", place + 1)?;
+        write!(f, "  {}. by {kind}", place + 1)?;
+        if let NotifyRecipient::Email { server, to, .. } = &notify.to {
+            write!(f, " through {server} to {}", to.join(", "))?;
+        }
+        write!(f, ": alerts from {severity} up{outages}{good_news}")?;
+        if let Some(time) = notify.summary {
+            write!(f, ", a summary at {}", time.strftime("%H:%M"))?;
+        }
+        if let Some(quiet) = notify.quiet {
+            write!(f, "; quiet from {quiet}")?;
+        }
+        writeln!(f)?;
     }
     Ok(())
 }
@@ -180,6 +192,9 @@ fn write_http(f: &mut fmt::Formatter<'_>, http: &HttpConfig) -> fmt::Result {
         (None, false) => "for everybody who can reach this machine, without a token",
     };
     write!(f, "The page: http://{address}/, {who}")?;
+    if let Some(url) = &http.public_url {
+        write!(f, ", linked in messages as {url}")?;
+    }
     match http.hosts.as_slice() {
         [] => writeln!(f),
         hosts => writeln!(f, ", also as {}", hosts.join(", ")),

@@ -128,6 +128,11 @@ impl HttpServer {
 }
 
 impl PagePort {
+    /// The address it listens on, with the port that the system chose.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Serves until [`HttpServer::shut_down`]. Once `stop` is stopped, new visitors are not served.
     ///
     /// # Errors
