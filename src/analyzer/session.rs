@@ -366,15 +366,10 @@ impl AnalyzedSession {
 
     /// The first worker name that the pool has accepted, by its answer or by accepting a share; empty for none.
     pub(super) fn worker(&self) -> &str {
-        self.accepted_name().map_or("", |name| name)
+        self.accepted_worker().map_or("", |name| name)
     }
 
-    /// The name that [`AnalyzedSession::worker`] returns, to be kept.
-    pub(super) fn shared_worker(&self) -> Arc<str> {
-        self.accepted_name().cloned().unwrap_or_default()
-    }
-
-    fn accepted_name(&self) -> Option<&Arc<str>> {
+    pub(super) fn accepted_worker(&self) -> Option<&Arc<str>> {
         self.workers.iter().find(|worker| !worker.refused).map(|worker| &worker.name)
     }
 

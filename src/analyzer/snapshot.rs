@@ -134,7 +134,7 @@ impl MinerView {
         MinerView {
             session: conversation.id,
             miner: conversation.miner(),
-            worker: session.shared_worker(),
+            worker: session.accepted_worker().cloned().unwrap_or_default(),
             user_agent: session.user_agent.clone(),
             upstream: conversation.upstream(),
             difficulty: session.difficulty().value(),

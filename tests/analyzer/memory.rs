@@ -169,6 +169,8 @@ fn an_idle_miner_costs_little_memory() {
             now
         };
         let mut replay = Replay::new(Setup::plain(&AnalysisConfig::default()), later(0));
+        // As the proxy does, which tells the analyzer that the sessions go on.
+        let mut conversations = Vec::with_capacity(2 * IDLE as usize);
         let mut shown = None;
         let mut open = |sessions: std::ops::Range<u64>| {
             for session in sessions {
@@ -179,8 +181,7 @@ fn an_idle_miner_costs_little_memory() {
                 for (direction, line) in opening(session) {
                     replay.forwarded(&conversation, direction, line.as_bytes(), later(0));
                 }
-                // The proxy's own reference, which tells that the session goes on.
-                std::mem::forget(conversation);
+                conversations.push(conversation);
             }
             for _ in 0..4 {
                 replay.tick(later(TICK));
