@@ -161,7 +161,9 @@ impl FindingList {
             }
             return;
         };
-        let which = if worst.number > 1 { format!("job {}", worst.number) } else { "its work".to_owned() };
+        let first = jobs.kept.iter().find(|job| job.is_named).map_or(1, |job| job.number);
+        let which =
+            if worst.number > first { format!("job {}", worst.number) } else { "its work".to_owned() };
         let percent = worst.payout.percent;
         match worst.payout.state {
             PayoutState::Verified => {}
