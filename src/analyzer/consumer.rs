@@ -150,6 +150,7 @@ impl Consumer {
         self.drain(next_tick);
         self.tracker.is_ending = self.is_ending.load(Ordering::Acquire);
         self.tracker.close_all(self.steady.now());
+        self.tracker.accounting.end();
         self.tick();
     }
 

@@ -78,6 +78,7 @@ impl Reload {
                 return;
             }
             log::info!("SIGHUP: applied the new {}", now.join(", "));
+            self.tell(now);
         }
         if !later.is_empty() {
             log::warn!("SIGHUP: {} changed; this takes effect at the next start", later.join(", "));
@@ -128,6 +129,13 @@ impl Reload {
             ..before.clone()
         }));
         Ok(())
+    }
+
+    /// Tells the time line which sections have changed. Left out if the analyzer's channel is full.
+    fn tell(&self, sections: Vec<&'static str>) {
+        if let Some(to_analyzer) = &self.app.to_analyzer {
+            let _ = to_analyzer.try_send(ExternalUpdate::Reloaded(sections));
+        }
     }
 
     /// Sends the policy of this configuration to the analyzer. `false` if it does not accept. Without analysis there is

@@ -2,6 +2,7 @@
 
 mod charts;
 pub mod console;
+mod event_filter;
 mod free_memory;
 pub mod json;
 pub mod metrics;

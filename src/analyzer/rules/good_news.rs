@@ -3,14 +3,18 @@
 use serde_json::{Value, json};
 
 use super::super::share::JudgedShare;
-use super::{AlertContext, AlertType};
+use super::{AlertContext, AlertType, seconds_between};
+use crate::clock::NtpTime;
 use crate::config::Severity;
-use crate::record::ShareOutcome;
+use crate::record::{EventRow, ShareOutcome};
 use crate::work::name_of_worker;
 
 const BLOCK: AlertType = ("block.found", Severity::Info);
 const NEAR_MISS: AlertType = ("share.near_miss", Severity::Info);
 const BEST: AlertType = ("share.best", Severity::Info);
+
+/// A best share is an event of the time line if the one that it beats is at least as old.
+const MIN_RECORD_AGE_SECONDS: f64 = 3600.0;
 
 pub(in super::super) fn block(judged: &JudgedShare, context: &mut AlertContext<'_>) {
     let name = name_of_worker(&judged.share.worker);
@@ -28,8 +32,21 @@ pub(in super::super) fn near_miss(judged: &JudgedShare, context: &mut AlertConte
     });
 }
 
-pub(in super::super) fn best(judged: &JudgedShare, before: f64, context: &mut AlertContext<'_>) {
+/// Reports a best share ever. `before` and `since` are the difficulty and the time of the best one until now.
+pub(in super::super) fn best(
+    judged: &JudgedShare,
+    (before, since): (f64, NtpTime),
+    context: &mut AlertContext<'_>,
+) {
     let name = name_of_worker(&judged.share.worker);
+    // The first hour of a new data directory brings many.
+    if seconds_between(since, context.at) >= MIN_RECORD_AGE_SECONDS {
+        let difficulty = judged.share.difficulty().unwrap_or_default();
+        let text = format!("{name} found the best share ever: {difficulty:.6}, after {before:.6}");
+        let data = json!({ "difficulty": difficulty, "before": before });
+        let event = EventRow::new(context.at, BEST, &judged.share.worker, text);
+        context.events.push(event.with_worker(&judged.share.worker).with_data(data));
+    }
     report(BEST, judged, context, |difficulty| {
         format!("{name} found the best share ever: {difficulty:.6}, after {before:.6}")
     });

@@ -15,6 +15,7 @@ macro_rules! object {
 
 mod alerts;
 mod counts;
+mod events;
 mod external;
 mod forwarding;
 mod health;
@@ -54,6 +55,7 @@ pub fn api(path: &str, query: impl Fn(&str) -> Option<String>, status: &StatusSn
         "/api/miners" => miners::miners(status, &query),
         "/api/shares" => shares::shares(status, &query),
         "/api/alerts" => alerts::alerts(status, &query),
+        "/api/events" => events::events(status, &query),
         "/api/jobs" => jobs::jobs(status, &query),
         "/api/upstreams" => Ok(upstreams::upstreams(status)),
         "/api/history" => history::history(status, &query),

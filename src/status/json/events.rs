@@ -1,0 +1,51 @@
+//! `/api/events`: the time line, newest first.
+
+use serde::{Serialize, Serializer};
+
+use super::query::{JsonQuery, JsonQueryError};
+use super::text;
+use super::value::TimeJson;
+use crate::analyzer::MAX_EVENTS;
+use crate::record::EventRow;
+use crate::status::event_filter::EventFilter;
+use crate::status::snapshot::StatusSnapshot;
+
+#[derive(Serialize)]
+struct EventsJson<'a> {
+    at: TimeJson,
+    /// The number of kept events that match the query.
+    total: usize,
+    events: Vec<EventJson<'a>>,
+}
+
+/// One event, with the keys of `events.jsonl`.
+struct EventJson<'a>(&'a EventRow);
+
+/// Lists the events that match the query, newest first.
+pub(super) fn events(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
+    let limit = query.number("limit", 100, 1..=MAX_EVENTS)?;
+    let filter = EventFilter::of_query(|name| query.text(name));
+    let wanted = || status.snapshot.events.iter().filter(|event| filter.accepts(event));
+    Ok(text(&EventsJson {
+        at: TimeJson(status.at),
+        total: wanted().count(),
+        events: wanted().take(limit).map(|event| EventJson(event)).collect(),
+    }))
+}
+
+impl Serialize for EventJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let EventJson(event) = self;
+        object!(
+            to,
+            at = TimeJson(event.at),
+            kind = event.kind,
+            severity = event.severity.as_str(),
+            subject = event.subject,
+            worker = event.worker,
+            upstream = event.upstream,
+            text = event.text,
+            data = event.data,
+        )
+    }
+}
