@@ -22,6 +22,9 @@ const FAMILIES: [(&str, &str); 8] = [
     ("clock", "clock"),
 ];
 
+/// Caps the listed events, so that the page stays small. `/api/events` has more.
+const MAX_LISTED: usize = 150;
+
 /// Renders the events that the query asks for.
 pub fn events_page(status: &StatusSnapshot, parameter: impl Fn(&str) -> Option<String>) -> Page {
     let filter = EventFilter::of_query(parameter);
@@ -76,9 +79,13 @@ fn section(status: &StatusSnapshot, filter: &EventFilter, events: &[&EventRow]) 
             } @else if events.is_empty() {
                 p.quiet { "None so far." }
             } @else {
-                p.quiet { (count(events.len() as u64, "event")) ", newest first, times in UTC. Older ones are in events.jsonl." }
+                p.quiet {
+                    (count(events.len() as u64, "event")) ", newest first, times in UTC. "
+                    @if events.len() > MAX_LISTED { "The first " (MAX_LISTED) " are shown; " a href="/api/events?limit=500" { "all as JSON" } ". " }
+                    "Older ones are in events.jsonl."
+                }
             }
-            @for event in events { (event_details(event)) }
+            @for event in events.iter().take(MAX_LISTED) { (event_details(event)) }
         }
     }
 }
