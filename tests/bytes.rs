@@ -7,7 +7,9 @@ use std::sync::Arc;
 use crate::common::certificates::Certificate;
 use crate::common::random::Random;
 use crate::common::socks5_server::Socks5Server;
-use crate::common::{BarePool, Proxy, capture, expect, expect_end, half_close, tls_bridge};
+use crate::common::{
+    BarePool, Proxy, accept_past_probes, capture, expect, expect_end, half_close, tls_bridge,
+};
 
 /// One way through the proxy, with both ends in the test's hands.
 struct Way {
@@ -80,13 +82,7 @@ impl Way {
 
     /// The pool's end of a session whose miner has spoken. Probes are turned away.
     fn accept_miner(&self) -> TcpStream {
-        loop {
-            let (pool, mut first) = (self.accept(), [0; 512]);
-            let length = pool.peek(&mut first).unwrap();
-            if !first[..length].windows(7).any(|word| word == b"sluice/") {
-                return pool;
-            }
-        }
+        accept_past_probes(|| self.accept())
     }
 }
 

@@ -7,21 +7,22 @@
 //! finds a place, even while the analyzer is stopped. Each direction has its own limit, so that a flooding pool cannot
 //! hide its miner's bytes, nor the other way round.
 //!
-//! A peer can make new sessions one after the other. While half of the queue is full, such a session may have as many
-//! copies in it as an opening needs, and the last 1/32 of the places is for established sessions alone.
+//! A peer can make new sessions one after the other, and each has its part. So the direction of a session that is not
+//! established may fill half of the queue; above that it may have one copy for each 32 free places, and the last 1/32 of
+//! all places is for established sessions alone.
 //!
 //! An address has no further limit: `[ratelimit]` allows it 100 connections, and bans it if it sends garbage.
 
 use super::Role;
 
-/// The queue is quiet while at least one in this many places is free.
+/// The part of the places that is free in a quiet queue, for established sessions and for new ones.
 const QUIET_FREE_PART: usize = 4;
-/// The same for sessions that are not established.
-const QUIET_FREE_PART_OF_NEW: usize = 2;
-/// The part of the places that is kept for established sessions.
-const ESTABLISHED_PART: usize = 32;
+const QUIET_FREE_PART_FOR_NEW: usize = 2;
 /// The free places that a direction needs for each of its copies in a queue that is not quiet.
 const FREE_PER_COPY: usize = 16;
+const FREE_PER_COPY_FOR_NEW: usize = 32;
+/// The part of the places that is kept for established sessions.
+const ESTABLISHED_PART: usize = 32;
 /// The limit of a pool connection in aggregate mode, as a multiple: it carries the shares and answers of all miners.
 const POOL_WEIGHT: usize = 8;
 
@@ -36,21 +37,22 @@ pub(crate) fn has_room(
 ) -> bool {
     // A few copies are always allowed: 16 with the default queue.
     let has_few = waiting < (capacity / 1024).clamp(2, 16);
-    if !is_established {
-        let kept = if has_few { capacity / ESTABLISHED_PART } else { capacity / QUIET_FREE_PART_OF_NEW };
-        return free() > kept;
-    }
-    if has_few {
+    if has_few && is_established {
         return true;
     }
+    let free = free();
+    let (quiet_part, free_per_copy) = match is_established {
+        true => (QUIET_FREE_PART, FREE_PER_COPY),
+        false => (QUIET_FREE_PART_FOR_NEW, FREE_PER_COPY_FOR_NEW),
+    };
+    let kept_free = capacity / quiet_part;
+    let limit = if free >= kept_free { capacity - kept_free } else { free / free_per_copy };
     let weight = match role {
         Role::Direct | Role::Miner => 1,
         Role::Pool => POOL_WEIGHT,
     };
-    let free = free();
-    let kept_free = capacity / QUIET_FREE_PART;
-    let limit = if free >= kept_free { capacity - kept_free } else { free / FREE_PER_COPY };
-    waiting < limit.saturating_mul(weight)
+    (has_few || waiting < limit.saturating_mul(weight))
+        && (is_established || free > capacity / ESTABLISHED_PART)
 }
 
 #[cfg(test)]
@@ -96,10 +98,11 @@ mod tests {
     }
 
     #[test]
-    fn a_new_session_has_few_copies_in_a_queue_that_is_half_full() {
+    fn a_new_session_has_less_of_the_queue_and_none_of_the_last_places() {
         let new = |waiting, free| has_room(Role::Miner, false, waiting, QUEUE, || free);
-        assert!(new(5000, QUEUE / 2 + 1) && !new(16, QUEUE / 2));
-        assert!(new(15, QUEUE / 2) && new(15, QUEUE / 32 + 1) && !new(0, QUEUE / 32));
+        assert!(new(QUEUE / 2 - 1, QUEUE / 2) && !new(QUEUE / 2, QUEUE / 2));
+        assert!(new(124, 4000) && !new(125, 4000));
+        assert!(new(15, QUEUE / 32 + 1) && !new(0, QUEUE / 32));
         assert!(has_room(Role::Miner, true, 15, QUEUE, || 1));
     }
 

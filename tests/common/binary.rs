@@ -46,6 +46,8 @@ impl Sluice {
             .arg("--config")
             .arg(&file)
             .env_remove("RUST_LOG")
+            // Where the page's sockets are: a program that is killed leaves them behind.
+            .env("RUNTIME_DIRECTORY", directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

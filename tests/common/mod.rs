@@ -151,16 +151,7 @@ impl BarePool {
 
     /// The next connection of a miner that has spoken, or the test fails. Probes of the pool are turned away.
     pub fn accept_miner(&self) -> TcpStream {
-        let end = Instant::now() + DEADLINE;
-        // A pool that has failed is probed again and again, so each wait alone would never time out.
-        while Instant::now() < end {
-            let (stream, mut first) = (self.accept(), [0; 512]);
-            let length = stream.peek(&mut first).unwrap();
-            if !first[..length].windows(7).any(|word| word == b"sluice/") {
-                return stream;
-            }
-        }
-        panic!("no miner connected to the pool, only probes did");
+        accept_past_probes(|| self.accept())
     }
 
     /// The next connection, if there is one in time.
@@ -169,6 +160,20 @@ impl BarePool {
         socket.set_read_timeout(Some(time)).unwrap();
         self.listener.accept().ok().map(|(stream, _)| stream)
     }
+}
+
+/// The first connection whose peer says that it is no probe. A pool that has failed is probed again and again, so the
+/// deadline of each connection alone would never be missed.
+pub fn accept_past_probes(accept: impl Fn() -> TcpStream) -> TcpStream {
+    let end = Instant::now() + DEADLINE;
+    while Instant::now() < end {
+        let (stream, mut first) = (accept(), [0; 512]);
+        let length = stream.peek(&mut first).unwrap();
+        if !first[..length].windows(7).any(|word| word == b"sluice/") {
+            return stream;
+        }
+    }
+    panic!("no miner connected to the pool, only probes did");
 }
 
 /// A port of 127.0.0.1 where nobody listens, and that no other test is given.
