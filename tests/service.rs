@@ -45,6 +45,8 @@ fn known_miner(proxy: &Proxy, worker: &str) -> JobMiner {
     };
     let before = accepted(proxy);
     miner.submit();
+    // The answer.
+    crate::common::read_line(&miner.0);
     crate::common::wait_for("the share's acceptance", || accepted(proxy) > before);
     miner
 }

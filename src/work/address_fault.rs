@@ -30,7 +30,7 @@ pub enum AddressFaultKind {
 /// The most likely typing error, as far as the text tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TypingError {
-    /// So many characters instead of the number that such an address has.
+    /// Another number of characters than such an address has.
     Length { has: usize, needs: usize },
     /// A character that no such address has.
     Character(char),

@@ -1,5 +1,9 @@
 //! `payout.address_typo`: which worker, and what is wrong.
 
+use std::io::Write;
+
+use serde_json::json;
+
 use super::{GOOD, WRONG, alert};
 use crate::common::job_pool::{JobMiner, JobPool};
 use crate::common::{Proxy, wait_for};
@@ -60,7 +64,10 @@ fn aggregate_mode_reports_it_though_the_pool_never_sees_the_name() {
     let user = format!("user = \"{GOOD}\"\n");
     let proxy = Proxy::start(&format!("{listen}{}{user}", pool.upstream()));
     let worker = format!("{WRONG}.kitchen");
-    let _miner = JobMiner::join(proxy.address(), &worker);
+    let mut miner = proxy.connect();
+    let subscribe = json!({ "id": 1, "method": "mining.subscribe", "params": ["test"] });
+    let authorize = json!({ "id": 2, "method": "mining.authorize", "params": [worker, "x"] });
+    miner.write_all(format!("{subscribe}\n{authorize}\n").as_bytes()).unwrap();
     wait_for("the alert", || alert(&proxy, "payout.address_typo").is_some());
     assert_eq!(alert(&proxy, "payout.address_typo").unwrap().evidence["worker"], worker.as_str());
 }

@@ -67,7 +67,8 @@ fn known_miners_and_open_alerts_are_kept_over_a_restart() {
     proxy.shut_down();
     let saved = state(directory.path());
     assert_eq!(saved["known_workers"].as_object().map(|workers| workers.len()), Some(2), "{saved}");
-    assert_eq!(saved["alerts"]["open"][0]["subject"], "w.kitchen", "{saved}");
+    let open = saved["alerts"]["open"].as_array().unwrap();
+    assert!(open.iter().any(|alert| alert["subject"] == "w.kitchen"), "{saved}");
     // The same alert goes on, and is not told again; the other miner is missed, too.
     let mut proxy = recording(&pool, directory.path());
     let _other = known_miner(&proxy, "w.cellar");

@@ -126,12 +126,12 @@ impl WorkerRoll {
             worker.connections += 1;
             worker.last_seen = now;
             worker.address = Some(sample.miner);
-            let agent = sample.user_agent.map(KnownWorker::short_agent);
-            if let Some(agent) = agent.filter(|agent| worker.user_agent.as_ref() != Some(agent)) {
-                match &worker.user_agent {
-                    None => worker.user_agent = Some(agent),
-                    Some(_) => other_agents.push((name.into_owned(), agent)),
+            match (&worker.user_agent, sample.user_agent) {
+                (None, Some(agent)) => worker.user_agent = Some(KnownWorker::short_agent(agent)),
+                (Some(known), Some(agent)) if !KnownWorker::is_short_agent(known, agent) => {
+                    other_agents.push((name.into_owned(), KnownWorker::short_agent(agent)));
                 }
+                _ => {}
             }
             return;
         }
