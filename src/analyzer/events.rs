@@ -15,6 +15,10 @@ pub const MAX_EVENTS: usize = 500;
 const EVENT_BURST: f64 = 60.0;
 const SECONDS_PER_EVENT: f64 = 60.0;
 
+/// An event is told this much later than another one that happened after it, at most: some are collected for ten
+/// seconds.
+const MAX_DISORDER_SECONDS: f64 = 60.0;
+
 /// The newest events, newest first.
 #[derive(Debug, Default)]
 pub(super) struct EventBook {
@@ -52,8 +56,18 @@ impl EventBook {
         self.has_changed = true;
         let event = Arc::new(event);
         self.events.truncate(MAX_EVENTS - 1);
-        self.events.push_front(event.clone());
+        self.events.insert(self.place_of(&event), event.clone());
         Some(event)
+    }
+
+    /// The place of a new event: in front, or behind those that happened after it and were told before. After a step
+    /// of the clock times do not compare.
+    fn place_of(&self, event: &EventRow) -> usize {
+        let later = |known: &Arc<EventRow>| {
+            let seconds = known.at.timestamp().duration_since(event.at.timestamp()).as_secs_f64();
+            seconds > 0.0 && seconds < MAX_DISORDER_SECONDS
+        };
+        self.events.iter().take_while(|known| later(known)).count()
     }
 
     /// The newest event.
@@ -81,8 +95,7 @@ pub(super) fn of_alert(row: &AlertRow) -> Option<EventRow> {
         (_, AlertKind::Ends) => "alert.ended",
         (_, AlertKind::Happened) => "alert.happened",
     };
-    let text_of_alert = format!("{}: {}", row.id, row.description);
-    let mut event = EventRow::new(row.at, (kind, row.severity), row.id, text_of_alert);
+    let mut event = EventRow::new(row.at, (kind, row.severity), row.id, row.description.as_str());
     if let Some(worker) = text("worker") {
         event = event.with_worker(worker);
     }
@@ -113,6 +126,17 @@ mod tests {
     }
 
     #[test]
+    fn an_event_that_is_told_late_has_its_place_by_its_time() {
+        let mut book = EventBook::new(Vec::new());
+        for second in [100, 120, 110, 125, 10] {
+            book.add(event("x", second));
+        }
+        let texts: Vec<String> = book.view().iter().map(|event| event.text.clone()).collect();
+        // The last one came after a step of the clock.
+        assert_eq!(texts, ["10", "125", "120", "110", "100"]);
+    }
+
+    #[test]
     fn a_kind_that_floods_pushes_no_other_out() {
         let mut book = EventBook::new(Vec::new());
         book.add(event("calm", 0));
@@ -135,7 +159,7 @@ mod tests {
         let begun = of_alert(&row("miner.gone", AlertKind::Begins, Severity::Medium)).unwrap();
         assert_eq!((begun.kind.as_ref(), begun.subject.as_str()), ("alert.begun", "miner.gone"));
         assert_eq!((begun.worker.as_deref(), begun.upstream.as_deref()), (Some("rig"), Some("pool:1")));
-        assert_eq!(begun.text, "miner.gone: what happened");
+        assert_eq!(begun.text, "what happened");
         assert!(of_alert(&row("share.stale", AlertKind::Begins, Severity::Info)).is_none());
         assert!(of_alert(&row("share.best", AlertKind::Happened, Severity::Info)).is_none());
         let block = of_alert(&row("block.found", AlertKind::Happened, Severity::Info)).unwrap();

@@ -200,7 +200,11 @@ mod tests {
         reload.app.to_analyzer = to_analyzer;
         reload.reload();
         assert_eq!(in_effect(&reload), (2, 2, Some(4)));
-        app.shut_down(|_| ());
+        // Only the reload that took effect is on the time line.
+        let last = app.shut_down(|_| ());
+        let reloads = last.events.iter().filter(|event| event.kind == "program.reload");
+        let texts: Vec<&str> = reloads.map(|event| event.text.as_str()).collect();
+        assert_eq!(texts, ["the configuration was reloaded: [[upstream]], [rules]"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::super::session_event::{EventKind, ProtocolEvent};
 use super::{AlertContext, AlertType};
 use crate::config::Severity;
 use crate::tap::SessionId;
-use crate::work::{AddressChain, AddressFault, address_fault, name_of_worker};
+use crate::work::{AddressChain, AddressFault, address_fault};
 
 const ADDRESS_TYPO: AlertType = ("payout.address_typo", Severity::High);
 
@@ -69,10 +69,13 @@ impl AddressTypoRule {
             }
             context.raise(ADDRESS_TYPO, worker, || {
                 let AddressFault { address, .. } = fault;
+                // The name behind the address, if there is one.
+                let rest = worker.trim_start().strip_prefix(address.as_str()).unwrap_or_default();
+                let rest = rest.trim_start_matches(['.', '_', ' ']);
+                let name = if rest.is_empty() { *worker } else { rest };
                 let description = format!(
-                    "miner {}: its user name {address:?} {fault}; a block that it finds would not pay you, so correct \
-                     the address in the miner's settings",
-                    name_of_worker(worker)
+                    "miner {name}: its user name {address:?} {fault}; a block that it finds would not pay you, so correct \
+                     the address in the miner's settings"
                 );
                 let reason = fault.to_string();
                 (description, json!({ "worker": worker, "address": address, "reason": reason, "session": session.0 }))
@@ -118,6 +121,7 @@ mod tests {
         assert_eq!(kinds, [(10, AlertKind::Begins), (160, AlertKind::Ends)]);
         let (_, begin) = &reported[0];
         assert_eq!(begin.data["worker"], worker.as_str());
+        assert!(begin.description.starts_with("miner garage: "), "{}", begin.description);
         assert!(begin.description.contains("checksum is wrong"), "{}", begin.description);
         assert_eq!(rule.names, 0);
     }

@@ -60,7 +60,7 @@ pub fn events_page(status: &StatusSnapshot, parameter: impl Fn(&str) -> Option<S
 fn section(status: &StatusSnapshot, filter: &EventFilter, events: &[&EventRow]) -> Markup {
     let chosen = filter.kind.as_deref().unwrap_or_default();
     html! {
-        section.alerts {
+        section.events {
             h1 { "Events" }
             nav aria-label="Kinds of events" {
                 p {
