@@ -10,7 +10,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
 
-use crate::analyzer::{self, Analyzer, Enforcement, ExternalUpdate, Setup, Snapshot, UpstreamNames};
+use crate::analyzer::{
+    self, Analyzer, Enforcement, ExternalUpdate, MAX_EVENTS, Setup, Snapshot, UpstreamNames,
+};
 use crate::clock::Clock;
 use crate::config::{Config, Mode};
 use crate::notify::Notifier;
@@ -236,6 +238,7 @@ fn analyzer_setup(config: &Config, options: &mut AppOptions, stop: &Stop) -> io:
     if let Some(directory) = &options.record_to {
         let (recorder, state, history) = Recorder::start(&config.record, directory, setup.clock.clone())?;
         (setup.recorder, setup.state, setup.history) = (Some(recorder), state, history);
+        setup.events = Recorder::newest_events(directory, MAX_EVENTS);
     }
     setup.notifier = match (options.notifier.take(), config.notify.as_slice()) {
         (Some(notifier), _) => Some(notifier),

@@ -12,6 +12,7 @@ mod honest;
 mod pool;
 mod references;
 mod seen;
+mod service;
 mod shared;
 mod shares;
 mod unread;

@@ -36,6 +36,7 @@ mod record;
 mod reference;
 mod regressions;
 mod reload;
+mod service;
 mod sim;
 mod status_json;
 mod status_metrics;

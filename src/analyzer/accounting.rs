@@ -1,32 +1,34 @@
 //! The accounting of findings: counts, best shares, alerts and records.
 
+mod reports;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::alerts::AlertBook;
 use super::enforcement::Enforcement;
+use super::events::EventBook;
 use super::external_update::ExternalUpdate;
+use super::pool_news::pool_events;
 use super::pools::{Pools, UpstreamNames};
 use super::recent::Recent;
 use super::rows;
-use super::rules::{AlertContext, RuleSet, SessionSample, good_news, internal};
+use super::rules::{RuleSet, SessionSample, good_news};
 use super::session_event::{JobSeen, SessionEvent};
 use super::setup::Setup;
 use super::share::JudgedShare;
+use super::system_news::{self, SystemNews};
 use super::totals::{AnalyzerCounts, BestShares, BlockCounter, Totals, count_outcome};
 use crate::clock::{Clock, ClockReading, ClockState, JobTime, NtpTime, Offset};
-use crate::config::Severity;
 use crate::net::Stamp;
 use crate::notify::Notifier;
 use crate::record::{
-    AlertRow, BestShare, GeekTopic, History, JobRow, LifetimeCounts, Recorder, RecordingHealth, SavedState,
+    BestShare, GeekTopic, History, JobRow, LifetimeCounts, Recorder, RecordingHealth, SavedState,
     ShareOutcome,
 };
 use crate::stratum::Difficulty;
 use crate::tap::{Role, SessionId};
-use crate::util::escape::Printable;
-use crate::util::supervise::Restart;
 
 /// Caps the rows of one session between two ticks, half a second apart, while the recorder's queue is crowded.
 /// An honest miner has a few. A miner that floods must not crowd out the rows of others.
@@ -41,6 +43,8 @@ pub(super) struct Accounting {
     pub(super) pools: Pools,
     pub(super) recent: Recent,
     pub(super) alerts: AlertBook,
+    pub(super) events: EventBook,
+    system_news: SystemNews,
     pub(super) rules: RuleSet,
     blocks: BlockCounter,
     /// The findings that block a pool.
@@ -70,7 +74,14 @@ pub(super) struct Accounting {
 impl Accounting {
     pub(super) fn new(setup: Setup, now: Stamp) -> Accounting {
         let Setup { clock, state, upstreams, .. } = setup;
-        Accounting {
+        let mut alerts = AlertBook::new(&setup.rules.off);
+        alerts.restore(&state.alerts, clock.correct(now));
+        let chains = setup.expectations.chains();
+        let mut rules = RuleSet::new(&setup.rules, setup.silence, setup.first_job, setup.account, chains);
+        rules.workers.restore(&state.known_workers);
+        let events = EventBook::new(setup.events);
+        let start = system_news::start(events.newest(), clock.correct(now));
+        let mut accounting = Accounting {
             seconds_before: state.lifetime.seconds,
             began: Instant::now(),
             summary: AnalyzerCounts::default(),
@@ -79,8 +90,10 @@ impl Accounting {
             state,
             pools: Pools::new(upstreams.clone()),
             recent: Recent::default(),
-            alerts: AlertBook::new(&setup.rules.off),
-            rules: RuleSet::new(&setup.rules, setup.silence, setup.first_job, setup.account),
+            alerts,
+            events,
+            system_news: SystemNews::default(),
+            rules,
             blocks: BlockCounter::default(),
             enforcement: setup.enforcement,
             skew: 0,
@@ -94,7 +107,9 @@ impl Accounting {
             notifier: setup.notifier,
             upstreams,
             near_miss: setup.analysis.near_miss,
-        }
+        };
+        accounting.add_events([start]);
+        accounting
     }
 
     /// Records a finding of a session.
@@ -120,10 +135,17 @@ impl Accounting {
                 self.with_rules(self.correct(at), |rules, context| rules.payout.rejudged(&job, context));
             }
             SessionEvent::Rejudged(..) => {}
-            SessionEvent::Protocol(event) if role.is_with_pool() => {
-                self.with_rules(self.correct(event.at), |rules, context| rules.event(&event, context));
+            SessionEvent::Protocol(event) => {
+                let at = self.correct(event.at);
+                if role.is_with_miner() {
+                    self.rules.address_typo.event(&event);
+                }
+                if role.is_with_pool() {
+                    self.with_rules(at, |rules, context| rules.event(&event, context));
+                } else {
+                    self.rules.share.event(&event, at);
+                }
             }
-            SessionEvent::Protocol(event) => self.rules.share.event(&event, self.correct(event.at)),
             SessionEvent::Closed(session) => self.rules.closed(session),
         }
     }
@@ -135,8 +157,12 @@ impl Accounting {
             ExternalUpdate::PoolStats(figures) => {
                 self.with_rules(figures.at, |rules, context| rules.credit.pool_figures(figures, context));
             }
-            ExternalUpdate::PoolsUsable(are_usable) => {
-                self.rules.unreachable.set_usable(*are_usable, Instant::now());
+            ExternalUpdate::Pools(pools) => {
+                self.add_events(pool_events(self.rules.pool_reach.pools(), pools, self.clock.now()));
+                self.rules.pool_reach.set_pools(pools.clone(), Instant::now());
+            }
+            ExternalUpdate::Reloaded(sections) => {
+                self.add_events([system_news::reload(sections, self.clock.now())]);
             }
             // The session tracker applies it.
             ExternalUpdate::Policy(_) => {}
@@ -155,6 +181,9 @@ impl Accounting {
         self.with_rules(now, |rules, context| rules.tick(sessions, recording.as_ref(), context));
         let rows = self.alerts.expire(now);
         self.record_alerts(rows);
+        let news = self.system_news.tick(&self.clock_state, recording.as_ref(), now);
+        self.add_events(news);
+        self.take_unsaved_alerts();
         Arc::make_mut(&mut self.history).tick(unix_seconds(now));
         self.count_runtime();
         let Some(recorder) = &self.recorder else { return };
@@ -177,13 +206,6 @@ impl Accounting {
     pub(super) fn read_clocks(&mut self) -> ClockReading {
         self.reading = self.clock.reading();
         self.reading
-    }
-
-    /// Reports threads of this program that panicked and were restarted.
-    pub(super) fn restarted(&mut self, restarts: &[Restart]) {
-        for restart in restarts {
-            self.with_rules(self.clock.now(), |_, context| internal::restarted(restart, context));
-        }
     }
 
     pub(super) fn recording(&self) -> Option<RecordingHealth> {
@@ -353,40 +375,6 @@ impl Accounting {
         };
         self.clock.job_time(host_of(&self.upstreams.name(job.upstream)), time, &self.reading);
         self.clock_state = self.clock.state();
-    }
-
-    /// Runs `run` with the rules on a finding of this time, and records the alerts they raise.
-    fn with_rules(&mut self, at: NtpTime, run: impl FnOnce(&mut RuleSet, &mut AlertContext<'_>)) {
-        let mut rows = Vec::new();
-        let upstreams = self.upstreams.all();
-        let mut context = AlertContext {
-            alerts: &mut self.alerts,
-            rows: &mut rows,
-            upstreams: &upstreams,
-            clock: &self.clock_state,
-            state: &mut self.state,
-            unsaved: &mut self.unsaved,
-            at,
-            is_tick: false,
-        };
-        run(&mut self.rules, &mut context);
-        self.record_alerts(rows);
-    }
-
-    fn record_alerts(&self, rows: impl IntoIterator<Item = AlertRow>) {
-        for row in rows {
-            let description = Printable(&row.description);
-            match row.severity {
-                Severity::Info => log::info!("{}: {description}", row.id),
-                Severity::Low | Severity::Medium | Severity::High => log::warn!("{}: {description}", row.id),
-            }
-            if let Some(recorder) = &self.recorder {
-                recorder.record_alert(&row);
-            }
-            if let Some(notifier) = &self.notifier {
-                notifier.notify(&row);
-            }
-        }
     }
 }
 

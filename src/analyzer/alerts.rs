@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::clock::NtpTime;
 use crate::config::{RuleId, Severity};
-use crate::record::{AlertKind, AlertRow};
+use crate::record::{AlertKind, AlertRow, SavedAlert, SavedAlerts};
 use crate::util::format::{count, span};
 
 /// Caps the open alerts of one rule; further ones are only counted. A miner that invents worker names fills the
@@ -54,7 +54,7 @@ pub struct Alert {
 pub struct AlertsView {
     /// Open alerts first, then the newest.
     pub alerts: Arc<[Arc<Alert>]>,
-    /// The number of alerts of each rule since the start.
+    /// The number of alerts of each rule, over all runs.
     pub counts: BTreeMap<&'static str, u64>,
     /// The number of alerts that found the list of their rule full.
     pub overflowed: u64,
@@ -71,6 +71,8 @@ pub(super) struct AlertBook {
     disabled: Vec<RuleId>,
     records: BTreeMap<&'static str, RecordAllowance>,
     changed: bool,
+    /// Alerts have begun or ended since they were last saved.
+    unsaved: bool,
     view: AlertsView,
 }
 
@@ -108,6 +110,38 @@ impl AlertBook {
         AlertBook { disabled: disabled.to_vec(), ..AlertBook::default() }
     }
 
+    /// Takes over the alerts that lasted before the restart, and the counts of all runs. A state that is not seen again
+    /// ends like any other.
+    pub(super) fn restore(&mut self, saved: &SavedAlerts, now: NtpTime) {
+        for (id, count) in &saved.counts {
+            if let Some(id) = RuleId::parse(id) {
+                self.counts.insert(id.as_str(), *count);
+            }
+        }
+        for saved in &saved.open {
+            let Some(id) = RuleId::parse(&saved.id).map(RuleId::as_str) else { continue };
+            let of_rule = self.open.entry(id).or_default();
+            let is_off = self.disabled.iter().any(|off| off.as_str() == id);
+            if of_rule.len() < MAX_OPEN_PER_RULE && !is_off {
+                let alert = Alert::restored(id, saved, now);
+                of_rule.insert(alert.subject.clone(), OpenAlert { alert, resolved: None });
+            }
+        }
+        self.changed = true;
+    }
+
+    /// The alerts that last and the counts, to be saved.
+    pub(super) fn saved(&self) -> SavedAlerts {
+        let open = self.open.values().flat_map(BTreeMap::values).map(|open| open.alert.to_saved());
+        let counts = self.counts.iter().map(|(id, count)| ((*id).to_owned(), *count));
+        SavedAlerts { open: open.collect(), counts: counts.collect() }.bounded()
+    }
+
+    /// Returns the alerts to be saved, if any has begun or ended since the last call.
+    pub(super) fn unsaved(&mut self) -> Option<SavedAlerts> {
+        std::mem::take(&mut self.unsaved).then(|| self.saved())
+    }
+
     /// Disables these rules and ends their alerts.
     pub(super) fn disable(&mut self, disabled: &[RuleId]) {
         self.disabled = disabled.to_vec();
@@ -138,6 +172,7 @@ impl AlertBook {
                 return None;
             }
             alert.severity = new.severity;
+            self.unsaved = true;
             (alert.description, alert.evidence) = describe();
             let row = AlertRow { at: new.at, ..alert.row(AlertKind::Begins) };
             return self.may_record(new.id, new.at).then_some(row);
@@ -147,6 +182,7 @@ impl AlertBook {
             return None;
         }
         *self.counts.entry(new.id).or_default() += 1;
+        self.unsaved = true;
         let alert = Alert::new(new, describe());
         let row = alert.row(AlertKind::Begins);
         of_rule.insert(new.subject.to_owned(), OpenAlert { alert, resolved: None });
@@ -255,7 +291,7 @@ impl AlertBook {
     }
 
     fn archive(&mut self, alert: Alert) {
-        self.changed = true;
+        (self.changed, self.unsaved) = (true, true);
         let of_rule = self.past.iter().filter(|past| past.id == alert.id).count();
         if of_rule >= MAX_PAST_PER_RULE {
             if let Some(oldest) = self.past.iter().rposition(|past| past.id == alert.id) {
@@ -313,6 +349,17 @@ impl Alert {
             count: 1,
             ended: None,
         }
+    }
+
+    fn restored(id: &'static str, saved: &SavedAlert, now: NtpTime) -> Alert {
+        let SavedAlert { severity, subject, description, evidence, began, count, .. } = saved.clone();
+        let began = began.min(now);
+        Alert { id, severity, subject, description, evidence, began, last: now, count, ended: None }
+    }
+
+    fn to_saved(&self) -> SavedAlert {
+        let Alert { severity, subject, description, evidence, began, count, .. } = self.clone();
+        SavedAlert { id: self.id.to_owned(), severity, subject, description, evidence, began, count }
     }
 
     fn row(&self, kind: AlertKind) -> AlertRow {

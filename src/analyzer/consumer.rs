@@ -150,6 +150,9 @@ impl Consumer {
         self.drain(next_tick);
         self.tracker.is_ending = self.is_ending.load(Ordering::Acquire);
         self.tracker.close_all(self.steady.now());
+        // Takes the last updates from outside, too: nothing comes after the end.
+        self.tick();
+        self.tracker.accounting.end();
         self.tick();
     }
 

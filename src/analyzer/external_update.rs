@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::pool_reach::PoolReach;
 use super::verdicts::Expectations;
 use crate::config;
 use crate::pool_stats::PoolFigures;
@@ -19,10 +20,12 @@ pub enum ExternalUpdate {
     Tip(reference::Tip),
     /// The figures that the pool publishes.
     PoolStats(Arc<PoolFigures>),
-    /// Whether any pool of the list can be used.
-    PoolsUsable(bool),
+    /// The pools as connecting and probing know them, by their numbers.
+    Pools(Arc<[PoolReach]>),
     /// The policy of a reloaded configuration.
     Policy(Arc<ReloadedPolicy>),
+    /// A reload has taken effect. Has the names of the sections that changed.
+    Reloaded(Vec<&'static str>),
 }
 
 /// The part of the policy for jobs and shares that a reload can change.

@@ -347,6 +347,7 @@ impl AnalyzedSession {
             upstream: self.conversation.upstream(),
             worker: self.worker(),
             miner: self.conversation.miner().ip(),
+            user_agent: Some(&*self.user_agent).filter(|agent| !agent.is_empty()),
             hash_rate: self.meter.one_hour(now),
             difficulty: self.difficulty().value(),
             accepted: self.counts.accepted,

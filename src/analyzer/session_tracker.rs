@@ -117,9 +117,10 @@ impl SessionTracker {
     pub(super) fn external_update(&mut self, update: &ExternalUpdate) {
         match update {
             ExternalUpdate::Policy(policy) => self.set_policy(policy),
-            ExternalUpdate::Tip(_) | ExternalUpdate::PoolStats(_) | ExternalUpdate::PoolsUsable(_) => {
-                self.accounting.external_update(update)
-            }
+            ExternalUpdate::Tip(_)
+            | ExternalUpdate::PoolStats(_)
+            | ExternalUpdate::Pools(_)
+            | ExternalUpdate::Reloaded(_) => self.accounting.external_update(update),
         }
     }
 
@@ -132,6 +133,7 @@ impl SessionTracker {
             (enforcement.on_mismatch, enforcement.on_wrong) = (policy.on_mismatch, policy.on_wrong);
         }
         self.accounting.alerts.disable(&policy.rules.off);
+        self.accounting.rules.address_typo.set_expected(policy.expectations.chains());
         // Rules whose settings stay the same keep their history.
         if self.policy != (RulesConfig { off: self.policy.off.clone(), ..policy.rules.clone() }) {
             self.accounting.rules.set_thresholds(&policy.rules);
@@ -142,8 +144,7 @@ impl SessionTracker {
     /// Follows a change of the system's clock. `skew` is the sum of all changes since the start, in nanoseconds.
     /// Rules that compare times start over.
     pub(super) fn clock_was_set(&mut self, skew: i64) {
-        self.accounting.skew = skew;
-        self.accounting.rules.start_over(&self.policy);
+        self.accounting.clock_was_set(skew, &self.policy);
     }
 
     /// Marks the miner's bytes as fully read: the proxy has stopped reading them, and all copies are followed.

@@ -10,7 +10,7 @@ use super::{Enforcement, ExternalUpdate};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::notify::Notifier;
-use crate::record::{History, Recorder, SavedState};
+use crate::record::{EventRow, History, Recorder, SavedState};
 use crate::stratum::Difficulty;
 
 /// The analyzer's inputs besides the copies.
@@ -32,6 +32,8 @@ pub struct Setup {
     pub state: SavedState,
     /// The history as it was loaded at the start.
     pub history: History,
+    /// The newest events of earlier runs, newest first.
+    pub events: Vec<EventRow>,
     pub upstreams: UpstreamNames,
     /// Updates from outside the conversations. `None`: there are none.
     pub external_updates: Option<Receiver<ExternalUpdate>>,
@@ -64,6 +66,7 @@ impl Setup {
             notifier: None,
             state: SavedState::default(),
             history: History::default(),
+            events: Vec::new(),
             upstreams: config.upstreams.iter().collect(),
             external_updates: None,
             account: config.pool_stats.as_ref().and_then(|stats| stats.account(&config.payout)),

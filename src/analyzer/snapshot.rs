@@ -16,7 +16,7 @@ use super::verdicts::PayoutState;
 use super::{AnalyzerCounts, BestShares, Totals};
 use crate::clock::{ClockState, NtpTime};
 use crate::net::Stamp;
-use crate::record::{BestShare, History, LifetimeCounts, RecordingHealth};
+use crate::record::{BestShare, EventRow, History, LifetimeCounts, RecordingHealth};
 use crate::stratum::{Extranonce1, Extranonce2Size};
 use crate::tap::{Role, SessionId};
 
@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub pools: Vec<PoolView>,
     pub recent: RecentView,
     pub alerts: AlertsView,
+    /// The time line, newest first.
+    pub events: Arc<[Arc<EventRow>]>,
     /// The verdict on the pool's published figures; `None` if the pool is not asked or has not answered.
     pub credit: Option<CreditView>,
     pub clock: Option<ClockState>,
@@ -115,6 +117,7 @@ impl Snapshot {
             pools,
             recent: accounting.recent.view(),
             alerts: accounting.alerts.view(),
+            events: accounting.events.view(),
             credit: accounting.rules.credit.newest.clone(),
             clock: Some(accounting.clock.state()),
             recording: accounting.recording(),

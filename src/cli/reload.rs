@@ -75,6 +75,7 @@ impl Reload {
                 return;
             }
             log::info!("SIGHUP: applied the new {}", now.join(", "));
+            self.tell(now);
         }
         if !later.is_empty() {
             log::warn!("SIGHUP: {} changed; this takes effect at the next start", later.join(", "));
@@ -125,6 +126,13 @@ impl Reload {
             ..before.clone()
         }));
         Ok(())
+    }
+
+    /// Tells the time line which sections have changed. Left out if the analyzer's channel is full.
+    fn tell(&self, sections: Vec<&'static str>) {
+        if let Some(to_analyzer) = &self.app.to_analyzer {
+            let _ = to_analyzer.try_send(ExternalUpdate::Reloaded(sections));
+        }
     }
 
     /// Sends the policy of this configuration to the analyzer. `false` if it does not accept. Without analysis there is
@@ -189,7 +197,11 @@ mod tests {
         reload.app.to_analyzer = to_analyzer;
         reload.reload();
         assert_eq!(in_effect(&reload), (2, 2, Some(4)));
-        app.shut_down(|_| ());
+        // Only the reload that took effect is on the time line.
+        let last = app.shut_down(|_| ());
+        let reloads = last.events.iter().filter(|event| event.kind == "program.reload");
+        let texts: Vec<&str> = reloads.map(|event| event.text.as_str()).collect();
+        assert_eq!(texts, ["the configuration was reloaded: [[upstream]], [rules]"]);
     }
 
     #[test]

@@ -90,6 +90,12 @@ impl Severity {
             Severity::High => "high",
         }
     }
+
+    /// The severity with this word, if there is one.
+    pub fn parse(word: &str) -> Option<Severity> {
+        let all = [Severity::Info, Severity::Low, Severity::Medium, Severity::High];
+        all.into_iter().find(|severity| severity.as_str() == word)
+    }
 }
 
 /// Reads one recipient; `None` if it is wrong, which is recorded.

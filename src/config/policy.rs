@@ -66,6 +66,9 @@ pub struct RulesConfig {
     /// Fewest bytes of extranonce2; 1 to 16. `None`, the default, selects the time until the search space
     /// is exhausted.
     pub min_extranonce2_size: Option<usize>,
+    /// Time without a connection after which a known worker is missed; 1 s to 6 d, default 5 min. `None`, as
+    /// `"0s"` sets it: never.
+    pub miner_gone_after: Option<Duration>,
     pub off: Vec<RuleId>,
 }
 
@@ -75,11 +78,12 @@ pub struct RuleId(&'static str);
 
 impl RuleId {
     /// Every rule there is.
-    pub const ALL: [RuleId; 40] = [
+    pub const ALL: [RuleId; 43] = [
         RuleId("payout.mismatch"),
         RuleId("payout.short"),
         RuleId("payout.changed"),
         RuleId("payout.unverifiable"),
+        RuleId("payout.address_typo"),
         RuleId("job.unreadable"),
         RuleId("chain.wrong"),
         RuleId("chain.bad_prevhash"),
@@ -109,8 +113,10 @@ impl RuleId {
         RuleId("pool.silent"),
         RuleId("pool.no_work"),
         RuleId("pool.unreachable"),
+        RuleId("pool.failed_over"),
         RuleId("pool.stats_mismatch"),
         RuleId("pool.refused"),
+        RuleId("miner.gone"),
         RuleId("internal.restarted"),
         RuleId("record.failing"),
         RuleId("block.found"),
@@ -148,6 +154,7 @@ impl Default for RulesConfig {
             stale_job: Duration::from_secs(300),
             rapid_share: None,
             min_extranonce2_size: None,
+            miner_gone_after: Some(5 * MINUTE),
             off: Vec::new(),
         }
     }
@@ -190,6 +197,7 @@ pub(super) fn read_rules(mut section: Section) -> RulesConfig {
     section.size("min_extranonce2_size", &mut min_extranonce2_size, 1..=16);
     rules.rapid_share = section.is_set("rapid_share").then_some(rapid_share);
     rules.min_extranonce2_size = section.is_set("min_extranonce2_size").then_some(min_extranonce2_size);
+    section.duration_or_never("miner_gone_after", &mut rules.miner_gone_after, SECOND..=6 * DAY);
     rules.off = section.list("off", Redaction::Value, "[\"share.rapid\"]", rule_id).unwrap_or_default();
     rules
 }

@@ -9,6 +9,7 @@
 //! | `shares.csv` | one row a share: [`ShareRow::COLUMNS`] | `shares_csv` |
 //! | `timing.csv` | one row a job: [`JobRow::COLUMNS`] | `timing_csv` |
 //! | `alerts.log` | `[time] SEVERITY: id`, `Description: …`, `Data: {json}`, 80 dashes | `alerts_log` |
+//! | `events.jsonl` | the time line, one JSON object a line: [`EventRow`] | `events_jsonl` |
 //! | `geek.log` | `[time] TOPIC: text` | `geek_log` |
 //! | `blocks/<time>-<hash>.json` | everything about a share that is worth a block | `block` |
 //! | `state.json` | best shares and counters over all runs: [`SavedState`] | `state_json`, `json`, `persisted_json` |
@@ -27,14 +28,17 @@ mod alerts_log;
 mod archive;
 mod block;
 mod csv;
+mod events_jsonl;
 mod geek_log;
 mod history;
 mod json;
+mod known_workers;
 mod names;
 mod persisted_json;
 mod read_back;
 mod recorder;
 mod rotating;
+mod saved_alerts;
 mod shares_csv;
 mod state_json;
 mod time_source;
@@ -46,12 +50,15 @@ mod writer;
 pub use alerts_log::{AlertKind, AlertRow};
 pub use archive::{Retention, apply_retention};
 pub use block::{BLOCKS_DIR, BlockRecord};
+pub use events_jsonl::EventRow;
 pub use geek_log::GeekTopic;
 pub use history::{Bucket, History, HistoryShare, Span};
+pub use known_workers::{KnownWorker, KnownWorkers};
 pub use names::{FileName, RotatedName};
 pub use persisted_json::HISTORY_FILE;
 pub use recorder::{Recorder, RecordingHealth};
 pub use rotating::RotatingFile;
+pub use saved_alerts::{SavedAlert, SavedAlerts};
 pub use shares_csv::{ShareOutcome, ShareRow};
 pub use state_json::{BestShare, LifetimeCounts, STATE_FILE, SavedState};
 pub use time_source::TimeSource;

@@ -32,8 +32,11 @@ impl FileName {
     pub const ALERTS: FileName = FileName { stem: "alerts", extension: "log" };
     /// `geek.log`
     pub const GEEK: FileName = FileName { stem: "geek", extension: "log" };
+    /// `events.jsonl`
+    pub const EVENTS: FileName = FileName { stem: "events", extension: "jsonl" };
     /// All rotating files.
-    pub const ALL: [FileName; 4] = [FileName::SHARES, FileName::TIMING, FileName::ALERTS, FileName::GEEK];
+    pub const ALL: [FileName; 5] =
+        [FileName::SHARES, FileName::TIMING, FileName::ALERTS, FileName::GEEK, FileName::EVENTS];
 
     /// The name of the live file.
     pub fn live(self) -> String {

@@ -21,7 +21,7 @@ use crate::util::os_error::describe;
 /// The name of the charts' time series in the data directory.
 pub const HISTORY_FILE: &str = "history.json";
 
-/// Caps what is read. Sluice writes less than 1 MiB.
+/// Caps what is read. Sluice writes less than 4 MiB: 8,192 known workers take 2, the rest less than 1.
 const MAX_BYTES: u64 = 16 << 20;
 
 /// The content of such a file.

@@ -12,6 +12,8 @@ use crossbeam_channel::{Sender, bounded};
 use super::alerts_log::AlertRow;
 use super::archive::{Archive, Retention};
 use super::block::BlockRecord;
+use super::events_jsonl;
+use super::events_jsonl::EventRow;
 use super::geek_log::{GeekTopic, geek_line};
 use super::history::History;
 use super::persisted_json;
@@ -132,6 +134,16 @@ impl Recorder {
     /// Records an alert in `alerts.log`.
     pub fn record_alert(&self, row: &AlertRow) {
         self.enqueue(RecordFile::Alerts, row.to_text().into_bytes());
+    }
+
+    /// Records a line of `events.jsonl`.
+    pub fn record_event(&self, row: &EventRow) {
+        self.enqueue(RecordFile::Events, row.to_line().into_bytes());
+    }
+
+    /// Reads the newest `max` events of earlier runs back, newest first.
+    pub fn newest_events(data_dir: &Path, max: usize) -> Vec<EventRow> {
+        events_jsonl::newest_events(data_dir, max)
     }
 
     /// Records a line of `geek.log`; `text` is not called if that file is off.

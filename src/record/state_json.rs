@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use super::csv::csv_field;
 use super::json;
+use super::known_workers::KnownWorkers;
 use super::persisted_json::PersistedJson;
+use super::saved_alerts::SavedAlerts;
 use crate::clock::NtpTime;
 use crate::stratum::Difficulty;
 use crate::work::BlockHash;
@@ -42,6 +44,12 @@ pub struct SavedState {
     /// A fingerprint of each pool, whose content is opaque here.
     #[serde(default)]
     fingerprints: BTreeMap<String, Value>,
+    /// The miners that work here, whether they are connected or not.
+    #[serde(default)]
+    pub known_workers: KnownWorkers,
+    /// The alerts that last, and the number of alerts of each rule.
+    #[serde(default)]
+    pub alerts: SavedAlerts,
     #[serde(flatten)]
     unknown: BTreeMap<String, Value>,
 }
@@ -85,6 +93,8 @@ impl Default for SavedState {
             best_by_worker: BTreeMap::new(),
             lifetime: LifetimeCounts::default(),
             fingerprints: BTreeMap::new(),
+            known_workers: KnownWorkers::default(),
+            alerts: SavedAlerts::default(),
             unknown: BTreeMap::new(),
         }
     }
@@ -94,6 +104,12 @@ impl SavedState {
     /// The best shares ever, best first; at most ten.
     pub fn best(&self) -> &[BestShare] {
         &self.best
+    }
+
+    /// The form of a worker's name by which it is remembered: without characters that can't be seen, and cut if it is
+    /// very long.
+    pub fn worker_key(worker: &str) -> Cow<'_, str> {
+        csv_field(worker)
     }
 
     /// A worker's best share ever.
@@ -163,7 +179,9 @@ impl PersistedJson for SavedState {
     const URGENT_SAVE_INTERVAL: Duration = Duration::from_secs(5);
     const IF_MISSING: &'static str = "best shares and counters start from zero";
 
-    fn bounded(mut self, _: NtpTime) -> SavedState {
+    fn bounded(mut self, now: NtpTime) -> SavedState {
+        self.known_workers = self.known_workers.bounded(now);
+        self.alerts = self.alerts.bounded();
         self.best.sort_by(|a, b| b.difficulty.value().total_cmp(&a.difficulty.value()));
         self.best.truncate(MAX_BEST);
         while self.best_by_worker.len() > MAX_WORKERS {

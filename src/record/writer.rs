@@ -58,6 +58,7 @@ pub(super) enum RecordFile {
     Timing,
     Alerts,
     Geek,
+    Events,
 }
 
 /// A message that is handled before queued rows.
@@ -84,6 +85,7 @@ pub(super) struct Writer {
     timing: RotatingFile,
     alerts: RotatingFile,
     geek: RotatingFile,
+    events: RotatingFile,
     /// Path and content of blocks that are not written yet.
     blocks: Vec<(PathBuf, String)>,
     block_condition: WriteRetry,
@@ -123,6 +125,7 @@ impl Writer {
             timing: file(FileName::TIMING, &JobRow::COLUMNS.join(",")),
             alerts: file(FileName::ALERTS, ""),
             geek: file(FileName::GEEK, ""),
+            events: file(FileName::EVENTS, ""),
             blocks: Vec::new(),
             block_condition: WriteRetry::default(),
             state: PersistedFile::new(dir, shared.state.clone()),
@@ -214,6 +217,7 @@ impl Writer {
                 RecordFile::Timing => &mut self.timing,
                 RecordFile::Alerts => &mut self.alerts,
                 RecordFile::Geek => &mut self.geek,
+                RecordFile::Events => &mut self.events,
             };
             file.append(&entry.text, moment);
         }
@@ -329,8 +333,8 @@ impl Writer {
         }
     }
 
-    fn files(&mut self) -> [&mut RotatingFile; 4] {
-        [&mut self.shares, &mut self.timing, &mut self.alerts, &mut self.geek]
+    fn files(&mut self) -> [&mut RotatingFile; 5] {
+        [&mut self.shares, &mut self.timing, &mut self.alerts, &mut self.geek, &mut self.events]
     }
 
     fn moment(&self) -> TimePair {

@@ -3,6 +3,7 @@
 mod charts;
 pub mod console;
 pub mod daily_summary;
+mod event_filter;
 mod free_memory;
 pub mod json;
 pub mod metrics;

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
 
 use super::free_memory::FreeMemory;
-use crate::analyzer::{Alert, AnalyzerEnded, ExternalUpdate, PoolView, Published, Snapshot};
+use crate::analyzer::{Alert, AnalyzerEnded, ExternalUpdate, PoolReach, PoolView, Published, Snapshot};
 use crate::clock::{ClockState, NtpTime, Offset};
 use crate::config::{Config, Severity};
 use crate::limits::ConnectionCounts;
@@ -21,7 +21,7 @@ use crate::notify::{Notifier, RecipientHealth};
 use crate::pool_stats::{PublishedStats, StatsHealth};
 use crate::proxy::{Proxy, ProxyStats, Volume};
 use crate::reference::{ReferenceView, References};
-use crate::upstream::{PoolStatus, UpstreamState};
+use crate::upstream::UpstreamState;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::supervise::{self, ServiceHealth, service};
 
@@ -77,15 +77,17 @@ pub struct RuntimeStatus {
 }
 
 impl RuntimeStatus {
-    /// Tells whether a miner that connects now would be connected to a pool. A pool without work counts,
-    /// since it may have some soon.
-    fn has_usable_pool(&self) -> bool {
-        let is_usable = |one: &UpstreamState| match one.standing {
-            PoolStatus::Untried | PoolStatus::Up => true,
-            PoolStatus::Failed => one.gives_no_work,
-            PoolStatus::Blocked => false,
+    /// The pools as the rules need them, by their numbers.
+    fn pool_reach(&self) -> Arc<[PoolReach]> {
+        let reach = |one: &UpstreamState| PoolReach {
+            name: one.name.clone(),
+            rank: one.rank,
+            status: one.standing,
+            gives_no_work: one.gives_no_work,
+            reason: one.blocked.clone().or_else(|| one.trouble.as_ref().map(|(reason, _)| reason.clone())),
+            is_in_use: one.sessions > 0,
         };
-        self.upstreams.iter().any(|one| one.rank.is_some() && is_usable(one))
+        self.upstreams.iter().map(reach).collect()
     }
 
     /// Lists the upstreams with their numbers in the order of preference. Upstreams that were removed
@@ -114,7 +116,7 @@ pub struct SnapshotSources {
     pub config: Arc<ArcSwap<Config>>,
     /// The references; none run when analysis is off.
     pub references: References,
-    /// Tells the rules whether any pool can be used. `None` when analysis is off.
+    /// Tells the rules which pools can be used and are in use. `None` when analysis is off.
     pub to_rules: Option<Sender<ExternalUpdate>>,
 }
 
@@ -137,7 +139,7 @@ impl StatusSnapshots {
         let first = sources.gather(&program, began);
         let snapshots = StatusSnapshots(Arc::new(ArcSwap::from_pointee(first)));
         let (published, thread_stop) = (snapshots.clone(), stop.clone());
-        let (mut memory, mut last_sent) = (FreeMemory::new(began), None);
+        let (mut memory, mut last_sent) = (FreeMemory::new(began), Arc::from([]));
         service("survey").beats_within(STUCK_AFTER).start(move || {
             while sources.wait(&thread_stop).is_ok() {
                 supervise::beat();
@@ -147,13 +149,13 @@ impl StatusSnapshots {
                 }
                 drop(config);
                 let status = sources.gather(&program, began);
-                let has_usable_pool = status.runtime.has_usable_pool();
-                let update = ExternalUpdate::PoolsUsable(has_usable_pool);
-                // If the queue is full, the update is sent in the next round.
-                if last_sent != Some(has_usable_pool)
-                    && sources.to_rules.as_ref().is_some_and(|rules| rules.try_send(update).is_ok())
-                {
-                    last_sent = Some(has_usable_pool);
+                let pools = status.runtime.pool_reach();
+                if last_sent != pools {
+                    let update = ExternalUpdate::Pools(pools.clone());
+                    // If the queue is full, the update is sent in the next round.
+                    if sources.to_rules.as_ref().is_some_and(|rules| rules.try_send(update).is_ok()) {
+                        last_sent = pools;
+                    }
                 }
                 memory.update(status.runtime.sessions, Instant::now());
                 published.0.store(Arc::new(status));

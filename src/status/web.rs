@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::json::api;
 use super::metrics::metrics;
-use super::page::{PageRequest, page};
+use super::page::{PageRequest, events_page, page};
 use super::server::{GatedRequest, Handler, HttpAnswer, Method};
 use super::snapshot::{StatusSnapshot, StatusSnapshots};
 use crate::proxy::Proxy;
@@ -86,6 +86,10 @@ fn answer(request: &GatedRequest, snapshots: &StatusSnapshots) -> HttpAnswer {
         "/" | "/index.html" => {
             let has_charts = request.query.get("charts").and_then(|text| text.parse().ok());
             let page = page(&status, &PageRequest { host: request.host.as_deref(), has_charts });
+            HttpAnswer::html(page.html).with_header("Content-Security-Policy", page.policy)
+        }
+        "/events" => {
+            let page = events_page(&status, |name| request.query.get(name).map(str::to_owned));
             HttpAnswer::html(page.html).with_header("Content-Security-Policy", page.policy)
         }
         "/healthz" => match threads_work() {

@@ -18,8 +18,10 @@
 //! | `rolling` | the three conventions of version rolling |
 //! | `height` | the block height in a coinbase (BIP34) |
 //! | `payout` | addresses, worker names and output scripts |
+//! | `address_fault` | mistyped addresses, and those of other coins and networks |
 //! | `sats` | amounts of money, and the subsidy |
 
+mod address_fault;
 mod coinbase;
 mod difficulty;
 mod hash;
@@ -36,6 +38,7 @@ mod sats;
 mod sha256;
 mod target;
 
+pub use address_fault::{AddressFault, AddressFaultKind, TypingError, address_fault};
 pub use coinbase::{
     Coinbase, CoinbaseError, CoinbaseOutput, OutputKind, PoolTag, assemble_coinbase, coinbase_txid,
 };

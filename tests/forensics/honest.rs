@@ -209,12 +209,12 @@ fn clocks_that_are_half_a_minute_off() {
     }
 }
 
-/// A miner that is switched off behind an open connection is missed: that is what `share.silent` is for.
+/// A miner that is switched off is missed. Behind an open connection only `share.silent` can tell.
 #[test]
 fn a_miner_switched_off_for_an_hour() {
     let rate = hash_rate(1e-9, 10.0);
     for is_known in [true, false] {
-        day_with(&[Habit::default()], if is_known { &[] } else { &["share.silent"] }, |world| {
+        day_with(&[Habit::default()], if is_known { &["miner.gone"] } else { &["share.silent"] }, |world| {
             let miner = world.miner(&worker("garage"), rate, 0);
             world.at(5.0 * HOUR, move |world| world.disconnect(miner, is_known));
             world.at(6.0 * HOUR, move |world| {
@@ -265,7 +265,8 @@ fn many_shares_on_one_connection() {
 /// The fee falls due for one of two miners only (public-pool above 50 TH/s).
 #[test]
 fn a_fee_for_some() {
-    day_with(&[Habit::default()], &[], |world| {
+    // The miner that leaves for good is missed.
+    day_with(&[Habit::default()], &["miner.gone"], |world| {
         world.pools[0].habit.pays = Pays::Miner(0);
         world.miner(&worker("small"), hash_rate(1e-9, 60.0), 0);
         world.at(3.0 * HOUR, |world| {

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::super::alerts::{AlertBook, Described, NewAlert};
 use crate::clock::{ClockState, NtpTime};
 use crate::config::Severity;
-use crate::record::{AlertRow, SavedState};
+use crate::record::{AlertRow, EventRow, SavedState};
 
 /// The id of an alert and its severity.
 pub(super) type AlertType = (&'static str, Severity);
@@ -15,6 +15,8 @@ pub(in super::super) struct AlertContext<'a> {
     pub(in super::super) alerts: &'a mut AlertBook,
     /// The rows to be recorded.
     pub(in super::super) rows: &'a mut Vec<AlertRow>,
+    /// Events for the time line, besides those of alerts.
+    pub(in super::super) events: &'a mut Vec<EventRow>,
     pub(in super::super) upstreams: &'a [String],
     pub(in super::super) clock: &'a ClockState,
     /// The state that outlives a restart.
@@ -72,8 +74,18 @@ impl AlertContext<'_> {
         check: impl FnOnce(&mut AlertContext<'_>),
     ) -> Vec<AlertRow> {
         let (mut recorded, state, unsaved) = (Vec::new(), &mut SavedState::default(), &mut false);
-        let rows = &mut recorded;
-        check(&mut AlertContext { alerts, rows, upstreams: &[], clock, state, unsaved, at, is_tick: true });
+        let (rows, events) = (&mut recorded, &mut Vec::new());
+        check(&mut AlertContext {
+            alerts,
+            rows,
+            events,
+            upstreams: &[],
+            clock,
+            state,
+            unsaved,
+            at,
+            is_tick: true,
+        });
         recorded
     }
 }

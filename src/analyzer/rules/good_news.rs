@@ -3,14 +3,17 @@
 use serde_json::{Value, json};
 
 use super::super::share::JudgedShare;
-use super::{AlertContext, AlertType};
+use super::{AlertContext, AlertType, seconds_between};
 use crate::config::Severity;
-use crate::record::{BestShare, ShareOutcome};
+use crate::record::{BestShare, EventRow, ShareOutcome};
 use crate::work::name_of_worker;
 
 const BLOCK: AlertType = ("block.found", Severity::Info);
 const NEAR_MISS: AlertType = ("share.near_miss", Severity::Info);
 const BEST: AlertType = ("share.best", Severity::Info);
+
+/// A best share is an event of the time line if the one that it beats is at least as old.
+const MIN_RECORD_AGE_SECONDS: f64 = 3600.0;
 
 pub(in super::super) fn block(judged: &JudgedShare, context: &mut AlertContext<'_>) {
     let name = name_of_worker(&judged.share.worker);
@@ -31,17 +34,22 @@ pub(in super::super) fn near_miss(judged: &JudgedShare, context: &mut AlertConte
 /// Reports the best share ever, which beats `before`.
 pub(in super::super) fn best(judged: &JudgedShare, before: &BestShare, context: &mut AlertContext<'_>) {
     let Some(rebuilt) = &judged.share.rebuilt else { return };
+    let (name, former) = (name_of_worker(&judged.share.worker), before.difficulty.value());
+    let text = format!("{name} found the best share ever: {:.6}, after {former:.6}", rebuilt.difficulty);
+    // The first hour of a new data directory brings many.
+    if seconds_between(before.at, context.at) >= MIN_RECORD_AGE_SECONDS {
+        let data = json!({ "difficulty": rebuilt.difficulty, "before": former });
+        let event = EventRow::new(context.at, BEST, &judged.share.worker, text.clone());
+        context.events.push(event.with_worker(&judged.share.worker).with_data(data));
+    }
     let upstream = context.upstream(judged.upstream);
     context.report(BEST, &judged.share.worker, || {
-        let (name, former) = (name_of_worker(&judged.share.worker), before.difficulty.value());
-        let description =
-            format!("{name} found the best share ever: {:.6}, after {former:.6}", rebuilt.difficulty);
         let mut evidence = evidence(judged, upstream);
         if let Some(fields) = evidence.as_object_mut() {
             fields.insert("former_best".to_owned(), former.into());
             fields.insert("former_best_at".to_owned(), before.at.to_string().into());
         }
-        (description, evidence)
+        (text, evidence)
     });
 }
 

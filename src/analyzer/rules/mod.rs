@@ -5,6 +5,7 @@
 //! A false alarm is a defect. Where chance is involved, a rule computes how likely its observation would be with an
 //! honest pool and miner, and raises an alert below [`poisson::FALSE_ALARM_CHANCE`].
 
+mod address_typo;
 mod alert_context;
 mod best_block;
 mod chain;
@@ -12,16 +13,20 @@ mod difficulty;
 mod extranonce;
 pub(super) mod good_news;
 pub(super) mod internal;
+mod miner_gone;
+mod miner_news;
 mod payout;
 mod poisson;
 mod pool;
 mod pool_credit;
+mod pool_reach;
 mod recording;
 mod session_sample;
 mod share;
 mod share_rate;
 mod timing;
 mod unreadable_job;
+mod worker_roll;
 
 pub(super) use alert_context::AlertContext;
 use alert_context::AlertType;
@@ -39,6 +44,7 @@ use crate::clock::NtpTime;
 use crate::config;
 use crate::record::RecordingHealth;
 use crate::tap::{Role, SessionId};
+use crate::work::AddressChain;
 
 /// The rules of all families.
 #[derive(Debug)]
@@ -53,17 +59,23 @@ pub(super) struct RuleSet {
     pub(super) share: share::ShareRules,
     share_rate: share_rate::ShareRateRules,
     pool: pool::PoolRules,
-    pub(super) unreachable: internal::UnreachableRule,
+    pub(super) pool_reach: pool_reach::PoolReachRules,
+    pub(super) address_typo: address_typo::AddressTypoRule,
+    pub(super) workers: worker_roll::WorkerRoll,
+    miner_gone: miner_gone::MinerGoneRule,
+    miner_news: miner_news::MinerNews,
     recording: recording::RecordingRules,
 }
 
 impl RuleSet {
     /// The rules for a pool of these time-outs. `account` is the one that the pool's figures are about; `None`: all.
+    /// `chains` are those that workers' addresses may belong to; empty: any.
     pub(super) fn new(
         rules: &config::RulesConfig,
         silence: Duration,
         first_job: Duration,
         account: Option<String>,
+        chains: Vec<AddressChain>,
     ) -> RuleSet {
         RuleSet {
             payout: payout::PayoutRules::default(),
@@ -76,7 +88,11 @@ impl RuleSet {
             share: share::ShareRules::default(),
             share_rate: share_rate::ShareRateRules::new(rules),
             pool: pool::PoolRules::new(silence, first_job),
-            unreachable: internal::UnreachableRule::default(),
+            pool_reach: pool_reach::PoolReachRules::default(),
+            address_typo: address_typo::AddressTypoRule::new(chains),
+            workers: worker_roll::WorkerRoll::default(),
+            miner_gone: miner_gone::MinerGoneRule::new(rules.miner_gone_after),
+            miner_news: miner_news::MinerNews::default(),
             recording: recording::RecordingRules::default(),
         }
     }
@@ -84,7 +100,14 @@ impl RuleSet {
     /// Forgets everything that the rules have seen, as if they began now.
     pub(super) fn start_over(&mut self, rules: &config::RulesConfig) {
         let (silence, first_job) = (self.pool.silence_timeout, self.pool.first_job);
-        *self = RuleSet::new(rules, silence, first_job, self.credit.address.take());
+        // The pools, the known workers and the sessions' names do not depend on the clock.
+        let (pool_reach, address_typo) =
+            (std::mem::take(&mut self.pool_reach), std::mem::take(&mut self.address_typo));
+        let (mut workers, miner_news) =
+            (std::mem::take(&mut self.workers), std::mem::take(&mut self.miner_news));
+        workers.clock_was_set();
+        let fresh = RuleSet::new(rules, silence, first_job, self.credit.address.take(), Vec::new());
+        *self = RuleSet { pool_reach, address_typo, workers, miner_news, ..fresh };
     }
 
     /// Applies changed thresholds. Families that have thresholds start afresh, the others go on.
@@ -92,6 +115,7 @@ impl RuleSet {
         self.timing = timing::TimingRules::new(rules);
         self.extranonce = extranonce::ExtranonceRules::new(rules);
         self.share_rate = share_rate::ShareRateRules::new(rules);
+        self.miner_gone.after = rules.miner_gone_after;
     }
 
     pub(super) fn job(&mut self, job: &JobSeen, role: Role, context: &mut AlertContext<'_>) {
@@ -138,6 +162,7 @@ impl RuleSet {
 
     pub(super) fn closed(&mut self, session: SessionId) {
         self.unreadable_job.closed(session);
+        self.address_typo.closed(session);
         self.chain.sessions.remove(&session);
         self.extranonce.closed(session);
         self.difficulty.sessions.remove(&session);
@@ -167,9 +192,32 @@ impl RuleSet {
         self.share.tick(context);
         self.share_rate.tick(&miners, context);
         self.pool.tick(&pools, context);
-        self.unreachable.tick(Instant::now(), context);
+        self.pool_reach.tick(Instant::now(), context);
+        self.address_typo.tick(context);
+        self.miners(&miners, context);
         if let Some(health) = recording {
             self.recording.tick(health, context);
+        }
+    }
+
+    /// Checks which known workers are connected. While no pool can be used, miners can't stay connected.
+    fn miners(&mut self, miners: &[SessionSample<'_>], context: &mut AlertContext<'_>) {
+        let changes = self.workers.update(miners, context.at, self.pool_reach.is_out());
+        self.miner_gone.tick(&self.workers, context);
+        self.miner_news.tick(&self.workers, changes, self.miner_gone.after, context);
+        self.save_workers(context, false);
+    }
+
+    /// Saves the known workers and tells the last news, at the end of the program.
+    pub(super) fn end(&mut self, context: &mut AlertContext<'_>) {
+        self.miner_news.flush(context);
+        self.save_workers(context, true);
+    }
+
+    fn save_workers(&mut self, context: &mut AlertContext<'_>, is_end: bool) {
+        if let Some(workers) = self.workers.unsaved(context.at, is_end) {
+            context.state.known_workers = workers;
+            *context.unsaved = true;
         }
     }
 }

@@ -15,6 +15,7 @@ pub(in super::super) struct SessionSample<'a> {
     pub(in super::super) upstream: Option<usize>,
     pub(in super::super) worker: &'a str,
     pub(in super::super) miner: IpAddr,
+    pub(in super::super) user_agent: Option<&'a str>,
     /// Hashes per second over the last hour, or over the session's time if that is shorter.
     pub(in super::super) hash_rate: f64,
     /// The difficulty that the pool has set.
@@ -51,6 +52,7 @@ impl SessionSample<'static> {
             upstream: None,
             worker: "rig",
             miner: std::net::Ipv4Addr::LOCALHOST.into(),
+            user_agent: None,
             hash_rate: 0.0,
             difficulty: 1.0,
             accepted: 0,

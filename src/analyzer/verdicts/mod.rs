@@ -82,6 +82,17 @@ impl Expectations {
         chain::form_of(self.configured.network, self.first_address())
     }
 
+    /// The chains that the addresses of workers should belong to: the configured network, or that of
+    /// `payout.address`. Empty if neither is configured.
+    pub(super) fn chains(&self) -> Vec<AddressChain> {
+        let ConfiguredExpectations { network, address, .. } = &*self.configured;
+        match (chain_of(*network), address) {
+            (Some(chain), _) => vec![chain],
+            (None, Some(address)) => address.chains.clone(),
+            (None, None) => Vec::new(),
+        }
+    }
+
     fn addresses(&self) -> Option<&[Arc<PayoutAddress>]> {
         self.configured.address.as_ref().map(std::slice::from_ref).or(self.workers.as_deref())
     }

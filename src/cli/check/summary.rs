@@ -99,6 +99,9 @@ fn write_rules(f: &mut fmt::Formatter<'_>, rules: &RulesConfig, on_wrong: OnViol
     if let Some(size) = rules.min_extranonce2_size {
         write!(f, ", an extranonce2 below {}", count(size as u64, "byte"))?;
     }
+    if let Some(time) = rules.miner_gone_after {
+        write!(f, ", miners gone for {}", format_duration(time))?;
+    }
     match rules.off.as_slice() {
         [] => writeln!(f, "; all rules are on"),
         off => writeln!(f, "\n  off: {}", list(off)),

@@ -15,6 +15,7 @@ macro_rules! object {
 
 mod alerts;
 mod counts;
+mod events;
 mod health;
 mod history;
 mod jobs;
@@ -48,6 +49,7 @@ pub fn api(
         "/api/miners" => miners::miners(status, &query),
         "/api/shares" => shares::shares(status, &query),
         "/api/alerts" => alerts::alerts(status, &query),
+        "/api/events" => events::events(status, &query),
         "/api/jobs" => jobs::jobs(status, &query),
         "/api/upstreams" => Ok(upstreams::upstreams(status)),
         "/api/history" => history::history(status, &query),

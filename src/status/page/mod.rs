@@ -11,6 +11,7 @@
 mod alerts;
 mod charts;
 mod details;
+mod events;
 mod external;
 mod miners;
 mod odds;
@@ -20,6 +21,8 @@ mod references;
 mod shares;
 mod summary;
 mod welcome;
+
+pub use events::events_page;
 
 use std::sync::OnceLock;
 
@@ -96,6 +99,7 @@ pub fn page(status: &StatusSnapshot, request: &PageRequest<'_>) -> Page {
                     p {
                         "Sluice " (status.program.version) " · "
                         a href="/status" { "status" } " · "
+                        a href="/events" { "events" } " · "
                         a href="/api/shares" { "shares" } " · "
                         a href="/metrics" { "metrics" }
                     }
