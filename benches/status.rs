@@ -69,8 +69,8 @@ fn miner(session: u64, at: NtpTime) -> MinerView {
     MinerView {
         session: SessionId(session),
         miner: ([192, 168, 1, 20], 40_000 + session as u16).into(),
-        worker: worker.clone(),
-        user_agent: "bitaxe/BM1370/v2.9.0".to_owned(),
+        worker: worker.as_str().into(),
+        user_agent: "bitaxe/BM1370/v2.9.0".into(),
         upstream: Some(0),
         difficulty: 1024.5,
         difficulty_since: Some(at),

@@ -41,7 +41,12 @@ fn known_miner(proxy: &Proxy, worker: &str) -> JobMiner {
     miner.expect_job();
     let accepted = |proxy: &Proxy| {
         let snapshot = proxy.snapshot();
-        snapshot.miners.iter().filter(|miner| miner.worker == worker).map(|miner| miner.accepted).sum::<u64>()
+        snapshot
+            .miners
+            .iter()
+            .filter(|miner| &*miner.worker == worker)
+            .map(|miner| miner.accepted)
+            .sum::<u64>()
     };
     let before = accepted(proxy);
     miner.submit();

@@ -364,8 +364,8 @@ fn strangers_texts_and_odd_numbers_break_no_document() {
     let mut snapshot = (*moment.snapshot).clone();
     for (session, odd) in [(1, f64::NAN), (2, f64::INFINITY), (3, -0.0), (4, 1e308), (5, 5e-324)] {
         let mut miner = miner(session, moment.at);
-        miner.worker = hostile.repeat(session as usize);
-        miner.user_agent = hostile.to_owned();
+        miner.worker = hostile.repeat(session as usize).into();
+        miner.user_agent = hostile.into();
         (miner.difficulty, miner.best, miner.accepted_difficulty) = (odd, odd, odd);
         miner.hash_rates.one_hour = odd;
         snapshot.miners.push(miner);

@@ -136,7 +136,7 @@ fn many_workers_are_bounded_and_none_is_lost() {
         let at = empty("").at;
         for session in 0..300 {
             let mut miner = miner(session, at);
-            miner.worker = format!("w{}", session * 10);
+            miner.worker = format!("w{}", session * 10).into();
             miner.hash_rates.five_minutes = 2.0;
             snapshot.miners.push(miner);
         }

@@ -6,11 +6,15 @@
 //! them all checked by Sluice alone, it sets one that no hash reaches: that costs the same as a share that is good
 //! enough for its miner and not for the pool, which would take thousands of hashes to find.
 //!
+//! "first ms" and "last ms" are from the pool's write of a job until it is in the first and the last miner's socket, by the
+//! kernel's stamps: the median of the jobs; "worst ms" is the latest of all. The miners read it later, because their reading
+//! would take the processor from the sending, and miners are other machines in reality.
+//!
 //! "CPU µs a share" is the CPU time of Sluice for a share that is forwarded and its answer, one of each miner at a time.
 //! "back s" is the time from the pool's restart, which takes a second, until each miner has a job again.
 //!
-//! Settings: `BENCH_MINERS` (one number instead of 100, 1,000 and 5,000), `BENCH_SHARES` (of each kind, 40,000),
-//! `BENCH_JOBS` (for the spread, 9), `BENCH_BURST` (jobs at once, 30), `BENCH_MODE` (one of the modes).
+//! Settings: `BENCH_MINERS` (instead of 100,1000,5000), `BENCH_SHARES` (of each kind, 40,000), `BENCH_JOBS` (9),
+//! `BENCH_MODE` (one of the modes).
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -21,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use common::proc::{self, Memory};
 use common::proxies::Proxy;
-use common::{median, print_table, setting};
+use common::{median, print_table, setting, words};
 use miners::{MinersProcess, PIPELINED};
 use pool::Pool;
 
@@ -39,19 +43,18 @@ fn main() {
     if miners::is_this_process() {
         return miners::serve();
     }
-    let counts = match setting("BENCH_MINERS", 0) {
-        0 => vec![100, 1000, 5000],
-        count => vec![count],
-    };
+    let mut counts = words("BENCH_MINERS").iter().map(|word| word.parse().unwrap()).collect::<Vec<usize>>();
+    if counts.is_empty() {
+        counts = vec![100, 1000, 5000];
+    }
     let head = [
         "",
         "connections/s",
         "shares/s judged",
         "shares/s forwarded",
         "CPU µs a share",
-        "jobs/s",
-        "lines/s",
-        "spread ms",
+        "first ms",
+        "last ms",
         "worst ms",
         "RSS KiB a miner",
         "threads",
@@ -103,8 +106,7 @@ impl Figures {
 fn measure(mode: &'static str, count: usize) -> Figures {
     let pool = Pool::start();
     let upstream = format!("[[upstream]]\nurl = \"stratum+tcp://{}\"\nuser = \"bench\"\n", pool.address);
-    let vardiff = if mode == "aggregate" { "[vardiff]\nenabled = false\n" } else { "" };
-    let proxy = Proxy::sluice_in(mode, &format!("{vardiff}{upstream}"));
+    let proxy = Proxy::sluice_in(mode, &upstream);
     std::thread::sleep(SETTLE);
     let before = Memory::of(proxy.pid());
     let mut miners = MinersProcess::start();
@@ -114,19 +116,14 @@ fn measure(mode: &'static str, count: usize) -> Figures {
     let resident = (Memory::of(proxy.pid()).resident - before.resident) / count as f64;
     let threads = proc::threads(proxy.pid());
 
-    let mut spreads = Vec::new();
+    let (mut firsts, mut lasts) = (Vec::new(), Vec::new());
     for _ in 0..setting("BENCH_JOBS", 9) {
-        miners.order("jobs 1");
-        pool.send_jobs(1);
-        spreads.push(miners.read_answer()[0]);
+        let began = pool.send_job();
+        std::thread::sleep(SETTLE);
+        let arrivals = miners.ask(&format!("arrivals {}", began.as_nanos()));
+        firsts.push(1000.0 * arrivals[0]);
+        lasts.push(1000.0 * arrivals[1]);
     }
-    let burst = setting("BENCH_BURST", 30);
-    let began = Instant::now();
-    miners.order(&format!("jobs {burst}"));
-    pool.send_jobs(burst);
-    miners.read_answer();
-    let jobs = burst as f64 / began.elapsed().as_secs_f64();
-
     let rounds = setting("BENCH_SHARES", 40_000).div_ceil(count * PIPELINED).max(2);
     let total = |rounds: usize| (rounds * PIPELINED * count) as f64;
     let forwarded = miners.ask(&format!("shares {rounds} {PIPELINED}"));
@@ -141,9 +138,8 @@ fn measure(mode: &'static str, count: usize) -> Figures {
     let judged = (mode == "aggregate").then(|| {
         let seen = pool.shares();
         pool.set_difficulty(NO_HASH);
-        miners.order("jobs 1");
-        pool.send_jobs(1);
-        miners.read_answer();
+        let began = pool.send_job();
+        miners.ask(&format!("arrivals {}", began.as_nanos()));
         let rounds = rounds.min(MAX_REJECTED_ROUNDS);
         let judged = miners.ask(&format!("shares {rounds} {PIPELINED}"));
         assert_eq!((pool.shares(), judged[1]), (seen, total(rounds)), "shares no hash reaches were taken");
@@ -163,10 +159,9 @@ fn measure(mode: &'static str, count: usize) -> Figures {
             judged,
             Some(forwarded),
             Some(1e6 * cpu),
-            Some(jobs),
-            Some(jobs * count as f64),
-            Some(1000.0 * median(spreads.iter().copied())),
-            Some(1000.0 * spreads.iter().copied().fold(0.0, f64::max)),
+            Some(median(firsts)),
+            Some(median(lasts.iter().copied())),
+            Some(lasts.iter().copied().fold(0.0, f64::max)),
             Some(resident),
             Some(threads as f64),
             Some(back),

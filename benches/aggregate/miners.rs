@@ -1,20 +1,20 @@
 //! The miners of the aggregate benchmark, in a process of their own.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::os::fd::AsFd;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use serde_json::Value;
+use sluice::net::{Stamp, Stream, StreamReader};
 
-use super::common::{self, DEADLINE};
+use super::common;
+use super::common::lines::{self, MinerWork};
 
 /// Shares that a miner sends without waiting for an answer.
 pub const PIPELINED: usize = 8;
+/// The id of all shares.
+const SHARE: u64 = 4;
 /// The threads of the miners' process.
 const THREADS: usize = 4;
 /// Marks the miners' process, in its environment.
@@ -64,14 +64,15 @@ impl Drop for MinersProcess {
 }
 
 struct Miner {
-    stream: TcpStream,
+    stream: Arc<Stream>,
+    reader: StreamReader,
     /// The received beginning of a line.
     partial: Vec<u8>,
-    extranonce2_size: u64,
-    job_id: String,
-    ntime: String,
-    nonce: u32,
+    work: MinerWork,
+    submitted: u64,
     jobs: usize,
+    /// When the newest job was in the socket, by the kernel's clock.
+    job_at: Stamp,
     answers: usize,
     rejected: usize,
 }
@@ -87,17 +88,17 @@ pub fn serve() {
     for order in io::stdin().lock().lines() {
         let order = order.unwrap();
         let words: Vec<&str> = order.split(' ').collect();
-        let number: usize = words[1].parse().unwrap();
+        let number = || words[1].parse::<usize>().unwrap();
         match words[0] {
             "connect" => {
                 let began = Instant::now();
-                miners = connect(number, words[2].parse().unwrap());
+                miners = connect(number(), words[2].parse().unwrap());
                 println!("{}", began.elapsed().as_secs_f64());
             }
-            "jobs" => {
-                miners.iter_mut().for_each(|miner| miner.jobs = 0);
-                println!();
-                println!("{}", wait_jobs(&mut miners, number).as_secs_f64());
+            "arrivals" => {
+                let began = Stamp::from_nanos(words[1].parse().unwrap());
+                let [first, last] = arrivals(&mut miners, began).map(|delay| delay.as_secs_f64());
+                println!("{first} {last}");
             }
             "reconnect" => {
                 println!();
@@ -106,7 +107,7 @@ pub fn serve() {
             _ => {
                 miners.iter_mut().for_each(|miner| (miner.answers, miner.rejected) = (0, 0));
                 let began = Instant::now();
-                mine(&mut miners, number, words[2].parse().unwrap());
+                mine(&mut miners, number(), words[2].parse().unwrap());
                 let rejected: usize = miners.iter().map(|miner| miner.rejected).sum();
                 println!("{} {rejected}", began.elapsed().as_secs_f64());
             }
@@ -125,32 +126,17 @@ fn connect(count: usize, address: SocketAddr) -> Vec<Miner> {
     })
 }
 
-/// Waits until each miner has `count` jobs. Returns the time between the first miner that has them and the last.
-fn wait_jobs(miners: &mut [Miner], count: usize) -> Duration {
-    let (mut first, mut last) = (None, Instant::now());
-    let deadline = Instant::now() + DEADLINE;
-    let mut open: Vec<&mut Miner> = miners.iter_mut().collect();
-    while !open.is_empty() {
-        assert!(Instant::now() < deadline, "{} miners wait for a job", open.len());
-        let mut waiting: Vec<PollFd> =
-            open.iter().map(|miner| PollFd::new(miner.stream.as_fd(), PollFlags::POLLIN)).collect();
-        poll(&mut waiting, PollTimeout::from(1000_u16)).unwrap();
-        let ready: Vec<bool> = waiting.iter().map(|one| one.any().unwrap_or(true)).collect();
-        let mut ready = ready.into_iter();
-        open.retain_mut(|miner| {
-            if !ready.next().unwrap_or(false) {
-                return true;
-            }
+/// Has each miner read a job that has come to its socket or is about to. Returns how long after `began` the first and the
+/// last was there.
+fn arrivals(miners: &mut [Miner], began: Stamp) -> [Duration; 2] {
+    let delays = miners.iter_mut().map(|miner| {
+        while miner.job_at < began {
             miner.read_more();
-            let is_done = miner.jobs >= count;
-            if is_done {
-                last = Instant::now();
-                first.get_or_insert(last);
-            }
-            !is_done
-        });
-    }
-    last - first.unwrap_or(last)
+        }
+        miner.job_at.since(began).unwrap_or_default()
+    });
+    let delays: Vec<Duration> = delays.collect();
+    [delays.iter().min(), delays.iter().max()].map(|delay| *delay.unwrap())
 }
 
 /// Waits until each miner is disconnected, lets all connect again, and waits until each has a job. Returns the time
@@ -164,7 +150,7 @@ fn reconnect(miners: &mut [Miner], address: SocketAddr) -> Duration {
                 scope.spawn(move || {
                     let mut began = None;
                     for miner in &mut *part {
-                        while matches!((&mut &miner.stream).read(&mut [0; 4096]), Ok(1..)) {}
+                        while miner.read() {}
                         began.get_or_insert_with(Instant::now);
                         *miner = Miner::start(address);
                     }
@@ -214,34 +200,29 @@ impl Miner {
 
     /// Connects, and sends the first requests.
     fn start(address: SocketAddr) -> Miner {
-        let stream = common::connect(address);
-        (&mut &stream).write_all(&[common::SUBSCRIBE, common::AUTHORIZE].concat()).unwrap();
+        let stream = Arc::new(Stream::Plain(common::connect(address)));
+        stream.send_all([lines::subscribe(), lines::authorize()].concat().as_bytes()).unwrap();
         Miner {
+            reader: StreamReader::new(stream.clone()),
             stream,
             partial: Vec::new(),
-            extranonce2_size: 0,
-            job_id: String::new(),
-            ntime: String::new(),
-            nonce: 0,
+            work: MinerWork::default(),
+            submitted: 0,
             jobs: 0,
+            job_at: Stamp::default(),
             answers: 0,
             rejected: 0,
         }
     }
 
     fn submit(&mut self, count: usize) {
-        let extranonce2 = "00".repeat(self.extranonce2_size as usize);
-        let mut lines = String::new();
+        let (mut all, mut line) = (String::new(), String::new());
         for _ in 0..count {
-            self.nonce += 1;
-            let _ = writeln!(
-                lines,
-                "{{\"id\":4,\"method\":\"mining.submit\",\"params\":[\"bench\",\"{}\",\"{extranonce2}\",\
-                 \"{}\",\"{:08x}\"]}}",
-                self.job_id, self.ntime, self.nonce
-            );
+            self.submitted += 1;
+            self.work.write_submit(SHARE, self.submitted, &mut line);
+            all += &line;
         }
-        (&mut &self.stream).write_all(lines.as_bytes()).unwrap();
+        self.stream.send_all(all.as_bytes()).unwrap();
     }
 
     fn read_more(&mut self) {
@@ -251,38 +232,33 @@ impl Miner {
     /// Reads and handles the next bytes. `false` at the end.
     fn read(&mut self) -> bool {
         let mut buffer = [0; 16 * 1024];
-        let length = (&mut &self.stream).read(&mut buffer).unwrap_or(0);
-        if length == 0 {
+        let Some(received) = self.reader.recv(&mut buffer).ok().filter(|received| received.length > 0) else {
             return false;
-        }
+        };
         let mut bytes = std::mem::take(&mut self.partial);
-        bytes.extend_from_slice(&buffer[..length]);
+        bytes.extend_from_slice(&buffer[..received.length]);
         let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
         for line in bytes[..end].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            self.take(line);
+            self.take(std::str::from_utf8(line).unwrap(), received.readable_at);
         }
         self.partial = bytes.split_off(end);
         true
     }
 
-    fn take(&mut self, line: &[u8]) {
-        let message: BTreeMap<String, Value> = serde_json::from_slice(line).unwrap();
-        match message.get("method").and_then(Value::as_str) {
-            Some("mining.notify") => {
-                let text = |place: usize| message["params"][place].as_str().unwrap().to_owned();
-                (self.job_id, self.ntime) = (text(0), text(7));
+    fn take(&mut self, line: &str, at: Stamp) {
+        match (lines::method(line), lines::id(line)) {
+            (Some("notify"), _) => {
+                self.work.take_job(line);
                 self.jobs += 1;
+                self.job_at = at;
             }
-            Some(_) => {}
-            None if message["id"] == 4 => {
+            (Some(_), _) => {}
+            (None, Some(1)) => self.work.take_subscribed(line),
+            (None, Some(SHARE)) => {
                 self.answers += 1;
-                self.rejected += usize::from(message["result"] != true);
+                self.rejected += usize::from(!line.contains("\"result\":true"));
             }
-            None => {
-                if let Some(size) = message["result"].get(2).and_then(Value::as_u64) {
-                    self.extranonce2_size = size;
-                }
-            }
+            (None, _) => {}
         }
     }
 }

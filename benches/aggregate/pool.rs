@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use serde_json::json;
+use sluice::net::Stamp;
 
-use super::common;
+use super::common::{self, lines};
 
 /// A difficulty that every hash reaches.
 const EVERY_HASH: f64 = 1e-10;
@@ -25,7 +25,8 @@ struct PoolState {
     /// The authorized connections, which get jobs.
     authorized: Mutex<Vec<Arc<TcpStream>>>,
     difficulty: Mutex<f64>,
-    jobs: AtomicU64,
+    jobs: AtomicU32,
+    accepted: AtomicU32,
     shares: AtomicU64,
     is_down: AtomicBool,
     /// All connections, which end when the pool goes down.
@@ -41,16 +42,15 @@ impl Pool {
         Pool { address, state }
     }
 
-    /// Sends `count` jobs to every connection, one directly after the other.
-    pub fn send_jobs(&self, count: usize) {
-        let authorized = self.state.authorized.lock().unwrap().clone();
-        for _ in 0..count {
-            self.state.jobs.fetch_add(1, Ordering::Relaxed);
-            let line = self.state.job();
-            for stream in &authorized {
-                (&mut &**stream).write_all(line.as_bytes()).unwrap();
-            }
+    /// Sends a new job to every connection. Returns the time directly before the first write.
+    pub fn send_job(&self) -> Stamp {
+        self.state.jobs.fetch_add(1, Ordering::Relaxed);
+        let line = self.state.job();
+        let began = Stamp::now();
+        for stream in &self.state.authorized.lock().unwrap().clone() {
+            (&mut &**stream).write_all(line.as_bytes()).unwrap();
         }
+        began
     }
 
     pub fn set_difficulty(&self, difficulty: f64) {
@@ -79,26 +79,9 @@ impl Pool {
 }
 
 impl PoolState {
-    /// The newest job, with 12 branches.
+    /// The newest job.
     fn job(&self) -> String {
-        let number = self.jobs.load(Ordering::Relaxed);
-        let branches: Vec<String> = (0..12).map(|place| format!("{place:02x}").repeat(32)).collect();
-        let coinb1 = format!(
-            "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff2003a4bc0e{number:08x}"
-        );
-        let coinb2 = "ffffffff0100f2052a01000000160014751e76e8199196d454941c45d1b3a323f1433bd600000000";
-        let params = json!([
-            format!("{number:x}"),
-            "00".repeat(32),
-            coinb1,
-            coinb2,
-            branches,
-            "20000000",
-            "17023a04",
-            "68596192",
-            true
-        ]);
-        format!("{{\"id\":null,\"method\":\"mining.notify\",\"params\":{params}}}\n")
+        lines::notify(self.jobs.load(Ordering::Relaxed))
     }
 }
 
@@ -115,12 +98,13 @@ fn accept(listener: &TcpListener, state: &Arc<PoolState>) {
         stream.set_read_timeout(None).unwrap();
         let (state, stream) = (state.clone(), Arc::new(stream));
         state.connections.lock().unwrap().push(stream.clone());
-        let serve = move || drop(serve(stream, &state));
+        let number = state.accepted.fetch_add(1, Ordering::Relaxed) + 1;
+        let serve = move || drop(serve(stream, number, &state));
         std::thread::Builder::new().stack_size(POOL_STACK).spawn(serve).unwrap();
     }
 }
 
-fn serve(stream: Arc<TcpStream>, state: &PoolState) -> io::Result<()> {
+fn serve(stream: Arc<TcpStream>, number: u32, state: &PoolState) -> io::Result<()> {
     let (mut rest, mut buffer) = (Vec::new(), vec![0; 16 * 1024]);
     loop {
         let length = (&mut &*stream).read(&mut buffer)?;
@@ -134,16 +118,16 @@ fn serve(stream: Arc<TcpStream>, state: &PoolState) -> io::Result<()> {
         for line in rest[..end].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let line = String::from_utf8_lossy(line);
             let has = |method: &str| line.contains(&format!("\"{method}\""));
-            let id = line.split_once("\"id\":").and_then(|(_, rest)| rest.split([',', '}']).next());
-            let id = id.unwrap_or("null").trim();
-            let result = match () {
-                () if has("mining.subscribe") => "[[[\"mining.notify\",\"1\"]],\"0a1b2c3d\",8]",
+            let id = lines::id(&line).unwrap_or(0);
+            match () {
+                // Every connection has a search space of its own.
+                () if has("mining.subscribe") => answers += &lines::subscribed(id, number),
                 () if has("mining.configure") => {
-                    "{\"version-rolling\":true,\"version-rolling.mask\":\"1fffe000\"}"
+                    let mask = "{\"version-rolling\":true,\"version-rolling.mask\":\"1fffe000\"}";
+                    let _ = writeln!(answers, "{{\"id\":{id},\"result\":{mask},\"error\":null}}");
                 }
-                () => "true",
-            };
-            let _ = writeln!(answers, "{{\"id\":{id},\"result\":{result},\"error\":null}}");
+                () => answers += &lines::accepted(id),
+            }
             if has("mining.submit") {
                 state.shares.fetch_add(1, Ordering::Relaxed);
             }

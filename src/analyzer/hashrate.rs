@@ -29,18 +29,20 @@ pub struct HashRates {
 #[derive(Debug, Clone)]
 pub struct WorkMeter {
     since: Stamp,
-    windows: [RateWindow; 4],
+    /// `None` before the first work: many sessions never prove any.
+    windows: Option<Box<[RateWindow; 4]>>,
 }
 
 impl WorkMeter {
     /// A meter that begins at `now`.
     pub fn new(now: Stamp) -> WorkMeter {
-        WorkMeter { since: now, windows: WINDOWS.map(|length| RateWindow::new(length / PARTS as u32)) }
+        WorkMeter { since: now, windows: None }
     }
 
     /// Adds work that was proven at `at`.
     pub fn add(&mut self, work: Difficulty, at: Stamp) {
-        for window in &mut self.windows {
+        let new = || Box::new(WINDOWS.map(|length| RateWindow::new(length / PARTS as u32)));
+        for window in self.windows.get_or_insert_with(new).iter_mut() {
             window.add(work.value(), at);
         }
     }
@@ -60,7 +62,8 @@ impl WorkMeter {
         let watched = now.since(self.since).unwrap_or_default().min(WINDOWS[index]);
         // At least a second, so that the first share gives no absurd rate. An empty sum is minus zero; adding zero
         // makes it plus zero.
-        0.0 + self.windows[index].sum(now) * HASHES_PER_DIFFICULTY / watched.as_secs_f64().max(1.0)
+        let sum = self.windows.as_ref().map_or(0.0, |windows| windows[index].sum(now));
+        0.0 + sum * HASHES_PER_DIFFICULTY / watched.as_secs_f64().max(1.0)
     }
 }
 
@@ -75,13 +78,13 @@ struct RateWindow {
     part: Duration,
     /// The number of the newest part, counted from 1970.
     newest: u64,
-    /// The sums of all parts. Empty before the first work: many sessions never prove any.
-    sums: Box<[f64]>,
+    /// The sums of all parts.
+    sums: [f64; PARTS],
 }
 
 impl RateWindow {
     fn new(part: Duration) -> RateWindow {
-        RateWindow { part, newest: 0, sums: Box::default() }
+        RateWindow { part, newest: 0, sums: [0.0; PARTS] }
     }
 
     fn number(&self, at: Stamp) -> u64 {
@@ -89,9 +92,6 @@ impl RateWindow {
     }
 
     fn add(&mut self, work: f64, at: Stamp) {
-        if self.sums.is_empty() {
-            self.sums = Box::new([0.0; PARTS]);
-        }
         let number = self.number(at);
         if number > self.newest {
             // The parts in between had no work.
@@ -107,9 +107,6 @@ impl RateWindow {
     }
 
     fn sum(&self, now: Stamp) -> f64 {
-        if self.sums.is_empty() {
-            return 0.0;
-        }
         let number = self.number(now);
         let first = number.saturating_sub(PARTS as u64 - 1);
         let last = self.newest.min(number);

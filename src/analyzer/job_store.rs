@@ -9,6 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::stratum::Notify;
 use crate::util::memory_budget::{MemoryBudget, MemoryReservation};
+use crate::work::network_difficulty;
 
 /// If the jobs of all sessions take more bytes, sessions keep only their newest few. Honest pools stay far below: 64
 /// jobs of 17 KB that all miners share, or half of this for 1,000 miners with their own jobs of 1 KB.
@@ -44,6 +45,8 @@ struct Entries {
 pub(super) struct StoredJob {
     /// The job as it first came. Its id and `clean_jobs` may be those of another session.
     pub(super) notify: Arc<Notify>,
+    /// The difficulty of the nbits; `None` if they are no target.
+    pub(super) network_difficulty: Option<f64>,
     reserved: Option<MemoryReservation>,
 }
 
@@ -63,7 +66,8 @@ impl JobStore {
             + notify.coinb2.len()
             + size_of_val(notify.branches.as_slice());
         let reserved = self.memory.reserve(bytes);
-        let stored = Arc::new(StoredJob { notify: Arc::new(notify), reserved });
+        let network_difficulty = network_difficulty(notify.nbits).ok();
+        let stored = Arc::new(StoredJob { notify: Arc::new(notify), network_difficulty, reserved });
         same.push(Arc::downgrade(&stored));
         stored
     }

@@ -1,6 +1,7 @@
 //! The jobs of one session. All jobs since the last clean one can still get shares. Older ones are kept for a while,
 //! to tell a late share from one for an unknown job (wire reference, section 3.7).
 
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use super::job_store::{JobStore, LARGE_JOB, StoredJob};
 use crate::net::Stamp;
 use crate::stratum::{Difficulty, Extranonce1, Extranonce2Size, JobId, Notify, PrevHash};
-use crate::work::{Coinbase, Height, PreparedJob, network_difficulty};
+use crate::work::{Coinbase, Height, PreparedJob};
 
 /// The most jobs that are kept: at a job every 15 s, more than ten minutes' worth.
 const MAX_JOBS: usize = 64;
@@ -21,10 +22,11 @@ const MAX_JOB_AGE: Duration = Duration::from_secs(600);
 /// Shares for older jobs may be on their way for this long after a clean job.
 const MAX_STALE_AGE: Duration = Duration::from_secs(120);
 
-/// One job of a session, prepared so that its shares can be hashed.
+/// One job of a session. Of most jobs a slow miner sends no share.
 #[derive(Debug)]
 pub(super) struct SessionJob {
-    pub(super) prepared: PreparedJob,
+    /// Empty before the first share.
+    prepared: OnceCell<Box<PreparedJob>>,
     /// The id in this session.
     id: JobId,
     clean_jobs: Option<bool>,
@@ -37,13 +39,12 @@ pub(super) struct SessionJob {
     pub(super) followed_at: Option<Stamp>,
     /// The height in the coinbase (BIP34); `None` if the coinbase cannot be decoded.
     pub(super) height: Option<Height>,
-    /// The difficulty of the nbits; `None` if they are no target.
-    pub(super) network_difficulty: Option<f64>,
     /// The difficulty in force when the job came.
     pub(super) assigned: Difficulty,
     /// The highest difficulty in force since the job came.
     pub(super) highest: Difficulty,
-    /// The size in force when the job came. The extranonce1 is in `prepared`.
+    /// The search space when the job came.
+    pub(super) extranonce1: Extranonce1,
     pub(super) extranonce2_size: Extranonce2Size,
 }
 
@@ -104,11 +105,14 @@ impl SessionJobs {
         }
         let coinbase = Coinbase::of_job(&notify, extranonce1, extranonce2_size).ok();
         let height = coinbase.as_ref().and_then(|coinbase| coinbase.height().ok());
-        let network_difficulty = network_difficulty(notify.nbits).ok();
         let (id, clean_jobs) = (notify.job_id.clone(), notify.clean_jobs);
         let stored = self.store.intern(notify);
+        if self.jobs.is_empty() {
+            // A session that has just begun may get no other job for a while.
+            self.jobs.reserve_exact(1);
+        }
         self.jobs.push_back(SessionJob {
-            prepared: PreparedJob::new(stored.notify.clone(), extranonce1.clone()),
+            prepared: OnceCell::new(),
             id,
             clean_jobs,
             stored,
@@ -116,9 +120,9 @@ impl SessionJobs {
             stale_since: None,
             followed_at: None,
             height,
-            network_difficulty,
             assigned,
             highest: assigned.max(self.difficulty.unwrap_or(Difficulty::ONE)),
+            extranonce1: extranonce1.clone(),
             extranonce2_size,
         });
         self.bytes = self.jobs.iter().map(|job| job.stored.bytes()).sum();
@@ -181,6 +185,22 @@ impl SessionJobs {
 impl SessionJob {
     pub(super) fn id(&self) -> &JobId {
         &self.id
+    }
+
+    /// The job without this session's id and `clean_jobs`.
+    pub(super) fn content(&self) -> &Notify {
+        &self.stored.notify
+    }
+
+    /// The difficulty of the nbits; `None` if they are no target.
+    pub(super) fn network_difficulty(&self) -> Option<f64> {
+        self.stored.network_difficulty
+    }
+
+    /// The job, prepared so that its shares can be hashed.
+    pub(super) fn prepared(&self) -> &PreparedJob {
+        let prepare = || PreparedJob::new(self.stored.notify.clone(), self.extranonce1.clone());
+        self.prepared.get_or_init(|| Box::new(prepare()))
     }
 
     /// The whole job with this session's id and `clean_jobs`.

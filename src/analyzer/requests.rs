@@ -274,6 +274,10 @@ impl OpenRequests {
         });
         self.unclear -= unclear;
         self.forget(&expired);
+        if self.open.is_empty() {
+            // An idle miner needs no table.
+            self.open.shrink_to_fit();
+        }
         expired
     }
 

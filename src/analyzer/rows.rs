@@ -35,7 +35,7 @@ impl Accounting {
             network_difficulty: share.network_difficulty,
             upstream: self.upstreams.name(judged.upstream),
             session: judged.session,
-            user_agent: judged.user_agent,
+            user_agent: judged.user_agent.to_string(),
         })
     }
 
@@ -62,7 +62,7 @@ impl Accounting {
             miner: judged.miner,
             session: judged.session,
             upstream: self.upstreams.name(judged.upstream),
-            user_agent: judged.user_agent.clone(),
+            user_agent: judged.user_agent.to_string(),
             outcome,
         })
     }

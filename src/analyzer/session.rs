@@ -49,7 +49,7 @@ pub(super) struct AnalyzedSession {
     up: LineReader,
     down: LineReader,
     requests: OpenRequests,
-    pub(super) user_agent: String,
+    pub(super) user_agent: Arc<str>,
     workers: Vec<SessionWorker>,
     expectations: Expectations,
     extranonce1: Option<Extranonce1>,
@@ -91,7 +91,7 @@ pub(super) struct AnalyzedSession {
     /// Lost copies of the pool's bytes that this session has taken into account.
     lost_copies: u64,
     job_ids: RecentJobIds,
-    shared: SharedState,
+    shared: Arc<SharedState>,
     /// The lost copies of the pool's bytes. `None` if there were none.
     gap: Option<LostCopies>,
     pub(super) work: CurrentWork,
@@ -113,8 +113,8 @@ struct LostCopies {
     followed_at: Option<Stamp>,
 }
 
-/// The memory that all sessions share. Clones share it too.
-#[derive(Debug, Clone, Default)]
+/// The memory that all sessions share.
+#[derive(Debug, Default)]
 pub(super) struct SharedState {
     long_lines: LongLines,
     waiting_memory: WaitingMemory,
@@ -128,7 +128,7 @@ pub(super) struct SharedState {
 /// A worker name that the miner authorized or tried to authorize.
 #[derive(Debug)]
 struct SessionWorker {
-    name: String,
+    name: Arc<str>,
     refused: bool,
 }
 
@@ -153,7 +153,7 @@ impl AnalyzedSession {
         conversation: Arc<Conversation>,
         opened: Stamp,
         expectations: Expectations,
-        shared: SharedState,
+        shared: Arc<SharedState>,
     ) -> AnalyzedSession {
         AnalyzedSession {
             requests: OpenRequests::new(conversation.role),
@@ -162,7 +162,7 @@ impl AnalyzedSession {
             order: ReorderBuffer::default(),
             up: LineReader::default(),
             down: LineReader::of_pool(shared.long_lines.clone()),
-            user_agent: String::new(),
+            user_agent: Arc::default(),
             workers: Vec::new(),
             expectations,
             extranonce1: None,
@@ -327,10 +327,14 @@ impl AnalyzedSession {
     /// Records the pool's verdict on a worker name. A refused name counts once the pool accepts it. A refusal does
     /// not undo an acceptance: some pools refuse a second authorize of a name that they know.
     fn set_worker_verdict(&mut self, name: &str, refused: bool) {
-        if let Some(known) = self.workers.iter_mut().find(|known| known.name == name) {
+        if let Some(known) = self.workers.iter_mut().find(|known| *known.name == *name) {
             known.refused &= refused;
         } else if self.workers.len() < MAX_WORKERS {
-            self.workers.push(SessionWorker { name: name.to_owned(), refused });
+            if self.workers.is_empty() {
+                // Nearly every miner has one.
+                self.workers.reserve_exact(1);
+            }
+            self.workers.push(SessionWorker { name: name.into(), refused });
         }
     }
 
@@ -343,7 +347,7 @@ impl AnalyzedSession {
             upstream: self.conversation.upstream(),
             worker: self.worker(),
             miner: self.conversation.miner().ip(),
-            user_agent: Some(self.user_agent.as_str()).filter(|agent| !agent.is_empty()),
+            user_agent: Some(&*self.user_agent).filter(|agent| !agent.is_empty()),
             hash_rate: self.meter.one_hour(now),
             difficulty: self.difficulty().value(),
             accepted: self.counts.accepted,
@@ -363,7 +367,16 @@ impl AnalyzedSession {
 
     /// The first worker name that the pool has accepted, by its answer or by accepting a share; empty for none.
     pub(super) fn worker(&self) -> &str {
-        self.workers.iter().find(|worker| !worker.refused).map_or("", |worker| &worker.name)
+        self.accepted_name().map_or("", |name| name)
+    }
+
+    /// The name that [`AnalyzedSession::worker`] returns, to be kept.
+    pub(super) fn shared_worker(&self) -> Arc<str> {
+        self.accepted_name().cloned().unwrap_or_default()
+    }
+
+    fn accepted_name(&self) -> Option<&Arc<str>> {
+        self.workers.iter().find(|worker| !worker.refused).map(|worker| &worker.name)
     }
 
     /// The search space that the pool gave.

@@ -146,9 +146,8 @@ impl JobSeen {
         agreement: ReadingAgreement,
     ) -> JobSeen {
         let mut space = DefaultHasher::new();
-        let extranonce1 = job.prepared.extranonce1();
-        let notify = job.prepared.job();
-        (extranonce1.as_bytes(), &notify.coinb1, &notify.coinb2, notify.prevhash).hash(&mut space);
+        let notify = job.content();
+        (job.extranonce1.as_bytes(), &notify.coinb1, &notify.coinb2, notify.prevhash).hash(&mut space);
         let coinbase = judged.coinbase.as_ref();
         let is_bad = matches!(judged.payout.state, PayoutState::Short | PayoutState::Mismatch);
         JobSeen {
@@ -162,7 +161,7 @@ impl JobSeen {
             gap,
             block_age: None,
             branches: notify.branches.len(),
-            network_difficulty: job.network_difficulty,
+            network_difficulty: job.network_difficulty(),
             nbits: notify.nbits,
             prevhash: notify.prevhash,
             clean: judged.clean,

@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::accounting::Accounting;
-use super::current_work::JobGap;
 use super::rules::SessionSample;
 use super::session::{AnalyzedSession, SharedState};
 use super::session_event::SessionEvent;
@@ -34,7 +33,7 @@ pub(super) struct SessionTracker {
     sessions: SessionMap,
     /// An empty vector for the events of the session that is being read.
     events: Vec<SessionEvent>,
-    pub(super) shared: SharedState,
+    pub(super) shared: Arc<SharedState>,
     /// Sessions that were forgotten by [`SessionTracker::forget_sessions`] and have not spoken since.
     forgotten: HashSet<SessionId>,
     share_timeout: Duration,
@@ -56,7 +55,7 @@ impl SessionTracker {
             expectations: setup.expectations.clone(),
             sessions: SessionMap::default(),
             events: Vec::new(),
-            shared: SharedState::default(),
+            shared: Arc::default(),
             forgotten: HashSet::new(),
             share_timeout: setup.analysis.share_timeout,
             least_proof: setup.least_proof,
@@ -214,11 +213,13 @@ impl SessionTracker {
         self.bound_memory();
         self.shared.known_hashes.drop_older();
         let stale_job = self.policy.stale_job;
-        let gaps: Vec<Option<JobGap>> =
-            self.sessions.values_mut().map(|session| session.work.gap(now, stale_job)).collect();
-        let sessions = self.sessions.values().zip(gaps);
-        let samples: Vec<SessionSample<'_>> =
-            sessions.map(|(session, gap)| session.sample(now, gap)).collect();
+        let sessions = self.sessions.values_mut();
+        let samples: Vec<SessionSample<'_>> = sessions
+            .map(|session| {
+                let gap = session.work.gap(now, stale_job);
+                session.sample(now, gap)
+            })
+            .collect();
         self.accounting.tick(&samples, now);
         for (id, session) in &mut self.sessions {
             session.work.accepts_unseen = self.accounting.rules.unreadable_job.accepts_unseen(*id);

@@ -1,6 +1,7 @@
 //! A share from its submit to its outcome.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::jobs::SessionJob;
@@ -76,7 +77,7 @@ pub enum UnseenJob {
 pub struct JudgedShare {
     pub session: SessionId,
     pub miner: SocketAddr,
-    pub user_agent: String,
+    pub user_agent: Arc<str>,
     pub extranonce1: Option<Extranonce1>,
     pub upstream: Option<usize>,
     pub share: PendingShare,
@@ -141,16 +142,16 @@ impl PendingShare {
         version_mask: Option<VersionMask>,
         hashed: Option<&HashedShare>,
     ) {
-        self.extranonce1 = Some(job.prepared.extranonce1().clone());
+        self.extranonce1 = Some(job.extranonce1.clone());
         self.job_age = self.at.since(job.received_at);
         self.stale = job.stale_since.is_some_and(|stale| stale < self.at);
         self.superseded_for = job.followed_at.and_then(|followed| self.at.since(followed));
         self.assigned = Some(job.assigned);
-        self.job_ntime = Some(job.prepared.job().ntime);
-        (self.height, self.network_difficulty) = (job.height, job.network_difficulty);
+        self.job_ntime = Some(job.content().ntime);
+        (self.height, self.network_difficulty) = (job.height, job.network_difficulty());
         let difficulty = self.lowest.unwrap_or(job.assigned);
         let terms = ShareTerms { extranonce2_size: job.extranonce2_size, version_mask, difficulty };
-        match job.prepared.rebuild_knowing(hashed, submit, &terms) {
+        match job.prepared().rebuild_knowing(hashed, submit, &terms) {
             Ok(rebuilt) => self.rebuilt = Some(rebuilt),
             Err(error) => {
                 self.fault = Some(error.to_string());

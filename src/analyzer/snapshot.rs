@@ -55,8 +55,8 @@ pub struct Snapshot {
 pub struct MinerView {
     pub session: SessionId,
     pub miner: SocketAddr,
-    pub worker: String,
-    pub user_agent: String,
+    pub worker: Arc<str>,
+    pub user_agent: Arc<str>,
     pub upstream: Option<usize>,
     /// The difficulty that the pool asks for now.
     pub difficulty: f64,
@@ -137,7 +137,7 @@ impl MinerView {
         MinerView {
             session: conversation.id,
             miner: conversation.miner(),
-            worker: session.worker().to_owned(),
+            worker: session.shared_worker(),
             user_agent: session.user_agent.clone(),
             upstream: conversation.upstream(),
             difficulty: session.difficulty().value(),

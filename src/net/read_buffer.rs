@@ -3,8 +3,8 @@
 /// The first size for the miner's direction. A share has 100 to 250 bytes.
 pub const FIRST_SIZE_UP: usize = 1024;
 
-/// The first size for the pool's direction. A job has 1.4 to 4 KiB.
-pub const FIRST_SIZE_DOWN: usize = 4096;
+/// The first size for the pool's direction. Most jobs have 1.4 to 2 KiB.
+pub const FIRST_SIZE_DOWN: usize = 2048;
 
 /// A buffer for reads.
 #[derive(Debug)]

@@ -6,29 +6,33 @@ use std::ptr;
 
 use nix::libc;
 
-/// The bytes below the caller's frame that stay. The frames of the calls here are smaller by far.
-const MARGIN: usize = 2048;
+/// The bytes below a local variable that stay: the rest of its frame, and what a function may use below that (128 bytes
+/// on x86-64). They should not reach into another page.
+const MARGIN: usize = 512;
 
 /// Gives the pages below the caller's frame back to the system. For a thread that has done its deepest calls (name
 /// resolution, TLS handshake) and will wait in shallow ones for hours.
 #[inline(never)]
 pub fn release_unused_stack() {
-    let here = 0_u8;
-    let here = black_box(&raw const here) as usize;
     // SAFETY: takes no argument and can't fail.
     let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(0);
-    let Some(lowest) = lowest_address() else {
-        return;
-    };
-    if page == 0 || here < lowest + MARGIN {
-        return;
+    if let (Some(lowest), true) = (lowest_address(), page > 0) {
+        release_from(lowest, page);
     }
-    let end = (here - MARGIN) / page * page;
+}
+
+/// Gives the pages between `lowest` and this frame back. A function of its own, since the frames of the calls before
+/// would be below a local variable of the caller.
+#[inline(never)]
+fn release_from(lowest: usize, page: usize) {
+    let here = 0_u8;
+    let here = black_box(&raw const here) as usize;
     let start = lowest.div_ceil(page) * page;
+    let end = here.saturating_sub(MARGIN) / page * page;
     if start < end {
         // SAFETY: the range lies within this thread's own stack, below its deepest living frame (which is this
-        // one, `MARGIN` above it), so that nothing in it is in use. Its pages read as zeros afterwards and may be
-        // written again.
+        // one, less than `MARGIN` in size), so that nothing in it is in use. Its pages read as zeros afterwards and
+        // may be written again.
         unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
     }
 }

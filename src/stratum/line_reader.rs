@@ -80,6 +80,13 @@ impl LineReader {
         &self.partial
     }
 
+    /// Gives back the memory that is kept for the next unfinished line.
+    pub fn release_memory(&mut self) {
+        if self.partial.is_empty() {
+            self.partial = Vec::new();
+        }
+    }
+
     /// Takes bytes and passes each line that they complete to `each`, without its newline. Empty lines are left out
     /// (wire reference, section 1.1). A line that lies within `bytes` is not copied.
     pub fn read(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8])) {

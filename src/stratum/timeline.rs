@@ -62,6 +62,10 @@ impl DifficultyTimeline {
         if self.jobs.len() == DifficultyTimeline::MAX_JOBS {
             self.jobs.pop_front();
         }
+        if self.jobs.is_empty() {
+            // Many miners are idle, with one job.
+            self.jobs.reserve_exact(1);
+        }
         self.jobs.push_back(DifficultyAt { job, difficulty: self.current });
     }
 

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
@@ -22,9 +22,13 @@ const MIN_FREE: usize = 4;
 static FREE_BUFFERS: LazyLock<[FreeBuffers; SIZES.len()]> = LazyLock::new(|| SIZES.map(FreeBuffers::new));
 
 /// A copy of bytes, of any length.
-pub struct CopiedBytes {
-    buffer: Box<[u8]>,
-    length: usize,
+pub struct CopiedBytes(Storage);
+
+enum Storage {
+    /// The first `length` bytes of a buffer.
+    Own { buffer: Box<[u8]>, length: usize },
+    /// Bytes that many sessions were sent, such as an aggregate-mode job.
+    Shared(Arc<[u8]>),
 }
 
 /// The free buffers of one size, oldest first.
@@ -39,7 +43,12 @@ impl CopiedBytes {
     pub fn of_length(length: usize) -> CopiedBytes {
         let free = FREE_BUFFERS.iter().find(|free| length <= free.size);
         let buffer = free.map_or_else(|| vec![0; length].into_boxed_slice(), FreeBuffers::take);
-        CopiedBytes { buffer, length }
+        CopiedBytes(Storage::Own { buffer, length })
+    }
+
+    /// Bytes that others hold, too, and keep until the analyzer has read them: the analyzer's thread should free none.
+    pub(super) fn shared(bytes: Arc<[u8]>) -> CopiedBytes {
+        CopiedBytes(Storage::Shared(bytes))
     }
 
     /// Gives the memory of most free buffers back. For a time when little is forwarded.
@@ -62,13 +71,19 @@ impl Deref for CopiedBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.buffer[..self.length]
+        match &self.0 {
+            Storage::Own { buffer, length } => &buffer[..*length],
+            Storage::Shared(bytes) => bytes,
+        }
     }
 }
 
 impl DerefMut for CopiedBytes {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.buffer[..self.length]
+        match &mut self.0 {
+            Storage::Own { buffer, length } => &mut buffer[..*length],
+            Storage::Shared(bytes) => Arc::make_mut(bytes),
+        }
     }
 }
 
@@ -80,9 +95,10 @@ impl fmt::Debug for CopiedBytes {
 
 impl Drop for CopiedBytes {
     fn drop(&mut self) {
-        if let Some(free) = FREE_BUFFERS.iter().find(|free| free.size == self.buffer.len()) {
+        let Storage::Own { buffer, .. } = &mut self.0 else { return };
+        if let Some(free) = FREE_BUFFERS.iter().find(|free| free.size == buffer.len()) {
             // Without room the buffer is freed.
-            let _ = free.put.try_send(std::mem::take(&mut self.buffer));
+            let _ = free.put.try_send(std::mem::take(buffer));
         }
     }
 }
@@ -113,6 +129,16 @@ mod tests {
         }
         CopiedBytes::release_free_buffers();
         let copy = CopiedBytes::from([7; 300].as_slice());
-        assert_eq!((copy.to_vec(), copy.buffer.len()), (vec![7; 300], 1024));
+        let Storage::Own { buffer, .. } = &copy.0 else { panic!("{copy:?}") };
+        assert_eq!((copy.to_vec(), buffer.len()), (vec![7; 300], 1024));
+    }
+
+    #[test]
+    fn a_shared_copy_changes_alone() {
+        let line: Arc<[u8]> = Arc::from(b"job".as_slice());
+        let mut copy = CopiedBytes::shared(line.clone());
+        assert_eq!(*copy, *line);
+        copy[0] = b'J';
+        assert_eq!((&*copy, &*line), (b"Job".as_slice(), b"job".as_slice()));
     }
 }

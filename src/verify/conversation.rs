@@ -50,6 +50,8 @@ pub struct VerifyClient {
     suggest_sent: Option<Duration>,
     /// The current job in all its readings.
     present: Vec<JobReading>,
+    /// The current job does not pay the address, and came between the authorize and its answer.
+    is_present_crossing: bool,
     /// The search spaces before each `mining.set_extranonce`, which some miners ignore.
     earlier_spaces: Vec<SubscribeAnswer>,
 }
@@ -72,6 +74,7 @@ impl VerifyClient {
             subscribe_answered: None,
             suggest_sent: None,
             present: Vec::new(),
+            is_present_crossing: false,
             earlier_spaces: Vec::new(),
         }
     }
@@ -88,6 +91,9 @@ impl VerifyClient {
             self.found.authorize_sent = Some(at.since);
             self.client.authorize(&Login::new(self.worker.as_str(), "x"));
         }
+        if self.crossing_ends().is_some_and(|end| at.since >= end) {
+            self.rejudge_crossing(at);
+        }
     }
 
     /// The time of the next [`tick`](VerifyClient::tick), since the connection. `None` if only a line can
@@ -95,7 +101,10 @@ impl VerifyClient {
     pub fn next_tick(&self) -> Option<Duration> {
         match self.found.authorize_sent {
             None => self.subscribe_answered.map(|answered| answered + AUTHORIZE_DELAY),
-            Some(_) => self.suggest_sent.map(|sent| sent + self.settle()),
+            Some(_) => {
+                let settled = self.suggest_sent.map(|sent| sent + self.settle());
+                settled.into_iter().chain(self.crossing_ends()).min()
+            }
         }
     }
 
@@ -116,7 +125,11 @@ impl VerifyClient {
         &self.found
     }
 
-    pub fn into_observations(self) -> Observations {
+    /// Ends the conversation at this time. A pool that has not answered the authorize by now has read it all the same.
+    pub fn into_observations(mut self, at: Timestamp) -> Observations {
+        if self.found.authorized == Authorized::Unanswered {
+            self.rejudge_crossing(at);
+        }
         self.found
     }
 

@@ -95,7 +95,7 @@ pub(super) fn watch(pool: &config::UpstreamConfig, settings: &VerifySettings, st
     let clock = || Timestamp { since: start.elapsed(), clock: settings.clock.now() };
     let mut conversation = VerifyClient::new(settings, &pool.host, clock());
     let end = converse(stream, &mut conversation, settings.limit, &clock, stop);
-    let found = conversation.into_observations();
+    let found = conversation.into_observations(clock());
     WatchReport { began, dial: Some(dial), lasted: start.elapsed(), end, found }
 }
 

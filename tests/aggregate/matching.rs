@@ -15,7 +15,7 @@ fn answer(end: &mut PoolEnd, request: &Value, spelled: fn(u64) -> Value, result:
 
 /// The miner's name, as the page, JSON and metrics have it.
 fn name(site: &Site) -> String {
-    site.snapshot().miners.first().map(|miner| miner.worker.clone()).unwrap_or_default()
+    site.snapshot().miners.first().map(|miner| miner.worker.to_string()).unwrap_or_default()
 }
 
 #[test]

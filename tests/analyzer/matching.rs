@@ -244,7 +244,7 @@ fn many_requests_without_an_answer_leave_room_for_shares() {
 
 /// The worker as the page, JSON and metrics have it.
 fn name(bench: &Bench) -> String {
-    bench.recorded.snapshot().miners.first().map(|miner| miner.worker.clone()).unwrap_or_default()
+    bench.recorded.snapshot().miners.first().map(|miner| miner.worker.to_string()).unwrap_or_default()
 }
 
 #[test]

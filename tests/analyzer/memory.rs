@@ -1,10 +1,18 @@
-//! Memory of many sessions with large jobs, and what is left of it when they have gone.
+//! Memory of many sessions: idle ones, and such with large jobs, and what is left of it when they have gone.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 
+use sluice::analyzer::{Replay, Setup};
+use sluice::config::AnalysisConfig;
+use sluice::net::Stamp;
+use sluice::tap::{Conversation, Direction, SessionId};
+
+use crate::common::allocations::kept_bytes;
 use crate::common::binary::Sluice;
+use crate::common::own_process::in_own_process;
 use crate::common::{DEADLINE, resources, upstream, wait_for};
 
 const MINERS: usize = 60;
@@ -14,6 +22,13 @@ const JOBS: usize = 40;
 const AT_ONCE: usize = 10;
 /// Outputs of a pool that pays its members in the coinbase: 28 KB.
 const OUTPUTS: usize = 900;
+
+/// Miners that have a job and send nothing. The first ones pay for what all share.
+const IDLE: u64 = 400;
+/// Nanoseconds between two ticks.
+const TICK: i64 = 500_000_000;
+/// The bytes that the analyzer may keep for one of them, with its part of the rules, the snapshot and its conversation.
+const MAX_IDLE_BYTES: i64 = 5 * 1024;
 
 const SUBSCRIBE: &str = "{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"test\"]}\n";
 const SUBSCRIBED: &str =
@@ -111,4 +126,72 @@ fn sessions_share_their_jobs_and_give_their_memory_back() {
         after < with_jobs - (with_jobs - before) / 4
     });
     println!("{after} KiB after");
+}
+
+/// The lines of an opening, with a job of a usual size: 1.4 KB with 12 branches.
+fn opening(session: u64) -> Vec<(Direction, String)> {
+    let branches = vec![format!("\"{}\"", "22".repeat(32)); 12].join(",");
+    let coinb1 = format!("0100000001{}ffffffff2003a4bc0e00000001", "00".repeat(32));
+    let commitment = format!("0000000000000000266a24aa21a9ed{}", "5c".repeat(32));
+    let coinb2 = format!(
+        "2f74686520706f6f6c20202fffffffff0260aaec1200000000160014751e76e8199196d454941c45d1b3a323f1433bd6{commitment}00000000"
+    );
+    let job = format!(
+        "[\"1\",\"5b2f9e31d9d6c1c86f0c2c5e8f3b77a1d4e09b1c000199e10000000000000000\",\"{coinb1}\",\"{coinb2}\",\
+         [{branches}],\"20000000\",\"17023a04\",\"6b00f9a4\",true]"
+    );
+    let answer = format!("[[[\"mining.notify\",\"{session:08x}\"]],\"{session:08x}\",8]");
+    let user = format!("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4.bitaxe-{session}");
+    [
+        (
+            Direction::Up,
+            r#"{"id":1,"method":"mining.subscribe","params":["bitaxe/BM1370/v2.9.0"]}"#.to_owned(),
+        ),
+        (Direction::Down, format!("{{\"id\":1,\"result\":{answer},\"error\":null}}")),
+        (
+            Direction::Up,
+            format!("{{\"id\":2,\"method\":\"mining.authorize\",\"params\":[\"{user}\",\"x\"]}}"),
+        ),
+        (Direction::Down, r#"{"id":2,"result":true,"error":null}"#.to_owned()),
+        (Direction::Down, r#"{"id":null,"method":"mining.set_difficulty","params":[1000]}"#.to_owned()),
+        (Direction::Down, format!("{{\"id\":null,\"method\":\"mining.notify\",\"params\":{job}}}")),
+    ]
+    .map(|(direction, line)| (direction, line + "\n"))
+    .into()
+}
+
+#[test]
+fn an_idle_miner_costs_little_memory() {
+    in_own_process(|| {
+        let mut now = Stamp::from_nanos(1_795_000_000_000_000_000);
+        let mut later = |nanos| {
+            now = now.shifted(nanos);
+            now
+        };
+        let mut replay = Replay::new(Setup::plain(&AnalysisConfig::default()), later(0));
+        let mut shown = None;
+        let mut open = |sessions: std::ops::Range<u64>| {
+            for session in sessions {
+                later(1);
+                let conversation =
+                    Arc::new(Conversation::new(SessionId(session), ([127, 0, 0, 1], 1).into(), later(0)));
+                conversation.set_upstream(0);
+                for (direction, line) in opening(session) {
+                    replay.forwarded(&conversation, direction, line.as_bytes(), later(0));
+                }
+                // The proxy's own reference, which tells that the session goes on.
+                std::mem::forget(conversation);
+            }
+            for _ in 0..4 {
+                replay.tick(later(TICK));
+                drop(shown.take());
+                shown = Some(replay.snapshot(later(0)));
+            }
+            assert!(shown.iter().all(|shown| shown.miners.iter().all(|miner| miner.payout.is_some())));
+        };
+        open(1..1 + IDLE);
+        let each = kept_bytes(|| open(1 + IDLE..1 + 2 * IDLE)) / IDLE as i64;
+        println!("{each} bytes for an idle miner");
+        assert!((1..=MAX_IDLE_BYTES).contains(&each), "{each}");
+    });
 }

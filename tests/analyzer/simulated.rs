@@ -106,7 +106,7 @@ fn every_habits_shares_are_recorded_as_the_pool_judged_them() {
     });
     let snapshot = recorded.snapshot();
     for (habit, miner) in MinerModel::ALL.into_iter().zip(&miners) {
-        let view = snapshot.miners.iter().find(|view| view.worker == worker(habit)).unwrap();
+        let view = snapshot.miners.iter().find(|view| *view.worker == *worker(habit)).unwrap();
         let measured = view.hash_rates.one_minute;
         // A busy machine computes fewer than `rate`.
         let real = miner.stats().hashes as f64 / began.elapsed().as_secs_f64();

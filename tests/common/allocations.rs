@@ -1,8 +1,8 @@
-//! Counts the allocations of session threads, in a test that runs in a process of its own.
+//! Counts allocations and their bytes, in a test that runs in a process of its own.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::CStr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use nix::libc;
 
@@ -12,6 +12,8 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 static IS_COUNTING: AtomicBool = AtomicBool::new(false);
 static OF_SESSIONS: AtomicU64 = AtomicU64::new(0);
 static OF_OTHERS: AtomicU64 = AtomicU64::new(0);
+/// The bytes that were allocated, less those that were freed.
+static KEPT: AtomicI64 = AtomicI64::new(0);
 
 /// The system's allocator.
 struct CountingAllocator;
@@ -36,10 +38,24 @@ pub fn counted(body: impl FnOnce()) -> Allocations {
     }
 }
 
-fn count() {
+/// The bytes that all threads allocate while `body` runs and do not free before its end.
+pub fn kept_bytes(body: impl FnOnce()) -> i64 {
+    let before = KEPT.load(Ordering::SeqCst);
+    counted(body);
+    KEPT.load(Ordering::SeqCst) - before
+}
+
+fn count(bytes: usize) {
     if IS_COUNTING.load(Ordering::Relaxed) {
+        KEPT.fetch_add(bytes as i64, Ordering::Relaxed);
         let counter = if forwards() { &OF_SESSIONS } else { &OF_OTHERS };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn uncount(bytes: usize) {
+    if IS_COUNTING.load(Ordering::Relaxed) {
+        KEPT.fetch_sub(bytes as i64, Ordering::Relaxed);
     }
 }
 
@@ -59,24 +75,26 @@ fn forwards() -> bool {
 // SAFETY: all calls are passed to the system's allocator as they are.
 unsafe impl GlobalAlloc for CountingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         // SAFETY: the caller's promises are those that the system's allocator wants.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        count(size);
+        uncount(layout.size());
         // SAFETY: as above.
         unsafe { System.realloc(pointer, layout, size) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        uncount(layout.size());
         // SAFETY: as above.
         unsafe { System.dealloc(pointer, layout) }
     }

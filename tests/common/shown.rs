@@ -93,8 +93,8 @@ pub fn miner(session: u64, at: NtpTime) -> MinerView {
     MinerView {
         session: SessionId(session),
         miner: "[fe80::1]:3333".parse().unwrap(),
-        worker: String::new(),
-        user_agent: String::new(),
+        worker: Default::default(),
+        user_agent: Default::default(),
         upstream: Some(9),
         difficulty: 1.0,
         difficulty_since: None,

@@ -18,7 +18,7 @@ use crate::page::look::{assert_fine, assert_fine_everywhere};
 /// The status with one miner, repeated for many.
 fn with_miners(status: &StatusSnapshot, count: usize) -> StatusSnapshot {
     let one = &status.snapshot.miners[0];
-    let named = |place| MinerView { worker: format!("{ADDRESS}.miner-{place:03}"), ..one.clone() };
+    let named = |place| MinerView { worker: format!("{ADDRESS}.miner-{place:03}").into(), ..one.clone() };
     let snapshot = Snapshot { miners: (0..count).map(named).collect(), ..(*status.snapshot).clone() };
     let mut runtime = status.runtime.clone();
     runtime.sessions = count;

@@ -47,7 +47,7 @@ fn an_address_of_another_network_is_reported_if_the_network_is_configured() {
     let of = |network: &str| {
         let proxy = Proxy::start(&format!("{network}{listen}{}", pool.upstream()));
         let _miner = JobMiner::join(proxy.address(), worker);
-        wait_for("the miner", || proxy.snapshot().miners.iter().any(|miner| miner.worker == worker));
+        wait_for("the miner", || proxy.snapshot().miners.iter().any(|miner| &*miner.worker == worker));
         let at = proxy.snapshot().at;
         wait_for("the next snapshot", || proxy.snapshot().at > at);
         alert(&proxy, "payout.address_typo").map(|alert| alert.description.clone())

@@ -36,7 +36,7 @@ impl AnalyzedSession {
             None => return,
             Some(_) if message.is_answer() => return,
             Some("mining.subscribe") => {
-                self.user_agent = shortened(&first_text(message.params).unwrap_or_default());
+                self.user_agent = shortened(&first_text(message.params).unwrap_or_default()).into();
                 self.subscribe_id = Some(shortened(message.id()).into());
                 RequestKind::Subscribe
             }
@@ -94,7 +94,7 @@ impl AnalyzedSession {
         };
         let job = self.jobs.get(&submit.job_id);
         let range = self.difficulties.range(&submit.job_id);
-        let hashed = job.and_then(|job| self.shared.known_hashes.find(&job.prepared, &submit));
+        let hashed = job.and_then(|job| self.shared.known_hashes.find(job.prepared(), &submit));
         let agreed = (range, self.version_mask);
         let mut share = PendingShare::new(submit, message.id(), at, job, agreed, hashed.as_deref());
         share.unseen_job = self.unseen_job(share.submit.as_ref().map(|submit| &submit.job_id), at);

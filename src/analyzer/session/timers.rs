@@ -44,6 +44,8 @@ impl AnalyzedSession {
         self.conversation.clock.mark_current();
         self.change_extranonce1(now);
         self.end_excuse(now);
+        self.up.release_memory();
+        self.down.release_memory();
     }
 
     /// Judges jobs again that came before the pool knew the miner, if the miner still works on them. After something

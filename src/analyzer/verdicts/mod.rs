@@ -23,14 +23,14 @@ pub struct Expectations {
     configured: Arc<ConfiguredExpectations>,
     /// The addresses in the worker names that the miner gave so far; `None` before the first name. The payout address
     /// of the configuration takes precedence.
-    workers: Option<Vec<PayoutAddress>>,
+    workers: Option<Vec<Arc<PayoutAddress>>>,
 }
 
 #[derive(Debug)]
 struct ConfiguredExpectations {
     payout: PayoutPolicy,
     /// `payout.address`.
-    address: Option<PayoutAddress>,
+    address: Option<Arc<PayoutAddress>>,
     network: Network,
 }
 
@@ -41,7 +41,8 @@ impl Expectations {
             .address
             .clone()
             // Its checksum was verified with the configuration.
-            .and_then(|address| PayoutAddress::of_address(&address.assume_checked().to_string()));
+            .and_then(|address| PayoutAddress::of_address(&address.assume_checked().to_string()))
+            .map(Arc::new);
         let configured = ConfiguredExpectations { payout: payout.clone(), address, network };
         Expectations { configured: Arc::new(configured), workers: None }
     }
@@ -55,8 +56,10 @@ impl Expectations {
     pub(super) fn add_worker(&mut self, worker: &str) {
         let workers = self.workers.get_or_insert_with(Vec::new);
         if let Some(new) = PayoutAddress::of_worker(worker) {
-            if workers.len() < MAX_ADDRESSES && !workers.contains(&new) {
-                workers.push(new);
+            if workers.len() < MAX_ADDRESSES && !workers.iter().any(|known| **known == new) {
+                // Nearly every miner has one.
+                workers.reserve_exact(1);
+                workers.push(Arc::new(new));
             }
         }
     }
@@ -71,12 +74,12 @@ impl Expectations {
     }
 
     pub(super) fn chain(&self, nbits: Nbits) -> ChainVerdict {
-        chain::judge(self.configured.network, nbits, self.addresses().and_then(<[_]>::first))
+        chain::judge(self.configured.network, nbits, self.first_address())
     }
 
     /// The network whose format addresses are shown in.
     pub(super) fn form(&self) -> AddressChain {
-        chain::form_of(self.configured.network, self.addresses().and_then(<[_]>::first))
+        chain::form_of(self.configured.network, self.first_address())
     }
 
     /// The chains that the addresses of workers should belong to: the configured network, or that of
@@ -90,8 +93,12 @@ impl Expectations {
         }
     }
 
-    fn addresses(&self) -> Option<&[PayoutAddress]> {
+    fn addresses(&self) -> Option<&[Arc<PayoutAddress>]> {
         self.configured.address.as_ref().map(std::slice::from_ref).or(self.workers.as_deref())
+    }
+
+    fn first_address(&self) -> Option<&PayoutAddress> {
+        self.addresses()?.first().map(AsRef::as_ref)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Verdict on a job's payout: would a block pay the miner (wire reference, sections 4.5 and 4.6)?
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::WorkDoubt;
 use super::subsidy;
@@ -22,7 +23,7 @@ pub struct PayoutAddress {
 pub struct PayoutVerdict {
     pub state: PayoutState,
     /// The address that should be paid. Of several, the one that gets the most.
-    pub expected: Option<PayoutAddress>,
+    pub expected: Option<Arc<PayoutAddress>>,
     /// The share of that address, in percent of [`PayoutVerdict::reward`].
     pub percent: f64,
     /// The sum of all outputs.
@@ -165,7 +166,7 @@ pub(super) fn judge(
     payout: &PayoutPolicy,
     network: Network,
     (coinbase, ntime): (Option<&Coinbase>, Ntime),
-    expected: Option<&[PayoutAddress]>,
+    expected: Option<&[Arc<PayoutAddress>]>,
 ) -> PayoutVerdict {
     // A coinbase that creates more than all coins makes no valid block.
     let Some(coinbase) = coinbase.filter(|coinbase| coinbase.total() <= MAX_MONEY) else {
@@ -231,8 +232,12 @@ mod tests {
         Coinbase::decode(bytes).unwrap()
     }
 
+    fn expected(worker: &str) -> Vec<Arc<PayoutAddress>> {
+        PayoutAddress::of_worker(worker).map(Arc::new).into_iter().collect()
+    }
+
     fn state(payout: &PayoutPolicy, outputs: &[(&str, u64)], worker: &str) -> (&'static str, f64) {
-        let expected: Vec<PayoutAddress> = PayoutAddress::of_worker(worker).into_iter().collect();
+        let expected = expected(worker);
         let verdict = judge(payout, Network::Auto, (Some(&coinbase(outputs)), NTIME), Some(&expected));
         (verdict.state.as_str(), verdict.percent)
     }
@@ -260,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_job_that_throws_the_reward_away_is_short() {
-        let expected: Vec<PayoutAddress> = PayoutAddress::of_worker(MINE).into_iter().collect();
+        let expected = expected(MINE);
         let judged = |outputs: &[(&str, u64)]| {
             let coinbase = coinbase(outputs);
             judge(&PayoutPolicy::default(), Network::Auto, (Some(&coinbase), NTIME), Some(&expected))
@@ -279,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_pool_that_could_not_know_the_miner_is_excused() {
-        let expected: Vec<PayoutAddress> = PayoutAddress::of_worker(MINE).into_iter().collect();
+        let expected = expected(MINE);
         let of = |outputs: &[(&str, u64)]| {
             let mut verdict = judge(
                 &PayoutPolicy::default(),

@@ -37,6 +37,7 @@ use crate::util::stop::Stop;
 use group::account_router::AccountRouter;
 use group::extranonce_space::{ExtranonceSpace, ExtranonceSplit};
 use group::prefixes::{Prefix, PrefixTable};
+use group::senders::Senders;
 use group::{JobChange, LeaseError, MinerGroup};
 use identity::{Account, MinerName, NameFault, Naming, PoolName, WorkerName};
 use jobs::{JobNumbers, MinerJob, PoolJob, SpaceId};
@@ -61,6 +62,7 @@ pub(crate) struct AggregateServices {
     upstreams: Upstreams,
     listener_context: ListenerContext,
     router: AccountRouter,
+    senders: Arc<Senders>,
     registry: Registry<ConnectedMiner>,
     difficulty_cache: DifficultyCache,
     to_analyzer: ToAnalyzer,
@@ -95,6 +97,7 @@ pub(crate) fn start(
         upstreams,
         listener_context,
         router: AccountRouter::default(),
+        senders: Senders::start().map_err(StartError::Thread)?,
         registry: Registry::default(),
         difficulty_cache: DifficultyCache::default(),
         to_analyzer,
@@ -167,7 +170,7 @@ impl AggregateServices {
     fn remember(&self, miner: &ConnectedMiner) {
         let work = miner.work();
         if let Some(difficulty) = work.proven_difficulty() {
-            self.difficulty_cache.remember(miner.address().ip(), &work.user_agent, difficulty);
+            self.difficulty_cache.remember(miner.address().ip(), work.user_agent(), difficulty);
         }
     }
 

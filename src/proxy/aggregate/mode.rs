@@ -76,6 +76,7 @@ impl Proxy for AggregateServices {
     fn drain(&self) {
         drain(&self.registry, MAX_DRAIN_TIME, self.to_analyzer.is_some(), || {
             self.stop.stop();
+            self.senders.stop();
             for group in self.router.groups() {
                 if let Some(connection) = group.connection() {
                     connection.end();

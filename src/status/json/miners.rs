@@ -32,7 +32,7 @@ pub(super) fn miners(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<S
     let worker = query.text("worker");
     let upstream = query.upstream(status.runtime.upstreams.len())?;
     let is_wanted = |miner: &&MinerView| {
-        worker.as_ref().is_none_or(|worker| miner.worker == *worker || printable(&miner.worker) == *worker)
+        worker.as_ref().is_none_or(|worker| *miner.worker == **worker || printable(&miner.worker) == *worker)
             && upstream.is_none_or(|place| miner.upstream == Some(place))
     };
     let wanted = || status.snapshot.miners.iter().filter(is_wanted);
@@ -64,7 +64,7 @@ impl Serialize for MinersJson<'_> {
         for miner in &self.miners {
             devices.entry(&miner.user_agent).or_insert_with(|| device_name(&miner.user_agent));
         }
-        let device = |miner: &MinerView| devices.get(miner.user_agent.as_str())?.as_deref();
+        let device = |miner: &MinerView| devices.get(&*miner.user_agent)?.as_deref();
         let status = self.status;
         to.collect_seq(self.miners.iter().map(|miner| MinerJson { miner, device: device(miner), status }))
     }
@@ -75,18 +75,18 @@ impl Serialize for MinerJson<'_> {
         let MinerJson { miner, device, status } = *self;
         let totals = status.snapshot.totals.as_ref();
         let state = miner.upstream.and_then(|place| status.runtime.upstreams.get(place));
-        let worker = totals.and_then(|totals| totals.workers.get(&miner.worker));
+        let worker = totals.and_then(|totals| totals.workers.get(&*miner.worker));
         object!(
             to,
             ip = miner.miner.to_string(),
-            worker = &miner.worker,
+            worker = &*miner.worker,
             upstream_user =
                 name_at_pool(&status.program.config, &miner.worker, state.map(|state| state.user.as_str()),),
             ok = miner.accepted,
             bad = miner.rejected,
             diff = miner.difficulty,
             session = miner.session.0,
-            user_agent = &miner.user_agent,
+            user_agent = &*miner.user_agent,
             device = device,
             upstream = miner.upstream.map(number),
             pool = name(&status.runtime.upstreams, miner.upstream),

@@ -104,6 +104,45 @@ fn a_job_before_authorize_counts_only_if_it_pays() {
     assert_eq!(conversation.found().jobs.telling, 1);
 }
 
+/// A pool of accounts gives every miner the same job at first, and one to all whenever it has another.
+#[test]
+fn a_job_that_crosses_the_authorize_accuses_nobody_unless_it_stays() {
+    let crossed = || {
+        let mut conversation = conversation(false);
+        line(&mut conversation, 50, r#"{"id":2,"result":[[],"d1e54072",8],"error":null}"#);
+        conversation.tick(at(250));
+        line(&mut conversation, 260, &job("51"));
+        assert!(!conversation.found().jobs.is_ruled_out);
+        conversation
+    };
+    let authorized = r#"{"id":3,"result":true,"error":null}"#;
+    // Another job follows.
+    let mut conversation = crossed();
+    line(&mut conversation, 300, authorized);
+    line(&mut conversation, 9000, &mine());
+    conversation.tick(at(60_000));
+    let found = conversation.into_observations(at(60_000));
+    assert_eq!((found.jobs.telling, found.jobs.is_ruled_out), (1, false));
+    // None follows.
+    let mut conversation = crossed();
+    line(&mut conversation, 300, authorized);
+    conversation.tick(at(10_299));
+    assert!(!conversation.found().jobs.is_ruled_out);
+    assert_eq!(conversation.next_tick().map(|due| due <= Duration::from_millis(10_300)), Some(true));
+    conversation.tick(at(10_300));
+    assert!(conversation.found().jobs.is_ruled_out);
+    // The authorize is never answered.
+    assert!(crossed().into_observations(at(2000)).jobs.is_ruled_out);
+    // A job that crosses it late, or comes after the answer.
+    let mut conversation = crossed();
+    line(&mut conversation, 10_250, &job("51"));
+    assert!(conversation.found().jobs.is_ruled_out);
+    let mut conversation = crossed();
+    line(&mut conversation, 300, authorized);
+    line(&mut conversation, 301, &job("51"));
+    assert!(conversation.found().jobs.is_ruled_out);
+}
+
 #[test]
 fn reactions_to_the_suggested_difficulty() {
     let difficulty =
@@ -175,7 +214,7 @@ fn everything_that_is_kept_is_bounded() {
         line(&mut conversation, 400, &format!(r#"{{"method":"client.show_message","params":["{long}"]}}"#));
         line(&mut conversation, 400, &long);
     }
-    let found = conversation.into_observations();
+    let found = conversation.into_observations(at(60_000));
     assert_eq!((found.jobs.count, found.jobs.kept.len(), found.messages.len()), (2000, 128, 8));
     assert_eq!((found.messages[0].len(), found.unreadable), (200, 2000));
     assert_eq!(found.unreadable_sample.map(|sample| sample.len()), Some(200));

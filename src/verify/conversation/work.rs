@@ -8,10 +8,14 @@ use crate::stratum::{
     Extranonce2Size, JobLine, JobReading, Notify, ReadingAgreement, Readings, SearchSpaces, SubscribeAnswer,
 };
 use crate::verify::job::ObservedJob;
-use crate::verify::observations::{Subscribed, Timestamp};
+use crate::verify::observations::{Authorized, Subscribed, Timestamp};
 
 /// Caps the earlier search spaces in which a job is judged.
 const MAX_EARLIER_SPACES: usize = 16;
+
+/// A job that crosses the authorize on its way was not made for the address. A pool that has read it sends another one
+/// within this time after its answer.
+const MAX_CROSSING_TIME: Duration = Duration::from_secs(10);
 
 impl VerifyClient {
     /// Takes the answer to subscribe. The events of jobs that came before it follow.
@@ -65,7 +69,8 @@ impl VerifyClient {
             }
         }
         self.set_spaces(spaces);
-        let worst = self.worst(self.present.clone(), at).filter(ObservedJob::has_coinbase);
+        let is_named = self.is_named() && !self.is_present_crossing;
+        let worst = self.worst(self.present.clone(), at, is_named).filter(ObservedJob::has_coinbase);
         if let Some(worst) = worst.filter(|worst| worst.payout.state >= PayoutState::Short) {
             self.found.jobs.add(worst, self.max_drift);
         }
@@ -82,7 +87,12 @@ impl VerifyClient {
         }
         self.present.clone_from(&readings);
         let is_doubtful = readings.iter().any(|reading| reading.agreement == ReadingAgreement::Doubtful);
-        let worst = self.worst(readings, at);
+        let mut worst = self.worst(readings, at, self.is_named());
+        let is_bad = worst.as_ref().is_some_and(|worst| worst.payout.state >= PayoutState::Short);
+        self.is_present_crossing = is_bad && self.may_cross(at);
+        if self.is_present_crossing {
+            worst = self.worst(self.present.clone(), at, false);
+        }
         let has_coinbase = worst.as_ref().is_none_or(ObservedJob::has_coinbase);
         let doubt = self.found.space_doubt.clone();
         let doubt = doubt.or_else(|| is_doubtful.then(|| "miners may read it differently".to_owned()));
@@ -95,26 +105,55 @@ impl VerifyClient {
         }
     }
 
+    /// Judges the current job as one that was made for the address, if it still is the current one long after the
+    /// authorize: until then the pool may have sent it before it read the address.
+    pub(super) fn rejudge_crossing(&mut self, at: Timestamp) {
+        if std::mem::take(&mut self.is_present_crossing) {
+            if let Some(worst) = self.worst(self.present.clone(), at, true) {
+                self.found.jobs.add(worst, self.max_drift);
+            }
+        }
+    }
+
+    /// The time at which the current job must be made for the address. `None` if it has been judged by that already.
+    pub(super) fn crossing_ends(&self) -> Option<Duration> {
+        let sent = self.found.authorize_sent.filter(|_| self.is_present_crossing)?;
+        Some(sent + self.found.authorize_took.unwrap_or_default() + MAX_CROSSING_TIME)
+    }
+
+    /// Whether the pool knows whom to pay.
+    fn is_named(&self) -> bool {
+        self.found.authorize_sent.is_some()
+    }
+
+    /// Whether a job of this time may have been sent before the pool read the address.
+    fn may_cross(&self, at: Timestamp) -> bool {
+        let is_unanswered = self.found.authorized == Authorized::Unanswered;
+        self.found.authorize_sent.is_some_and(|sent| is_unanswered && at.since < sent + MAX_CROSSING_TIME)
+    }
+
     /// The worst of a job's readings in all search spaces; `None` without a search space.
-    fn worst(&self, readings: Vec<JobReading>, at: Timestamp) -> Option<ObservedJob> {
+    fn worst(&self, readings: Vec<JobReading>, at: Timestamp, is_named: bool) -> Option<ObservedJob> {
         let subscribed = self.found.subscribed.as_ref()?;
         let spaces = || std::iter::once(&subscribed.extranonces).chain(&self.found.other_spaces);
         let seen = readings.iter().flat_map(|JobReading { job, .. }| {
             // A job that does not fit an earlier space is no work for a miner that still uses it.
-            let earlier = self.earlier_spaces.iter().map(|space| self.seen(job.clone(), space, at));
+            let earlier = self.earlier_spaces.iter().map(|space| self.seen(job.clone(), space, at, is_named));
             let earlier = earlier.filter(ObservedJob::has_coinbase);
-            spaces().map(|space| self.seen(job.clone(), space, at)).chain(earlier).collect::<Vec<_>>()
+            spaces()
+                .map(|space| self.seen(job.clone(), space, at, is_named))
+                .chain(earlier)
+                .collect::<Vec<_>>()
         });
         seen.max_by_key(|job| job.badness(self.max_drift))
     }
 
-    fn seen(&self, job: Notify, space: &SubscribeAnswer, at: Timestamp) -> ObservedJob {
+    fn seen(&self, job: Notify, space: &SubscribeAnswer, at: Timestamp, is_named: bool) -> ObservedJob {
         let before = self.found.jobs.newest.as_ref();
         let clean = job.clean_jobs.unwrap_or_else(|| {
             before.is_none_or(|before| before.parent != crate::work::parent_hash(&job.prevhash))
         });
         let number = self.found.jobs.count + 1;
-        let is_named = self.found.authorize_sent.is_some();
         ObservedJob::new(number, at, job, clean, is_named, space, &self.policy)
     }
 
@@ -132,7 +171,10 @@ impl VerifyClient {
         }
         self.found.cut_jobs += u64::from(read.is_empty() && readings.may_hide_job());
         let read = read.into_iter().flatten().collect();
-        if let Some(worst) = self.worst(read, at).filter(|worst| worst.payout.state >= PayoutState::Short) {
+        let is_named = self.is_named() && !self.may_cross(at);
+        if let Some(worst) =
+            self.worst(read, at, is_named).filter(|worst| worst.payout.state >= PayoutState::Short)
+        {
             self.found.jobs.add(worst, self.max_drift);
         }
     }

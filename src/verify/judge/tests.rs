@@ -60,7 +60,7 @@ fn watched(real: &Real, settings: &VerifySettings, late: i64) -> WatchReport {
         dial: Some(DialTimes::default()),
         lasted: Duration::from_secs(1),
         end: WatchEnd::Time,
-        found: conversation.into_observations(),
+        found: conversation.into_observations(at(1000)),
     }
 }
 

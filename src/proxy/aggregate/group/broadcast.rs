@@ -1,6 +1,7 @@
 //! Broadcasts what the pool sends to all miners of a group.
 
 use std::cmp::Reverse;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,7 +65,8 @@ impl MinerGroup {
         }
     }
 
-    /// Broadcasts a job, to the miner with the most hashes a second first. `change` tells how it differs from the one before.
+    /// Broadcasts a job, to the miner with the most hashes a second first, and returns when it has been sent to all.
+    /// `change` tells how it differs from the one before.
     pub(in super::super) fn job(
         &self,
         connection: &Arc<SharedConnection>,
@@ -87,10 +89,29 @@ impl MinerGroup {
         };
         // The last one waits for all others.
         miners.sort_by_cached_key(|miner| Reverse(miner.strength()));
-        for miner in &miners {
-            miner.send_job(miner_job, connection, miner_job.pool_job.readable_at);
-        }
-        self.services.fanned_out(miners.len(), miner_job.pool_job.readable_at);
+        let (count, readable_at) = (miners.len(), miner_job.pool_job.readable_at);
+        self.send_to_all(miners, miner_job, connection, readable_at);
+        self.services.fanned_out(count, readable_at);
+    }
+
+    /// Sends a job to these miners, the first ones first. `since`: the time from which the delay counts.
+    fn send_to_all(
+        &self,
+        miners: Vec<Arc<ConnectedMiner>>,
+        miner_job: &Arc<MinerJob>,
+        connection: &Arc<SharedConnection>,
+        since: Stamp,
+    ) {
+        let (miner_job, connection) = (miner_job.clone(), connection.clone());
+        self.services.senders.each(miners.len(), move |place| {
+            let Some(miner) = miners.get(place) else { return };
+            let sending = AssertUnwindSafe(|| miner.send_job(&miner_job, &connection, since));
+            if catch_unwind(sending).is_err() {
+                // It reconnects, and starts over.
+                log::error!("session {} closed: sending it a job failed", miner.id());
+                miner.close();
+            }
+        });
     }
 
     /// Handles another difficulty of the pool's. Miners that work above it get a job at once: shares that
@@ -109,7 +130,7 @@ impl MinerGroup {
             return;
         }
         if let Some(miner_job) = self.renew(connection) {
-            above.iter().for_each(|miner| miner.send_job(&miner_job, connection, Stamp::now()));
+            self.send_to_all(above, &miner_job, connection, Stamp::now());
         }
     }
 

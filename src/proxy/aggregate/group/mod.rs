@@ -8,6 +8,7 @@ pub(crate) mod extranonce_space;
 mod leases;
 mod names;
 pub(crate) mod prefixes;
+pub(crate) mod senders;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -37,7 +37,7 @@ const NERDS: [&str; 3] = ["nerdminer", "nmminer", "han_solominer"];
 const PROCESSORS: [&str; 2] = ["cpuminer", "minerd"];
 
 /// The class of a miner's hardware, as far as that matters for its difficulty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceClass {
     /// A microcontroller of 50 to 1000 kH/s; takes fractions.
     Nerd,
@@ -47,6 +47,7 @@ pub enum DeviceClass {
     /// A computer's processor; takes fractions.
     Processor,
     /// Any other.
+    #[default]
     Unknown,
 }
 

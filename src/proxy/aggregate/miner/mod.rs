@@ -234,7 +234,7 @@ impl ConnectedMiner {
         // miners after that, and finds those that got more.
         if let Some(lines) = work.assign(miner_job, connection.difficulty(), Instant::now()) {
             // Under the lock on the miner: jobs leave in the order in which they were assigned.
-            self.outbox.send_shared(&lines, since);
+            self.outbox.send_shared(lines.into(), since);
             self.strength.store(work.right_difficulty().to_bits(), Ordering::Relaxed);
         }
     }

@@ -64,7 +64,9 @@ pub(crate) struct MinerWork {
     /// Replies that can't be sent yet.
     pub(crate) replies: OrderedReplies,
     settings: Arc<config::VardiffConfig>,
-    pub(crate) user_agent: String,
+    user_agent: String,
+    /// The class of hardware that the user agent names.
+    device_class: DeviceClass,
     /// The difficulty that it would like to begin with, and where it asked for that.
     wish: Option<(Difficulty, WishSource)>,
     /// The miner accepts new extranonces.
@@ -107,6 +109,17 @@ pub(crate) struct MinerWork {
 impl MinerWork {
     pub(crate) fn new(settings: Arc<config::VardiffConfig>) -> MinerWork {
         MinerWork { settings, ..MinerWork::default() }
+    }
+
+    /// Sets the user agent of its subscribe.
+    pub(crate) fn set_user_agent(&mut self, user_agent: String) {
+        self.device_class = DeviceClass::of(&user_agent);
+        self.user_agent = user_agent;
+    }
+
+    /// The user agent of its subscribe; empty before, and if it sent none.
+    pub(crate) fn user_agent(&self) -> &str {
+        &self.user_agent
     }
 
     /// Sets other bounds, and another target.
@@ -180,7 +193,7 @@ impl MinerWork {
         while self.assigned.len() > MAX_ASSIGNED_JOBS
             || (self.assigned_bytes > MAX_JOB_BYTES && self.assigned.len() > 1)
         {
-            self.assigned_bytes -= self.assigned.pop_front().map_or(0, |assigned| assigned.miner_job.bytes());
+            self.drop_oldest();
         }
         Some(lines)
     }
@@ -258,7 +271,7 @@ impl MinerWork {
 
     /// Lets time pass. Returns as [`MinerWork::count`] does.
     pub(crate) fn tick(&mut self, now: Instant) -> bool {
-        let device_class = self.device_class();
+        let device_class = self.device_class;
         let here = self.lease.as_ref().map(|lease| lease.space_id);
         if self.assigned.back().map(|assigned| assigned.lease.space_id) != here {
             // It has no work.
@@ -283,7 +296,7 @@ impl MinerWork {
             return false;
         }
         self.wish = Some((difficulty, source));
-        let device_class = self.device_class();
+        let device_class = self.device_class;
         let (floor, start) =
             (device_class.floor(Some(difficulty.value())), device_class.start(Some(difficulty.value())));
         let is_heeded = self.remembered.is_none() && device_class != DeviceClass::Nerd;
@@ -305,13 +318,9 @@ impl MinerWork {
         self.difficulty().map(difficulty_line).or_else(|| self.is_ready().then(ping))
     }
 
-    fn device_class(&self) -> DeviceClass {
-        DeviceClass::of(&self.user_agent)
-    }
-
     /// Sets the difficulty from now on.
     fn settle(&mut self, most: Difficulty, now: Instant) -> Difficulty {
-        let (device_class, suggested) = (self.device_class(), self.wish.map(|(wish, _)| wish.value()));
+        let (device_class, suggested) = (self.device_class, self.wish.map(|(wish, _)| wish.value()));
         let vardiff = self.vardiff.get_or_insert_with(|| {
             let start = self.remembered.unwrap_or_else(|| device_class.start(suggested));
             let floor = device_class.floor(suggested);
@@ -335,14 +344,15 @@ impl MinerWork {
             let of_given = life(&assigned.miner_job.pool_job);
             Some(of_given) == newest || of_given == life(&miner_job.pool_job)
         };
-        let dead = self.assigned.iter().filter(|assigned| !is_recent(assigned)).count();
-        let mut surplus = dead.saturating_sub(MAX_DEAD_JOBS);
-        self.assigned.retain(|assigned| {
-            let is_surplus = surplus > 0 && !is_recent(assigned);
-            surplus -= usize::from(is_surplus);
-            !is_surplus
-        });
-        self.assigned_bytes = self.assigned.iter().map(|assigned| assigned.miner_job.bytes()).sum();
+        // Jobs are in the order of their lives, so that the dead ones are at the front.
+        let recent = self.assigned.iter().rev().take_while(|assigned| is_recent(assigned)).count();
+        while self.assigned.len() > recent + MAX_DEAD_JOBS {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        self.assigned_bytes -= self.assigned.pop_front().map_or(0, |assigned| assigned.miner_job.bytes());
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 
+use super::lines::Lines;
 use super::{Outbox, OutboxState, WakeReason};
 use crate::net::options::is_timeout;
 
@@ -96,7 +97,7 @@ impl Outbox {
                 state.queue.pop_front();
                 state.queued = state.queued.saturating_sub(lines.bytes.len());
                 state.sent = 0;
-                state.note_sent(&lines.bytes, lines.since);
+                state.note_sent(Lines::Own(&lines.bytes), lines.since);
                 drop(state);
                 self.changed.notify_all();
                 Ok(())

@@ -52,7 +52,7 @@ impl MinerRequests {
         {
             let known = self.services.difficulty_cache.recall(self.miner.address().ip(), &user_agent);
             let mut work = self.miner.work();
-            work.user_agent = user_agent;
+            work.set_user_agent(user_agent);
             work.remembered = known;
         }
         let deadline = Instant::now() + self.services.config.failover.connect_deadline;

@@ -41,7 +41,7 @@ fn a_new_block_is_clean_also_when_its_job_given_again_is_faster() {
 #[test]
 fn no_miner_is_given_more_than_the_pool_asks_for() {
     let (mut work, numbers, now) = (leased(), JobNumbers::default(), Instant::now());
-    work.user_agent = "bitaxe".to_owned();
+    work.set_user_agent("bitaxe".to_owned());
     let first = numbers.issue(job(1), true, None);
     for most in [1000.0, 0.3, 16.5] {
         let most = Difficulty::new(most).unwrap();
@@ -102,7 +102,7 @@ fn late_shares_are_excused_for_a_while() {
 #[test]
 fn a_miner_without_a_pool_keeps_its_difficulty() {
     let (mut work, numbers, start) = (leased(), JobNumbers::default(), Instant::now());
-    work.user_agent = "NerdMinerV2/V1.8.3".to_owned();
+    work.set_user_agent("NerdMinerV2/V1.8.3".to_owned());
     work.assign(&numbers.issue(job(1), true, None), Difficulty::ONE, start).unwrap();
     let before = work.difficulty().unwrap();
     let mut now = start;
