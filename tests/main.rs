@@ -6,6 +6,7 @@
 //! threads, descriptors, a static) runs in a process of its own, see `common/own_process.rs`.
 
 mod aggregate;
+mod alarms;
 mod analyzer;
 mod arrival;
 mod bytes;
@@ -36,7 +37,7 @@ mod record;
 mod reference;
 mod regressions;
 mod reload;
-mod service;
+
 mod sim;
 mod status_json;
 mod status_metrics;

@@ -67,7 +67,8 @@ fn two_thousand_miners_at_once() {
         drop(miners);
         wait_for("the end of every session", || {
             let now = resources::of(&process);
-            now.threads <= alone.threads && now.descriptors <= alone.descriptors
+            // The file of events is opened with the first of them.
+            now.threads <= alone.threads && now.descriptors <= alone.descriptors + 1
         });
         sluice.signal("TERM");
         let (status, log) = sluice.wait();

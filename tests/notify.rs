@@ -3,7 +3,6 @@
 mod email;
 mod floods;
 mod mail_server;
-mod outage;
 mod process;
 mod programs;
 mod proxy;
@@ -12,4 +11,4 @@ mod retries;
 mod selection;
 pub mod server;
 mod timetable;
-mod tools;
+pub mod tools;

@@ -78,7 +78,6 @@ pub(super) struct AnalyzedSession {
     jobs: SessionJobs,
     /// Jobs that came before the search space was known.
     waiting_jobs: WaitingJobs,
-    /// The message id of the newest subscribe.
     subscribe_id: Option<Box<str>>,
     /// The pool has answered the subscribe, so jobs can be judged.
     is_subscribe_answered: bool,

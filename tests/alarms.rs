@@ -4,6 +4,7 @@
 mod addresses;
 mod ends;
 mod miners;
+mod outage;
 mod pools;
 mod time_line;
 
