@@ -1,4 +1,5 @@
-//! `/api/events`: the time line, newest first.
+//! `/api/events`: the time line of what happened to pools, miners and Sluice itself, newest first. The same events are
+//! in `events.jsonl`, and on the page `/events`.
 
 use serde::Serialize;
 
@@ -10,7 +11,10 @@ use crate::record::EventRow;
 use crate::status::event_filter::EventFilter;
 use crate::status::snapshot::StatusSnapshot;
 
-/// Lists the events that match the query, newest first.
+/// Lists the events that match the query: `kind` and `worker` as they are written, `limit` at most as many as are kept.
+///
+/// # Errors
+/// If the limit is no number in its range.
 pub(super) fn events(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<String, JsonQueryError> {
     let limit = query.number("limit", 100, 1..=MAX_EVENTS)?;
     let filter = EventFilter::of_query(|name| query.text(name));

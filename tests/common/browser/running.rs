@@ -90,8 +90,13 @@ impl Drop for Running {
 }
 
 impl Driver {
-    /// On a port that it chooses itself, and says on its standard output.
+    /// On a port that it chooses itself. It ends if somebody else takes that port of IPv6 at the same moment.
     fn start(program: &Path) -> Driver {
+        (0..5).find_map(|_| Driver::try_start(program)).expect("chromedriver ended five times")
+    }
+
+    /// `None` if it ends before it has said its port on its standard output.
+    fn try_start(program: &Path) -> Option<Driver> {
         let mut process = Command::new(program)
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -102,13 +107,16 @@ impl Driver {
         let mut line = String::new();
         let port = loop {
             line.clear();
-            assert!(output.read_line(&mut line).unwrap() > 0, "chromedriver ended");
+            if output.read_line(&mut line).unwrap() == 0 {
+                process.wait().unwrap();
+                return None;
+            }
             let port = line.trim().strip_prefix("ChromeDriver was started successfully on port ");
             if let Some(port) = port {
                 break port.trim_end_matches('.').to_owned();
             }
         };
-        Driver { process, url: format!("http://127.0.0.1:{port}"), _output: output }
+        Some(Driver { process, url: format!("http://127.0.0.1:{port}"), _output: output })
     }
 }
 
