@@ -1,4 +1,4 @@
-//! What an owner is told of pools, miners and addresses: the rules about the service and the time line, through real
+//! Alarms about pools, miners and addresses: the rules about the service and the time line, through real
 //! sockets.
 
 mod addresses;

@@ -7,7 +7,7 @@ use crate::common::job_pool::{JobMiner, JobPool};
 use crate::common::pool::Port;
 use crate::common::{Proxy, expect_end, wait_for, wait_within};
 
-/// It takes a minute, since an alert ends when its state was over for so long.
+/// Takes a minute, since an alert ends when its state was over for so long.
 #[test]
 fn every_alert_ends_when_its_reason_is_gone() {
     let (port, second) = (Port::reserve(), JobPool::start(true));

@@ -8,7 +8,7 @@ use crate::common::job_pool::{JobMiner, JobPool};
 use crate::common::pool::Port;
 use crate::common::{Proxy, expect_end, wait_for, wait_within};
 
-/// It takes half a minute, since an outage is reported after that.
+/// Takes half a minute, since an outage is reported after that.
 #[test]
 fn that_no_pool_is_left_is_reported_though_no_miner_waits() {
     let port = Port::reserve();

@@ -45,11 +45,11 @@ pub(super) struct WorkerEntry {
 /// A change of a known worker at a tick.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum WorkerChange {
-    /// It is known from now on.
+    /// Known from now on.
     New,
-    /// It says that it is another program than before.
+    /// Another user agent than before.
     UserAgent { before: String },
-    /// It is forgotten.
+    /// Forgotten after a week.
     Forgotten,
 }
 
