@@ -66,7 +66,7 @@ pub use latency::Latency;
 pub use share::{
     JudgedShare, MINER_CLOSED, POOL_LOST, POOL_SILENT, PendingShare, TOO_MANY_PENDING, UnseenJob,
 };
-pub use snapshot::{MinerView, Snapshot};
+pub use snapshot::{KnownWorkerView, MinerView, Snapshot};
 pub use totals::{AnalyzerCounts, BestShares, Totals, WorkerTotals};
 pub use verdicts::{
     ChainState, ChainVerdict, Expectations, MAINNET_FLOOR, PayoutAddress, PayoutState, PayoutVerdict,

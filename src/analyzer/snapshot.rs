@@ -1,6 +1,6 @@
 //! The analyzer's snapshot for the page, the JSON and the metrics.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub struct Snapshot {
     /// The time series of the charts.
     pub history: Arc<History>,
     pub miners: Vec<MinerView>,
+    /// The workers that have had a share or ten minutes here within a week, connected or not, by their names.
+    pub known_workers: Vec<KnownWorkerView>,
     /// The pool connections of aggregate mode, each shown like a miner.
     pub shared: Vec<MinerView>,
     pub pools: Vec<PoolView>,
@@ -48,6 +50,19 @@ pub struct Snapshot {
     pub clock: Option<ClockState>,
     /// The health of the recording; `None` if nothing is recorded.
     pub recording: Option<RecordingHealth>,
+}
+
+/// A known worker, connected or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownWorkerView {
+    pub worker: String,
+    pub is_connected: bool,
+    pub first_seen: NtpTime,
+    /// When it was last connected.
+    pub last_seen: NtpTime,
+    /// The address of its newest connection.
+    pub address: Option<IpAddr>,
+    pub user_agent: Option<String>,
 }
 
 /// One connected miner.
@@ -113,6 +128,7 @@ impl Snapshot {
             lifetime: accounting.state.lifetime.clone(),
             history: accounting.history.clone(),
             miners,
+            known_workers: accounting.rules.workers.views().collect(),
             shared,
             pools,
             recent: accounting.recent.view(),

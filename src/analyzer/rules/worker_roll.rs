@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::super::snapshot::KnownWorkerView;
 use super::{SessionSample, seconds_between};
 use crate::clock::NtpTime;
 use crate::record::{KnownWorker, KnownWorkers, SavedState};
@@ -166,6 +167,18 @@ impl WorkerRoll {
     /// All workers by their names.
     pub(super) fn workers(&self) -> &BTreeMap<String, WorkerEntry> {
         &self.workers
+    }
+
+    /// All workers, for the snapshot.
+    pub(in super::super) fn views(&self) -> impl Iterator<Item = KnownWorkerView> {
+        self.workers.iter().map(|(name, worker)| KnownWorkerView {
+            worker: name.clone(),
+            is_connected: worker.connections > 0,
+            first_seen: worker.first_seen,
+            last_seen: worker.last_seen,
+            address: worker.address,
+            user_agent: worker.user_agent.clone(),
+        })
     }
 
     /// Counts everybody's absence from the next tick on: times before and after a step of the clock do not compare.
