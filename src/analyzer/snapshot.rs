@@ -1,6 +1,6 @@
 //! The analyzer's snapshot for the page, the JSON and the metrics.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::alerts::AlertsView;
 use super::hashrate::HashRates;
 use super::pools::PoolView;
 use super::recent::RecentView;
-use super::rules::CreditView;
+use super::rules::{CreditView, KnownWorkerView};
 use super::session::AnalyzedSession;
 use super::session_map::SessionMap;
 use super::verdicts::PayoutState;
@@ -50,19 +50,6 @@ pub struct Snapshot {
     pub clock: Option<ClockState>,
     /// The health of the recording; `None` if nothing is recorded.
     pub recording: Option<RecordingHealth>,
-}
-
-/// A known worker, connected or not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownWorkerView {
-    pub worker: String,
-    pub is_connected: bool,
-    pub first_seen: NtpTime,
-    /// When it was last connected.
-    pub last_seen: NtpTime,
-    /// The address of its newest connection.
-    pub address: Option<IpAddr>,
-    pub user_agent: Option<String>,
 }
 
 /// One connected miner.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::super::snapshot::KnownWorkerView;
 use super::{SessionSample, seconds_between};
 use crate::clock::NtpTime;
 use crate::record::{KnownWorker, KnownWorkers, SavedState};
@@ -41,6 +40,19 @@ pub(super) struct WorkerEntry {
     was_connected: bool,
     /// The time since it was last connected, as far as it counts. Zero while it is.
     pub(super) absent_seconds: f64,
+}
+
+/// A known worker, connected or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownWorkerView {
+    pub worker: String,
+    pub is_connected: bool,
+    pub first_seen: NtpTime,
+    /// When it was last connected.
+    pub last_seen: NtpTime,
+    /// The address of its newest connection.
+    pub address: Option<IpAddr>,
+    pub user_agent: Option<String>,
 }
 
 /// A change of a known worker at a tick.
