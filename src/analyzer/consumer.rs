@@ -26,10 +26,12 @@ use crate::util::thread::panic_text;
 
 /// The shortest pause when the queue is empty. The thread never blocks in the channel: waking a parked consumer would
 /// make the forwarding threads' `try_send` up to 1 ms slow.
-const MIN_PAUSE: Duration = Duration::from_millis(2);
+const MIN_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause. A copy is held for as long anyway.
 const MAX_PAUSE: Duration = HOLD_TIME;
-/// The part of the queue's places above which a filled part means that the pauses are too long.
+/// The pause while the queue fills fast.
+const BUSY_PAUSE: Duration = Duration::from_millis(2);
+/// The part of the queue's places that fills within one pause when it fills fast.
 const BUSY_PART: usize = 64;
 /// The time between two ticks, at which counts are published, shares time out and old entries are forgotten.
 const TICK: Duration = Duration::from_millis(500);
@@ -162,7 +164,7 @@ impl Consumer {
     fn pause(&self, taken: u64, now: Instant) -> Duration {
         let capacity = self.copies.capacity().unwrap_or(usize::MAX);
         if taken > (capacity / BUSY_PART) as u64 {
-            return MIN_PAUSE;
+            return BUSY_PAUSE;
         }
         let is_due_in = |(until, ..): &(Instant, _, _)| until.saturating_duration_since(now);
         self.held.front().map_or(MAX_PAUSE, is_due_in).clamp(MIN_PAUSE, MAX_PAUSE)
