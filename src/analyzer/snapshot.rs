@@ -9,7 +9,7 @@ use super::alerts::AlertsView;
 use super::hashrate::HashRates;
 use super::pools::PoolView;
 use super::recent::RecentView;
-use super::rules::CreditView;
+use super::rules::{CreditView, KnownWorkerView};
 use super::session::AnalyzedSession;
 use super::session_map::SessionMap;
 use super::verdicts::PayoutState;
@@ -36,6 +36,8 @@ pub struct Snapshot {
     /// The time series of the charts.
     pub history: Arc<History>,
     pub miners: Vec<MinerView>,
+    /// The workers that have had a share or ten minutes here within a week, connected or not, by their names.
+    pub known_workers: Vec<KnownWorkerView>,
     /// The pool connections of aggregate mode, each shown like a miner.
     pub shared: Vec<MinerView>,
     pub pools: Vec<PoolView>,
@@ -113,6 +115,7 @@ impl Snapshot {
             lifetime: accounting.state.lifetime.clone(),
             history: accounting.history.clone(),
             miners,
+            known_workers: accounting.rules.workers.views().collect(),
             shared,
             pools,
             recent: accounting.recent.view(),

@@ -42,6 +42,19 @@ pub(super) struct WorkerEntry {
     pub(super) absent_seconds: f64,
 }
 
+/// A known worker, connected or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownWorkerView {
+    pub worker: String,
+    pub is_connected: bool,
+    pub first_seen: NtpTime,
+    /// When it was last connected.
+    pub last_seen: NtpTime,
+    /// The address of its newest connection.
+    pub address: Option<IpAddr>,
+    pub user_agent: Option<String>,
+}
+
 /// A change of a known worker at a tick.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum WorkerChange {
@@ -166,6 +179,18 @@ impl WorkerRoll {
     /// All workers by their names.
     pub(super) fn workers(&self) -> &BTreeMap<String, WorkerEntry> {
         &self.workers
+    }
+
+    /// All workers, for the snapshot.
+    pub(in super::super) fn views(&self) -> impl Iterator<Item = KnownWorkerView> {
+        self.workers.iter().map(|(name, worker)| KnownWorkerView {
+            worker: name.clone(),
+            is_connected: worker.connections > 0,
+            first_seen: worker.first_seen,
+            last_seen: worker.last_seen,
+            address: worker.address,
+            user_agent: worker.user_agent.clone(),
+        })
     }
 
     /// Counts everybody's absence from the next tick on: times before and after a step of the clock do not compare.
