@@ -19,8 +19,8 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
-# The hashes that a share of difficulty 1 takes on average.
-HASHES = 2**48 / 65_535
+# The hashes that a share of difficulty 1 takes on average, by every pool's convention.
+HASHES = 2**32
 SHARES_NAME = re.compile(r"shares(-\d{4}-\d\d-\d\d\.\d+)?\.csv(\.gz)?")
 RESULTS = ("accepted", "rejected", "unanswered", "unknown")
 COUNTS = ("submitted", *RESULTS)
@@ -161,7 +161,7 @@ class Reference:
             "workers": named(self.workers, "worker"),
             "pools": named(self.pools, "upstream"),
             "reasons": [
-                {"code": code, "reason": reason, "count": n} for (code, reason), n in sorted(self.reasons.items())
+                {"code": code, "reason": reason, "shares": n} for (code, reason), n in sorted(self.reasons.items())
             ],
             "damaged": {"rows": self.damaged},
         }
@@ -188,7 +188,7 @@ def differences(ours, theirs):
 
     def count(reasons):
         return {
-            (str(one["code"] if one["code"] is not None else ""), one["reason"] or ""): one["count"] for one in reasons
+            (str(one["code"] if one["code"] is not None else ""), one["reason"] or ""): one["shares"] for one in reasons
         }
 
     if count(ours["reasons"]) != count(theirs["reasons"]):
