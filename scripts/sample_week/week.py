@@ -55,13 +55,13 @@ def health(miner, time):
 class Week:
     """The week: what happens in it, and the records that Sluice writes of it."""
 
-    def __init__(self, seed):
-        self.rng = random.Random(seed)
+    def __init__(self, seed, is_honest=False):
+        self.rng, self.is_honest = random.Random(seed), is_honest
         self.records, self.shares, self.stale_alert, self.best = Records(), [], {}, []
         self.sessions = self.connect_miners()
         self.blocks = self.find_blocks()
         times = [(session, self.share_times(session)) for session in self.sessions]
-        self.race = self.place_race([time for session, of_session in times for time in of_session])
+        self.race = self.place_race([time for _, of_session in times for time in of_session])
         for session in self.sessions:
             self.send_jobs(session)
         for session, of_session in times:
@@ -72,15 +72,18 @@ class Week:
             self.records.add("shares.csv", share["written"], share["row"] + "\n")
             self.news_of_share(share)
         self.end_stale_alerts(END)
-        self.tell_story()
-        self.credit = self.watch_credit()
+        self.tell_starts()
+        if not is_honest:
+            self.tell_outage()
+            self.credit = self.watch_credit()
 
     # What happens.
 
     def connect_miners(self):
         """Every miner's sessions. Numbers begin again with each run of Sluice."""
         rng, sessions = self.rng, []
-        runs = [
+        runs = [[(BEGIN + 5, REORDERED + 310, POOL_A), (REORDERED + 311, END + HOUR, POOL_B)]]
+        planted = [
             [
                 (BEGIN + 5, OUTAGE[0] + 18, POOL_A),
                 (OUTAGE[0] + 19, FAILED_BACK, POOL_B),
@@ -88,7 +91,7 @@ class Week:
             ],
             [(PROXY_DOWN[1] + 3, REORDERED + 310, POOL_A), (REORDERED + 311, END + HOUR, POOL_B)],
         ]
-        for run in runs:
+        for run in runs if self.is_honest else planted:
             spans = []
             for begin, end, pool in run:
                 for place, miner in enumerate(MINERS):
@@ -123,12 +126,14 @@ class Week:
                 return times
             job_is_easy = time < easy_until
             keep = 1.0 if job_is_easy or miner.difficulty < 8 else 0.125
-            left, bad = health(miner, time)
+            left, bad = (1.0, 0.0) if self.is_honest else health(miner, time)
             if self.rng.random() < keep * left * (1 + bad / (1 - bad)):
                 times.append(time)
 
     def place_race(self, times):
         """The five minutes of a day with the most shares and no block: nothing is added to chance."""
+        if self.is_honest:
+            return math.inf, math.inf
         times = sorted(times)
         best = (0, 0)
         for begin in range(int(RACE_DAY[0]), int(RACE_DAY[1]), 10):
@@ -192,7 +197,7 @@ class Week:
         following = session.jobs[place + 1] if place + 1 < len(session.jobs) else None
         is_late = following is not None and following.height != job.height and following.time - time < 0.8
         in_race = self.race[0] + 2 < time < self.race[1]
-        _, bad = health(miner, time)
+        _, bad = (1.0, 0.0) if self.is_honest else health(miner, time)
         target = (
             DIFFICULTY_1 * 8 // round(assigned_difficulty(session, job) * 8)
             if miner.difficulty >= 8
@@ -206,12 +211,12 @@ class Week:
         elif is_late or in_race:
             result, code, reason = "rejected", 21, "Stale"
         # The pool is half dead before it fails, and a share in flight when Sluice dies is never written.
-        if OUTAGE[0] - 4 * MINUTE < time < OUTAGE[0] + 18:
+        if OUTAGE[0] - 4 * MINUTE < time < OUTAGE[0] + 18 and not self.is_honest:
             result, code, reason, response = "unanswered" if time < OUTAGE[0] - 60 else "unknown", "", "", None
         time = round(time, 3)
         response = response and round(response, 6)
         waits = response or (60 if result == "unanswered" else session.end - time)
-        if time + waits > PROXY_DOWN[0] - 1 and time < PROXY_DOWN[0]:
+        if time + waits > PROXY_DOWN[0] - 1 and time < PROXY_DOWN[0] and not self.is_honest:
             return
         row = share_row(time, session, job, hash, result, rng, code, reason, response)
         self.shares.append(
@@ -284,9 +289,8 @@ class Week:
                 )
                 del self.stale_alert[pool]
 
-    def tell_story(self):
-        refused = f"can't connect: {POOL_A}: connection refused, nothing listens there"
-        for time, crashed in [(BEGIN, False), (PROXY_DOWN[1], True)]:
+    def tell_starts(self):
+        for time, crashed in [(BEGIN, False), (PROXY_DOWN[1], True)][: 1 if self.is_honest else 2]:
             before = "; the last run ended without a shutdown" if crashed else ""
             data = {"after_crash": crashed, "version": "0.1.0"}
             self.records.event(time, "program.start", "info", "sluice", f"Sluice 0.1.0 started{before}", data)
@@ -302,6 +306,12 @@ class Week:
             text = f"{miner.name} mines here for the first time ({miner.agent}, {miner.address})"
             data = {"address": miner.address, "last_seen": rfc3339(seen), "user_agent": miner.agent}
             self.records.event(seen + 0.3, "miner.first_seen", "info", miner.worker, text, data, miner.worker)
+        text = "the configuration was reloaded: upstream"
+        self.records.event(REORDERED, "program.reload", "info", "sluice", text, {"sections": ["upstream"]})
+        self.pool_event(REORDERED + 312, "connected", "info", POOL_B, f"connected to pool {POOL_B}", 0)
+
+    def tell_outage(self):
+        refused = f"can't connect: {POOL_A}: connection refused, nothing listens there"
         failed = OUTAGE[0] + 18.6
         self.pool_event(failed, "failed", "medium", POOL_A, f"pool {POOL_A} has failed: {refused}", 0, refused)
         self.pool_event(failed + 0.5, "connected", "info", POOL_B, f"connected to pool {POOL_B}", 1)
@@ -324,9 +334,6 @@ class Week:
         self.pool_event(OUTAGE[1], "returned", "info", POOL_A, f"pool {POOL_A} works again", 0)
         text = f"miners are back on the preferred pool {POOL_A}"
         self.records.event(FAILED_BACK + 3.4, "pool.failed_back", "info", POOL_A, text, {}, upstream=POOL_A)
-        text = "the configuration was reloaded: upstream"
-        self.records.event(REORDERED, "program.reload", "info", "sluice", text, {"sections": ["upstream"]})
-        self.pool_event(REORDERED + 312, "connected", "info", POOL_B, f"connected to pool {POOL_B}", 0)
 
     def pool_event(self, time, kind, severity, pool, text, rank, reason=None):
         self.records.event(time, f"pool.{kind}", severity, pool, text, {"rank": rank, "reason": reason}, upstream=pool)
