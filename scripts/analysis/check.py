@@ -50,8 +50,8 @@ def expect(is_good, what):
 def totals_of(directory):
     """The reference's report, and the number of rows that it takes."""
     computed = reference.Reference()
-    for path in reference.share_files([directory]):
-        computed.read(path)
+    for kind, path in reference.record_files([directory]):
+        computed.read(kind, path)
     return computed.report()
 
 

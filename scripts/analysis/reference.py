@@ -16,12 +16,19 @@ import json
 import math
 import re
 import sys
+import zlib
 from datetime import datetime, timezone
 from pathlib import Path
 
 # The hashes that a share of difficulty 1 takes on average, by every pool's convention.
 HASHES = 2**32
-SHARES_NAME = re.compile(r"shares(-\d{4}-\d\d-\d\d\.\d+)?\.csv(\.gz)?")
+NAMES = {
+    kind: re.compile(rf"{kind}(-\d{{4}}-\d\d-\d\d\.\d+)?\.{extension}(\.gz)?")
+    for kind, extension in (("shares", "csv"), ("timing", "csv"), ("events", "jsonl"), ("alerts", "log"))
+}
+# The name that the Python proxy gave to its shares.
+PYTHON_SHARES = "share_analysis.txt"
+ALERT_HEAD = re.compile(r"\[(\S+)\] (?:INFO|LOW|MEDIUM|HIGH): [a-z._]{1,64}")
 RESULTS = ("accepted", "rejected", "unanswered", "unknown")
 COUNTS = ("submitted", *RESULTS)
 SUMS = ("proven_difficulty", "accepted_difficulty", "hashrate")
@@ -29,25 +36,32 @@ SUMS = ("proven_difficulty", "accepted_difficulty", "hashrate")
 MAX_ROW = 64 * 1024
 
 
-def share_files(paths):
-    """The files with shares: those named, and those of the named directories, oldest first."""
+def record_files(paths):
+    """The files of the named directories with their kinds, oldest first. A file that is named itself has its kind by
+    its name; one with another name has shares."""
     for path in map(Path, paths):
-        if not path.is_dir():
-            yield path
-            continue
-        found = [file for file in path.iterdir() if SHARES_NAME.fullmatch(file.name)]
-        # A crash in the middle of compressing leaves both; the compressed one is whole.
-        found = [file for file in found if file.suffix == ".gz" or not file.with_name(file.name + ".gz").exists()]
-        yield from sorted(
-            found, key=lambda file: (file.name == "shares.csv", [int(n) for n in re.findall(r"\d+", file.name)])
-        )
+        files = sorted(path.iterdir(), key=by_age) if path.is_dir() else [path]
+        for file in files:
+            kind = next((kind for kind, name in NAMES.items() if name.fullmatch(file.name)), None)
+            if file.name == PYTHON_SHARES or not path.is_dir():
+                kind = kind or "shares"
+            # A crash in the middle of compressing leaves both; the compressed one is whole.
+            if kind and file.with_name(file.name + ".gz") not in files:
+                yield kind, file
+
+
+def by_age(file):
+    return not re.search(r"\d", file.name), [int(digits) for digits in re.findall(r"\d+", file.name)]
 
 
 def read_lines(path):
-    """The lines of a file, as bytes without their ends."""
+    """The lines of a file, as bytes without their ends; `None` at the end of a gzip that is cut off."""
     with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-        for line in io.BufferedReader(file, 1 << 20):
-            yield line.rstrip(b"\n").removesuffix(b"\r")
+        try:
+            for line in io.BufferedReader(file, 1 << 20):
+                yield line.rstrip(b"\n").removesuffix(b"\r")
+        except (EOFError, OSError, zlib.error):
+            yield None
 
 
 def parse_fields(line):
@@ -91,7 +105,7 @@ class Tally:
 
     def figures(self, seconds):
         proven = math.fsum(self.proven)
-        rate = proven * HASHES / seconds if seconds > 0 else 0.0
+        rate = proven * HASHES / seconds if seconds > 0 else None
         return self.counts | {
             "proven_difficulty": proven,
             "accepted_difficulty": math.fsum(self.accepted),
@@ -106,21 +120,49 @@ class Reference:
         self.all, self.workers, self.pools, self.reasons = Tally(), {}, {}, {}
         self.damaged, self.hashes, self.first, self.last = 0, set(), math.inf, -math.inf
 
-    def read(self, path):
-        columns = None
+    def read(self, kind, path):
+        take = {"shares": self.add, "timing": self.add_job, "events": self.add_event, "alerts": self.add_alert_line}[
+            kind
+        ]
+        self.columns, self.has_alert = None, False
         for line in read_lines(path):
-            if not line:
+            if line == b"":
                 continue
             try:
-                fields = parse_fields(line)
-                if fields[0] == "timestamp":
-                    columns = fields
-                    continue
-                if len(fields) != len(columns):
-                    raise ValueError("other fields than the header")
-                self.add(dict(zip(columns, fields)))
-            except (ValueError, csv.Error, KeyError, TypeError):
+                if kind in ("shares", "timing"):
+                    fields = parse_fields(line)
+                    if self.columns is None or fields[0] == self.columns[0]:
+                        self.columns = fields
+                        continue
+                    if len(fields) != len(self.columns):
+                        raise ValueError("other fields than the header")
+                    line = dict(zip(self.columns, fields))
+                take(line)
+            except (ValueError, csv.Error, KeyError, TypeError, AttributeError):
                 self.damaged += 1
+
+    def add_job(self, row):
+        parse_time(row["ntp_time"])
+        parse_number(row.get("receive_gap_seconds", ""))
+
+    def add_event(self, line):
+        event = json.loads(line)
+        if not isinstance(event["kind"], str):
+            raise ValueError(event["kind"])
+        parse_time(event["at"])
+
+    def add_alert_line(self, line):
+        text = line.decode("utf-8", "replace")
+        if text.startswith("["):
+            head = ALERT_HEAD.fullmatch(text)
+            self.has_alert = head is not None
+            parse_time(head.group(1))
+        elif text.startswith("Description: "):
+            if not self.has_alert:
+                raise ValueError("a description of no alert")
+            self.has_alert = False
+        elif not text.startswith(("Data: ", "-----")):
+            raise ValueError("no part of an alert")
 
     def add(self, row):
         at = parse_time(row["timestamp"])
@@ -203,7 +245,10 @@ def figure_differences(where, ours, theirs):
             yield f"{where}: {key} is {ours[key]} here, {theirs[key]} there"
     for key in SUMS:
         # Sums of floats depend on their order.
-        if not math.isclose(ours[key], theirs[key], rel_tol=1e-9, abs_tol=1e-12):
+        is_same = ours[key] == theirs[key] or (
+            None not in (ours[key], theirs[key]) and math.isclose(ours[key], theirs[key], rel_tol=1e-9)
+        )
+        if not is_same:
             yield f"{where}: {key} is {ours[key]} here, {theirs[key]} there"
 
 
@@ -213,8 +258,8 @@ def main():
     parser.add_argument("--compare", metavar="FILE", help="the output of sluice report --json; - for stdin")
     arguments = parser.parse_args()
     reference = Reference()
-    for path in share_files(arguments.paths):
-        reference.read(path)
+    for kind, path in record_files(arguments.paths):
+        reference.read(kind, path)
     if reference.all.counts["submitted"] == 0:
         raise SystemExit("there is no share in these files")
     ours = reference.report()

@@ -157,6 +157,10 @@ class Week:
         coming += [
             (time + 0.9 + rng.random() * 0.9, place, True) for time, place in tips if session.begin + 2 < time < end - 2
         ]
+        for place in range(1, len(coming)):
+            # Two blocks at nearly the same time stay in their order.
+            time, tip, is_new = coming[place]
+            coming[place] = max(time, coming[place - 1][0] + 0.05), tip, is_new
         job_number = rng.randrange(0x4000)
         seen, last = 0.0, None
         while coming:
