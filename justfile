@@ -47,6 +47,10 @@ deny:
 test *ARGS:
     @if [ -z "{{ARGS}}" ]; then .ci/run test; else cargo test --locked {{ARGS}}; fi
 
+# What reads the records in Python agrees (needs Python 3.11); `--write` in scripts/analysis/check.py writes the answers
+analysis:
+    .ci/run analysis
+
 # A complete world on this machine: a simulated pool, simulated miners, the proxy, the page
 demo *ARGS:
     cargo run --release --locked -- demo {{ARGS}}
