@@ -36,8 +36,8 @@ pub struct Snapshot {
     /// The time series of the charts.
     pub history: Arc<History>,
     pub miners: Vec<MinerView>,
-    /// The workers that have had a share or ten minutes here within a week, connected or not, by their names.
-    pub known_workers: Vec<KnownWorkerView>,
+    /// The workers that are remembered, in the order of their names: those connected and those that are gone.
+    pub known_workers: Arc<[KnownWorkerView]>,
     /// The pool connections of aggregate mode, each shown like a miner.
     pub shared: Vec<MinerView>,
     pub pools: Vec<PoolView>,
@@ -115,7 +115,7 @@ impl Snapshot {
             lifetime: accounting.state.lifetime.clone(),
             history: accounting.history.clone(),
             miners,
-            known_workers: accounting.rules.workers.views().collect(),
+            known_workers: accounting.rules.workers.view(),
             shared,
             pools,
             recent: accounting.recent.view(),

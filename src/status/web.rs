@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::json::api;
 use super::metrics::metrics;
-use super::page::{PageRequest, events_page, page};
+use super::page::{MinersQuery, PageRequest, events_page, page};
 use super::server::{GatedRequest, Handler, HttpAnswer, Method};
 use super::snapshot::{StatusSnapshot, StatusSnapshots};
 use crate::proxy::Proxy;
@@ -85,7 +85,8 @@ fn answer(request: &GatedRequest, snapshots: &StatusSnapshots) -> HttpAnswer {
     match request.path.as_str() {
         "/" | "/index.html" => {
             let has_charts = request.query.get("charts").and_then(|text| text.parse().ok());
-            let page = page(&status, &PageRequest { host: request.host.as_deref(), has_charts });
+            let miners = MinersQuery::of_query(|name| request.query.get(name));
+            let page = page(&status, &PageRequest { host: request.host.as_deref(), has_charts, miners });
             HttpAnswer::html(page.html).with_header("Content-Security-Policy", page.policy)
         }
         "/events" => {

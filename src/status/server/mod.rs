@@ -47,6 +47,7 @@ use crate::net::listen;
 use crate::util::stop::Stop;
 
 pub use answer::HttpAnswer;
+pub(in crate::status) use percent::encode as percent_encode;
 pub use query::QueryParams;
 
 use access::Access;
