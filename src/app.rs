@@ -236,8 +236,8 @@ fn analyzer_setup(config: &Config, options: &mut AppOptions, stop: &Stop) -> io:
     };
     let mut setup = Setup { clock, reports_restarts: options.owns_process, ..Setup::of(config) };
     if let Some(directory) = &options.record_to {
-        let (recorder, state, history) = Recorder::start(&config.record, directory, setup.clock.clone())?;
-        (setup.recorder, setup.state, setup.history) = (Some(recorder), state, history);
+        let (recorder, saved) = Recorder::start(&config.record, directory, setup.clock.clone())?;
+        (setup.recorder, setup.saved) = (Some(recorder), saved);
         setup.events = Recorder::newest_events(directory, MAX_EVENTS);
     }
     setup.notifier = match (options.notifier.take(), config.notify.as_slice()) {

@@ -10,8 +10,8 @@ use sluice::stratum::Difficulty;
 use super::{noon, quick, read, wait_until};
 
 fn start(dir: &Path) -> (Recorder, History) {
-    let (recorder, _, history) = Recorder::start(&quick(), dir, noon).unwrap();
-    (recorder, history)
+    let (recorder, saved) = Recorder::start(&quick(), dir, noon).unwrap();
+    (recorder, saved.history)
 }
 
 /// The tests' noon, in seconds since 1970.
@@ -91,8 +91,8 @@ fn a_wrong_clock_at_the_start_does_not_empty_the_charts() {
     recorder.save_history(Arc::new(history));
     recorder.finish().unwrap();
     for wrong in ["2026-04-01T00:00:00Z", "2027-07-01T00:00:00Z"] {
-        let (recorder, _, mut history) =
-            Recorder::start(&quick(), dir.path(), move || super::time(wrong)).unwrap();
+        let (recorder, saved) = Recorder::start(&quick(), dir.path(), move || super::time(wrong)).unwrap();
+        let mut history = saved.history;
         let then = u64::try_from(super::time(wrong).unix_seconds()).unwrap();
         go_on(&mut history, then, 5);
         recorder.save_history(Arc::new(history));
