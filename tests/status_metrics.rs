@@ -217,7 +217,9 @@ fn pool(place: usize) -> PoolView {
         unknown: 0,
         answers: Latency::default(),
         newest_answers: Default::default(),
+        last_answer: None,
         job: None,
+        newest_block: None,
         new_block: (place == 1).then_some(BlockSpread {
             time: Duration::from_micros(8400),
             miners: 12,

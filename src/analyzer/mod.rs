@@ -56,7 +56,7 @@ pub use enforcement::{Enforcement, EnforcementRequest};
 pub use events::MAX_EVENTS;
 pub use external_update::{ExternalUpdate, ReloadedPolicy, external_updates};
 pub use pool_reach::PoolReach;
-pub use pools::{PoolView, UpstreamNames};
+pub use pools::{NewestBlock, PoolView, UpstreamNames};
 pub use recent::{JobView, RecentJob, RecentView};
 pub use replay::Replay;
 pub use rules::CreditView;
@@ -66,7 +66,7 @@ pub use latency::Latency;
 pub use share::{
     JudgedShare, MINER_CLOSED, POOL_LOST, POOL_SILENT, PendingShare, TOO_MANY_PENDING, UnseenJob,
 };
-pub use snapshot::{MinerView, Snapshot};
+pub use snapshot::{KnownWorkerView, MinerView, Snapshot};
 pub use totals::{AnalyzerCounts, BestShares, Totals, WorkerTotals};
 pub use verdicts::{
     ChainState, ChainVerdict, Expectations, MAINNET_FLOOR, PayoutAddress, PayoutState, PayoutVerdict,

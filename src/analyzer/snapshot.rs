@@ -1,6 +1,6 @@
 //! The analyzer's snapshot for the page, the JSON and the metrics.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +42,8 @@ pub struct Snapshot {
     /// The names that people have given to workers.
     pub shown_names: ShownNames,
     pub miners: Vec<MinerView>,
+    /// The workers that are remembered, in the order of their names: those connected and those that are gone.
+    pub known_workers: Arc<[KnownWorkerView]>,
     /// The pool connections of aggregate mode, each shown like a miner.
     pub shared: Vec<MinerView>,
     pub pools: Vec<PoolView>,
@@ -92,6 +94,22 @@ pub struct MinerView {
     pub payout: Option<PayoutState>,
 }
 
+/// A worker that is remembered, whether it is connected or not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownWorkerView {
+    /// Its name, in the form of [`SavedState::worker_key`](crate::record::SavedState::worker_key).
+    pub worker: Arc<str>,
+    pub is_connected: bool,
+    pub first_seen: NtpTime,
+    /// When it was last connected. Not kept up to date while it is.
+    pub last_seen: NtpTime,
+    /// The address of its newest connection.
+    pub address: Option<IpAddr>,
+    pub user_agent: Option<Arc<str>>,
+    /// The difficulty of its best share ever.
+    pub best_ever: Option<f64>,
+}
+
 impl Snapshot {
     pub(super) fn of(
         accounting: &mut Accounting,
@@ -121,6 +139,7 @@ impl Snapshot {
             worker_histories: accounting.shown_worker_histories.clone(),
             shown_names: accounting.state.shown_names.clone(),
             miners,
+            known_workers: accounting.rules.workers.view(),
             shared,
             pools,
             recent: accounting.recent.view(),

@@ -203,6 +203,8 @@ impl RuleSet {
     /// Checks which known workers are connected. While no pool can be used, miners can't stay connected.
     fn miners(&mut self, miners: &[SessionSample<'_>], context: &mut AlertContext<'_>) {
         let changes = self.workers.update(miners, context.at, self.pool_reach.is_out());
+        let state = &*context.state;
+        self.workers.refresh_view(|worker| Some(state.best_of(worker)?.difficulty.value()));
         self.miner_gone.tick(&self.workers, context);
         self.miner_news.tick(&self.workers, changes, self.miner_gone.after, context);
         self.save_workers(context, false);

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::{SessionSample, seconds_between};
+use crate::analyzer::snapshot::KnownWorkerView;
 use crate::clock::NtpTime;
 use crate::record::{KnownWorker, KnownWorkers, SavedState};
 
@@ -26,6 +28,10 @@ pub(in super::super) struct WorkerRoll {
     saved_at: Option<NtpTime>,
     /// A worker has come or gone since the last save.
     has_changed: bool,
+    /// The same workers, to be shown.
+    view: Arc<[KnownWorkerView]>,
+    /// A worker has come or gone since `view` was built.
+    is_view_old: bool,
 }
 
 /// A known worker.
@@ -66,6 +72,7 @@ impl WorkerRoll {
             absent_seconds: 0.0,
         };
         self.workers = saved.iter().map(|(name, worker)| (name.clone(), entry(worker))).collect();
+        self.is_view_old = true;
     }
 
     /// Goes through the connected miners. Returns what has changed. While `is_paused`, nobody's absence counts.
@@ -111,6 +118,7 @@ impl WorkerRoll {
             is_kept
         });
         self.has_changed |= has_changed;
+        self.is_view_old |= has_changed;
         changes
     }
 
@@ -177,7 +185,30 @@ impl WorkerRoll {
     pub(in super::super) fn forget(&mut self, name: &str) -> bool {
         let is_forgotten = !self.is_connected(name) && self.workers.remove(name).is_some();
         self.has_changed |= is_forgotten;
+        self.is_view_old |= is_forgotten;
         is_forgotten
+    }
+
+    /// The workers to be shown, in the order of their names. Built anew only after one has come or gone. `best_of`
+    /// gives a worker's best share ever.
+    pub(super) fn refresh_view(&mut self, best_of: impl Fn(&str) -> Option<f64>) {
+        if !std::mem::take(&mut self.is_view_old) {
+            return;
+        }
+        let view = |(name, worker): (&String, &WorkerEntry)| KnownWorkerView {
+            worker: name.as_str().into(),
+            is_connected: worker.connections > 0,
+            first_seen: worker.first_seen,
+            last_seen: worker.last_seen,
+            address: worker.address,
+            user_agent: worker.user_agent.as_deref().map(Arc::from),
+            best_ever: best_of(name),
+        };
+        self.view = self.workers.iter().map(view).collect();
+    }
+
+    pub(in super::super) fn view(&self) -> Arc<[KnownWorkerView]> {
+        self.view.clone()
     }
 
     /// All workers by their names.
@@ -260,6 +291,23 @@ mod tests {
         roll.update(&[], test_time(1), false);
         assert!(roll.forget("rig"));
         assert!(roll.workers().is_empty() && roll.unsaved(test_time(2), true).is_some());
+    }
+
+    #[test]
+    fn who_is_gone_stays_in_the_view() {
+        let mut roll = WorkerRoll::default();
+        let mut shown = |miners: &[SessionSample<'_>], seconds| {
+            roll.update(miners, test_time(seconds), false);
+            roll.refresh_view(|_| Some(7.0));
+            roll.view()
+        };
+        let first = shown(&[sample("rig", 1)], 0);
+        assert!(first[0].is_connected && &*first[0].worker == "rig");
+        let same = shown(&[sample("rig", 2)], 60);
+        assert!(Arc::ptr_eq(&first, &same), "nobody has come or gone");
+        let gone = shown(&[], 61);
+        assert_eq!((gone[0].is_connected, gone[0].last_seen), (false, test_time(60)));
+        assert_eq!(gone[0].best_ever, Some(7.0));
     }
 
     #[test]
