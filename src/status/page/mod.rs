@@ -8,21 +8,35 @@
 //!
 //! Each file is a section. `welcome` is shown instead of all others before the first miner connects.
 
+mod alert_list;
 mod alerts;
+mod chart_marks;
 mod charts;
 mod details;
 mod events;
 mod external;
+mod job_list;
+mod miner;
+mod miner_forms;
+mod miner_identity;
 mod miners;
 mod odds;
 mod payout;
 mod pools;
 mod references;
+mod share_list;
 mod shares;
+mod shell;
 mod summary;
+mod time;
 mod welcome;
 
+pub use alert_list::alerts_page;
 pub use events::events_page;
+pub use job_list::jobs_page;
+pub use miner::{miner_page, unknown_miner_page};
+pub use share_list::shares_page;
+pub use shell::{ListQuery, miner_address};
 
 use std::sync::OnceLock;
 
@@ -36,8 +50,8 @@ use crate::analyzer::{PoolView, Snapshot};
 use crate::util::escape;
 use crate::util::format::rate;
 
-const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("live.js");
+const STYLE: &str = concat!(include_str!("style.css"), include_str!("subpages.css"));
+const SCRIPT: &str = concat!(include_str!("live.js"), include_str!("charts.js"));
 /// Water through a gate. Its colours suit light and dark.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect \
     width='32' height='32' rx='8' fill='%230f766e'/%3E%3Cpath d='M7 8v16M25 8v16' stroke='%23fff' \
@@ -136,7 +150,7 @@ fn policy() -> &'static str {
     POLICY.get_or_init(|| {
         format!(
             "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src data:; base-uri \
-             'none'; form-action 'none'; frame-ancestors 'none'",
+             'none'; form-action 'self'; frame-ancestors 'none'",
             source(STYLE),
             source(SCRIPT)
         )
