@@ -143,6 +143,13 @@ fn every_document(moment: &StatusSnapshot) -> Vec<Value> {
     ["/status", "/api/miners", "/api/shares", "/api/alerts", "/api/jobs", "/api/upstreams", "/api/history"]
         .into_iter()
         .map(|path| document(path, &[], moment))
+        .chain(
+            moment
+                .snapshot
+                .miners
+                .first()
+                .map(|miner| document("/api/miner", &[("worker", &miner.worker)], moment)),
+        )
         .collect()
 }
 

@@ -26,8 +26,8 @@ pub fn jobs_page(status: &StatusSnapshot, query: &ListQuery<'_>) -> Page {
             h1 { "Jobs" }
             @if upstreams.len() > 1 { (pools(status, *query, chosen)) }
             p.quiet {
-                (count(part.total as u64, "job")) " of the newest " (status.snapshot.recent.jobs.len())
-                ", newest first. A job that several miners got is listed once. All are in timing.csv."
+                (count(part.total as u64, "job")) ", newest first. The newest 100 are kept here, all in timing.csv. A job that "
+                "several miners got is listed once."
             }
             @if part.rows.is_empty() { p { "None so far." } } @else { (table(status, &part.rows)) }
             (part.pages(*query, PATH))
@@ -56,8 +56,8 @@ fn table(status: &StatusSnapshot, jobs: &[&RecentJob]) -> Markup {
             thead {
                 tr {
                     th scope="col" { "time" } th scope="col" { "pool" } th scope="col" { "height" }
-                    th scope="col" { "a block would pay you" } th scope="col" { "chain" } th scope="col" { "network difficulty" }
-                    th scope="col" { "since the one before" } th scope="col" { "miners" } th scope="col" { "job" }
+                    th scope="col" { "pays you" } th scope="col" { "chain" } th scope="col" { "network difficulty" }
+                    th scope="col" { "since last" } th scope="col" { "miners" } th scope="col" { "job" }
                 }
             }
             tbody { @for job in jobs { (row(status, job)) } }
@@ -75,7 +75,7 @@ fn row(status: &StatusSnapshot, recent: &RecentJob) -> Markup {
             td data-label="time" { (time::clock(job.at)) }
             td data-label="pool" { span.name { (pool.map_or("–", |pool| pool.name.as_str())) } }
             td data-label="height" { @match job.height { Some(height) => (grouped(height.0.into())), None => "–" } }
-            td.result class=(payout.class()) data-label="a block would pay you" {
+            td.result class=(payout.class()) data-label="pays you" {
                 span.sign aria-hidden="true" { (payout.sign()) } " "
                 @match percent { Some(percent) => (format!("{percent:.2} %")), None => "can't tell" }
             }
@@ -83,11 +83,11 @@ fn row(status: &StatusSnapshot, recent: &RecentJob) -> Markup {
                 span.sign aria-hidden="true" { (chain.sign()) } " " (job.chain.network)
             }
             td data-label="network difficulty" { (job.network_difficulty.map_or_else(|| String::from("–"), short)) }
-            td data-label="since the one before" { (job.gap.map_or_else(|| String::from("–"), span)) }
+            td data-label="since last" { (job.gap.map_or_else(|| String::from("–"), span)) }
             td data-label="miners" { (grouped(recent.miners.into())) }
             td data-label="job" {
                 span.name { (job.job_id.as_str()) }
-                @if job.clean { " · clean" }
+                @if job.clean { " clean" }
             }
         }
     }

@@ -30,8 +30,7 @@ pub fn shares_page(status: &StatusSnapshot, query: &ListQuery<'_>) -> Page {
             h1 { "Shares" }
             (filters(*query, worker, result))
             p.quiet {
-                (count(part.total as u64, "share")) " of the newest " (status.snapshot.recent.shares.len())
-                " of all miners, newest first. All are in shares.csv."
+                (count(part.total as u64, "share")) ", newest first. The newest 200 of all miners are kept here, all in shares.csv."
             }
             @if part.rows.is_empty() { p { "None so far." } } @else { (share_table(status, &part.rows, true)) }
             (part.pages(*query, PATH))
