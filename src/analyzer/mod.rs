@@ -59,14 +59,14 @@ pub use pool_reach::PoolReach;
 pub use pools::{NewestBlock, PoolView, UpstreamNames};
 pub use recent::{JobView, RecentJob, RecentView};
 pub use replay::Replay;
-pub use rules::CreditView;
+pub use rules::{CreditView, KnownWorkerView};
 pub use session_event::JobSeen;
 
 pub use latency::Latency;
 pub use share::{
     JudgedShare, MINER_CLOSED, POOL_LOST, POOL_SILENT, PendingShare, TOO_MANY_PENDING, UnseenJob,
 };
-pub use snapshot::{KnownWorkerView, MinerView, Snapshot};
+pub use snapshot::{MinerView, Snapshot};
 pub use totals::{AnalyzerCounts, BestShares, Totals, WorkerTotals};
 pub use verdicts::{
     ChainState, ChainVerdict, Expectations, MAINNET_FLOOR, PayoutAddress, PayoutState, PayoutVerdict,

@@ -1,6 +1,6 @@
 //! The analyzer's snapshot for the page, the JSON and the metrics.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::alerts::AlertsView;
 use super::hashrate::HashRates;
 use super::pools::PoolView;
 use super::recent::RecentView;
-use super::rules::CreditView;
+use super::rules::{CreditView, KnownWorkerView};
 use super::session::AnalyzedSession;
 use super::session_map::SessionMap;
 use super::verdicts::PayoutState;
@@ -92,22 +92,6 @@ pub struct MinerView {
     pub extranonce2_size: Option<Extranonce2Size>,
     /// The payout verdict on the miner's present work.
     pub payout: Option<PayoutState>,
-}
-
-/// A worker that is remembered, whether it is connected or not.
-#[derive(Debug, Clone, PartialEq)]
-pub struct KnownWorkerView {
-    /// Its name, in the form of [`SavedState::worker_key`](crate::record::SavedState::worker_key).
-    pub worker: Arc<str>,
-    pub is_connected: bool,
-    pub first_seen: NtpTime,
-    /// When it was last connected. Not kept up to date while it is.
-    pub last_seen: NtpTime,
-    /// The address of its newest connection.
-    pub address: Option<IpAddr>,
-    pub user_agent: Option<Arc<str>>,
-    /// The difficulty of its best share ever.
-    pub best_ever: Option<f64>,
 }
 
 impl Snapshot {

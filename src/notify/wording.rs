@@ -145,7 +145,7 @@ const WORDINGS: &[Wording] = &[
 ];
 
 /// The title of a message about an alert: one line, without links.
-pub(super) fn title(row: &AlertRow) -> String {
+pub fn title(row: &AlertRow) -> String {
     let Some(wording) = wording(row.id) else {
         return match row.kind {
             AlertKind::Ends => format!("Over: {}", row.id),
@@ -182,7 +182,7 @@ pub(super) fn title(row: &AlertRow) -> String {
 }
 
 /// The advice to the reader, if there is any.
-pub(super) fn advice(row: &AlertRow) -> Option<&'static str> {
+pub fn advice(row: &AlertRow) -> Option<&'static str> {
     let advice = wording(row.id).filter(|_| row.kind != AlertKind::Ends)?.advice;
     (!advice.is_empty()).then_some(advice)
 }

@@ -9,8 +9,8 @@ use super::forms::answer_form;
 use super::json::api;
 use super::metrics::metrics;
 use super::page::{
-    ListQuery, Page, PageRequest, alerts_page, events_page, jobs_page, miner_page, page, shares_page,
-    unknown_miner_page,
+    ListQuery, MinersQuery, Page, PageRequest, alerts_page, events_page, jobs_page, miner_page, page,
+    shares_page, unknown_miner_page,
 };
 use super::server::{GatedRequest, Handler, HttpAnswer, Method};
 use super::snapshot::{StatusSnapshot, StatusSnapshots};
@@ -109,7 +109,8 @@ fn answer(request: &GatedRequest, snapshots: &StatusSnapshots) -> HttpAnswer {
     match request.path.as_str() {
         "/" | "/index.html" => {
             let has_charts = request.query.get("charts").and_then(|text| text.parse().ok());
-            html(page(&status, &PageRequest { host: request.host.as_deref(), has_charts }))
+            let miners = MinersQuery::of_query(|name| request.query.get(name));
+            html(page(&status, &PageRequest { host: request.host.as_deref(), has_charts, miners }))
         }
         "/miner" => {
             let has_charts = request.query.get("charts").and_then(|text| text.parse().ok());

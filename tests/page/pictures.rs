@@ -11,7 +11,9 @@ use crate::common::site::{STRANGER, Site};
 use crate::page::hostile;
 
 fn take(browser: &Browser, url: &str, directory: &Path, name: &str) {
-    for (screen, size) in [(Screen::PHONE, "phone"), (Screen::DESK, "desk")] {
+    for (screen, size) in
+        [(Screen::PHONE, "360"), (Screen::TABLET, "768"), (Screen::DESK, "1440"), (Screen::WIDE, "2560")]
+    {
         browser.screen(screen);
         for scheme in ["light", "dark"] {
             browser.scheme(scheme);

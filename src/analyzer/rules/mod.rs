@@ -33,6 +33,7 @@ use alert_context::AlertType;
 pub(super) use poisson::longest_gap;
 pub use pool_credit::CreditView;
 pub(super) use session_sample::SessionSample;
+pub use worker_roll::KnownWorkerView;
 
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{SessionSample, seconds_between};
-use crate::analyzer::snapshot::KnownWorkerView;
 use crate::clock::NtpTime;
 use crate::record::{KnownWorker, KnownWorkers, SavedState};
 
@@ -32,6 +31,22 @@ pub(in super::super) struct WorkerRoll {
     view: Arc<[KnownWorkerView]>,
     /// A worker has come or gone since `view` was built.
     is_view_old: bool,
+}
+
+/// A worker that is remembered, whether it is connected or not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownWorkerView {
+    /// Its name, in the form of [`SavedState::worker_key`](SavedState::worker_key).
+    pub worker: Arc<str>,
+    pub is_connected: bool,
+    pub first_seen: NtpTime,
+    /// When it was last connected. Not kept up to date while it is.
+    pub last_seen: NtpTime,
+    /// The address of its newest connection.
+    pub address: Option<IpAddr>,
+    pub user_agent: Option<Arc<str>>,
+    /// The difficulty of its best share ever.
+    pub best_ever: Option<f64>,
 }
 
 /// A known worker.

@@ -21,7 +21,27 @@ pub(super) fn date(at: NtpTime) -> Markup {
     html! { time datetime=(at) data-show="date" { (at.timestamp().strftime("%-d %B %Y")) } }
 }
 
+/// The date and the time of day.
+pub(super) fn date_and_time(at: NtpTime) -> Markup {
+    html! { time datetime=(at) data-show="full" { (at.timestamp().strftime("%-d %B %Y, %H:%M UTC")) } }
+}
+
 fn is_today(status: &StatusSnapshot, at: NtpTime) -> bool {
     let day = |at: NtpTime| at.timestamp().strftime("%F").to_string();
     day(at) == day(status.at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::page::tests::status;
+
+    #[test]
+    fn another_day_has_its_date() {
+        let status = status();
+        let time = |text: &str| moment(&status, text.parse().unwrap()).into_string();
+        assert!(time("2026-11-21T11:02:30Z").ends_with("\"minute\">11:02 UTC</time>"));
+        assert!(time("2026-11-20T11:02:30Z").ends_with(">20 Nov 11:02 UTC</time>"));
+        assert!(date(status.at).into_string().contains("datetime=\"2026-11-21T12:00:00.000Z\""));
+    }
 }
