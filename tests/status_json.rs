@@ -9,7 +9,7 @@ use sluice::analyzer::KnownWorkerView;
 use sluice::status::json::{api, status};
 use sluice::status::server::{GatedRequest, HttpAnswer, Method, QueryParams};
 use sluice::status::snapshot::{StatusSnapshot, StatusSnapshots};
-use sluice::status::web::handler;
+use sluice::status::web::{Changeable, handler};
 use sluice::util::escape::Printable;
 
 /// Every name of the original's `/status`, with its type.
@@ -144,6 +144,13 @@ fn every_document(moment: &StatusSnapshot) -> Vec<Value> {
     ["/status", "/api/miners", "/api/shares", "/api/alerts", "/api/jobs", "/api/upstreams", "/api/history"]
         .into_iter()
         .map(|path| document(path, &[], moment))
+        .chain(
+            moment
+                .snapshot
+                .miners
+                .first()
+                .map(|miner| document("/api/miner", &[("worker", &miner.worker)], moment)),
+        )
         .collect()
 }
 
@@ -333,10 +340,11 @@ fn nonsense_gets_a_clear_answer() {
 
 #[test]
 fn the_server_passes_them_on() {
-    let handler = handler(StatusSnapshots::fixed(empty("")), None);
+    let handler = handler(StatusSnapshots::fixed(empty("")), Changeable::default());
     let ask = |path: &str, query: QueryParams| {
         let (method, path) = (Method::Get, path.to_owned());
-        let answer = handler(&GatedRequest { method, path, query, body: Vec::new(), host: None });
+        let answer =
+            handler(&GatedRequest { method, path, query, body: Vec::new(), host: None, may_change: false });
         let kind = answer.header("Content-Type").unwrap().to_owned();
         (answer.status, kind, String::from_utf8(answer.body).unwrap())
     };

@@ -217,6 +217,11 @@ impl RuleSet {
         self.save_workers(context, true);
     }
 
+    /// Saves the known workers, after one was forgotten by hand.
+    pub(super) fn save_workers_now(&mut self, context: &mut AlertContext<'_>) {
+        self.save_workers(context, true);
+    }
+
     fn save_workers(&mut self, context: &mut AlertContext<'_>, is_end: bool) {
         if let Some(workers) = self.workers.unsaved(context.at, is_end) {
             context.state.known_workers = workers;

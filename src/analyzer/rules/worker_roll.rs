@@ -186,6 +186,24 @@ impl WorkerRoll {
         longest.is_some_and(|name| self.workers.remove(&name).is_some())
     }
 
+    /// The names of the connected workers.
+    pub(in super::super) fn connected(&self) -> impl Iterator<Item = &str> {
+        let connected = self.workers.iter().filter(|(_, worker)| worker.connections > 0);
+        connected.map(|(name, _)| name.as_str())
+    }
+
+    pub(in super::super) fn is_connected(&self, name: &str) -> bool {
+        self.workers.get(name).is_some_and(|worker| worker.connections > 0)
+    }
+
+    /// Forgets a worker that is not connected. Returns whether there was one.
+    pub(in super::super) fn forget(&mut self, name: &str) -> bool {
+        let is_forgotten = !self.is_connected(name) && self.workers.remove(name).is_some();
+        self.has_changed |= is_forgotten;
+        self.is_view_old |= is_forgotten;
+        is_forgotten
+    }
+
     /// The workers to be shown, in the order of their names. Built anew only after one has come or gone. `best_of`
     /// gives a worker's best share ever.
     pub(super) fn refresh_view(&mut self, best_of: impl Fn(&str) -> Option<f64>) {
@@ -277,6 +295,17 @@ mod tests {
         let changes = roll.update(&[], test_time(8 * 86_400), false);
         assert_eq!(changes, [(String::from("rig"), WorkerChange::Forgotten)]);
         assert!(roll.workers().is_empty());
+    }
+
+    #[test]
+    fn only_a_worker_that_is_gone_can_be_forgotten() {
+        let mut roll = WorkerRoll::default();
+        roll.update(&[sample("rig", 1)], test_time(0), false);
+        assert!(!roll.forget("rig") && !roll.forget("other"));
+        assert_eq!(roll.connected().collect::<Vec<_>>(), ["rig"]);
+        roll.update(&[], test_time(1), false);
+        assert!(roll.forget("rig"));
+        assert!(roll.workers().is_empty() && roll.unsaved(test_time(2), true).is_some());
     }
 
     #[test]

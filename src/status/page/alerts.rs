@@ -41,7 +41,7 @@ fn class_and_sign(alert: &Alert) -> (&'static str, &'static str) {
     (tone.class(), tone.sign())
 }
 
-fn alert_details(status: &StatusSnapshot, alert: &Alert) -> Markup {
+pub(super) fn alert_details(status: &StatusSnapshot, alert: &Alert) -> Markup {
     let (class, sign) = class_and_sign(alert);
     let evidence = serde_json::to_string_pretty(&alert.evidence).unwrap_or_default();
     // The script keeps elements with an id open across updates.

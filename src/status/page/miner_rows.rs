@@ -8,7 +8,6 @@ use crate::analyzer::{KnownWorkerView, MinerView, PayoutState, Unverifiable, Wor
 use crate::clock::NtpTime;
 use crate::status::snapshot::StatusSnapshot;
 use crate::status::user_agent::device_name;
-use crate::work::name_of_worker;
 
 /// A miner whose newest share is older than this, and than so many of its mean intervals, is silent. By chance that
 /// happens once in 22,000 intervals.
@@ -42,6 +41,8 @@ pub(super) enum MinerState {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MinerRow<'a> {
     pub(super) worker: &'a str,
+    /// The name that a person has given it, else its own without the address.
+    shown_name: &'a str,
     pub(super) user_agent: &'a str,
     pub(super) miner: Option<&'a MinerView>,
     pub(super) known: Option<&'a KnownWorkerView>,
@@ -54,6 +55,7 @@ pub(super) fn rows<'a>(status: &'a StatusSnapshot, query: &MinersQuery<'_>) -> V
     let is_any_verified = snapshot.miners.iter().any(|miner| miner.payout == Some(PayoutState::Verified));
     let connected = snapshot.miners.iter().map(|miner| MinerRow {
         worker: &miner.worker,
+        shown_name: snapshot.shown_names.name_of(&miner.worker),
         user_agent: &miner.user_agent,
         miner: Some(miner),
         known: None,
@@ -61,6 +63,7 @@ pub(super) fn rows<'a>(status: &'a StatusSnapshot, query: &MinersQuery<'_>) -> V
     });
     let gone = status.offline_workers().map(|known| MinerRow {
         worker: &known.worker,
+        shown_name: snapshot.shown_names.name_of(&known.worker),
         user_agent: known.user_agent.as_deref().unwrap_or_default(),
         miner: None,
         known: Some(known),
@@ -106,9 +109,9 @@ fn silent_after(status: &StatusSnapshot, miner: &MinerView) -> Duration {
 }
 
 impl MinerRow<'_> {
-    /// The miner's name without its address.
+    /// The name to show.
     pub(super) fn name(&self) -> &str {
-        if self.worker.is_empty() { "(no name yet)" } else { name_of_worker(self.worker) }
+        if self.worker.is_empty() { "(no name yet)" } else { self.shown_name }
     }
 
     /// The device, else the address.

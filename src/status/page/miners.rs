@@ -4,11 +4,10 @@ use maud::{Markup, html};
 
 use super::miner_query::{MinersQuery, SortKey};
 use super::miner_rows::{self, MinerRow, MinerState};
+use super::shell::miner_address;
 use super::{Tone, time};
 use crate::analyzer::MinerView;
-use crate::status::server::percent_encode;
 use crate::status::snapshot::StatusSnapshot;
-use crate::util::escape::printable;
 use crate::util::format::{ago, count, grouped, percent, rate, short, span};
 
 /// Caps the rows of a page, so that a farm's page stays small.
@@ -109,20 +108,13 @@ fn pages_nav(query: &MinersQuery<'_>, page: usize, pages: usize, rows: usize) ->
     }
 }
 
-/// The address of a miner's own page.
-fn address_of(worker: &str) -> String {
-    let mut address = String::from("/miner?worker=");
-    percent_encode(&printable(worker), false, &mut address);
-    address
-}
-
 fn row_of(status: &StatusSnapshot, row: &MinerRow<'_>) -> Markup {
     let (tone, state) = state(status, row.state);
     html! {
         tr class=[row.miner.is_none().then_some("gone")] {
             th scope="row" {
                 @if row.worker.is_empty() { span.name { (row.name()) } }
-                @else { a.name href=(address_of(row.worker)) title=(row.worker) { (row.name()) } }
+                @else { a.name href=(miner_address(row.worker)) title=(row.worker) { (row.name()) } }
                 span.device title=(row.user_agent) { (row.device()) }
             }
             td.state class=(tone.class()) data-label="state" { span.sign aria-hidden="true" { (tone.sign()) } " " (state) }

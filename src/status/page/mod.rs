@@ -11,12 +11,18 @@
 //! `miners`. `welcome` is shown instead of all others before the first miner connects.
 
 mod activity;
+mod alert_list;
 mod alerts;
+mod chart_marks;
 mod charts;
 mod details;
 mod events;
 mod external;
 mod headline;
+mod job_list;
+mod miner;
+mod miner_forms;
+mod miner_identity;
 mod miner_query;
 mod miner_rows;
 mod miners;
@@ -26,14 +32,21 @@ mod payout;
 mod pools;
 mod rates;
 mod references;
+mod share_list;
 mod share_path;
 mod shares;
+mod shell;
 mod summary;
 mod time;
 mod welcome;
 
+pub use alert_list::alerts_page;
 pub use events::events_page;
+pub use job_list::jobs_page;
+pub use miner::{miner_page, unknown_miner_page};
 pub use miner_query::MinersQuery;
+pub use share_list::shares_page;
+pub use shell::{ListQuery, miner_address};
 
 use std::sync::OnceLock;
 
@@ -48,8 +61,8 @@ use super::snapshot::StatusSnapshot;
 use crate::analyzer::{PoolView, Snapshot};
 use crate::util::escape;
 
-const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("live.js");
+const STYLE: &str = concat!(include_str!("style.css"), include_str!("subpages.css"));
+const SCRIPT: &str = concat!(include_str!("live.js"), include_str!("charts.js"));
 /// Water through a gate. Its colours suit light and dark.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect \
     width='32' height='32' rx='8' fill='%230f766e'/%3E%3Cpath d='M7 8v16M25 8v16' stroke='%23fff' \

@@ -8,7 +8,7 @@ use crate::analyzer::ChainState;
 use crate::record::BestShare;
 use crate::status::snapshot::StatusSnapshot;
 use crate::util::format::{count, in_words, odds, short, time_to_block};
-use crate::work::{blocks_per_day, name_of_worker};
+use crate::work::blocks_per_day;
 
 pub(super) fn section(status: &StatusSnapshot) -> Markup {
     let snapshot = &status.snapshot;
@@ -25,7 +25,7 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
                     Some(best) => {
                         p.figure { (short(best.difficulty.value())) }
                         p {
-                            (time::date(best.at)) ", " span title=(best.worker) { (name_of_worker(&best.worker)) }
+                            (time::date(best.at)) ", " span title=(best.worker) { (status.snapshot.shown_names.name_of(&best.worker)) }
                             @if let Some(network) = network { br; (closeness(best, network)) }
                         }
                     }
