@@ -38,7 +38,10 @@ fn what_a_pool_says_in_the_middle_is_told() {
         watching.join().unwrap()
     });
     let observations = &report.watched.observations;
-    assert!(observations.reconnect.as_ref().is_some_and(|reconnect| reconnect.is_foreign), "{observations:?}");
+    assert!(
+        observations.reconnect.as_ref().is_some_and(|reconnect| reconnect.is_foreign),
+        "{observations:?}"
+    );
     assert_eq!(observations.messages, ["down at noon"]);
     assert!(observations.extranonce_changed && matches!(report.watched.end, WatchEnd::Closed(_)));
     let height =
