@@ -171,17 +171,22 @@ fn a_missing_worker_and_an_unused_pool_have_samples() {
     let status = with(totals(), |snapshot| {
         let at = empty("").at;
         let known = |worker: &str, is_connected| KnownWorkerView {
-            worker: worker.to_owned(),
+            worker: worker.into(),
             is_connected,
             first_seen: at,
             last_seen: at,
             address: None,
             user_agent: None,
+            best_ever: None,
         };
         let long = "x".repeat(128);
-        snapshot.known_workers =
-            vec![known("here", true), known("gone", false), known(&format!("{long}a"), true)];
-        snapshot.known_workers.push(known(&format!("{long}b"), false));
+        snapshot.known_workers = [
+            known("here", true),
+            known("gone", false),
+            known(&format!("{long}a"), true),
+            known(&format!("{long}b"), false),
+        ]
+        .into();
         // It has sent no authorize, or none has been accepted.
         snapshot.miners.push(miner(1, at));
     });
@@ -276,7 +281,9 @@ fn pool(place: usize) -> PoolView {
         unknown: 0,
         answers: Latency::default(),
         newest_answers: Default::default(),
+        last_answer: None,
         job: None,
+        newest_block: None,
         new_block: (place == 1).then_some(BlockSpread {
             time: Duration::from_micros(8400),
             miners: 12,

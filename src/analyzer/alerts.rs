@@ -362,7 +362,8 @@ impl Alert {
         SavedAlert { id: self.id.to_owned(), severity, subject, description, evidence, began, count }
     }
 
-    fn row(&self, kind: AlertKind) -> AlertRow {
+    /// The alert as a record, and as the notifier gets it.
+    pub fn row(&self, kind: AlertKind) -> AlertRow {
         let mut data = json!({ "subject": self.subject, "count": self.count });
         if let (Some(data), Value::Object(evidence)) = (data.as_object_mut(), &self.evidence) {
             data.extend(evidence.clone());

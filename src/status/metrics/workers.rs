@@ -74,7 +74,7 @@ fn known(to: &mut MetricsText, status: &StatusSnapshot) {
         is_analyzed.then_some(connected),
     );
     let mut labels: BTreeMap<String, bool> = BTreeMap::new();
-    for worker in all {
+    for worker in all.iter() {
         // If names become the same label, the worker that is missing counts.
         *labels.entry(label(&worker.worker)).or_insert(true) &= worker.is_connected;
     }
