@@ -309,8 +309,8 @@ impl AlertBook {
                 && past.subject == new.subject
                 && new.at.unix_seconds() - past.last.unix_seconds() < REPEAT_SECONDS
         };
-        let Some(place) = self.past.iter().position(is_same) else { return false };
-        let known = Arc::make_mut(&mut self.past[place]);
+        let Some(index) = self.past.iter().position(is_same) else { return false };
+        let known = Arc::make_mut(&mut self.past[index]);
         known.count += 1;
         known.last = new.at;
         known.ended = Some(new.at);

@@ -230,9 +230,9 @@ impl Recorder {
             let waiting = self.rows.len() as u64;
             self.shared.dropped.fetch_add(waiting, Ordering::Relaxed);
             let rows = count(waiting, "row");
-            let said =
+            let message =
                 format!("the disk is too slow to end the recording; {rows} that waited for it may be lost");
-            io::Error::new(io::ErrorKind::TimedOut, said)
+            io::Error::new(io::ErrorKind::TimedOut, message)
         };
         let (done, ended) = bounded(1);
         match self.urgent.send_timeout(UrgentMessage::Finish(done), FINISH_DEADLINE) {

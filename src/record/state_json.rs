@@ -133,10 +133,10 @@ impl SavedState {
             share.worker = worker;
         }
         let is_best = self.best.first().is_none_or(|best| share.difficulty > best.difficulty);
-        let place = self.best.partition_point(|best| best.difficulty >= share.difficulty);
+        let index = self.best.partition_point(|best| best.difficulty >= share.difficulty);
         // A share that is read again after a restart is no new one.
-        if place < MAX_BEST && !self.best.iter().any(|best| best.hash == share.hash) {
-            self.best.insert(place, share.clone());
+        if index < MAX_BEST && !self.best.iter().any(|best| best.hash == share.hash) {
+            self.best.insert(index, share.clone());
             self.best.truncate(MAX_BEST);
         }
         self.offer_of_worker(share);

@@ -80,7 +80,7 @@ pub struct RuntimeStatus {
 
 impl RuntimeStatus {
     /// The pools as the rules need them, by their numbers.
-    fn pool_reach(&self) -> Arc<[PoolReach]> {
+    pub(super) fn pool_reach(&self) -> Arc<[PoolReach]> {
         let reach = |one: &UpstreamState| PoolReach {
             name: one.name.clone(),
             rank: one.rank,
