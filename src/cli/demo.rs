@@ -48,14 +48,15 @@ const OLD_WORK: Duration = Duration::from_secs(8);
 /// The place of the one that is unplugged.
 const UNPLUGGED: usize = 3;
 
-/// The simulated pools' difficulty until a miner suggests another one: a share every 3 s at 150 kH/s.
-const POOL_DIFFICULTY: f64 = 0.000_1;
+/// The simulated pools' difficulty until a miner suggests another one: a share every 1.4 s at 150 kH/s.
+const POOL_DIFFICULTY: f64 = 0.000_05;
 /// The pools' difficulty in aggregate mode, for all miners together: a NerdMiner alone would find a share in a day.
 const SHARED_DIFFICULTY: f64 = 0.000_8;
 const TICK: Duration = Duration::from_millis(200);
 const FIGURES_INTERVAL: Duration = Duration::from_secs(15);
-/// The shares that are printed one by one. The figures count the others.
+/// The accepted shares that are printed one by one, and the rejected ones of a scene. The figures count the others.
 const MAX_PRINTED_SHARES: u64 = 10;
+const MAX_PRINTED_REJECTS: u64 = 5;
 /// The network's target, as on mainnet in 2026; that of Bitcoin Cash; and one that the demo's miners meet every 5 s.
 const BITCOIN: Nbits = Nbits(0x1702_3a04);
 const BITCOIN_CASH: Nbits = Nbits(0x1801_3ce9);
@@ -110,6 +111,8 @@ struct DemoWorld {
     began: Instant,
     data_dir: Option<(PathBuf, DataDirLock)>,
     printed_shares: u64,
+    /// The rejected shares that were printed in this scene.
+    printed_rejects: u64,
     /// The blocks before the scene in which one is found.
     blocks_before: u64,
 }
@@ -122,6 +125,7 @@ struct DemoDevice {
     is_on: bool,
     /// The figures that were printed last.
     printed: MinerStats,
+    printed_connections: u64,
     /// The accepted and rejected shares before it was switched off.
     before: [u64; 2],
 }
@@ -151,7 +155,16 @@ impl DemoWorld {
             devices.push(DemoDevice::start(name, options)?);
         }
         let began = Instant::now();
-        Ok(DemoWorld { pools, devices, app, began, data_dir, printed_shares: 0, blocks_before: 0 })
+        Ok(DemoWorld {
+            pools,
+            devices,
+            app,
+            began,
+            data_dir,
+            printed_shares: 0,
+            printed_rejects: 0,
+            blocks_before: 0,
+        })
     }
 
     fn run(
@@ -173,7 +186,7 @@ impl DemoWorld {
             match story.cue(now, is_over) {
                 Some(Cue::Begin(scene)) => {
                     out.happens(scene.at_begin)?;
-                    self.blocks_before = blocks(&snapshot);
+                    (self.blocks_before, self.printed_rejects) = (blocks(&snapshot), 0);
                     self.begin(scene.incident)?;
                 }
                 Some(Cue::End(scene)) => {
@@ -268,7 +281,9 @@ impl DemoWorld {
         for device in &mut self.devices {
             let now = device.miner.stats();
             let before = std::mem::replace(&mut device.printed, now.clone());
-            if now.connections > before.connections {
+            // During an outage miners connect and are closed again and again.
+            if now.authorized && now.connections > device.printed_connections {
+                device.printed_connections = now.connections;
                 out.says(device.name, if now.reconnects > 0 { "connected again" } else { "connected" })?;
             }
             if now.accepted > before.accepted && self.printed_shares < MAX_PRINTED_SHARES {
@@ -280,7 +295,9 @@ impl DemoWorld {
                 }
             }
             for (reason, count) in &now.reasons {
-                if before.reasons.get(reason).is_none_or(|before| before < count) {
+                let is_new = before.reasons.get(reason).is_none_or(|before| before < count);
+                if is_new && self.printed_rejects < MAX_PRINTED_REJECTS {
+                    self.printed_rejects += 1;
                     out.says(device.name, &format!("share rejected: {reason}"))?;
                 }
             }
@@ -357,7 +374,7 @@ impl DemoDevice {
     fn start(name: &'static str, options: MinerOptions) -> io::Result<DemoDevice> {
         let miner = SimMiner::start(options.clone())?;
         let printed = MinerStats::default();
-        Ok(DemoDevice { name, options, miner, is_on: true, printed, before: [0, 0] })
+        Ok(DemoDevice { name, options, miner, is_on: true, printed, printed_connections: 0, before: [0, 0] })
     }
 
     /// The accepted and rejected shares since the start.
@@ -376,7 +393,7 @@ impl DemoDevice {
     fn switch_on(&mut self) -> io::Result<()> {
         if !self.is_on {
             self.miner = SimMiner::start(self.options.clone())?;
-            (self.printed, self.is_on) = (MinerStats::default(), true);
+            (self.printed, self.printed_connections, self.is_on) = (MinerStats::default(), 0, true);
         }
         Ok(())
     }

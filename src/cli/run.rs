@@ -51,7 +51,7 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFa
         report(&app.snapshots.newest());
     }
     stop.wait();
-    log::info!("stopping: Sluice forwards no new shares; shares in flight still get their answers");
+    log::info!("Sluice forwards no new shares; shares in flight still get their answers");
     app.shut_down(report);
     service_failure()
 }

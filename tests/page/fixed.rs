@@ -28,6 +28,35 @@ fn with_miners(status: &StatusSnapshot, count: usize) -> StatusSnapshot {
     StatusSnapshot { snapshot: Arc::new(snapshot), runtime, ..status.clone() }
 }
 
+/// The status with 2,000 miners and one that is gone.
+pub fn farm(status: &StatusSnapshot) -> StatusSnapshot {
+    let mut status = with_miners(status, 2000);
+    let last_seen = status.at;
+    Arc::make_mut(&mut status.snapshot).known_workers = [KnownWorkerView {
+        worker: format!("{ADDRESS}.gone").into(),
+        is_connected: false,
+        first_seen: last_seen,
+        last_seen,
+        address: None,
+        user_agent: None,
+        best_ever: None,
+    }]
+    .into();
+    status
+}
+
+/// The status when the pool has just failed and its miners are gone.
+pub fn outage(mut status: StatusSnapshot) -> StatusSnapshot {
+    let pool = &mut status.runtime.upstreams[0];
+    pool.standing = PoolStatus::Failed;
+    pool.trouble = Some((String::from("connection refused"), Duration::from_secs(12)));
+    (status.runtime.sessions, pool.sessions) = (0, 0);
+    let snapshot = Arc::make_mut(&mut status.snapshot);
+    snapshot.miners.clear();
+    snapshot.pools[0].miners = 0;
+    status
+}
+
 /// The bytes of the page and the time to its first byte, the shortest of a few: the machine may be busy.
 fn size_and_time(page: &PageServer) -> (usize, Duration) {
     let ask = |_| {
@@ -49,20 +78,7 @@ fn a_farm_is_shown_page_by_page_with_the_worst_first() {
     let mut site = Site::start();
     site.mine("first", MinerModel::Bitaxe);
     site.wait_accepted(1);
-    let mut status = with_miners(&site.status(), 2000);
-    let snapshot = Arc::make_mut(&mut status.snapshot);
-    let last_seen = status.at;
-    snapshot.known_workers = [KnownWorkerView {
-        worker: format!("{ADDRESS}.gone").into(),
-        is_connected: false,
-        first_seen: last_seen,
-        last_seen,
-        address: None,
-        user_agent: None,
-        best_ever: None,
-    }]
-    .into();
-    let farm = PageServer::fixed(status);
+    let farm = PageServer::fixed(farm(&site.status()));
     let (bytes, first_byte) = size_and_time(&farm);
     println!("the page of 2,000 miners: {bytes} bytes, the first after {first_byte:?}");
     assert!(bytes < 300_000, "{bytes} bytes");
@@ -107,12 +123,7 @@ fn the_sentences_of_an_outage_agree() {
     let mut site = Site::start();
     site.mine("first", MinerModel::Bitaxe);
     site.wait_accepted(1);
-    let mut status = site.status();
-    let pool = &mut status.runtime.upstreams[0];
-    pool.standing = PoolStatus::Failed;
-    pool.trouble = Some((String::from("connection refused"), Duration::from_secs(12)));
-    status.runtime.sessions = 0;
-    let page = PageServer::fixed(status);
+    let page = PageServer::fixed(outage(site.status()));
     for (screen, scheme) in [(Screen::PHONE, "light"), (Screen::DESK, "dark")] {
         browser.screen(screen);
         browser.scheme(scheme);

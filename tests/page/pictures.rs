@@ -7,8 +7,9 @@ use sluice::sim::{MinerModel, PoolOptions, SimPayout};
 use sluice::stratum::Nbits;
 
 use crate::common::browser::{Browser, Screen};
-use crate::common::site::{ADDRESS, STRANGER, Site};
+use crate::common::site::{ADDRESS, PageServer, STRANGER, Site};
 use crate::common::wait_for;
+use crate::page::fixed::{farm, outage};
 use crate::page::hostile;
 use crate::page::miner::miner_url;
 
@@ -51,6 +52,10 @@ fn pictures() {
     browser.open(&site.url());
     browser.wait("document.querySelector('#pools').textContent.includes('new block')");
     take(&browser, &site.url(), &directory, "miners");
+    let ill = PageServer::fixed(outage(site.status()));
+    take(&browser, &ill.url(), &directory, "outage");
+    let crowded = PageServer::fixed(farm(&site.status()));
+    take(&browser, &crowded.url(), &directory, "farm");
 
     let bitaxe = miner_url(&site.page, &format!("{ADDRESS}.bitaxe"));
     take(&browser, &bitaxe, &directory, "miner");

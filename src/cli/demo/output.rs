@@ -1,5 +1,6 @@
 //! The lines of the demo: what happens, what Sluice says of it, and the figures.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,27 +10,27 @@ use crate::config::Severity;
 use crate::record::EventRow;
 use crate::util::escape::Printable;
 use crate::util::format::{count, delay, rate};
+use crate::util::wrap::{CONSOLE_COLUMNS, shortened, wrapped};
 
-/// The widest line, in characters.
-const WIDTH: usize = 100;
 /// The first column of a text, behind the time and the kind of line.
 const TEXT_COLUMN: usize = 15;
 
-/// Events that the demo does not print: the miners' connections and shares are printed anyway, and a new demo has a
-/// best share every few seconds.
+/// Events and alerts that the demo does not print: the miners' connections and shares are printed anyway, a new demo has
+/// a best share every few seconds. Of a failover and of a missing miner it prints the
+/// event or the alert, which say the same.
 const NOT_PRINTED: [&str; 4] = ["miner.first_seen", "share.best", "program.start", "program.stop"];
 
 /// The demo's standard output.
 pub(super) struct Output<'a, W> {
     out: &'a mut W,
     began: Instant,
-    /// The newest event that was printed.
-    newest: Option<Arc<EventRow>>,
+    /// The events at the last look. New ones are not always the newest: some are told ten seconds late.
+    seen: Arc<[Arc<EventRow>]>,
 }
 
 impl<'a, W: Write> Output<'a, W> {
     pub fn new(out: &'a mut W, began: Instant) -> Output<'a, W> {
-        Output { out, began, newest: None }
+        Output { out, began, seen: Arc::default() }
     }
 
     /// A line of something that happens in the simulated world.
@@ -44,16 +45,20 @@ impl<'a, W: Write> Output<'a, W> {
     }
 
     /// The events since the last call, the oldest first.
-    pub fn events(&mut self, events: &[Arc<EventRow>]) -> io::Result<()> {
-        let is_printed =
-            |event: &&Arc<EventRow>| self.newest.as_ref().is_some_and(|newest| Arc::ptr_eq(newest, event));
-        let new = events.iter().position(|event| is_printed(&event)).unwrap_or(events.len());
-        for event in events[..new].iter().rev() {
-            if !NOT_PRINTED.contains(&event.subject.as_str()) && !NOT_PRINTED.contains(&&*event.kind) {
-                self.timed(severity(event.severity), &Printable(&event.text).to_string())?;
+    pub fn events(&mut self, events: &Arc<[Arc<EventRow>]>) -> io::Result<()> {
+        let seen: HashSet<*const EventRow> = self.seen.iter().map(Arc::as_ptr).collect();
+        for event in events.iter().rev().filter(|event| !seen.contains(&Arc::as_ptr(event))) {
+            let is_twice = event.kind == "miner.gone"
+                || (event.kind == "alert.begun" && event.subject == "pool.failed_over");
+            if !is_twice && ![&*event.subject, &*event.kind].iter().any(|name| NOT_PRINTED.contains(name)) {
+                if event.kind == "alert.ended" {
+                    self.timed("over", &event.subject)?;
+                } else {
+                    self.timed(severity(event.severity), &Printable(&event.text).to_string())?;
+                }
             }
         }
-        self.newest = events.first().cloned().or(self.newest.take());
+        self.seen = events.clone();
         Ok(())
     }
 
@@ -80,7 +85,7 @@ impl<'a, W: Write> Output<'a, W> {
     /// A line with the time and a mark; a long text goes on below its beginning.
     fn timed(&mut self, mark: &str, text: &str) -> io::Result<()> {
         let head = format!("{}  {mark:<6}  ", self.time());
-        for line in wrapped(&head, text) {
+        for line in wrapped(&head, &shortened(text), TEXT_COLUMN, CONSOLE_COLUMNS) {
             writeln!(self.out, "{line}")?;
         }
         self.out.flush()
@@ -102,41 +107,5 @@ fn severity(severity: Severity) -> &'static str {
         Severity::Medium => "MEDIUM",
         Severity::Low => "low",
         Severity::Info => "info",
-    }
-}
-
-/// The text behind `head`, in lines of at most [`WIDTH`] characters. A word that is longer is cut.
-fn wrapped(head: &str, text: &str) -> Vec<String> {
-    let (mut lines, mut line) = (Vec::new(), head.to_owned());
-    let mut is_empty = true;
-    for word in text.split_whitespace() {
-        let word: String = word.chars().take(WIDTH - TEXT_COLUMN).collect();
-        let length = line.chars().count();
-        if !is_empty && length + 1 + word.chars().count() > WIDTH {
-            lines.push(std::mem::replace(&mut line, " ".repeat(TEXT_COLUMN)));
-            is_empty = true;
-        }
-        if !is_empty {
-            line.push(' ');
-        }
-        line.push_str(&word);
-        is_empty = false;
-    }
-    lines.push(line);
-    lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_texts_are_wrapped_below_their_beginning() {
-        let text = format!("{} {} end", "word ".repeat(30), "x".repeat(200));
-        let lines = wrapped("00:01  HIGH    ", &text);
-        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");
-        assert_eq!(lines.len(), 4);
-        assert!(lines[1..].iter().all(|line| line.starts_with(&" ".repeat(TEXT_COLUMN))));
-        assert_eq!(wrapped("00:01  >>      ", "short"), ["00:01  >>      short"]);
     }
 }

@@ -46,8 +46,8 @@ pub(super) const SCENES: [Scene; 9] = [
     },
     Scene {
         incident: Incident::FirstPoolDown,
-        begins: 40,
-        lasts: 15,
+        begins: 35,
+        lasts: 12,
         title: "a pool that goes down",
         at_begin: "the first pool goes down: the miners move to the second",
         at_end: "the first pool is back: the miners return to it in 5 s, one by one",
@@ -56,7 +56,7 @@ pub(super) const SCENES: [Scene; 9] = [
     Scene {
         incident: Incident::MinerUnplugged,
         begins: 75,
-        lasts: 35,
+        lasts: 30,
         title: "a miner without power",
         at_begin: "somebody unplugs nerd-kitchen: Sluice misses it after 20 s (usually 5 min)",
         at_end: "nerd-kitchen has power again",
@@ -67,7 +67,7 @@ pub(super) const SCENES: [Scene; 9] = [
         begins: 120,
         lasts: 15,
         title: "a new block, and shares that come too late for it",
-        at_begin: "the network has a new block: all get a clean job, but usb-stick ends its old work first",
+        at_begin: "the network has a new block: a clean job for all, but usb-stick ends old work first",
         at_end: "usb-stick works on the new block, too",
         rule: None,
     },
@@ -85,22 +85,22 @@ pub(super) const SCENES: [Scene; 9] = [
         begins: 165,
         lasts: 25,
         title: "a block",
-        at_begin: "no device here finds a Bitcoin block: for a moment the pool's coin is easy enough for them",
+        at_begin: "a Bitcoin block is too hard for these devices: for a moment the other coin is easy",
         at_end: "the first pool sends jobs for Bitcoin again",
         rule: Some("block.found"),
     },
     Scene {
         incident: Incident::SilentPool,
         begins: 210,
-        lasts: 20,
+        lasts: 25,
         title: "a pool that is connected and silent",
         at_begin: "the first pool stays connected, but answers nothing any more",
         at_end: "the first pool answers again",
-        rule: Some("pool.failed_over"),
+        rule: Some("pool.silent"),
     },
     Scene {
         incident: Incident::GoodSharesRejected,
-        begins: 250,
+        begins: 262,
         lasts: 15,
         title: "a pool that rejects good shares",
         at_begin: "the first pool rejects shares that are good",
@@ -109,7 +109,7 @@ pub(super) const SCENES: [Scene; 9] = [
     },
     Scene {
         incident: Incident::NoPool,
-        begins: 280,
+        begins: 290,
         lasts: 45,
         title: "an outage of all pools",
         at_begin: "the line is down: no pool can be reached, which Sluice reports after 30 s",
@@ -119,7 +119,7 @@ pub(super) const SCENES: [Scene; 9] = [
 ];
 
 /// A round of the story. The next one begins after it.
-const ROUND: Duration = Duration::from_secs(345);
+const ROUND: Duration = Duration::from_secs(355);
 
 /// A change of the scene.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,7 +185,7 @@ mod tests {
         for scene in &SCENES {
             assert!(scene.begins >= ended, "{}: the scene before has not ended", scene.title);
             assert!(scene.begins - ended <= 30, "{}: nothing happens for too long", scene.title);
-            assert!(scene.at_begin.len().max(scene.at_end.len()) <= 90, "{}", scene.title);
+            assert!(scene.at_begin.len().max(scene.at_end.len()) <= 85, "{}", scene.title);
             assert!(scene.rule.is_none_or(|rule| RuleId::parse(rule).is_some()), "{}", scene.title);
             ended = scene.begins + scene.lasts;
         }

@@ -60,6 +60,7 @@ pub(super) fn start(services: &Arc<PassthroughServices>, stop: &Stop) -> io::Res
         let round = POOL_CHECK.min(services.config.failover.first_job_timeout / 4);
         while stop.sleep(round).is_ok() && supervisor.check(&stop).is_ok() {
             supervise::beat();
+            services.listener_context.log_left_out();
         }
     })?;
     Ok(())

@@ -137,7 +137,7 @@ impl OpeningOrder {
 pub struct Misbehaviour {
     /// Closes every connection as soon as it is made.
     pub close_on_accept: bool,
-    /// Reads and never answers.
+    /// Reads, and neither answers nor sends jobs.
     pub silent: bool,
     pub refuse_authorize: bool,
     /// Takes shares and never answers.

@@ -32,8 +32,8 @@ pub(super) enum MinerState {
     Silent(Duration),
     /// Others' payout is verified, and this one has no address.
     PayoutUnknown,
-    /// Connected, and no share yet.
-    NoShareYet,
+    /// Connected, and no share was accepted yet.
+    NothingAccepted,
     Mining,
 }
 
@@ -96,7 +96,7 @@ fn state_of(status: &StatusSnapshot, miner: &MinerView, is_any_verified: bool) -
         (Some(PayoutState::Unverifiable(Unverifiable::NoAddress)), _) if is_any_verified => {
             MinerState::PayoutUnknown
         }
-        (_, None) => MinerState::NoShareYet,
+        _ if miner.accepted == 0 => MinerState::NothingAccepted,
         _ => MinerState::Mining,
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn section(status: &StatusSnapshot, query: &MinersQuery<'_>) -> Marku
     html! {
         section.miners #miners {
             h2 #miners-count data-live { (heading(status)) }
-            @if total > 1 { (form(query, order)) }
+            @if total > 1 { (form(query, order, total)) }
             div #miners-list data-live { (list(status, query, total)) }
         }
     }
@@ -36,10 +36,10 @@ fn heading(status: &StatusSnapshot) -> String {
     }
 }
 
-/// The filter, and the order for screens without column headings. Not renewed by the script: a visitor may be typing.
-fn form(query: &MinersQuery<'_>, (key, _): (SortKey, bool)) -> Markup {
+/// The filter, and the order for screens without column headings. A few miners need no filter where there are headings. Not renewed by the script: a visitor may be typing.
+fn form(query: &MinersQuery<'_>, (key, _): (SortKey, bool), total: usize) -> Markup {
     html! {
-        form method="get" action="/#miners" role="search" {
+        form.few[total <= MANY && query.filter().is_empty()] method="get" action="/#miners" role="search" {
             label { span { "Filter" } input type="search" name="filter" value=(query.filter()) maxlength="100" autocomplete="off"; }
             label {
                 span { "Sort by" }
@@ -153,7 +153,7 @@ fn state(status: &StatusSnapshot, state: MinerState) -> (Tone, Markup) {
         MinerState::Rejects(part) => (Tone::Bad, html! { (format!("{:.0} % rejected", part * 100.0)) }),
         MinerState::Silent(ago) => (Tone::Warn, html! { "no share for " (span(ago)) }),
         MinerState::PayoutUnknown => (Tone::Warn, html! { "payout not verified" }),
-        MinerState::NoShareYet => (Tone::Neutral, html! { "no share yet" }),
+        MinerState::NothingAccepted => (Tone::Neutral, html! { "no accepted share yet" }),
         MinerState::Mining => (Tone::Good, html! { "mining" }),
     }
 }

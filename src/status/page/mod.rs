@@ -159,14 +159,12 @@ fn sections(status: &StatusSnapshot, request: &PageRequest<'_>) -> Markup {
                 }
             }
             div #column-alerts class="column" { (alerts::section(status)) }
+            div #column-pools class="column" { (pools::section(status)) (external::section(status)) (references::section(status)) }
         }
         (miners::section(status, &request.miners))
         div #more class="columns" {
-            div #column-pools class="column" { (pools::section(status)) (external::section(status)) (references::section(status)) }
-            div #column-details class="column" {
-                @if is_analyzed { (share_path::section(status)) }
-                (details::section(status))
-            }
+            div #column-path class="column" { @if is_analyzed { (share_path::section(status)) } }
+            div #column-details class="column" { (details::section(status)) }
         }
     }
 }

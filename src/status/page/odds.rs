@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::activity::Activity;
 use super::{pool_in_use, time};
+use crate::analyzer::ChainState;
 use crate::record::BestShare;
 use crate::status::snapshot::StatusSnapshot;
 use crate::util::format::{count, in_words, odds, short, time_to_block};
@@ -14,6 +15,7 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
     let network = network_difficulty(status);
     let best = snapshot.best_ever.as_ref().or(snapshot.bests.run.as_ref());
     let expected = blocks_per_day(snapshot.hash_rates.one_hour.max(snapshot.hash_rates.one_day), network);
+    let is_other_coin = is_other_coin(status);
     let is_mining = matches!(Activity::of(status), Activity::Working | Activity::OldWork);
     html! {
         section.odds #odds data-live {
@@ -40,6 +42,7 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
                         p.figure { (odds(expected)) }
                         p { "one block in " (time_to_block(expected)) " on average" }
                     }
+                    None if is_other_coin => { p.figure.old { "none" } p { "the work is not Bitcoin's" } }
                     None => { p.figure.old { "–" } p { "known after the first shares" } }
                 }
                 @if snapshot.lifetime.blocks > 0 {
@@ -51,8 +54,17 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
 }
 
 fn network_difficulty(status: &StatusSnapshot) -> Option<f64> {
+    if is_other_coin(status) {
+        return None;
+    }
     let of_pool = pool_in_use(&status.snapshot).and_then(|pool| pool.job.as_ref()?.network_difficulty);
     of_pool.or(status.snapshot.totals.as_ref().and_then(|totals| totals.network_difficulty))
+}
+
+/// Whether the pool in use works on another coin, whose difficulty says nothing about Bitcoin's blocks.
+fn is_other_coin(status: &StatusSnapshot) -> bool {
+    let chain = pool_in_use(&status.snapshot).and_then(|pool| pool.chain.as_ref());
+    chain.is_some_and(|chain| chain.state == ChainState::Wrong)
 }
 
 fn closeness(best: &BestShare, network: f64) -> String {
