@@ -19,6 +19,10 @@ fmt:
 links:
     .ci/run links
 
+# The Prometheus alerts do what their cases expect (needs promtool)
+alerts:
+    .ci/run alerts
+
 # Clippy, and the lints of Cargo.toml
 clippy:
     .ci/run clippy

@@ -7,11 +7,14 @@ use sluice::sim::{MinerModel, PoolOptions, SimPayout};
 use sluice::stratum::Nbits;
 
 use crate::common::browser::{Browser, Screen};
-use crate::common::site::{STRANGER, Site};
+use crate::common::site::{PageServer, STRANGER, Site};
+use crate::page::fixed::{farm, outage};
 use crate::page::hostile;
 
 fn take(browser: &Browser, url: &str, directory: &Path, name: &str) {
-    for (screen, size) in [(Screen::PHONE, "phone"), (Screen::DESK, "desk")] {
+    for (screen, size) in
+        [(Screen::PHONE, "360"), (Screen::TABLET, "768"), (Screen::DESK, "1440"), (Screen::WIDE, "2560")]
+    {
         browser.screen(screen);
         for scheme in ["light", "dark"] {
             browser.scheme(scheme);
@@ -47,6 +50,10 @@ fn pictures() {
     browser.open(&site.url());
     browser.wait("document.querySelector('#pools').textContent.includes('new block')");
     take(&browser, &site.url(), &directory, "miners");
+    let ill = PageServer::fixed(outage(site.status()));
+    take(&browser, &ill.url(), &directory, "outage");
+    let crowded = PageServer::fixed(farm(&site.status()));
+    take(&browser, &crowded.url(), &directory, "farm");
 
     let payout = SimPayout::Address(STRANGER.to_owned());
     let pool = PoolOptions {
