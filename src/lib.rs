@@ -9,6 +9,7 @@
 //! | [`crate::app`] | the composition root: starts the program's parts and connects them |
 //! | [`crate::status`] | the page, JSON, metrics and the console report |
 //! | [`crate::verify`] | `sluice verify`: a miner at a pool for a minute, to check its work |
+//! | [`crate::report`] | `sluice report`: what the records show, as text, JSON or a page |
 //! | [`crate::proxy`] | code for both modes: listener, handshake, time-outs, sessions |
 //! | [`crate::proxy::passthrough`] | a pool connection for each miner: connect, two pumps, failover |
 //! | [`crate::proxy::aggregate`] | many miners on one pool connection |
@@ -55,6 +56,7 @@ pub mod pool_stats;
 pub mod proxy;
 pub mod record;
 pub mod reference;
+pub mod report;
 pub mod sim;
 pub mod status;
 pub mod stratum;

@@ -38,6 +38,7 @@ mod record;
 mod reference;
 mod regressions;
 mod reload;
+mod report;
 
 mod sim;
 mod status_json;

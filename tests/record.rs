@@ -24,7 +24,7 @@ is_block,msg_id,assigned_difficulty,result,reject_code,reject_reason,response_ms
 extranonce2,hash,height,network_difficulty,upstream,session,user_agent";
 
 const TIMING_HEADER: &str = "pool,job_id,height,ntime,ntp_time,ntime_minus_ntp_seconds,receive_gap_seconds,\
-prevhash_age_seconds,branches";
+prevhash_age_seconds,branches,session,miner_addr,worker";
 
 fn time(text: &str) -> NtpTime {
     NtpTime::from_timestamp(text.parse().unwrap())
@@ -87,6 +87,9 @@ fn job() -> JobRow {
         receive_gap: None,
         prevhash_age: Some(Duration::from_secs(61)),
         branches: 0,
+        session: SessionId(7),
+        miner: None,
+        worker: "bc1qminer.rig1".into(),
     }
 }
 
@@ -171,7 +174,9 @@ fn jobs_alerts_and_the_deep_dive_have_the_promised_forms() {
     recorder.finish().unwrap();
     assert_eq!(
         read(dir.path().join("timing.csv")),
-        format!("{TIMING_HEADER}\npool.example:3333,1,,6b0187c0,2026-11-21T12:00:00.123Z,-0.123,,61.000,0\n")
+        format!(
+            "{TIMING_HEADER}\npool.example:3333,1,,6b0187c0,2026-11-21T12:00:00.123Z,-0.123,,61.000,0,7,,bc1qminer.rig1\n"
+        )
     );
     assert_eq!(
         read(dir.path().join("alerts.log")),
@@ -233,7 +238,8 @@ fn no_text_of_a_stranger_is_a_formula_a_forged_row_or_a_terminal_command() {
             outcome,
             ..share(1)
         });
-        recorder.record_job(&JobRow { pool: text.into(), job_id: JobId::from_text(text).unwrap(), ..job() });
+        let job_id = JobId::from_text(text).unwrap();
+        recorder.record_job(&JobRow { pool: text.into(), job_id, worker: text.into(), ..job() });
         recorder.record_alert(&alert(text, serde_json::json!({ "worker": text })));
         recorder.geek(noon(), GeekTopic::Extranonce, || text.to_owned());
     }

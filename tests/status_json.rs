@@ -141,16 +141,11 @@ fn has_the_promised_names(status: &Value) {
 }
 
 fn every_document(moment: &StatusSnapshot) -> Vec<Value> {
+    let named = moment.snapshot.miners.iter().find(|miner| !miner.worker.is_empty());
     ["/status", "/api/miners", "/api/shares", "/api/alerts", "/api/jobs", "/api/upstreams", "/api/history"]
         .into_iter()
         .map(|path| document(path, &[], moment))
-        .chain(
-            moment
-                .snapshot
-                .miners
-                .first()
-                .map(|miner| document("/api/miner", &[("worker", &miner.worker)], moment)),
-        )
+        .chain(named.map(|miner| document("/api/miner", &[("worker", &miner.worker)], moment)))
         .collect()
 }
 

@@ -1,13 +1,14 @@
 -- Sluice's records as DuckDB views, every column with its right type:
 --
---   duckdb -cmd "SET VARIABLE records = 'data'" -init scripts/analysis/views.sql
+--   duckdb -cmd "SET VARIABLE records = 'data'" -cmd ".read scripts/analysis/views.sql"
 --
 -- or, in Python: execute the SET, and then this file. The variable may have a pattern, such as 'houses/*', for several
 -- directories. docs/records.md explains each column.
 --
 -- DuckDB guesses types by the first rows of a file. Hex digits such as 20000000 look like a number until the first miner
 -- rolls its version, and a job id such as 7e3 looks like a float. So nothing is guessed here: fields are read as text, and
--- only the columns that count something become numbers. Rows that a crash has damaged are left out.
+-- only the columns that count something become numbers. Rows that a crash has damaged are left out; a quote that is not
+-- closed, which Sluice never leaves, makes DuckDB refuse the file.
 
 -- The files: the live ones and the rotated ones, compressed or not. Before a file is compressed, both may be there.
 CREATE OR REPLACE TEMP TABLE record_files AS

@@ -152,7 +152,7 @@ class Week:
         if session.begin < self.race[1] < end:
             tips.append((self.race[1], self.blocks.index(self.race[0])))
         tips.sort()
-        current = [tip for tip in tips if tip[0] <= session.begin][-1]
+        current = ([tips[0]] + [tip for tip in tips if tip[0] <= session.begin])[-1]
         coming = [(session.begin + 0.12 + rng.random() * 0.2, current[1], True)]
         coming += [
             (time + 0.9 + rng.random() * 0.9, place, True) for time, place in tips if session.begin + 2 < time < end - 2

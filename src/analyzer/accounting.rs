@@ -352,6 +352,10 @@ impl Accounting {
             receive_gap: job.gap,
             prevhash_age: job.block_age,
             branches: job.branches,
+            session: job.session,
+            // In aggregate mode the job is for all miners of the connection.
+            miner: role.is_with_miner().then_some(job.miner),
+            worker: job.worker.clone(),
         });
         recorder.geek(at, GeekTopic::Job, || job.describe());
     }

@@ -61,6 +61,7 @@ impl JobView {
         let state = PayoutState::Verified;
         let seen = JobSeen {
             session: crate::tap::SessionId(1),
+            miner: std::net::SocketAddr::from(([192, 168, 1, 20], 50_000)),
             worker: String::from("rig"),
             upstream: Some(0),
             job_id: JobId::from_counter(1),

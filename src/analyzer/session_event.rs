@@ -1,6 +1,7 @@
 //! The events that following a conversation yields, for the accounting and the rules.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::block_spread::NewBlockJob;
@@ -80,6 +81,8 @@ pub(super) enum EventKind {
 #[derive(Debug, Clone)]
 pub struct JobSeen {
     pub session: SessionId,
+    /// The address of the session's miner.
+    pub miner: SocketAddr,
     /// The session's worker name; empty before the pool has accepted one.
     pub worker: String,
     pub upstream: Option<usize>,
@@ -152,6 +155,7 @@ impl JobSeen {
         let is_bad = matches!(judged.payout.state, PayoutState::Short | PayoutState::Mismatch);
         JobSeen {
             session: conversation.id,
+            miner: conversation.miner(),
             worker: String::new(),
             upstream: conversation.upstream(),
             job_id: job.id().clone(),

@@ -1,6 +1,7 @@
 //! `sluice demo`: two simulated pools, miners that really hash, and the proxy between them, on loopback; and every half
 //! minute something that Sluice is for.
 
+mod device;
 mod output;
 mod story;
 
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use self::device::{DEVICES, DemoDevice, UNPLUGGED};
 use self::output::{Output, time};
 use self::story::{Cue, Incident, Story};
 use super::CommandFailure;
@@ -20,33 +22,12 @@ use super::signals::stop_on_signals;
 use crate::analyzer::{AnalyzerCounts, Snapshot};
 use crate::app::{App, AppError, AppOptions};
 use crate::config::{Config, HttpConfig, Mode, UpstreamConfig};
-use crate::sim::{
-    MinerModel, MinerOptions, MinerStats, Misbehaviour, PoolOptions, SimHashRate, SimMiner, SimPool,
-};
+use crate::sim::{Misbehaviour, PoolOptions, SimPool};
 use crate::status::server::{HttpServer, PagePort};
 use crate::stratum::{Difficulty, Nbits};
 use crate::util::format::count;
 use crate::util::os_error::describe;
 use crate::util::stop::Stop;
-
-/// The example address of BIP173, whose key is public: nobody can mistake the demo for earnings.
-const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
-
-/// The devices, with their hash rates and the difficulties that they suggest: a share every few seconds. Every share is
-/// really hashed, so the rates are what one processor bears; a Bitaxe makes 10,000 times as much as a NerdMiner, as real
-/// ones do to within their models' range.
-const DEVICES: [(&str, MinerModel, f64, Option<f64>); 5] = [
-    ("bitaxe-office", MinerModel::Bitaxe, 600e3, Some(0.000_5)),
-    ("bitaxe-shelf", MinerModel::Bitaxe, 300e3, Some(0.000_5)),
-    // An old miner that ends its queue of work before it takes a new job. It suggests nothing.
-    ("usb-stick", MinerModel::Cgminer, 150e3, None),
-    ("nerd-kitchen", MinerModel::NerdMiner, 60.0, Some(0.000_000_1)),
-    ("nerd-desk", MinerModel::NerdMiner, 50.0, Some(0.000_000_1)),
-];
-/// How long `usb-stick` goes on with old work: long enough for a late share or two.
-const OLD_WORK: Duration = Duration::from_secs(8);
-/// The place of the one that is unplugged.
-const UNPLUGGED: usize = 3;
 
 /// The simulated pools' difficulty until a miner suggests another one: a share every 1.4 s at 150 kH/s.
 const POOL_DIFFICULTY: f64 = 0.000_05;
@@ -117,19 +98,6 @@ struct DemoWorld {
     blocks_before: u64,
 }
 
-/// A simulated device, which can be switched off.
-struct DemoDevice {
-    name: &'static str,
-    options: MinerOptions,
-    miner: SimMiner,
-    is_on: bool,
-    /// The figures that were printed last.
-    printed: MinerStats,
-    printed_connections: u64,
-    /// The accepted and rejected shares before it was switched off.
-    before: [u64; 2],
-}
-
 impl DemoWorld {
     fn start(options: &DemoOptions, stop: &Stop) -> Result<DemoWorld, CommandFailure> {
         let difficulty = if options.aggregate { SHARED_DIFFICULTY } else { POOL_DIFFICULTY };
@@ -143,17 +111,8 @@ impl DemoWorld {
             ..AppOptions::default()
         };
         let app = App::start(&config, app_options, stop)?;
-        let mut devices = Vec::new();
-        for (name, model, rate, suggests) in DEVICES {
-            let mut options = MinerOptions::new(app.addresses()[0], model, format!("{ADDRESS}.{name}"));
-            options.hash_rate_limit = Some(SimHashRate(rate));
-            options.suggested_difficulty = suggests;
-            options.retry_wait = Some(Duration::from_secs(2));
-            if model == MinerModel::Cgminer {
-                options.job_switch_delay = OLD_WORK;
-            }
-            devices.push(DemoDevice::start(name, options)?);
-        }
+        let start = |device| DemoDevice::start(device, app.addresses()[0]);
+        let devices = DEVICES.into_iter().map(start).collect::<io::Result<_>>()?;
         let began = Instant::now();
         Ok(DemoWorld {
             pools,
@@ -272,7 +231,7 @@ impl DemoWorld {
         }
         out.plain(
             "\nEvery share is really hashed, and the pools check its hash. So the devices are slow: a Bitaxe\n\
-             makes 600 kH/s here. But it still makes 10,000 times as much as a NerdMiner.\n",
+             makes 600 kH/s here, not 1 TH/s, and a NerdMiner 60 H/s, not 60 kH/s.\n",
         )
     }
 
@@ -344,9 +303,8 @@ impl DemoWorld {
             time(self.began.elapsed())
         ))?;
         for scene in story.shown() {
-            let raised = |rule| snapshot.alerts.counts.get(rule).copied().unwrap_or_default();
             let reported = match scene.rule {
-                Some(rule) if raised(rule) > 0 => rule,
+                Some(rule) if out.has_raised(&snapshot, rule) => rule,
                 Some(_) => "(not yet)",
                 None => "stale shares, in the figures",
             };
@@ -367,35 +325,6 @@ impl DemoWorld {
             out.plain("The page has had all of it under alerts and events while the demo ran.")?;
         }
         out.plain("With your own pool: sluice run --pool stratum+tcp://solo.ckpool.org:3333")
-    }
-}
-
-impl DemoDevice {
-    fn start(name: &'static str, options: MinerOptions) -> io::Result<DemoDevice> {
-        let miner = SimMiner::start(options.clone())?;
-        let printed = MinerStats::default();
-        Ok(DemoDevice { name, options, miner, is_on: true, printed, printed_connections: 0, before: [0, 0] })
-    }
-
-    /// The accepted and rejected shares since the start.
-    fn totals(&self) -> [u64; 2] {
-        let stats = if self.is_on { self.miner.stats() } else { MinerStats::default() };
-        [self.before[0] + stats.accepted, self.before[1] + stats.rejected]
-    }
-
-    fn switch_off(&mut self) {
-        if self.is_on {
-            self.miner.stop();
-            (self.before, self.is_on) = (self.totals(), false);
-        }
-    }
-
-    fn switch_on(&mut self) -> io::Result<()> {
-        if !self.is_on {
-            self.miner = SimMiner::start(self.options.clone())?;
-            (self.printed, self.printed_connections, self.is_on) = (MinerStats::default(), 0, true);
-        }
-        Ok(())
     }
 }
 

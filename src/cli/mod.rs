@@ -1,4 +1,5 @@
-//! The command line. Each subcommand has a file: `run`, `check`, `demo`, `verify`. `preflight` checks what `run` and
+//! The command line. Each subcommand has a file: `run`, `check`, `demo`, `verify`, `report`.
+//! `preflight` checks what `run` and
 //! `check` need of the machine; `exit` maps failures to exit codes.
 
 mod check;
@@ -7,6 +8,7 @@ mod demo;
 pub mod exit;
 mod preflight;
 mod reload;
+mod report;
 mod run;
 mod signals;
 mod verify;
@@ -32,6 +34,8 @@ Examples:
       Explain a configuration, report its errors and end.
   sluice verify stratum+tcp://solo.ckpool.org:3333 --address bc1q…
       Be a miner for a minute: would a block pay this address, and is it Bitcoin?
+  sluice report data/
+      What the records of this data directory show, and what to do.
   sluice demo
       Try it without a pool or miners: all of them simulated, on this machine alone.
 
@@ -62,6 +66,9 @@ enum Command {
     /// Connect to pools as a miner: would a block pay this address?
     #[command(after_help = verify::EXAMPLES)]
     Verify(verify::VerifyOptions),
+    /// Say what the records of a week, or any other time, show
+    #[command(after_help = report::EXAMPLES)]
+    Report(report::ReportOptions),
 }
 
 /// The flags that `run` and `check` share. They override the configuration file.
@@ -120,6 +127,10 @@ pub fn execute(cli: Cli) -> Result<ExitCode, CommandFailure> {
         Command::Verify(options) => {
             logging::start(None, "warn");
             return verify::run(&options, &Stop::new());
+        }
+        Command::Report(options) => {
+            logging::start(None, "warn");
+            return report::run(&options);
         }
     }
     Ok(ExitCode::SUCCESS)

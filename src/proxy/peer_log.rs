@@ -50,7 +50,7 @@ impl LogTopic {
         if self == LogTopic::Pool { 2 } else { 10 }
     }
 
-    /// So many more lines of this topic, in words.
+    /// The number of further lines of this topic, in words.
     fn describe(self, more: u64) -> String {
         let (one, many) = match self {
             LogTopic::Began => ("more session began", "more sessions began"),

@@ -61,7 +61,7 @@ impl RotatedName {
     }
 
     /// Parses a name; `None` unless Sluice would write it exactly so.
-    pub(super) fn parse(name: &str) -> Option<RotatedName> {
+    pub fn parse(name: &str) -> Option<RotatedName> {
         let plain = name.strip_suffix(".gz");
         FileName::ALL.into_iter().find_map(|file| {
             let rest = plain.unwrap_or(name).strip_prefix(file.stem)?.strip_prefix('-')?;

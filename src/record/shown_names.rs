@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::state_json::SavedState;
+use super::csv::csv_field;
 use crate::util::escape::line_text;
 use crate::work::name_of_worker;
 
@@ -14,7 +14,7 @@ const MAX_NAMES: usize = 1000;
 /// Caps the characters of a name.
 const MAX_CHARS: usize = 40;
 
-/// The shown names by the workers' own, in the form of [`SavedState::worker_key`]. Clones share them.
+/// The shown names by the workers' own, in the form of [`SavedState::worker_key`](super::SavedState::worker_key). Clones share them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
 pub struct ShownNames(Arc<BTreeMap<String, String>>);
@@ -28,7 +28,7 @@ impl ShownNames {
         if self.0.is_empty() {
             return None;
         }
-        self.0.get(&*SavedState::worker_key(worker)).map(String::as_str)
+        self.0.get(&*csv_field(worker)).map(String::as_str)
     }
 
     /// The name to show for this worker: the one that a person has given, else its own without the address.
@@ -39,7 +39,7 @@ impl ShownNames {
     /// Gives a worker a name; an empty one takes it away. Returns whether anything has changed. If there are too many
     /// names, nothing changes.
     pub fn set(&mut self, worker: &str, name: &str) -> bool {
-        let key = SavedState::worker_key(worker);
+        let key = csv_field(worker);
         let name = clean(name);
         if name.is_empty() {
             return self.0.contains_key(&*key) && Arc::make_mut(&mut self.0).remove(&*key).is_some();
@@ -95,7 +95,7 @@ mod tests {
     fn a_worker_is_found_by_its_escaped_name() {
         let mut names = ShownNames::default();
         assert!(names.set("=rig\u{1b}", "Kitchen"));
-        assert_eq!(names.get(&SavedState::worker_key("=rig\u{1b}")), Some("Kitchen"));
+        assert_eq!(names.get(&csv_field("=rig\u{1b}")), Some("Kitchen"));
     }
 
     #[test]

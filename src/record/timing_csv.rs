@@ -1,10 +1,12 @@
 //! A row of `timing.csv`.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::csv::Row;
 use crate::clock::NtpTime;
 use crate::stratum::{JobId, Ntime};
+use crate::tap::SessionId;
 use crate::work::Height;
 
 /// One job and its times.
@@ -23,11 +25,16 @@ pub struct JobRow {
     pub prevhash_age: Option<Duration>,
     /// Number of merkle branches; none for an empty block.
     pub branches: usize,
+    pub session: SessionId,
+    /// The miner that the job is for; `None` if it is for all miners of a connection.
+    pub miner: Option<SocketAddr>,
+    /// The session's worker; empty before the pool has accepted one.
+    pub worker: String,
 }
 
 impl JobRow {
-    /// The header of `timing.csv`.
-    pub const COLUMNS: [&str; 9] = [
+    /// The header of `timing.csv`. The last three were added later: files of older versions lack them.
+    pub const COLUMNS: [&str; 12] = [
         "pool",
         "job_id",
         "height",
@@ -37,6 +44,9 @@ impl JobRow {
         "receive_gap_seconds",
         "prevhash_age_seconds",
         "branches",
+        "session",
+        "miner_addr",
+        "worker",
     ];
 
     pub(super) fn to_csv(&self) -> Vec<u8> {
@@ -51,6 +61,9 @@ impl JobRow {
             .seconds(self.receive_gap)
             .seconds(self.prevhash_age)
             .value(self.branches)
+            .value(self.session)
+            .optional(self.miner)
+            .text(&self.worker)
             .end()
     }
 }
@@ -70,8 +83,14 @@ mod tests {
             receive_gap: Some(Duration::from_millis(30_125)),
             prevhash_age: None,
             branches: 12,
+            session: SessionId(7),
+            miner: "10.0.0.7:51234".parse().ok(),
+            worker: "=rig".into(),
         };
         let text = String::from_utf8(row.to_csv()).unwrap();
-        assert_eq!(text, "'=pool,\"65,1\",900000,6b00f9a4,2026-11-21T01:53:42.500Z,-2.500,30.125,,12\n");
+        assert_eq!(
+            text,
+            "'=pool,\"65,1\",900000,6b00f9a4,2026-11-21T01:53:42.500Z,-2.500,30.125,,12,7,10.0.0.7:51234,'=rig\n"
+        );
     }
 }

@@ -35,6 +35,7 @@ fn the_lists_are_pages_with_filters() {
     browser.open(&at("events?kind=miner"));
     assert_eq!(browser.text("nav.filters [aria-current]"), "miners");
     browser.scripts(true);
+    browser.console();
     for path in ["shares", "jobs", "alerts", "events"] {
         assert_fine_everywhere(&browser, &at(path), path);
     }

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use crate::analyzer::Snapshot;
 use crate::config::Severity;
 use crate::record::EventRow;
@@ -15,22 +17,23 @@ use crate::util::wrap::{CONSOLE_COLUMNS, shortened, wrapped};
 /// The first column of a text, behind the time and the kind of line.
 const TEXT_COLUMN: usize = 15;
 
-/// Events and alerts that the demo does not print: the miners' connections and shares are printed anyway, a new demo has
-/// a best share every few seconds. Of a failover and of a missing miner it prints the
-/// event or the alert, which say the same.
+/// Events and alerts that the demo does not print: the miners' connections and shares are printed anyway, and a new demo
+/// has a best share every few seconds.
 const NOT_PRINTED: [&str; 4] = ["miner.first_seen", "share.best", "program.start", "program.stop"];
 
 /// The demo's standard output.
 pub(super) struct Output<'a, W> {
     out: &'a mut W,
     began: Instant,
+    /// The start. Events of earlier runs, from kept records, are not printed.
+    started: Timestamp,
     /// The events at the last look. New ones are not always the newest: some are told ten seconds late.
     seen: Arc<[Arc<EventRow>]>,
 }
 
 impl<'a, W: Write> Output<'a, W> {
     pub fn new(out: &'a mut W, began: Instant) -> Output<'a, W> {
-        Output { out, began, seen: Arc::default() }
+        Output { out, began, started: Timestamp::now(), seen: Arc::default() }
     }
 
     /// A line of something that happens in the simulated world.
@@ -47,7 +50,11 @@ impl<'a, W: Write> Output<'a, W> {
     /// The events since the last call, the oldest first.
     pub fn events(&mut self, events: &Arc<[Arc<EventRow>]>) -> io::Result<()> {
         let seen: HashSet<*const EventRow> = self.seen.iter().map(Arc::as_ptr).collect();
-        for event in events.iter().rev().filter(|event| !seen.contains(&Arc::as_ptr(event))) {
+        let is_new = |event: &&Arc<EventRow>| {
+            !seen.contains(&Arc::as_ptr(event)) && event.at.timestamp() >= self.started
+        };
+        for event in events.iter().rev().filter(is_new).cloned().collect::<Vec<_>>() {
+            // A failover and a missing miner are each an event and an alert, which say the same.
             let is_twice = event.kind == "miner.gone"
                 || (event.kind == "alert.begun" && event.subject == "pool.failed_over");
             if !is_twice && ![&*event.subject, &*event.kind].iter().any(|name| NOT_PRINTED.contains(name)) {
@@ -75,6 +82,11 @@ impl<'a, W: Write> Output<'a, W> {
             delay(snapshot.summary.latency_up.quantile(0.5)),
         );
         self.timed("--", &text)
+    }
+
+    /// Whether Sluice has raised an alert of this rule since the start.
+    pub fn has_raised(&self, snapshot: &Snapshot, rule: &str) -> bool {
+        snapshot.alerts.alerts.iter().any(|alert| alert.id == rule && alert.last.timestamp() >= self.started)
     }
 
     pub fn plain(&mut self, line: &str) -> io::Result<()> {

@@ -73,5 +73,5 @@
 
   document.addEventListener('pointermove', follow);
   document.addEventListener('pointerdown', follow);
-  document.addEventListener('pointerleave', hide);
+  document.documentElement.addEventListener('pointerleave', hide);
 })();

@@ -20,7 +20,10 @@ pub(super) fn section(facts: &WorkerFacts<'_>, may_change: bool) -> Markup {
                     }
                     button { "Save" }
                 }
-                p.quiet { "On this page, in messages and events. The pool goes on to see the miner's own name. Empty: no other name." }
+                p.quiet {
+                    "On this page, in messages and events. The pool goes on to see the miner's own name. Empty: no other "
+                    "name."
+                }
                 @if facts.connections.is_empty() {
                     form action="/miner/forget" method="post" {
                         input type="hidden" name="worker" value=(facts.key);

@@ -50,7 +50,7 @@ fn connected(status: &StatusSnapshot, facts: &WorkerFacts<'_>) -> Markup {
     }
 }
 
-/// What it says it is, and where.
+/// The device and its address.
 fn device(facts: &WorkerFacts<'_>) -> Markup {
     let agent = facts.user_agent();
     let name = agent.and_then(device_name).unwrap_or_else(|| String::from("Unknown device"));

@@ -1,0 +1,147 @@
+//! Findings about times in which a pool, Sluice or everything was away.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{FindingContext, ReportFinding};
+use crate::config::Severity;
+use crate::report::absences::AbsenceCause;
+use crate::report::fields::{minute_text, time_text};
+use crate::report::time_line::Outage;
+use crate::util::format::{count, span};
+
+/// Milliseconds that are worth a finding: a restart is none.
+const LONG_OUTAGE_MS: i64 = 120_000;
+
+/// Pools that could not be used, one finding each.
+pub(super) fn of_pools(context: &FindingContext<'_>) -> Vec<ReportFinding> {
+    let mut by_pool: BTreeMap<&str, Vec<&Outage>> = BTreeMap::new();
+    for outage in &context.records.time_line.pool_outages {
+        by_pool.entry(&outage.subject).or_default().push(outage);
+    }
+    let found = by_pool.into_iter().filter_map(|(pool, outages)| {
+        let length = |outage: &Outage| outage.to.unwrap_or(context.to).max(outage.from) - outage.from;
+        let total: i64 = outages.iter().map(|outage| length(outage)).sum();
+        let longest = outages.iter().max_by_key(|outage| length(outage))?;
+        let silent_ms: i64 = context.silences().iter().map(|silence| {
+            let covered = outages.iter().map(|outage| silence.covered_by(outage.from, outage.to.unwrap_or(context.to)));
+            (covered.fold(0.0, f64::max) * silence.length_ms() as f64) as i64
+        }).sum();
+        (total >= LONG_OUTAGE_MS).then(|| {
+            let lost = if silent_ms > 0 {
+                format!("; nothing was mined for {} of it", time(silent_ms))
+            } else {
+                String::from("; another pool got the work")
+            };
+            let why = if longest.reason.is_empty() { String::new() } else { format!(" ({})", longest.reason) };
+            ReportFinding {
+                id: String::from("pool.outage"),
+                severity: if silent_ms >= LONG_OUTAGE_MS { Severity::High } else { Severity::Medium },
+                text: format!(
+                    "Pool {pool} could not be used for {} in {}, the longest from {} to {} UTC{why}{lost}.",
+                    time(total),
+                    count(outages.len() as u64, "outage"),
+                    minute_text(longest.from),
+                    minute_text(longest.to.unwrap_or(context.to))
+                ),
+                action: String::from(if silent_ms > 0 {
+                    "Add a second [[upstream]] at another operator, so that miners go on when this pool is away."
+                } else {
+                    "Nothing to do if it was once: failover worked. If it happens often, put another pool first."
+                }),
+                evidence: json!({
+                    "upstream": pool, "seconds": total as f64 / 1000.0, "outages": outages.len(),
+                    "longest_from": time_text(longest.from), "longest_to": longest.to.map(time_text),
+                    "silent_seconds": silent_ms as f64 / 1000.0, "reason": longest.reason,
+                }),
+                weight: (silent_ms.max(total / 10)) as f64,
+            }
+        })
+    });
+    found.collect()
+}
+
+/// Times in which Sluice did not run.
+pub(super) fn of_sluice(context: &FindingContext<'_>) -> Option<ReportFinding> {
+    let outages = &context.records.time_line.sluice_outages;
+    let length = |outage: &Outage| {
+        let to = outage.to.unwrap_or(context.to);
+        if !outage.is_crash {
+            return to - outage.from;
+        }
+        // The records end some time before the crash; the shares end closest to it.
+        let silence = context.silences().iter().find(|silence| silence.from <= to && to <= silence.to);
+        silence.map_or(0, |silence| to - silence.from)
+    };
+    let total: i64 = outages.iter().map(length).sum();
+    let longest = outages.iter().max_by_key(|outage| length(outage)).filter(|_| total >= LONG_OUTAGE_MS)?;
+    let crashes = outages.iter().filter(|outage| outage.is_crash).count();
+    let to = longest.to.unwrap_or(context.to);
+    let crashed = if crashes > 0 {
+        format!("; {} without a shutdown", count(crashes as u64, "time"))
+    } else {
+        String::new()
+    };
+    Some(ReportFinding {
+        id: String::from("sluice.down"),
+        severity: Severity::Medium,
+        text: format!(
+            "Sluice did not run for {} in {}, the longest from {} to {} UTC{crashed}. Nothing was mined through it.",
+            time(total),
+            count(outages.len() as u64, "pause"),
+            minute_text(to - length(longest)),
+            minute_text(to)
+        ),
+        action: String::from(
+            "Let the system start it again (deploy/ has a systemd unit), and look at sluice.log around that time.",
+        ),
+        evidence: json!({
+            "seconds": total as f64 / 1000.0, "pauses": outages.len(), "crashes": crashes,
+            "longest_from": time_text(to - length(longest)), "longest_to": time_text(to),
+        }),
+        weight: total as f64,
+    })
+}
+
+/// Times in which nobody mined, and nothing in the records says why.
+pub(super) fn of_everything(context: &FindingContext<'_>) -> Option<ReportFinding> {
+    let time_line = &context.records.time_line;
+    let unexplained: Vec<_> = context
+        .silences()
+        .iter()
+        .filter(|silence| {
+            let cause = silence.cause(&time_line.sluice_outages, &time_line.pool_outages, &[], 1);
+            cause == AbsenceCause::Miner && context.records.workers.len() > 1
+        })
+        .collect();
+    let total: i64 = unexplained.iter().map(|silence| silence.length_ms()).sum();
+    let longest = unexplained
+        .iter()
+        .max_by_key(|silence| silence.length_ms())
+        .filter(|_| total >= LONG_OUTAGE_MS * 5)?;
+    Some(ReportFinding {
+        id: String::from("everything.silent"),
+        severity: Severity::Medium,
+        text: format!(
+            "No miner sent a share for {} in {}, the longest from {} to {} UTC, and no event says why.",
+            time(total),
+            count(unexplained.len() as u64, "pause"),
+            minute_text(longest.from),
+            minute_text(longest.to)
+        ),
+        action: String::from(
+            "Look for a cut in power or network at that time. Without events.jsonl, pass the whole data directory.",
+        ),
+        evidence: json!({
+            "seconds": total as f64 / 1000.0, "pauses": unexplained.len(),
+            "longest_from": time_text(longest.from), "longest_to": time_text(longest.to),
+        }),
+        weight: total as f64,
+    })
+}
+
+fn time(ms: i64) -> String {
+    span(Duration::from_millis(ms.unsigned_abs()))
+}

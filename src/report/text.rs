@@ -1,0 +1,466 @@
+//! The report in a terminal, at most 100 columns wide.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::document::Report;
+use super::figures::{ReportedPool, ReportedWorker, ShareFigures};
+use super::findings::ReportFinding;
+use super::selection::plain_pool;
+use crate::config::Severity;
+use crate::util::escape::{line_text, printable};
+use crate::util::format::{count, delay, grouped, odds, percent, rate, short, span, time_to_block};
+use crate::work::name_of_worker;
+
+/// The width of the text.
+const WIDTH: usize = 100;
+/// Caps the workers, pools, reasons and notes that are listed. The JSON has all.
+const MAX_ROWS: usize = 30;
+const MAX_REASON_ROWS: usize = 10;
+const MAX_NOTE_ROWS: usize = 20;
+/// The width of a name.
+const NAME: usize = 24;
+
+/// Prints a report.
+pub struct ReportPrinter<'a> {
+    pub report: &'a Report,
+    /// With colours and bold headings, for a terminal.
+    pub has_colours: bool,
+}
+
+impl fmt::Display for ReportPrinter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.report;
+        self.head(f)?;
+        if report.totals.submitted > 0 {
+            self.findings(f)?;
+            self.totals(f)?;
+            self.workers(f)?;
+            self.pools(f)?;
+            self.reasons(f)?;
+            self.luck(f)?;
+            self.comparisons(f)?;
+        }
+        self.absences(f)?;
+        self.alerts(f)?;
+        self.damaged(f)
+    }
+}
+
+impl ReportPrinter<'_> {
+    fn head(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.report;
+        let files = count(report.files.read, "file");
+        match (&report.from, &report.to) {
+            (Some(from), Some(to)) => writeln!(
+                f,
+                "{} {} to {} UTC ({}), {} in {files}",
+                self.bold("Sluice report:"),
+                minute(from),
+                minute(to),
+                span(Duration::from_secs_f64(report.seconds)),
+                count(report.totals.submitted, "share")
+            )?,
+            _ => writeln!(f, "{} no share in {files}", self.bold("Sluice report:"))?,
+        }
+        let selection = &report.selection;
+        let limits = [
+            ("since", &selection.since),
+            ("until", &selection.until),
+            ("worker", &selection.worker),
+            ("pool", &selection.upstream),
+        ];
+        for (name, value) in limits {
+            if let Some(value) = value {
+                writeln!(f, "  only {name} {}", printable(value))?;
+            }
+        }
+        for file in &report.files.unreadable {
+            writeln!(f, "  not read: {}: {}", printable(&file.path), printable(&file.reason))?;
+        }
+        Ok(())
+    }
+
+    fn findings(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.heading(f, "What to do")?;
+        if self.report.findings.is_empty() {
+            return writeln!(f, "  Nothing: the records show no fault.");
+        }
+        for (place, finding) in self.report.findings.iter().enumerate() {
+            self.finding(f, place + 1, finding)?;
+        }
+        Ok(())
+    }
+
+    fn finding(&self, f: &mut fmt::Formatter<'_>, place: usize, finding: &ReportFinding) -> fmt::Result {
+        let text = format!("{place}. {} {}", self.severity(finding.severity), printable(&finding.text));
+        wrapped(f, &text, 2, 5)?;
+        wrapped(f, &format!("→ {}", printable(&finding.action)), 5, 7)
+    }
+
+    fn totals(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let totals = &self.report.totals;
+        self.heading(f, "In all")?;
+        let shares = format!(
+            "{} sent: {} accepted, {} rejected ({}), {} unanswered, {} unknown",
+            grouped(totals.submitted),
+            grouped(totals.accepted),
+            grouped(totals.rejected),
+            reject_text(totals),
+            grouped(totals.unanswered),
+            grouped(totals.unknown)
+        );
+        line(f, "Shares", &shares)?;
+        let hash_rate = totals.hashrate.map_or_else(
+            || "–".to_owned(),
+            |average| {
+                format!(
+                    "{} on average ({}), from {}",
+                    rate(average),
+                    rate_range(totals),
+                    count(totals.proven_shares, "proven share")
+                )
+            },
+        );
+        line(f, "Hash rate", &hash_rate)?;
+        let work = format!(
+            "{} proven by hashes, {} accepted by pools ({:.1} %)",
+            short(totals.proven_difficulty),
+            short(totals.accepted_difficulty),
+            totals.accepted_difficulty * 100.0 / totals.proven_difficulty.max(f64::MIN_POSITIVE)
+        );
+        if totals.proven_difficulty > 0.0 {
+            line(f, "Work", &format!("{work}, as difficulty"))?;
+        } else {
+            line(
+                f,
+                "Work",
+                &format!(
+                    "{} accepted by pools, as difficulty; none proven",
+                    short(totals.accepted_difficulty)
+                ),
+            )?;
+        }
+        if let (Some(best), Some(at)) = (totals.best_difficulty, &totals.best_at) {
+            line(f, "Best share", &format!("{} on {} UTC", short(best), minute(at)))?;
+        }
+        if let Some(best) = self.report.best_ever.first() {
+            let text = format!(
+                "{} by {}, {} UTC",
+                short(best.difficulty),
+                shown_worker(&best.worker),
+                minute(&best.at)
+            );
+            line(f, "Best ever", &text)?;
+        }
+        if let Some(blocks) = totals.blocks_per_day {
+            line(
+                f,
+                "Odds of a block",
+                &format!("{} a day; one in {} on average", odds(blocks), time_to_block(blocks)),
+            )?;
+        }
+        if let (Some(p50), Some(p99)) = (totals.response_ms_p50, totals.response_ms_p99) {
+            let times =
+                format!("median {}, p99 {}, of {}", ms(p50), ms(p99), count(totals.answers_timed, "answer"));
+            line(f, "Answers", &times)?;
+        }
+        if let (Some(p50), Some(p99)) = (totals.job_age_seconds_p50, totals.job_age_seconds_p99) {
+            let ages = format!(
+                "shares come {p50:.1} s (median) and {p99:.0} s (p99) after their job; {} stale",
+                grouped(totals.stale)
+            );
+            line(f, "Job age", &ages)?;
+        }
+        if totals.duplicates + totals.below_difficulty > 0 {
+            let text = format!(
+                "{} sent twice, {} below the difficulty",
+                grouped(totals.duplicates),
+                grouped(totals.below_difficulty)
+            );
+            line(f, "Without proof", &text)?;
+        }
+        Ok(())
+    }
+
+    fn workers(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.heading(f, "Miners")?;
+        writeln!(
+            f,
+            "  {:<NAME$} {:>12} {:>20} {:>8} {:>8} {:>8} {:>11}",
+            "", "hash rate", "95 % range", "shares", "rejected", "up", "best share"
+        )?;
+        for worker in self.report.workers.iter().take(MAX_ROWS) {
+            writeln!(f, "{}", worker_row(worker))?;
+        }
+        rest(f, self.report.workers.len(), MAX_ROWS, "miner")
+    }
+
+    fn pools(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.heading(f, "Pools")?;
+        writeln!(
+            f,
+            "  {:<NAME$} {:>10} {:>10} {:>9} {:>8} {:>8} {:>8} {:>9} {:>4}",
+            "", "proven", "accepted", "shares", "rejected", "p50", "p99", "away", "lag"
+        )?;
+        for pool in self.report.pools.iter().take(MAX_ROWS) {
+            writeln!(f, "{}", pool_row(pool))?;
+        }
+        rest(f, self.report.pools.len(), MAX_ROWS, "pool")?;
+        writeln!(
+            f,
+            "  p50, p99: time to the pool's answer. lag: new block to first job, behind the first pool (median)."
+        )
+    }
+
+    fn reasons(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reasons = &self.report.reasons;
+        if reasons.is_empty() {
+            return Ok(());
+        }
+        self.heading(f, "Rejected")?;
+        for reason in reasons.iter().take(MAX_REASON_ROWS) {
+            let code = reason.code.map_or_else(|| "–".to_owned(), |code| code.to_string());
+            let text = if reason.reason.is_empty() {
+                "no reason given".to_owned()
+            } else {
+                line_text(&reason.reason, 70)
+            };
+            writeln!(f, "  {:>9}  {code:>4}  {text}", grouped(reason.shares))?;
+        }
+        rest(f, reasons.len(), MAX_REASON_ROWS, "reason")
+    }
+
+    fn luck(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.heading(f, "Luck")?;
+        self.report.luck.text.iter().try_for_each(|text| wrapped(f, text, 2, 2))
+    }
+
+    fn comparisons(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.report.comparisons.is_empty() {
+            return Ok(());
+        }
+        self.heading(f, "Is one better than another?")?;
+        self.report.comparisons.iter().try_for_each(|one| wrapped(f, &printable(&one.text), 2, 4))
+    }
+
+    fn absences(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let outages = self.report.outages.sluice.iter().chain(&self.report.outages.pools);
+        let mut rows: Vec<(String, String)> = outages
+            .map(|outage| {
+                let what = if outage.subject == "sluice" {
+                    "Sluice did not run".to_owned()
+                } else {
+                    format!("pool {} was away", outage.subject)
+                };
+                let to = outage.to.as_deref().map_or_else(|| "the end".to_owned(), minute);
+                (
+                    outage.from.clone(),
+                    format!("{} to {to}  {what} ({})", minute(&outage.from), seconds(outage.seconds)),
+                )
+            })
+            .collect();
+        for worker in &self.report.workers {
+            rows.extend(worker.absences.iter().map(|absence| {
+                let text = format!(
+                    "{} to {}  {} sent nothing ({}): {}",
+                    minute(&absence.from),
+                    minute(&absence.to),
+                    shown_worker(&worker.worker),
+                    seconds(absence.seconds),
+                    absence.reason.text()
+                );
+                (absence.from.clone(), text)
+            }));
+        }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        rows.sort();
+        self.heading(f, "Gaps")?;
+        let shown = rows.iter().take(MAX_ROWS);
+        shown.into_iter().try_for_each(|(_, text)| wrapped(f, &printable(text), 2, 6))?;
+        rest(f, rows.len(), MAX_ROWS, "gap")
+    }
+
+    fn alerts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (alerts, notes) = (&self.report.alerts, &self.report.time_line);
+        if !alerts.is_empty() {
+            self.heading(f, "Alerts")?;
+            for alert in alerts.iter().take(MAX_ROWS) {
+                writeln!(
+                    f,
+                    "  {:>9}  {:<7} {}",
+                    grouped(alert.alerts),
+                    alert.severity,
+                    line_text(&alert.id, 60)
+                )?;
+            }
+        }
+        if !notes.is_empty() {
+            self.heading(f, "Time line")?;
+            let skipped = notes.len().saturating_sub(MAX_NOTE_ROWS);
+            if skipped > 0 {
+                writeln!(f, "  the newest {MAX_NOTE_ROWS} of {}; --json and --html have more", notes.len())?;
+            }
+            for note in notes.iter().skip(skipped) {
+                wrapped(f, &format!("{}  {}", minute(&note.at), printable(&note.text)), 2, 20)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let damaged = &self.report.damaged;
+        if damaged.rows == 0 {
+            return Ok(());
+        }
+        self.heading(f, "Damaged rows")?;
+        let verb = if damaged.rows == 1 { "was" } else { "were" };
+        writeln!(f, "  {} {verb} skipped:", count(damaged.rows, "row"))?;
+        for place in &damaged.places {
+            wrapped(f, &format!("{}:{}: {}", place.file, place.line, place.reason), 4, 6)?;
+        }
+        rest(f, usize::try_from(damaged.rows).unwrap_or(usize::MAX), damaged.places.len(), "row")
+    }
+
+    fn heading(&self, f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+        writeln!(f, "\n{}", self.bold(text))
+    }
+
+    fn bold(&self, text: &str) -> String {
+        if self.has_colours { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn severity(&self, severity: Severity) -> String {
+        let word = format!("[{}]", severity.as_str());
+        let colour = match severity {
+            Severity::High => 31,
+            Severity::Medium => 33,
+            Severity::Low | Severity::Info => 36,
+        };
+        if self.has_colours { format!("\u{1b}[{colour}m{word}\u{1b}[0m") } else { word }
+    }
+}
+
+fn worker_row(worker: &ReportedWorker) -> String {
+    let shares = &worker.shares;
+    format!(
+        "  {:<NAME$} {:>12} {:>20} {:>8} {:>8} {:>8} {:>11}",
+        shown_worker(&worker.worker),
+        shares.hashrate.map_or_else(|| "–".to_owned(), rate),
+        rate_range(shares),
+        grouped(shares.submitted),
+        percent(shares.rejected, shares.answered()),
+        worker.uptime.map_or_else(|| "–".to_owned(), |up| format!("{:.1} %", up * 100.0)),
+        shares.best_difficulty.map_or_else(|| "–".to_owned(), short),
+    )
+}
+
+fn pool_row(pool: &ReportedPool) -> String {
+    let shares = &pool.shares;
+    let time = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), ms);
+    format!(
+        "  {:<NAME$} {:>10} {:>10} {:>9} {:>8} {:>8} {:>8} {:>9} {:>4}",
+        fitted(plain_pool(&pool.upstream)),
+        short(shares.proven_difficulty),
+        short(shares.accepted_difficulty),
+        grouped(shares.submitted),
+        percent(shares.rejected, shares.answered()),
+        time(shares.response_ms_p50),
+        time(shares.response_ms_p99),
+        if pool.outages > 0 { seconds(pool.outage_seconds) } else { "–".to_owned() },
+        time(pool.new_block_lag_ms_p50),
+    )
+}
+
+fn rate_range(figures: &ShareFigures) -> String {
+    match (figures.hashrate_low, figures.hashrate_high) {
+        (Some(low), Some(high)) => {
+            let (low, high) = (rate(low), rate(high));
+            // The unit is written once if both have the same.
+            match (low.split_once(' '), high.split_once(' ')) {
+                (Some((number, unit)), Some((_, other))) if unit == other => format!("{number} – {high}"),
+                _ => format!("{low} – {high}"),
+            }
+        }
+        _ => "–".to_owned(),
+    }
+}
+
+fn reject_text(figures: &ShareFigures) -> String {
+    match (figures.reject_rate, figures.reject_rate_low, figures.reject_rate_high) {
+        (Some(rate), Some(low), Some(high)) => {
+            format!("{:.2} %, 95 % range {:.2} – {:.2} %", rate * 100.0, low * 100.0, high * 100.0)
+        }
+        _ => "–".to_owned(),
+    }
+}
+
+fn shown_worker(worker: &str) -> String {
+    let name = name_of_worker(worker);
+    if name.is_empty() { "(no name)".to_owned() } else { fitted(name) }
+}
+
+/// A name that fits into its column, escaped.
+fn fitted(name: &str) -> String {
+    let name = printable(name);
+    if name.chars().count() <= NAME {
+        name.into_owned()
+    } else {
+        name.chars().take(NAME - 1).chain(['…']).collect()
+    }
+}
+
+fn ms(milliseconds: f64) -> String {
+    delay(Duration::from_secs_f64((milliseconds / 1000.0).clamp(0.0, 1e9)))
+}
+
+fn seconds(seconds: f64) -> String {
+    span(Duration::from_secs_f64(seconds.clamp(0.0, 1e12)))
+}
+
+/// `2026-11-21 01:53` of an RFC 3339 time.
+fn minute(time: &str) -> String {
+    time.get(..16).unwrap_or(time).replace('T', " ")
+}
+
+fn line(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
+    wrapped(f, &format!("{name:<17}{text}"), 2, 19)
+}
+
+fn rest(f: &mut fmt::Formatter<'_>, all: usize, shown: usize, noun: &str) -> fmt::Result {
+    if all > shown {
+        writeln!(f, "  and {}", count((all - shown) as u64, &format!("more {noun}")))
+    } else {
+        Ok(())
+    }
+}
+
+/// Writes a text in lines of at most 100 columns: the first one indented by `first`, the others by `others`.
+fn wrapped(f: &mut fmt::Formatter<'_>, text: &str, first: usize, others: usize) -> fmt::Result {
+    let mut column = 0;
+    // Spaces in a row are columns of a table.
+    for (place, word) in text.split(' ').enumerate() {
+        let width = visible_width(word);
+        if place == 0 {
+            write!(f, "{:first$}{word}", "")?;
+            column = first + width;
+        } else if column + 1 + width > WIDTH {
+            write!(f, "\n{:others$}{word}", "")?;
+            column = others + width;
+        } else {
+            write!(f, " {word}")?;
+            column += 1 + width;
+        }
+    }
+    writeln!(f)
+}
+
+/// The width without colours.
+fn visible_width(word: &str) -> usize {
+    let colours = word.matches('\u{1b}').count();
+    let length = word.chars().count();
+    // A word has the colour's five characters and four more that reset it.
+    if colours > 0 { length.saturating_sub(9) } else { length }
+}

@@ -1,0 +1,338 @@
+//! The lines of `events.jsonl` and the entries of `alerts.log`: when pools, miners and Sluice itself were away, and what
+//! was raised.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, BufRead, Read};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::fields::{TimeParser, UnixMs};
+use super::selection::ReportSelection;
+use crate::config::Severity;
+
+/// Caps the bytes of a line. Sluice's longest has about 16 KiB.
+const MAX_LINE: u64 = 64 * 1024;
+/// Caps the notes that are kept, the newest.
+const MAX_NOTES: usize = 2000;
+/// Caps the outages that are kept, the first.
+const MAX_OUTAGES: usize = 10_000;
+/// Caps the pools and alert ids that are told apart.
+const MAX_NAMES: usize = 200;
+
+/// Everything that was noted over time.
+#[derive(Debug, Default)]
+pub(super) struct TimeLine {
+    /// The newest notes above info, and those about the program.
+    pub notes: VecDeque<TimedNote>,
+    /// Notes that were left out because there are too many.
+    pub left_out: u64,
+    /// When pools were away.
+    pub pool_outages: Vec<Outage>,
+    /// When Sluice did not run.
+    pub sluice_outages: Vec<Outage>,
+    /// States that alerts reported, by rule and subject.
+    pub alert_states: Vec<AlertState>,
+    /// The alerts of each rule: how many began or happened.
+    pub alert_counts: BTreeMap<String, (Severity, u64)>,
+    /// The pools by their rank in the configuration.
+    pub ranks: BTreeMap<u64, String>,
+    pub events: u64,
+    pub alerts: u64,
+    open_pools: BTreeMap<String, UnixMs>,
+    stopped_at: Option<UnixMs>,
+    last_event_at: Option<UnixMs>,
+}
+
+/// One thing on the time line.
+#[derive(Debug, Clone)]
+pub(super) struct TimedNote {
+    pub at: UnixMs,
+    pub severity: Severity,
+    pub kind: String,
+    pub text: String,
+}
+
+/// A time in which something was away.
+#[derive(Debug, Clone)]
+pub(super) struct Outage {
+    pub subject: String,
+    pub from: UnixMs,
+    /// `None` if it still lasts at the end of the records.
+    pub to: Option<UnixMs>,
+    /// After a crash, the time of its beginning is not recorded.
+    pub is_crash: bool,
+    pub reason: String,
+}
+
+/// A state that an alert has reported.
+#[derive(Debug, Clone)]
+pub(super) struct AlertState {
+    pub rule: String,
+    pub upstream: Option<String>,
+    pub worker: Option<String>,
+    pub severity: Severity,
+    pub from: UnixMs,
+    pub to: Option<UnixMs>,
+    pub text: String,
+    pub data: Value,
+}
+
+/// A line of `events.jsonl`, as far as the report needs it.
+#[derive(Deserialize)]
+struct EventLine {
+    at: String,
+    kind: String,
+    #[serde(default)]
+    severity: Option<String>,
+    #[serde(default)]
+    subject: String,
+    #[serde(default)]
+    worker: Option<String>,
+    #[serde(default)]
+    upstream: Option<String>,
+    #[serde(default)]
+    text: String,
+    #[serde(default)]
+    data: Value,
+}
+
+impl TimeLine {
+    /// Reads `events.jsonl`. Calls `damaged` with the line and the reason for each line that can't be used.
+    ///
+    /// # Errors
+    /// Errors of the disk and of a damaged gzip.
+    pub fn read_events(
+        &mut self,
+        source: impl Read,
+        selection: &ReportSelection,
+        mut damaged: impl FnMut(u64, &'static str),
+    ) -> io::Result<()> {
+        let mut times = TimeParser::default();
+        each_line(source, |number, line| {
+            let Some(line) = line else { return damaged(number, "longer than 64 KiB") };
+            if line.trim().is_empty() {
+                return;
+            }
+            let Ok(event) = serde_json::from_str::<EventLine>(line) else {
+                return damaged(number, "no event");
+            };
+            let Some(at) = times.parse(&event.at) else { return damaged(number, "its time can't be read") };
+            if selection.has_time(at) {
+                self.event(at, event, selection);
+            }
+        })
+    }
+
+    fn event(&mut self, at: UnixMs, event: EventLine, selection: &ReportSelection) {
+        self.events += 1;
+        let severity = event.severity.as_deref().and_then(Severity::parse).unwrap_or(Severity::Info);
+        let pool = event.upstream.clone().unwrap_or_else(|| event.subject.clone());
+        if let Some(rank) = event.data.get("rank").and_then(Value::as_u64) {
+            if self.ranks.len() < MAX_NAMES {
+                self.ranks.insert(rank, pool.clone());
+            }
+        }
+        let reason = || event.data.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned();
+        match event.kind.as_str() {
+            "pool.failed" | "pool.no_work" | "pool.blocked" if self.open_pools.len() < MAX_NAMES => {
+                if !self.open_pools.contains_key(&pool) {
+                    self.open_pools.insert(pool.clone(), at);
+                    let outage =
+                        Outage { subject: pool, from: at, to: None, is_crash: false, reason: reason() };
+                    push_bounded(&mut self.pool_outages, outage, selection);
+                }
+            }
+            "pool.returned" | "pool.connected" => self.close_pool(&pool, at),
+            "program.stop" => self.stopped_at = Some(at),
+            "program.start" => self.started(at, &event.data),
+            "alert.begun" | "alert.ended" | "alert.happened" => {
+                self.alert_event(at, &event, severity, selection)
+            }
+            _ => {}
+        }
+        self.last_event_at = Some(at);
+        let is_shown =
+            severity > Severity::Info || event.kind.starts_with("program.") || event.kind == "block.found";
+        let is_selected = event.worker.as_deref().is_none_or(|worker| selection.has_worker(worker))
+            && event.upstream.as_deref().is_none_or(|upstream| selection.has_upstream(upstream));
+        if is_shown && is_selected {
+            self.note(TimedNote { at, severity, kind: event.kind, text: event.text });
+        }
+    }
+
+    fn close_pool(&mut self, pool: &str, at: UnixMs) {
+        if self.open_pools.remove(pool).is_some() {
+            let open = self
+                .pool_outages
+                .iter_mut()
+                .rev()
+                .find(|outage| outage.subject == pool && outage.to.is_none());
+            if let Some(open) = open {
+                open.to = Some(at.max(open.from));
+            }
+        }
+    }
+
+    fn started(&mut self, at: UnixMs, data: &Value) {
+        let is_crash = data.get("after_crash").and_then(Value::as_bool).unwrap_or(false);
+        let from = self.stopped_at.take().filter(|stopped| *stopped <= at);
+        if from.is_some() || is_crash {
+            let outage = Outage {
+                subject: String::from("sluice"),
+                from: from.or(self.last_event_at).unwrap_or(at).min(at),
+                to: Some(at),
+                is_crash: from.is_none(),
+                reason: String::new(),
+            };
+            if self.sluice_outages.len() < MAX_OUTAGES {
+                self.sluice_outages.push(outage);
+            }
+        }
+        // A pool's state is not known over a restart.
+        for pool in self.open_pools.keys().cloned().collect::<Vec<_>>() {
+            self.close_pool(&pool, at);
+        }
+    }
+
+    fn alert_event(
+        &mut self,
+        at: UnixMs,
+        event: &EventLine,
+        severity: Severity,
+        selection: &ReportSelection,
+    ) {
+        let rule = &event.subject;
+        let is_same = |state: &&mut AlertState| {
+            state.rule == *rule
+                && state.upstream == event.upstream
+                && state.worker == event.worker
+                && state.to.is_none()
+        };
+        if event.kind == "alert.ended" {
+            if let Some(state) = self.alert_states.iter_mut().rev().find(is_same) {
+                state.to = Some(at);
+            }
+            return;
+        }
+        if event.upstream.as_deref().is_some_and(|upstream| !selection.has_upstream(upstream)) {
+            return;
+        }
+        let state = AlertState {
+            rule: rule.clone(),
+            upstream: event.upstream.clone(),
+            worker: event.worker.clone(),
+            severity,
+            from: at,
+            to: (event.kind == "alert.happened").then_some(at),
+            text: event.text.clone(),
+            data: event.data.clone(),
+        };
+        if self.alert_states.len() < MAX_NOTES {
+            self.alert_states.push(state);
+        }
+    }
+
+    /// Reads `alerts.log`. Calls `damaged` as [`TimeLine::read_events`] does.
+    ///
+    /// # Errors
+    /// Errors of the disk and of a damaged gzip.
+    pub fn read_alerts(
+        &mut self,
+        source: impl Read,
+        selection: &ReportSelection,
+        mut damaged: impl FnMut(u64, &'static str),
+    ) -> io::Result<()> {
+        let mut times = TimeParser::default();
+        let mut entry: Option<(UnixMs, Severity, String)> = None;
+        each_line(source, |number, line| {
+            let Some(line) = line else { return damaged(number, "longer than 64 KiB") };
+            if let Some(head) = line.strip_prefix('[') {
+                entry = alert_head(head, &mut times);
+                if entry.is_none() {
+                    damaged(number, "no alert");
+                }
+            } else if let Some(text) = line.strip_prefix("Description: ") {
+                match entry.take() {
+                    Some((at, severity, id)) if selection.has_time(at) => self.alert(severity, &id, text),
+                    Some(_) => {}
+                    None => damaged(number, "no alert"),
+                }
+            } else if !line.starts_with("Data: ") && !line.starts_with("-----") && !line.trim().is_empty() {
+                damaged(number, "no alert");
+            }
+        })
+    }
+
+    fn alert(&mut self, severity: Severity, id: &str, text: &str) {
+        self.alerts += 1;
+        if text.starts_with("over since ") {
+            return;
+        }
+        if self.alert_counts.len() < MAX_NAMES || self.alert_counts.contains_key(id) {
+            let count = self.alert_counts.entry(id.to_owned()).or_insert((severity, 0));
+            count.0 = count.0.max(severity);
+            count.1 += 1;
+        }
+    }
+
+    fn note(&mut self, note: TimedNote) {
+        if self.notes.len() >= MAX_NOTES {
+            self.notes.pop_front();
+            self.left_out += 1;
+        }
+        self.notes.push_back(note);
+    }
+}
+
+fn push_bounded(outages: &mut Vec<Outage>, outage: Outage, selection: &ReportSelection) {
+    if outages.len() < MAX_OUTAGES && selection.has_upstream(&outage.subject) {
+        outages.push(outage);
+    }
+}
+
+/// The time, severity and id of an entry: `2026-11-21T01:53:42.512Z] HIGH: payout.mismatch`.
+fn alert_head(head: &str, times: &mut TimeParser) -> Option<(UnixMs, Severity, String)> {
+    let (time, rest) = head.split_once("] ")?;
+    let (severity, id) = rest.split_once(": ")?;
+    let is_id =
+        id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_lowercase() || matches!(byte, b'.' | b'_'));
+    let severity = Severity::parse(&severity.to_ascii_lowercase())?;
+    is_id.then_some((times.parse(time)?, severity, id.to_owned()))
+}
+
+/// Calls `take` with each line and its number from 1; with `None` for a line that is too long.
+fn each_line(source: impl Read, mut take: impl FnMut(u64, Option<&str>)) -> io::Result<()> {
+    let mut source = io::BufReader::with_capacity(64 * 1024, source);
+    let (mut line, mut number) = (Vec::new(), 0);
+    loop {
+        line.clear();
+        if source.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        number += 1;
+        if line.last() != Some(&b'\n') && line.len() as u64 >= MAX_LINE {
+            take(number, None);
+            skip_rest(&mut source)?;
+            continue;
+        }
+        let text = String::from_utf8_lossy(&line);
+        take(number, Some(text.trim_end_matches(['\n', '\r'])));
+    }
+}
+
+fn skip_rest(source: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let buffer = source.fill_buf()?;
+        let Some(place) = buffer.iter().position(|byte| *byte == b'\n') else {
+            let length = buffer.len();
+            if length == 0 {
+                return Ok(());
+            }
+            source.consume(length);
+            continue;
+        };
+        source.consume(place + 1);
+        return Ok(());
+    }
+}
