@@ -19,6 +19,10 @@ fmt:
 links:
     .ci/run links
 
+# The Prometheus alerts do what their cases expect (needs promtool)
+alerts:
+    .ci/run alerts
+
 # Clippy, and the lints of Cargo.toml
 clippy:
     .ci/run clippy
@@ -42,6 +46,10 @@ deny:
 # All tests, or those of one module: `just test`, `just test --test suite failover::`
 test *ARGS:
     @if [ -z "{{ARGS}}" ]; then .ci/run test; else cargo test --locked {{ARGS}}; fi
+
+# What reads the records in Python agrees (needs Python 3.11); `--write` in scripts/analysis/check.py writes the answers
+analysis:
+    .ci/run analysis
 
 # A complete world on this machine: a simulated pool, simulated miners, the proxy, the page
 demo *ARGS:

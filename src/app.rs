@@ -25,7 +25,7 @@ use crate::reference::{ReferenceTimings, References, Tip};
 use crate::status::daily_summary::daily_summary;
 use crate::status::server::{HttpServer, PagePort};
 use crate::status::snapshot::{ProgramInfo, RuntimeStatus, SnapshotSources, StatusSnapshot, StatusSnapshots};
-use crate::status::web;
+use crate::status::web::{self, Changeable};
 use crate::tap::TapMessage;
 use crate::util::os_error::describe;
 use crate::util::stop::Stop;
@@ -155,7 +155,8 @@ impl App {
             let newest = snapshots.clone();
             notifier.connect(page_url, move || daily_summary(&newest.newest()));
         }
-        let handler = web::handler(snapshots.clone(), Some(proxy.clone()));
+        let changeable = Changeable { proxy: Some(proxy.clone()), to_analyzer: to_rules.clone() };
+        let handler = web::handler(snapshots.clone(), changeable);
         let page = page.and_then(|port| match port.serve(&config.http, handler, stop) {
             Ok(page) => Some(page),
             Err(why) => {
@@ -236,8 +237,8 @@ fn analyzer_setup(config: &Config, options: &mut AppOptions, stop: &Stop) -> io:
     };
     let mut setup = Setup { clock, reports_restarts: options.owns_process, ..Setup::of(config) };
     if let Some(directory) = &options.record_to {
-        let (recorder, state, history) = Recorder::start(&config.record, directory, setup.clock.clone())?;
-        (setup.recorder, setup.state, setup.history) = (Some(recorder), state, history);
+        let (recorder, saved) = Recorder::start(&config.record, directory, setup.clock.clone())?;
+        (setup.recorder, setup.saved) = (Some(recorder), saved);
         setup.events = Recorder::newest_events(directory, MAX_EVENTS);
     }
     setup.notifier = match (options.notifier.take(), config.notify.as_slice()) {

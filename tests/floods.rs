@@ -208,10 +208,10 @@ fn a_session_that_floods_a_slow_disk_loses_its_own_rows_only() {
         Clock::system().now()
     };
     let directory = recorded.directory.path();
-    let (recorder, state, history) = Recorder::start(&config.record, directory, now).unwrap();
+    let (recorder, saved) = Recorder::start(&config.record, directory, now).unwrap();
     is_ready.store(true, Ordering::Relaxed);
     let plain = Setup::plain(&config.analysis);
-    let setup = Setup { recorder: Some(recorder), state, history, ..plain };
+    let setup = Setup { recorder: Some(recorder), saved, ..plain };
     recorded.proxy.late_analyzer = Some(Analyzer::start_on(copies, setup).unwrap());
     let shares = |name: &str, count: u32| {
         let (miner, at_pool) = (recorded.connect(), pool.accept());

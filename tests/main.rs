@@ -15,6 +15,7 @@ mod clock;
 mod coinbases;
 mod common;
 mod config;
+mod console;
 mod demo;
 mod enforcement;
 mod failover;

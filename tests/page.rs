@@ -6,8 +6,10 @@
 
 mod fixed;
 mod hostile;
+mod lists;
 mod live;
 mod look;
+mod miner;
 mod pictures;
 mod plain;
 mod token;

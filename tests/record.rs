@@ -41,13 +41,13 @@ fn quick() -> RecordConfig {
 /// With the real time, which files that are opened again are dated by.
 fn start(dir: &Path, record: &RecordConfig) -> (Recorder, SavedState) {
     let now = || NtpTime::from_timestamp(jiff::Timestamp::now());
-    let (recorder, state, _) = Recorder::start(record, dir, now).unwrap();
-    (recorder, state)
+    let (recorder, saved) = Recorder::start(record, dir, now).unwrap();
+    (recorder, saved.state)
 }
 
 fn start_at_noon(dir: &Path, record: &RecordConfig) -> (Recorder, SavedState) {
-    let (recorder, state, _) = Recorder::start(record, dir, noon).unwrap();
-    (recorder, state)
+    let (recorder, saved) = Recorder::start(record, dir, noon).unwrap();
+    (recorder, saved.state)
 }
 
 fn share(msg_id: u64) -> ShareRow {

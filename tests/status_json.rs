@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use crate::common::shown::{ADDRESS, Shown, empty, miner};
 use serde_json::Value;
+use sluice::analyzer::KnownWorkerView;
 use sluice::status::json::{api, status};
 use sluice::status::server::{GatedRequest, HttpAnswer, Method, QueryParams};
 use sluice::status::snapshot::{StatusSnapshot, StatusSnapshots};
-use sluice::status::web::handler;
+use sluice::status::web::{Changeable, handler};
 use sluice::util::escape::Printable;
 
 /// Every name of the original's `/status`, with its type.
@@ -140,9 +141,11 @@ fn has_the_promised_names(status: &Value) {
 }
 
 fn every_document(moment: &StatusSnapshot) -> Vec<Value> {
+    let named = moment.snapshot.miners.iter().find(|miner| !miner.worker.is_empty());
     ["/status", "/api/miners", "/api/shares", "/api/alerts", "/api/jobs", "/api/upstreams", "/api/history"]
         .into_iter()
         .map(|path| document(path, &[], moment))
+        .chain(named.map(|miner| document("/api/miner", &[("worker", &miner.worker)], moment)))
         .collect()
 }
 
@@ -262,6 +265,33 @@ fn the_lists_show_what_is_asked_for() {
     assert_eq!((buckets.len(), &history["bucket_seconds"]), (144, &600.into()));
     let accepted: u64 = buckets.iter().map(|bucket| bucket["accepted"].as_u64().unwrap()).sum();
     assert_eq!(accepted, shown.pool.stats().accepted());
+    a_miner_that_is_gone_stays_listed((*moment).clone());
+}
+
+fn a_miner_that_is_gone_stays_listed(mut moment: StatusSnapshot) {
+    let known = |worker: &str, is_connected| KnownWorkerView {
+        worker: worker.into(),
+        is_connected,
+        first_seen: moment.at,
+        last_seen: moment.at,
+        address: Some("10.0.0.7".parse().unwrap()),
+        user_agent: Some("bitaxe/BM1370/v2.6.5".into()),
+        best_ever: Some(7.5),
+    };
+    let workers = [known("away", false), known("here", true)].into();
+    Arc::make_mut(&mut moment.snapshot).known_workers = workers;
+    let miners = document("/api/miners", &[], &moment);
+    assert_eq!((&miners["total"], &miners["offline_total"]), (&2.into(), &1.into()));
+    let away = &miners["offline"][0];
+    assert_eq!(
+        (&away["worker"], &away["connected"], &away["ip"]),
+        (&"away".into(), &false.into(), &"10.0.0.7".into())
+    );
+    assert_eq!((&away["best_ever"], away), (&7.5.into(), &read(&moment)["offline"][0]));
+    for (query, total) in [(("worker", "away"), 1), (("worker", "here"), 0), (("upstream", "1"), 0)] {
+        assert_eq!(document("/api/miners", &[query], &moment)["offline_total"], total, "{query:?}");
+    }
+    every_name_is_explained(&moment);
 }
 
 /// Every name that a document of `moment` has is in the documentation.
@@ -305,10 +335,11 @@ fn nonsense_gets_a_clear_answer() {
 
 #[test]
 fn the_server_passes_them_on() {
-    let handler = handler(StatusSnapshots::fixed(empty("")), None);
+    let handler = handler(StatusSnapshots::fixed(empty("")), Changeable::default());
     let ask = |path: &str, query: QueryParams| {
         let (method, path) = (Method::Get, path.to_owned());
-        let answer = handler(&GatedRequest { method, path, query, body: Vec::new(), host: None });
+        let answer =
+            handler(&GatedRequest { method, path, query, body: Vec::new(), host: None, may_change: false });
         let kind = answer.header("Content-Type").unwrap().to_owned();
         (answer.status, kind, String::from_utf8(answer.body).unwrap())
     };

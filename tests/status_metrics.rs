@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::common::prometheus::{Families, find, read, value};
 use crate::common::shown::{ADDRESS, Shown, empty, miner};
-use sluice::analyzer::{BlockSpread, Latency, PoolView, Snapshot, Totals, WorkerTotals};
+use sluice::analyzer::{BlockSpread, KnownWorkerView, Latency, PoolView, Snapshot, Totals, WorkerTotals};
 use sluice::status::metrics::metrics;
 use sluice::status::snapshot::StatusSnapshot;
 use sluice::upstream::{PoolStatus, UpstreamState};
@@ -60,7 +60,19 @@ fn a_real_proxys_numbers_are_those_of_the_pool() {
         (value(&found, "sluice_upstream_up", &one), value(&found, "sluice_upstream_sessions", &one)),
         (1.0, 3.0)
     );
-    assert_eq!(value(&found, "sluice_miners_connected", &[]), 3.0);
+    for name in [
+        "sluice_miners_connected",
+        "sluice_miners_authorized",
+        "sluice_workers_known",
+        "sluice_workers_connected",
+    ] {
+        assert_eq!(value(&found, name, &[]), 3.0, "{name}");
+    }
+    for name in &names {
+        assert_eq!(value(&found, "sluice_worker_connected", &[("worker", *name)]), 1.0);
+    }
+    assert_eq!(value(&found, "sluice_pool_reachable", &[]), 1.0);
+    assert_eq!(value(&found, "sluice_failed_over", &[]), 0.0);
     let state = |name, state| value(&found, name, &[one[0], one[1], ("state", state)]);
     assert_eq!(
         (state("sluice_payout_state", "unverifiable"), state("sluice_payout_state", "verified")),
@@ -155,6 +167,54 @@ fn many_workers_are_bounded_and_none_is_lost() {
 }
 
 #[test]
+fn a_missing_worker_and_an_unused_pool_have_samples() {
+    let status = with(totals(), |snapshot| {
+        let at = empty("").at;
+        let known = |worker: &str, is_connected| KnownWorkerView {
+            worker: worker.into(),
+            is_connected,
+            first_seen: at,
+            last_seen: at,
+            address: None,
+            user_agent: None,
+            best_ever: None,
+        };
+        let long = "x".repeat(128);
+        snapshot.known_workers = [
+            known("here", true),
+            known("gone", false),
+            known(&format!("{long}a"), true),
+            known(&format!("{long}b"), false),
+        ]
+        .into();
+        // It has sent no authorize, or none has been accepted.
+        snapshot.miners.push(miner(1, at));
+    });
+    let of = |runtime: Vec<UpstreamState>| {
+        let mut status = status.clone();
+        (status.runtime.sessions, status.runtime.upstreams) = (1, runtime);
+        read(&metrics(&status))
+    };
+    let found = of(vec![upstream_state(0, PoolStatus::Failed, 1)]);
+    let connected = |worker: &str| value(&found, "sluice_worker_connected", &[("worker", worker)]);
+    assert_eq!((connected("here"), connected("gone"), connected(&"x".repeat(128))), (1.0, 0.0, 0.0));
+    let summary = ["sluice_workers_known", "sluice_workers_connected", "sluice_miners_connected"];
+    assert_eq!(summary.map(|name| value(&found, name, &[])), [4.0, 2.0, 1.0]);
+    assert_eq!(value(&found, "sluice_miners_authorized", &[]), 0.0);
+    let pools = ["sluice_pool_reachable", "sluice_failed_over"];
+    let pools = |found: &Families| pools.map(|name| value(found, name, &[]));
+    assert_eq!(pools(&found), [0.0, 0.0]);
+    // A pool that no miner has needed yet may work.
+    let failed = upstream_state(0, PoolStatus::Failed, 0);
+    assert_eq!(pools(&of(vec![failed.clone(), upstream_state(1, PoolStatus::Untried, 0)])), [1.0, 0.0]);
+    assert_eq!(pools(&of(vec![failed, upstream_state(1, PoolStatus::Up, 1)])), [1.0, 1.0]);
+    let found = of(vec![upstream_state(0, PoolStatus::Blocked, 0)]);
+    assert_eq!(pools(&found), [0.0, 0.0]);
+    let first = [("upstream", "1"), ("pool", "pool.example:3333"), ("state", "blocked")];
+    assert_eq!(value(&found, "sluice_upstream_standing", &first), 1.0);
+}
+
+#[test]
 fn before_the_first_moment_and_without_analysis_there_are_no_false_zeros() {
     for status in [empty(""), empty("[analysis]\nenabled = false\n")] {
         let found = read(&metrics(&status));
@@ -180,18 +240,7 @@ fn the_same_pool_twice_and_odd_numbers_are_no_trouble() {
         snapshot.hash_rates.one_hour = f64::NAN;
         snapshot.pools = (0..2).map(pool).collect();
     });
-    let state = UpstreamState {
-        name: "pool.example:3333".to_owned(),
-        url: "stratum+tcp://pool.example:3333".to_owned(),
-        user: "{user}".to_owned(),
-        rank: Some(0),
-        standing: PoolStatus::Failed,
-        sessions: 0,
-        heard_ago: None,
-        blocked: None,
-        trouble: None,
-        gives_no_work: false,
-    };
+    let state = upstream_state(0, PoolStatus::Failed, 0);
     status.runtime.upstreams = vec![state.clone(), state];
     let found = read(&metrics(&status));
     assert_eq!(found["sluice_upstream_up"].samples.len(), 2);
@@ -206,6 +255,21 @@ fn the_same_pool_twice_and_odd_numbers_are_no_trouble() {
     assert_eq!(value(&found, "sluice_upstream_standing", &second), 1.0);
 }
 
+fn upstream_state(rank: usize, standing: PoolStatus, sessions: usize) -> UpstreamState {
+    UpstreamState {
+        name: "pool.example:3333".to_owned(),
+        url: "stratum+tcp://pool.example:3333".to_owned(),
+        user: "{user}".to_owned(),
+        rank: Some(rank),
+        standing,
+        sessions,
+        heard_ago: None,
+        blocked: None,
+        trouble: None,
+        gives_no_work: false,
+    }
+}
+
 fn pool(place: usize) -> PoolView {
     PoolView {
         place,
@@ -217,7 +281,9 @@ fn pool(place: usize) -> PoolView {
         unknown: 0,
         answers: Latency::default(),
         newest_answers: Default::default(),
+        last_answer: None,
         job: None,
+        newest_block: None,
         new_block: (place == 1).then_some(BlockSpread {
             time: Duration::from_micros(8400),
             miners: 12,
@@ -234,8 +300,12 @@ fn pool(place: usize) -> PoolView {
 /// Every metric that the dashboard, the alerts and the documentation name is one of `found`, and the
 /// documentation has all.
 fn the_files_ask_for_what_there_is(found: &Families) {
-    let files =
-        [("deploy/grafana-dashboard.json", 20), ("deploy/prometheus-alerts.yml", 11), ("docs/api.md", 50)];
+    let files = [
+        ("deploy/grafana-dashboard.json", 25),
+        ("deploy/prometheus-alerts.yml", 15),
+        ("deploy/prometheus-alerts_test.yml", 10),
+        ("docs/api.md", 50),
+    ];
     for (file, least) in files {
         let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
         let mut names = BTreeSet::new();

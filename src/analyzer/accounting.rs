@@ -1,6 +1,7 @@
 //! The accounting of findings: counts, best shares, alerts and records.
 
 mod reports;
+mod workers;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,8 +25,8 @@ use crate::clock::{Clock, ClockReading, ClockState, JobTime, NtpTime, Offset};
 use crate::net::Stamp;
 use crate::notify::Notifier;
 use crate::record::{
-    BestShare, GeekTopic, History, JobRow, LifetimeCounts, Recorder, RecordingHealth, SavedState,
-    ShareOutcome,
+    BestShare, GeekTopic, History, JobRow, LifetimeCounts, Recorder, RecordingHealth, SavedFiles, SavedState,
+    ShareOutcome, WorkerHistories,
 };
 use crate::stratum::Difficulty;
 use crate::tap::{Role, SessionId};
@@ -57,6 +58,9 @@ pub(super) struct Accounting {
     clock_state: ClockState,
     /// Shared with the snapshot and the recorder, so that it is copied only on a change.
     pub(super) history: Arc<History>,
+    worker_histories: WorkerHistories,
+    /// The histories as they are shown and saved, renewed every few seconds.
+    pub(super) shown_worker_histories: Arc<WorkerHistories>,
     /// The state has changed since it was last saved.
     unsaved: bool,
     pub(super) clock: Clock,
@@ -73,7 +77,8 @@ pub(super) struct Accounting {
 
 impl Accounting {
     pub(super) fn new(setup: Setup, now: Stamp) -> Accounting {
-        let Setup { clock, state, upstreams, .. } = setup;
+        let Setup { clock, saved, upstreams, .. } = setup;
+        let SavedFiles { state, history, worker_histories } = saved;
         let mut alerts = AlertBook::new(&setup.rules.off);
         alerts.restore(&state.alerts, clock.correct(now));
         let chains = setup.expectations.chains();
@@ -99,7 +104,9 @@ impl Accounting {
             skew: 0,
             reading: clock.reading(),
             clock_state: clock.state(),
-            history: Arc::new(setup.history),
+            history: Arc::new(history),
+            shown_worker_histories: Arc::new(worker_histories.clone()),
+            worker_histories,
             unsaved: false,
             clock,
             recorder: setup.recorder,
@@ -164,6 +171,8 @@ impl Accounting {
             ExternalUpdate::Reloaded(sections) => {
                 self.add_events([system_news::reload(sections, self.clock.now())]);
             }
+            ExternalUpdate::NameWorker { worker, name } => self.name_worker(worker, name),
+            ExternalUpdate::ForgetWorker(worker) => self.forget_worker(worker),
             // The session tracker applies it.
             ExternalUpdate::Policy(_) => {}
         }
@@ -185,6 +194,7 @@ impl Accounting {
         self.add_events(news);
         self.take_unsaved_alerts();
         Arc::make_mut(&mut self.history).tick(unix_seconds(now));
+        self.tick_worker_histories(now);
         self.count_runtime();
         let Some(recorder) = &self.recorder else { return };
         if std::mem::take(&mut self.unsaved) {
@@ -263,6 +273,7 @@ impl Accounting {
         }
         let is_best = self.offer_best(&judged);
         Arc::make_mut(&mut self.history).share(unix_seconds(at), &judged.for_history());
+        self.worker_histories.share(&judged.share.worker, unix_seconds(at), &judged.for_history());
         if let Some(record) = self.block_record(&judged, Some(judged.outcome.clone())) {
             self.record_block(record);
         }

@@ -309,8 +309,8 @@ impl AlertBook {
                 && past.subject == new.subject
                 && new.at.unix_seconds() - past.last.unix_seconds() < REPEAT_SECONDS
         };
-        let Some(place) = self.past.iter().position(is_same) else { return false };
-        let known = Arc::make_mut(&mut self.past[place]);
+        let Some(index) = self.past.iter().position(is_same) else { return false };
+        let known = Arc::make_mut(&mut self.past[index]);
         known.count += 1;
         known.last = new.at;
         known.ended = Some(new.at);
@@ -362,7 +362,8 @@ impl Alert {
         SavedAlert { id: self.id.to_owned(), severity, subject, description, evidence, began, count }
     }
 
-    fn row(&self, kind: AlertKind) -> AlertRow {
+    /// The alert as a record, and as the notifier gets it.
+    pub fn row(&self, kind: AlertKind) -> AlertRow {
         let mut data = json!({ "subject": self.subject, "count": self.count });
         if let (Some(data), Value::Object(evidence)) = (data.as_object_mut(), &self.evidence) {
             data.extend(evidence.clone());

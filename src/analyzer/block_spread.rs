@@ -70,7 +70,7 @@ impl BlockSpreads {
     pub(super) fn add(&mut self, job: &NewBlockJob, role: Role) {
         let Some(upstream) = job.upstream else { return };
         let blocks = self.0.entry(upstream).or_default();
-        let place = blocks.iter().rposition(|block| block.prevhash == job.prevhash).unwrap_or_else(|| {
+        let index = blocks.iter().rposition(|block| block.prevhash == job.prevhash).unwrap_or_else(|| {
             blocks.push_back(TrackedBlock::new(job));
             if blocks.len() > MAX_BLOCKS {
                 blocks.pop_front();
@@ -79,7 +79,7 @@ impl BlockSpreads {
             blocks.iter_mut().take(old).for_each(|block| block.reached = None);
             blocks.len() - 1
         });
-        blocks[place].add(job, role);
+        blocks[index].add(job, role);
     }
 
     /// The newest block of an upstream that has reached its miners; `None` before the first.

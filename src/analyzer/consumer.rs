@@ -24,11 +24,15 @@ use crate::util::stop::Stop;
 use crate::util::supervise;
 use crate::util::thread::panic_text;
 
-/// The pause when the queue is empty. The thread never blocks in the channel: waking a parked consumer would make
-/// the forwarding threads' `try_send` up to 1 ms slow.
-const PAUSE: Duration = Duration::from_millis(2);
-/// The pause grows to this while no copy comes.
-const MAX_PAUSE: Duration = Duration::from_millis(10);
+/// The shortest pause when the queue is empty. The thread never blocks in the channel: waking a parked consumer would
+/// make the forwarding threads' `try_send` up to 1 ms slow.
+const MIN_PAUSE: Duration = Duration::from_millis(10);
+/// The longest pause. A copy is held for as long anyway.
+const MAX_PAUSE: Duration = HOLD_TIME;
+/// The pause while the queue fills fast.
+const BUSY_PAUSE: Duration = Duration::from_millis(2);
+/// The part of the queue's places that fills within one pause when it fills fast.
+const BUSY_PART: usize = 64;
 /// The time between two ticks, at which counts are published, shares time out and old entries are forgotten.
 const TICK: Duration = Duration::from_millis(500);
 /// The time between two readings of the clocks while copies come without a pause. A step of the system's clock within
@@ -121,7 +125,7 @@ impl Consumer {
 
     pub(super) fn consume(&mut self, stop: &Stop) {
         let mut next_tick = Instant::now() + TICK;
-        let mut pause = PAUSE;
+        let mut taken_before = self.taken;
         loop {
             supervise::beat();
             if stop.is_stopped() {
@@ -129,14 +133,13 @@ impl Consumer {
             }
             let now = match self.copies.try_recv() {
                 Ok(copy) => {
-                    pause = PAUSE;
                     let now = Instant::now();
                     self.take_catching(copy, now);
                     now
                 }
                 Err(TryRecvError::Empty) => {
-                    std::thread::sleep(pause);
-                    pause = (pause * 2).min(if self.held.is_empty() { MAX_PAUSE } else { PAUSE });
+                    std::thread::sleep(self.pause(self.taken - taken_before, Instant::now()));
+                    taken_before = self.taken;
                     Instant::now()
                 }
                 Err(TryRecvError::Disconnected) => break,
@@ -154,6 +157,17 @@ impl Consumer {
         self.tick();
         self.tracker.accounting.end();
         self.tick();
+    }
+
+    /// Returns the time for which the thread may sleep now that the queue is empty, after it took so many copies since
+    /// its last sleep.
+    fn pause(&self, taken: u64, now: Instant) -> Duration {
+        let capacity = self.copies.capacity().unwrap_or(usize::MAX);
+        if taken > (capacity / BUSY_PART) as u64 {
+            return BUSY_PAUSE;
+        }
+        let is_due_in = |(until, ..): &(Instant, _, _)| until.saturating_duration_since(now);
+        self.held.front().map_or(MAX_PAUSE, is_due_in).clamp(MIN_PAUSE, MAX_PAUSE)
     }
 
     /// Reads the rest of the queue before the end. The program does not wait for ever, so the sessions take turns:

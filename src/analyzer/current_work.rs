@@ -89,12 +89,12 @@ impl CurrentWork {
             return was_late;
         }
         let same = self.odd.iter().position(|(known, _)| *known == oddness);
-        self.superseded.add(same.map(|place| self.odd.remove(place).1), None, at);
+        self.superseded.add(same.map(|index| self.odd.remove(index).1), None, at);
         self.odd.push((oddness, job));
         if self.odd.len() > MAX_ODD_JOBS {
             let least = self.odd.iter().enumerate().min_by_key(|(_, (_, job))| job.badness());
-            if let Some((place, _)) = least {
-                self.odd.remove(place);
+            if let Some((index, _)) = least {
+                self.odd.remove(index);
             }
             self.mark_unread(WorkDoubt::Ambiguous, at);
         }

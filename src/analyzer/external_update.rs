@@ -1,4 +1,4 @@
-//! Updates from outside the miners' conversations: references, the pool's figures, reloads.
+//! Updates from outside the miners' conversations: references, the pool's figures, reloads, a person's wishes.
 
 use std::sync::Arc;
 
@@ -26,6 +26,10 @@ pub enum ExternalUpdate {
     Policy(Arc<ReloadedPolicy>),
     /// A reload has taken effect. Has the names of the sections that changed.
     Reloaded(Vec<&'static str>),
+    /// A person has given a worker a name. An empty one takes it away.
+    NameWorker { worker: String, name: String },
+    /// A person wants a worker forgotten that is gone.
+    ForgetWorker(String),
 }
 
 /// The part of the policy for jobs and shares that a reload can change.

@@ -242,8 +242,8 @@ pub(super) mod tests {
         let store = JobStore::default();
         let mut sessions: Vec<SessionJobs> = (0..100).map(|_| SessionJobs::new(store.clone())).collect();
         for ntime in 0..64 {
-            for (place, session) in sessions.iter_mut().enumerate() {
-                add(session, notify(&format!("{ntime}-{place}"), ntime, 28_000));
+            for (index, session) in sessions.iter_mut().enumerate() {
+                add(session, notify(&format!("{ntime}-{index}"), ntime, 28_000));
             }
         }
         // 64 of them, not 6,400.
@@ -259,8 +259,8 @@ pub(super) mod tests {
         let store = JobStore::default();
         let mut sessions: Vec<SessionJobs> = (0..80).map(|_| SessionJobs::new(store.clone())).collect();
         for number in 0..10 {
-            for (place, session) in sessions.iter_mut().enumerate() {
-                add(session, notify(&number.to_string(), number * 1000 + place as u32, 1 << 20));
+            for (index, session) in sessions.iter_mut().enumerate() {
+                add(session, notify(&number.to_string(), number * 1000 + index as u32, 1 << 20));
                 assert!(session.bytes <= MAX_BYTES && session.newest().is_some());
             }
         }

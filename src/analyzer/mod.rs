@@ -56,10 +56,10 @@ pub use enforcement::{Enforcement, EnforcementRequest};
 pub use events::MAX_EVENTS;
 pub use external_update::{ExternalUpdate, ReloadedPolicy, external_updates};
 pub use pool_reach::PoolReach;
-pub use pools::{PoolView, UpstreamNames};
+pub use pools::{NewestBlock, PoolView, UpstreamNames};
 pub use recent::{JobView, RecentJob, RecentView};
 pub use replay::Replay;
-pub use rules::CreditView;
+pub use rules::{CreditView, KnownWorkerView};
 pub use session_event::JobSeen;
 
 pub use latency::Latency;

@@ -21,10 +21,10 @@ const FAILED_BACK: PoolEventType = ("pool.failed_back", Severity::Info);
 /// The events between two states of all pools. `before` has none at the start.
 pub(super) fn pool_events(before: &[PoolReach], now: &[PoolReach], at: NtpTime) -> Vec<EventRow> {
     let mut events = Vec::new();
-    for (place, pool) in now.iter().enumerate() {
+    for (index, pool) in now.iter().enumerate() {
         // A pool that is not listed any more may fail unnoticed.
         if pool.rank.is_some() {
-            events.extend(change(before.get(place), pool, at));
+            events.extend(change(before.get(index), pool, at));
         }
     }
     match (failover(before), failover(now)) {

@@ -15,11 +15,15 @@ use super::session::AnalyzedSession;
 use super::share::JudgedShare;
 use super::totals::count_outcome;
 use super::verdicts::{ChainState, ChainVerdict, PayoutState, PayoutVerdict, WorkDoubt};
+use crate::clock::NtpTime;
 use crate::net::Stamp;
 use crate::tap::Role;
 
 /// The number of newest answer times that are kept of each pool.
 const MAX_NEWEST_ANSWERS: usize = 20;
+/// After a longer pause without jobs, a new block may have come long before the job that tells of it. Most pools send a
+/// job every 30 to 60 s.
+const MAX_SECONDS_BETWEEN_JOBS: i64 = 120;
 
 /// An upstream, to be shown.
 #[derive(Debug, Clone, Default)]
@@ -38,8 +42,12 @@ pub struct PoolView {
     pub answers: Latency,
     /// The newest answer times, the newest last.
     pub newest_answers: VecDeque<Duration>,
+    /// When it last answered a share.
+    pub last_answer: Option<Stamp>,
     /// The newest job.
     pub job: Option<Arc<JobView>>,
+    /// The newest block, as its jobs tell.
+    pub newest_block: Option<NewestBlock>,
     /// The newest block that has reached its miners; `None` before the first.
     pub new_block: Option<BlockSpread>,
     /// The worst payout verdict on the work of a connected miner. After the last miner has left, its verdict stays
@@ -47,6 +55,15 @@ pub struct PoolView {
     pub payout: Option<PayoutVerdict>,
     pub outputs: Arc<[OutputView]>,
     pub chain: Option<ChainVerdict>,
+}
+
+/// The newest block that a pool's jobs build on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewestBlock {
+    /// When the first job came that builds on it.
+    pub since: NtpTime,
+    /// Whether jobs on an earlier block came before, so that `since` is when the pool had it. Else it is older.
+    pub is_first_seen: bool,
 }
 
 /// The upstreams' URLs, by their numbers. Clones share them.
@@ -93,6 +110,7 @@ impl Pools {
 
     pub(super) fn set_job(&mut self, place: Option<usize>, job: Arc<JobView>) {
         if let Some(pool) = self.pool_mut(place) {
+            pool.note_block(&job);
             pool.job = Some(job);
         }
     }
@@ -107,6 +125,7 @@ impl Pools {
         count_outcome(&judged.outcome, [accepted, rejected, unanswered, unknown]);
         if let Some(time) = judged.answered_after {
             pool.answers.record(time);
+            pool.last_answer = Some(judged.share.at.shifted(i64::try_from(time.as_nanos()).unwrap_or(0)));
             if pool.newest_answers.len() >= MAX_NEWEST_ANSWERS {
                 pool.newest_answers.pop_front();
             }
@@ -171,6 +190,19 @@ struct PoolWork<'a> {
 }
 
 impl PoolView {
+    /// Notes a job on another block than the job before. A miner that connects late may still get an older one.
+    fn note_block(&mut self, job: &JobView) {
+        let is_new = |known: &Arc<JobView>| known.parent != job.parent && known.height <= job.height;
+        if self.job.as_ref().is_none_or(is_new) {
+            let since_known = |known: &Arc<JobView>| job.at.timestamp().duration_since(known.at.timestamp());
+            let is_first_seen = self
+                .job
+                .as_ref()
+                .is_some_and(|known| since_known(known).as_secs() < MAX_SECONDS_BETWEEN_JOBS);
+            self.newest_block = Some(NewestBlock { since: job.at, is_first_seen });
+        }
+    }
+
     fn set_verdicts(&mut self, verdicts: CurrentVerdicts) {
         let CurrentVerdicts { payout, chain, outputs } = verdicts;
         (self.payout, self.chain, self.outputs) = (Some(payout), Some(chain), outputs.into());

@@ -49,6 +49,53 @@ pub struct RecentView {
     pub jobs: Arc<[RecentJob]>,
 }
 
+#[cfg(test)]
+impl JobView {
+    /// A job at the height 967,018 on the main chain.
+    pub fn for_tests(at: NtpTime) -> JobView {
+        use super::verdicts::{ChainState, ChainVerdict, PayoutState, PayoutVerdict};
+        use crate::stratum::{JobId, Nbits, Ntime, PrevHash, ReadingAgreement};
+        use crate::work::{Height, Sats};
+
+        let prevhash = PrevHash::from_wire_bytes([0x11; 32]);
+        let state = PayoutState::Verified;
+        let seen = JobSeen {
+            session: crate::tap::SessionId(1),
+            miner: std::net::SocketAddr::from(([192, 168, 1, 20], 50_000)),
+            worker: String::from("rig"),
+            upstream: Some(0),
+            job_id: JobId::from_counter(1),
+            height: Some(Height(967_018)),
+            ntime: Ntime(1_795_262_400),
+            at: crate::net::Stamp::default(),
+            gap: None,
+            block_age: None,
+            branches: 12,
+            network_difficulty: Some(1.27e14),
+            nbits: Nbits(0x1702_3a04),
+            prevhash,
+            clean: true,
+            coinbase_length: 200,
+            tag: None,
+            payout: PayoutVerdict { state, expected: None, percent: 98.0, total: Sats(1), reward: Sats(1) },
+            chain: ChainVerdict {
+                state: ChainState::Plausible,
+                network: "mainnet",
+                difficulty: 1.27e14,
+                doubt: None,
+            },
+            outputs: Vec::new(),
+            payees: None,
+            early: false,
+            superseded_doubt: None,
+            agreement: ReadingAgreement::All,
+            was_late: false,
+            space: 0,
+        };
+        JobView { parent: parent_hash(&prevhash), seen, at, time_difference: 0.0 }
+    }
+}
+
 /// The newest shares and jobs, bounded in number.
 #[derive(Debug, Default)]
 pub(super) struct Recent {

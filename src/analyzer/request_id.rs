@@ -62,8 +62,8 @@ mod tests {
     #[test]
     fn other_ids_stay_apart() {
         let ids = ["4", "-4", "4.5", "null", "\"null\"", "\"\"", "[4]", "\"b\"", "99999999999999999999999"];
-        for (place, one) in ids.iter().enumerate() {
-            for other in &ids[place + 1..] {
+        for (index, one) in ids.iter().enumerate() {
+            for other in &ids[index + 1..] {
                 assert_ne!(canonical(one), canonical(other));
             }
         }

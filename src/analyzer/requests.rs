@@ -120,8 +120,8 @@ impl OpenRequests {
         let is_answered = |early: &KeptAnswer| {
             canonical(&early.id) == key && early.at >= readable && early.form.fits(&kind)
         };
-        if let Some(place) = self.early.iter().position(is_answered) {
-            return Err((kind, self.early.remove(place)));
+        if let Some(index) = self.early.iter().position(is_answered) {
+            return Err((kind, self.early.remove(index)));
         }
         let is_share = matches!(kind, RequestKind::Submit(_));
         let shares = self.shares as usize;
@@ -197,12 +197,12 @@ impl OpenRequests {
         let id = truncated(id);
         let key = canonical(id);
         let Some(same) = self.open.get_mut(&*key) else { return Match::NoRequest };
-        let Some(place) = same.first_fit(id, form) else { return Match::NoRequest };
+        let Some(index) = same.first_fit(id, form) else { return Match::NoRequest };
         // Only a verdict can belong to the wrong request: the other forms tell what they answer.
         let is_verdict = matches!(form, AnswerForm::Yes | AnswerForm::Refusal);
         let is_behind = !same.unclear.is_empty() && is_verdict;
-        if !is_behind && (self.answers_all || !same.is_unclear(id, form, place)) {
-            let Some(OpenRequest { kind, at, .. }) = same.requests.remove(place) else {
+        if !is_behind && (self.answers_all || !same.is_unclear(id, form, index)) {
+            let Some(OpenRequest { kind, at, .. }) = same.requests.remove(index) else {
                 return Match::NoRequest;
             };
             self.forget(std::slice::from_ref(&kind));

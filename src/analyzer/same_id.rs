@@ -52,12 +52,12 @@ impl SameId {
     }
 
     /// Returns whether an answer that fits the request at `place` may belong to a later share.
-    pub(super) fn is_unclear(&self, id: &str, form: AnswerForm, place: usize) -> bool {
+    pub(super) fn is_unclear(&self, id: &str, form: AnswerForm, index: usize) -> bool {
         let is_share = |request: &OpenRequest| matches!(request.kind, RequestKind::Submit(_));
-        let first = &self.requests[place];
+        let first = &self.requests[index];
         let is_exact = *first.id == *id;
         !is_share(first)
-            && self.requests.iter().skip(place + 1).any(|request| {
+            && self.requests.iter().skip(index + 1).any(|request| {
                 is_share(request) && form.fits(&request.kind) && (*request.id == *id || !is_exact)
             })
     }
@@ -67,20 +67,20 @@ impl SameId {
     pub(super) fn settle(&mut self, is_due: bool, settled: &mut Vec<SettledRequest>) {
         while let Some(answer) = self.unclear.front() {
             let (id, form) = (&*answer.id, answer.form);
-            let Some(place) = self.first_fit(id, form) else {
+            let Some(index) = self.first_fit(id, form) else {
                 self.unclear.pop_front();
                 continue;
             };
             let takers = self.requests.iter().filter(|request| form.fits(&request.kind)).count();
-            if self.unclear.len() < takers && self.is_unclear(id, form, place) {
+            if self.unclear.len() < takers && self.is_unclear(id, form, index) {
                 if !is_due {
                     return;
                 }
                 // The pool does not answer this one.
-                self.requests.remove(place);
+                self.requests.remove(index);
                 continue;
             }
-            let (Some(request), Some(answer)) = (self.requests.remove(place), self.unclear.pop_front())
+            let (Some(request), Some(answer)) = (self.requests.remove(index), self.unclear.pop_front())
             else {
                 return;
             };

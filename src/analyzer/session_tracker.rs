@@ -120,6 +120,8 @@ impl SessionTracker {
             ExternalUpdate::Tip(_)
             | ExternalUpdate::PoolStats(_)
             | ExternalUpdate::Pools(_)
+            | ExternalUpdate::NameWorker { .. }
+            | ExternalUpdate::ForgetWorker(_)
             | ExternalUpdate::Reloaded(_) => self.accounting.external_update(update),
         }
     }

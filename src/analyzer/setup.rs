@@ -10,7 +10,7 @@ use super::{Enforcement, ExternalUpdate};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::notify::Notifier;
-use crate::record::{EventRow, History, Recorder, SavedState};
+use crate::record::{EventRow, Recorder, SavedFiles};
 use crate::stratum::Difficulty;
 
 /// The analyzer's inputs besides the copies.
@@ -28,10 +28,8 @@ pub struct Setup {
     pub recorder: Option<Recorder>,
     /// The sender of alerts to people.
     pub notifier: Option<Notifier>,
-    /// The state as it was loaded at the start.
-    pub state: SavedState,
-    /// The history as it was loaded at the start.
-    pub history: History,
+    /// The state and the histories as they were loaded at the start.
+    pub saved: SavedFiles,
     /// The newest events of earlier runs, newest first.
     pub events: Vec<EventRow>,
     pub upstreams: UpstreamNames,
@@ -64,8 +62,7 @@ impl Setup {
             clock: Clock::system(),
             recorder: None,
             notifier: None,
-            state: SavedState::default(),
-            history: History::default(),
+            saved: SavedFiles::default(),
             events: Vec::new(),
             upstreams: config.upstreams.iter().collect(),
             external_updates: None,

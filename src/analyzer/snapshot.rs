@@ -9,14 +9,16 @@ use super::alerts::AlertsView;
 use super::hashrate::HashRates;
 use super::pools::PoolView;
 use super::recent::RecentView;
-use super::rules::CreditView;
+use super::rules::{CreditView, KnownWorkerView};
 use super::session::AnalyzedSession;
 use super::session_map::SessionMap;
 use super::verdicts::PayoutState;
 use super::{AnalyzerCounts, BestShares, Totals};
 use crate::clock::{ClockState, NtpTime};
 use crate::net::Stamp;
-use crate::record::{BestShare, EventRow, History, LifetimeCounts, RecordingHealth};
+use crate::record::{
+    BestShare, EventRow, History, LifetimeCounts, RecordingHealth, ShownNames, WorkerHistories,
+};
 use crate::stratum::{Extranonce1, Extranonce2Size};
 use crate::tap::{Role, SessionId};
 
@@ -35,7 +37,13 @@ pub struct Snapshot {
     pub lifetime: LifetimeCounts,
     /// The time series of the charts.
     pub history: Arc<History>,
+    /// The time series of the charts of each worker.
+    pub worker_histories: Arc<WorkerHistories>,
+    /// The names that people have given to workers.
+    pub shown_names: ShownNames,
     pub miners: Vec<MinerView>,
+    /// The workers that are remembered, in the order of their names: those connected and those that are gone.
+    pub known_workers: Arc<[KnownWorkerView]>,
     /// The pool connections of aggregate mode, each shown like a miner.
     pub shared: Vec<MinerView>,
     pub pools: Vec<PoolView>,
@@ -112,7 +120,10 @@ impl Snapshot {
             best_ever: accounting.state.best().first().cloned(),
             lifetime: accounting.state.lifetime.clone(),
             history: accounting.history.clone(),
+            worker_histories: accounting.shown_worker_histories.clone(),
+            shown_names: accounting.state.shown_names.clone(),
             miners,
+            known_workers: accounting.rules.workers.view(),
             shared,
             pools,
             recent: accounting.recent.view(),

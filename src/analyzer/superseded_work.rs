@@ -79,10 +79,10 @@ impl SupersededWork {
         let is_stayed_with = |(job, since): &(JudgedJob, Stamp)| {
             job.excused_since() == Some(job_came) && now.since(*since).is_some_and(|age| age > grace)
         };
-        let place = self.excused.iter().position(is_stayed_with)?;
-        let (job, _) = self.excused.get_mut(place)?;
+        let index = self.excused.iter().position(is_stayed_with)?;
+        let (job, _) = self.excused.get_mut(index)?;
         let seen = job.end_excuse(expectations)?;
-        let (job, _) = self.excused.remove(place);
+        let (job, _) = self.excused.remove(index);
         let is_bad = job.is_bad();
         if is_bad {
             self.add_bad(job);
@@ -100,12 +100,12 @@ impl SupersededWork {
     fn add_bad(&mut self, job: JudgedJob) {
         self.bad.push(job);
         let last = self.bad.len() - 1;
-        let worst_payout = (0..=last).max_by_key(|place| self.bad[*place].payout.state);
-        let worst_chain = (0..=last).max_by_key(|place| self.bad[*place].chain.state);
-        let mut place = 0;
+        let worst_payout = (0..=last).max_by_key(|index| self.bad[*index].payout.state);
+        let worst_chain = (0..=last).max_by_key(|index| self.bad[*index].chain.state);
+        let mut index = 0;
         self.bad.retain(|_| {
-            place += 1;
-            [worst_payout, worst_chain].contains(&Some(place - 1))
+            index += 1;
+            [worst_payout, worst_chain].contains(&Some(index - 1))
         });
     }
 

@@ -14,6 +14,9 @@ use crate::tap::Direction;
 
 /// The most reject reasons that are counted separately. The rest count as [`OTHER`].
 const MAX_REASONS: usize = 64;
+/// The most reject reasons of one worker that are counted separately, and the characters of each.
+const MAX_WORKER_REASONS: usize = 8;
+const MAX_REASON_CHARS: usize = 80;
 /// The most workers that are counted separately.
 const MAX_WORKERS: usize = 8192;
 const OTHER: &str = "(other)";
@@ -114,6 +117,10 @@ pub struct WorkerTotals {
     pub newest: Option<Stamp>,
     /// The number of shares.
     pub sent: u64,
+    /// Shares for a job that a later clean job had ended.
+    pub stale: u64,
+    /// Rejected shares by the pool's reason.
+    pub reasons: BTreeMap<String, u64>,
 }
 
 impl WorkerTotals {
@@ -145,6 +152,13 @@ impl WorkerTotals {
 impl Totals {
     pub(super) fn new(now: Stamp) -> Totals {
         Totals { job_ages: Latency::of_ages(), meter: WorkMeter::new(now), ..Totals::default() }
+    }
+
+    /// The counts of a worker, by its name in the form of [`SavedState::worker_key`].
+    pub fn of_worker(&self, key: &str) -> Option<&WorkerTotals> {
+        // Nearly every name is its own key.
+        let by_key = || self.workers.iter().find(|(name, _)| *SavedState::worker_key(name) == *key);
+        self.workers.get(key).or_else(|| by_key().map(|(_, totals)| totals))
     }
 
     /// The hash rates that shares prove, in hashes per second.
@@ -186,8 +200,11 @@ impl Totals {
         if let ShareOutcome::Rejected { reason, .. } = &judged.outcome {
             let reason = reason.as_deref().unwrap_or("(no reason)");
             *entry(&mut self.reasons, reason, MAX_REASONS) += 1;
+            let short: String = reason.chars().take(MAX_REASON_CHARS).collect();
+            *entry(&mut worker.reasons, &short, MAX_WORKER_REASONS) += 1;
         }
         let credited = judged.credited();
+        worker.stale += u64::from(share.stale);
         worker.accepted_difficulty += credited;
         self.accepted_difficulty += credited;
         let difficulty = share.difficulty().filter(|difficulty| difficulty.is_finite()).unwrap_or(0.0);

@@ -126,8 +126,8 @@ mod tests {
     fn a_second_process_can_t_lock_the_data_dir() {
         let dir = tempfile::tempdir().unwrap();
         let first = DataDirLock::take(dir.path()).unwrap();
-        let said = DataDirLock::take(dir.path()).unwrap_err();
-        assert!(said.contains("another Sluice") && said.contains("--data-dir"), "{said}");
+        let message = DataDirLock::take(dir.path()).unwrap_err();
+        assert!(message.contains("another Sluice") && message.contains("--data-dir"), "{message}");
         drop(first);
         assert!(DataDirLock::take(dir.path()).is_ok());
     }

@@ -33,8 +33,8 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFa
     };
     let mut app = App::prepare(&config, app_options, &stop)?;
     Reload { options, app: app.reloadable.clone() }.start(reload_signals)?;
-    for (place, upstream) in config.upstreams.iter().enumerate() {
-        log::info!("pool #{} {upstream}", place + 1);
+    for (index, upstream) in config.upstreams.iter().enumerate() {
+        log::info!("pool #{} {upstream}", index + 1);
     }
     if let Some(address) = app.page_address() {
         log::info!("the page is at http://{address}/");
@@ -51,7 +51,7 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFa
         report(&app.snapshots.newest());
     }
     stop.wait();
-    log::info!("stopping: Sluice forwards no new shares; shares in flight still get their answers");
+    log::info!("Sluice forwards no new shares; shares in flight still get their answers");
     app.shut_down(report);
     service_failure()
 }

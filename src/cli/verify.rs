@@ -95,8 +95,8 @@ fn print_reports(reports: &[PoolReport], json: bool) -> io::Result<()> {
     }
     let has_colours = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let color = if has_colours { ColorMode::Colour } else { ColorMode::Plain };
-    for (place, report) in reports.iter().enumerate() {
-        let space = if place > 0 { "\n\n" } else { "" };
+    for (index, report) in reports.iter().enumerate() {
+        let space = if index > 0 { "\n\n" } else { "" };
         write!(out, "{space}{}", ReportText { report, color })?;
     }
     if reports.len() > 1 {

@@ -301,8 +301,10 @@ impl fmt::Display for UnsyncReason {
         match self {
             UnsyncReason::Off => f.write_str("no NTP server is configured"),
             UnsyncReason::Starting => f.write_str("no NTP server has answered yet"),
-            UnsyncReason::NoAnswer(said) => write!(f, "no NTP server gave a usable answer ({said})"),
-            UnsyncReason::Disagreement(said) => write!(f, "the NTP servers contradict each other ({said})"),
+            UnsyncReason::NoAnswer(reason) => write!(f, "no NTP server gave a usable answer ({reason})"),
+            UnsyncReason::Disagreement(reason) => {
+                write!(f, "the NTP servers contradict each other ({reason})")
+            }
             UnsyncReason::Contradicted { ntp, pools } => {
                 let (ahead, jobs) = (ntp.ahead_or_behind(), jobs_of(*pools));
                 write!(

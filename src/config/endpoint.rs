@@ -256,8 +256,8 @@ mod tests {
             ("stratum+tcp://:3333", "host name"),
             ("stratum+tcp://1.2.3.400:3333", "four numbers"),
         ] {
-            let said = pool_url(wrong).unwrap_err();
-            assert!(said.contains(remedy), "{wrong}: {said}");
+            let message = pool_url(wrong).unwrap_err();
+            assert!(message.contains(remedy), "{wrong}: {message}");
         }
     }
 

@@ -122,14 +122,14 @@ mod tests {
             pin_sha256: Some("ab".to_owned()),
             ..flags(&["pool:3333"])
         };
-        let said = given.parse().unwrap_err().to_string();
+        let message = given.parse().unwrap_err().to_string();
         for part in
             ["--address = \"my_account\" must be a Bitcoin address", "--network", "regtest", "--socks5"]
         {
-            assert!(said.contains(part), "{said}");
+            assert!(message.contains(part), "{message}");
         }
-        assert!(said.contains("--pin-sha256") && said.contains("put stratum+tcp://"), "{said}");
-        assert!(!said.contains("secret"), "{said}");
+        assert!(message.contains("--pin-sha256") && message.contains("put stratum+tcp://"), "{message}");
+        assert!(!message.contains("secret"), "{message}");
         let plain = TargetFlags { insecure: true, ..flags(&["stratum+tcp://a:1"]) };
         assert!(plain.parse().unwrap_err().to_string().contains("stratum+ssl://"));
     }

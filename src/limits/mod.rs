@@ -12,5 +12,5 @@ pub use gatekeeper::{
     Abuse, Admission, AdmissionError, ConnectionCounts, Gatekeeper, MAX_SOURCES, POOL_FAILURE_GRACE,
     RateLimitConfig,
 };
-pub use log_limiter::LogLimiter;
+pub use log_limiter::{LogLimiter, SuppressedLines};
 pub use networks::{AddressBlock, AllowList, BlockError};

@@ -72,12 +72,12 @@ mod tests {
              -----END RSA PRIVATE KEY-----\n",
         ] {
             std::fs::write(file.path(), text).unwrap();
-            let said = private_key(file.path()).unwrap_err();
-            assert!(said.contains("encrypted") && said.contains("openssl pkey"), "{said}");
+            let message = private_key(file.path()).unwrap_err();
+            assert!(message.contains("encrypted") && message.contains("openssl pkey"), "{message}");
         }
         std::fs::write(file.path(), "nothing").unwrap();
         assert_eq!(private_key(file.path()).unwrap_err(), "it holds no private key in PEM form");
-        let said = private_key(Path::new("/nonexistent.key")).unwrap_err();
-        assert_eq!(said, "no such file or directory");
+        let message = private_key(Path::new("/nonexistent.key")).unwrap_err();
+        assert_eq!(message, "no such file or directory");
     }
 }

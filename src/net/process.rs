@@ -21,12 +21,18 @@ pub fn raise_fd_limit() -> io::Result<u64> {
     if soft < hard {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     }
-    Ok(hard)
+    Ok(wide(hard))
 }
 
 /// Number of file descriptors this process may open; `u64::MAX` if unknown.
 pub fn fd_limit() -> u64 {
-    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft)
+    getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| wide(soft))
+}
+
+/// Widens a limit: on 32-bit processors it has 32 bits.
+#[allow(clippy::useless_conversion, reason = "rlim_t is u64 already on 64-bit processors")]
+fn wide(limit: libc::rlim_t) -> u64 {
+    limit.into()
 }
 
 /// Advice for when no descriptor is left.

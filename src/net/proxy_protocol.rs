@@ -216,8 +216,8 @@ mod tests {
 
     #[test]
     fn no_header_at_all_is_said_at_the_first_byte_and_escaped() {
-        let said = parse(b"{\"id\":1,\x1b[31m").unwrap_err().to_string();
-        assert!(said.contains("\\x1b[31m") && !said.contains('\x1b'), "{said}");
+        let message = parse(b"{\"id\":1,\x1b[31m").unwrap_err().to_string();
+        assert!(message.contains("\\x1b[31m") && !message.contains('\x1b'), "{message}");
         assert!(matches!(parse(b"\r\n\r\n\0\r\nQUIX"), Err(ProxyHeaderError::NoHeader { .. })));
     }
 

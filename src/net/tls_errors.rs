@@ -194,8 +194,11 @@ mod tests {
         let january = 1_767_225_600;
         assert_eq!(clock(january, UNKNOWN), "this machine's clock says 2026-01-01 00:00 UTC: is that right?");
         assert!(clock(january, 500).contains("must renew"), "{}", clock(january, 500));
-        let said = clock(january, 86_400_000 * 31);
-        assert!(said.contains("is wrong") && said.contains("by NTP it is 2026-02-01 00:00 UTC"), "{said}");
+        let message = clock(january, 86_400_000 * 31);
+        assert!(
+            message.contains("is wrong") && message.contains("by NTP it is 2026-02-01 00:00 UTC"),
+            "{message}"
+        );
         assert!(clock(january, -86_400_000).contains("2025-12-31"), "{}", clock(january, -86_400_000));
     }
 
@@ -209,11 +212,11 @@ mod tests {
             (CertificateError::NotValidForName, "URL"),
         ] {
             let name = format!("{fault:?}");
-            let said = describe_client_error(&io::Error::new(
+            let message = describe_client_error(&io::Error::new(
                 io::ErrorKind::InvalidData,
                 Error::InvalidCertificate(fault),
             ));
-            assert!(said.contains(remedy) && !said.contains(&name), "{said}");
+            assert!(message.contains(remedy) && !message.contains(&name), "{message}");
         }
     }
 }

@@ -68,13 +68,13 @@ pub(super) fn post(agent: &Agent, request: &HttpPost) -> Result<(), SendFailure>
     let asked_pause = header.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
     let body = response.body_mut().with_config().limit(MAX_ANSWER).lossy_utf8(true).read_to_string();
     let answer = body.ok().and_then(|text| serde_json::from_str::<Value>(&text).ok()).unwrap_or_default();
-    let said = request.explanation.and_then(|field| answer.get(field)).and_then(Value::as_str);
+    let text = request.explanation.and_then(|field| answer.get(field)).and_then(Value::as_str);
     let mut reason = format!("it answered {}", status.as_u16());
     if status.is_redirection() {
         reason.push_str(", a redirect, which is not followed");
     }
-    if let Some(said) = said {
-        reason.push_str(&format!(": {}", line_text(&redact(said, request), MAX_EXPLANATION)));
+    if let Some(text) = text {
+        reason.push_str(&format!(": {}", line_text(&redact(text, request), MAX_EXPLANATION)));
     }
     let again = match status.as_u16() {
         408 | 429 | 500..=599 => Retry::Later(asked_pause.or_else(|| asked_in_body(&answer))),
@@ -99,14 +99,14 @@ fn send_failure(error: &Error) -> SendFailure {
 }
 
 /// Removes our secrets from a service's explanation, which may repeat the request.
-fn redact(said: &str, request: &HttpPost) -> String {
+fn redact(text: &str, request: &HttpPost) -> String {
     let url = request.url.expose();
     let after_host = url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
     let tokens = request.secrets.iter().chain(&request.token).map(Secret::expose);
     let secrets = [Some(url), after_host].into_iter().flatten().chain(tokens);
     secrets
         .filter(|secret| secret.len() > 1)
-        .fold(said.to_owned(), |said, secret| said.replace(secret, "***"))
+        .fold(text.to_owned(), |text, secret| text.replace(secret, "***"))
 }
 
 #[cfg(test)]
@@ -120,8 +120,8 @@ mod tests {
             secrets: vec![Secret::new("42:abc")],
             ..HttpPost::json(Secret::new("https://h/hook/s3cret?x=1"), String::new())
         };
-        let said = "no /hook/s3cret?x=1 for tk_1, see https://h/hook/s3cret?x=1, 42:abc";
-        assert_eq!(redact(said, &request), "no *** for ***, see ***, ***");
+        let text = "no /hook/s3cret?x=1 for tk_1, see https://h/hook/s3cret?x=1, 42:abc";
+        assert_eq!(redact(text, &request), "no *** for ***, see ***, ***");
         assert!(!format!("{request:?}").contains("s3cret"));
     }
 }

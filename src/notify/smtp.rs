@@ -218,13 +218,13 @@ impl SmtpConnection<'_> {
     }
 
     /// Removes the password from a server's answer, which may repeat what it got.
-    fn redact(&self, said: &str) -> String {
-        let Some((user, password)) = &self.server.login else { return said.to_owned() };
+    fn redact(&self, reply: &str) -> String {
+        let Some((user, password)) = &self.server.login else { return reply.to_owned() };
         let password = password.expose();
         let login = STANDARD.encode(format!("\0{user}\0{password}"));
         let secrets = [password.to_owned(), STANDARD.encode(password), login];
         let secrets = secrets.iter().filter(|secret| !secret.is_empty());
-        secrets.fold(said.to_owned(), |said, secret| said.replace(secret.as_str(), "***"))
+        secrets.fold(reply.to_owned(), |reply, secret| reply.replace(secret.as_str(), "***"))
     }
 }
 

@@ -72,6 +72,6 @@ impl Transport {
 }
 
 /// The name of a recipient: its place, counted from 1, and its kind.
-pub(super) fn name(place: usize, recipient: &NotifyConfig) -> String {
-    format!("notify[{place}] ({})", recipient.to.kind())
+pub(super) fn name(index: usize, recipient: &NotifyConfig) -> String {
+    format!("notify[{index}] ({})", recipient.to.kind())
 }

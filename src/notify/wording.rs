@@ -145,7 +145,7 @@ const WORDINGS: &[Wording] = &[
 ];
 
 /// The title of a message about an alert: one line, without links.
-pub(super) fn title(row: &AlertRow) -> String {
+pub fn title(row: &AlertRow) -> String {
     let Some(wording) = wording(row.id) else {
         return match row.kind {
             AlertKind::Ends => format!("Over: {}", row.id),
@@ -182,7 +182,7 @@ pub(super) fn title(row: &AlertRow) -> String {
 }
 
 /// The advice to the reader, if there is any.
-pub(super) fn advice(row: &AlertRow) -> Option<&'static str> {
+pub fn advice(row: &AlertRow) -> Option<&'static str> {
     let advice = wording(row.id).filter(|_| row.kind != AlertKind::Ends)?.advice;
     (!advice.is_empty()).then_some(advice)
 }
@@ -197,8 +197,11 @@ fn wording(id: &str) -> Option<&'static Wording> {
     WORDINGS.iter().find(|wording| wording.id == id)
 }
 
-/// The name of the miner that an alert is about, without its address.
+/// The name of the miner that an alert is about: the one that a person has given, else its own without its address.
 fn worker(row: &AlertRow) -> Option<String> {
+    if let Some(name) = row.data.get("shown_name").and_then(Value::as_str) {
+        return Some(defang_links(&line_text(name, MAX_NAME)));
+    }
     let of_worker = |row: &AlertRow| {
         let families = ["share.", "block.", "miner.", "timing.share_ntime", "payout.address_typo"];
         families.iter().any(|family| row.id.starts_with(family)).then(|| subject(row).to_owned())
@@ -313,6 +316,13 @@ mod tests {
         ] {
             assert_eq!(title(id, kind, data), expected);
         }
+    }
+
+    #[test]
+    fn the_name_that_a_person_has_given_is_used() {
+        let data = json!({ "worker": "rig-1", "shown_name": "Kitchen", "seconds": 300 });
+        let title = title(&of("miner.gone", AlertKind::Begins, "rig-1", data));
+        assert_eq!(title, "Kitchen has been offline for 5 minutes");
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! | `blocks/<time>-<hash>.json` | everything about a share that is worth a block | `block` |
 //! | `state.json` | best shares and counters over all runs: [`SavedState`] | `state_json`, `json`, `persisted_json` |
 //! | `history.json` | the charts' time series: [`History`] | `history`, `persisted_json` |
+//! | `worker_history.json` | the time series of each worker: [`WorkerHistories`] | `worker_history`, `persisted_json` |
 //!
 //! Times are RFC 3339 in UTC with milliseconds. In the CSV files (RFC 4180, newline at the end of a
 //! row) a protocol quantity (nonce, ntime, version) is written in hex as on the wire, other numbers in
@@ -40,10 +41,12 @@ mod recorder;
 mod rotating;
 mod saved_alerts;
 mod shares_csv;
+mod shown_names;
 mod state_json;
 mod time_source;
 mod timing_csv;
 mod torn_row;
+mod worker_history;
 mod write_retry;
 mod writer;
 
@@ -56,11 +59,13 @@ pub use history::{Bucket, History, HistoryShare, Span};
 pub use known_workers::{KnownWorker, KnownWorkers};
 pub use names::{FileName, RotatedName};
 pub use persisted_json::HISTORY_FILE;
-pub use recorder::{Recorder, RecordingHealth};
+pub use recorder::{Recorder, RecordingHealth, SavedFiles};
 pub use rotating::RotatingFile;
 pub use saved_alerts::{SavedAlert, SavedAlerts};
 pub use shares_csv::{ShareOutcome, ShareRow};
+pub use shown_names::ShownNames;
 pub use state_json::{BestShare, LifetimeCounts, STATE_FILE, SavedState};
 pub use time_source::TimeSource;
 pub use timing_csv::JobRow;
+pub use worker_history::{WorkerHistories, WorkerHistory};
 pub use write_retry::{TimePair, WriteError};

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::history::History;
 use super::json::escape_json;
+use super::worker_history::WorkerHistories;
 use super::write_retry::{TimePair, WriteError, WriteRetry};
 use crate::clock::NtpTime;
 use crate::util::files::replace;
@@ -20,6 +21,8 @@ use crate::util::os_error::describe;
 
 /// The name of the charts' time series in the data directory.
 pub const HISTORY_FILE: &str = "history.json";
+/// The name of the time series of each worker.
+pub(super) const WORKER_HISTORY_FILE: &str = "worker_history.json";
 
 /// Caps what is read. Sluice writes less than 4 MiB: 8,192 known workers take 2, the rest less than 1.
 const MAX_BYTES: u64 = 16 << 20;
@@ -166,6 +169,22 @@ impl PersistedJson for History {
     }
 
     /// One line, because indentation would double its length.
+    fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+}
+
+impl PersistedJson for WorkerHistories {
+    const FILE: &'static str = WORKER_HISTORY_FILE;
+    /// Always new content, like the history, and up to 2 MiB: four times an hour is 200 MB a day for 512 workers, and
+    /// 4 MB for ten.
+    const SAVE_INTERVAL: Duration = Duration::from_secs(900);
+    const IF_MISSING: &'static str = "the charts of each miner start empty";
+
+    fn bounded(self, _: NtpTime) -> WorkerHistories {
+        WorkerHistories::bounded(self)
+    }
+
     fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
     }

@@ -22,6 +22,7 @@ use super::shares_csv::ShareRow;
 use super::state_json::{STATE_FILE, SavedState};
 use super::time_source::TimeSource;
 use super::timing_csv::JobRow;
+use super::worker_history::WorkerHistories;
 use super::write_retry::WriteError;
 use super::writer::{QueuedRecord, RecordFile, RecorderShared, UrgentMessage, Writer};
 use crate::clock::NtpTime;
@@ -69,6 +70,14 @@ pub struct RecordingHealth {
     pub blocked_for: Option<Duration>,
 }
 
+/// The content of the files that are kept from run to run.
+#[derive(Debug, Clone, Default)]
+pub struct SavedFiles {
+    pub state: SavedState,
+    pub history: History,
+    pub worker_histories: WorkerHistories,
+}
+
 /// The optional files that are written.
 #[derive(Debug, Clone, Copy)]
 struct EnabledFiles {
@@ -78,7 +87,7 @@ struct EnabledFiles {
 }
 
 impl Recorder {
-    /// Reads `state.json` and `history.json` in `data_dir`, and starts the threads `record` and
+    /// Reads `state.json` and the histories in `data_dir`, and starts the threads `record` and
     /// `record-archive`. `time` decides when a day ends. A directory that can't be written is no error:
     /// [`Recorder::health`] reports it, and writing is retried.
     ///
@@ -88,11 +97,12 @@ impl Recorder {
         record: &RecordConfig,
         data_dir: &Path,
         time: impl TimeSource,
-    ) -> io::Result<(Recorder, SavedState, History)> {
+    ) -> io::Result<(Recorder, SavedFiles)> {
         let time: Arc<dyn TimeSource> = Arc::new(time);
         let saved = fs::metadata(data_dir.join(STATE_FILE)).and_then(|data| data.modified()).ok();
-        let (mut state, history) =
-            (persisted_json::load(data_dir, time.now()), persisted_json::load(data_dir, time.now()));
+        let mut state = persisted_json::load(data_dir, time.now());
+        let history = persisted_json::load(data_dir, time.now());
+        let worker_histories = persisted_json::load(data_dir, time.now());
         let has_restored = read_back::restore_best(&mut state, data_dir, saved);
         let (rows, queued) = bounded(MAX_QUEUED);
         let (urgent, hurry) = bounded(MAX_URGENT);
@@ -104,7 +114,8 @@ impl Recorder {
         let archive = Archive::start(data_dir, Retention::of(record), time.clone())?;
         Writer::new(record, data_dir, time, archive, shared.clone()).start(queued, hurry, woken)?;
         let wanted = EnabledFiles { shares: record.shares, timing: record.timing, geek: record.geek };
-        Ok((Recorder { rows, urgent, wakes, shared, wanted }, state, history))
+        let saved = SavedFiles { state, history, worker_histories };
+        Ok((Recorder { rows, urgent, wakes, shared, wanted }, saved))
     }
 
     /// True if the queue is so full that one busy session could crowd out others.
@@ -193,6 +204,11 @@ impl Recorder {
         self.shared.history.set(history);
     }
 
+    /// Saves `worker_history.json` soon, at most four times an hour, and at the end. Only the newest content is kept.
+    pub fn save_worker_histories(&self, histories: Arc<WorkerHistories>) {
+        self.shared.worker_histories.set(histories);
+    }
+
     /// The present state of the recording.
     pub fn health(&self) -> RecordingHealth {
         RecordingHealth {
@@ -214,9 +230,9 @@ impl Recorder {
             let waiting = self.rows.len() as u64;
             self.shared.dropped.fetch_add(waiting, Ordering::Relaxed);
             let rows = count(waiting, "row");
-            let said =
+            let message =
                 format!("the disk is too slow to end the recording; {rows} that waited for it may be lost");
-            io::Error::new(io::ErrorKind::TimedOut, said)
+            io::Error::new(io::ErrorKind::TimedOut, message)
         };
         let (done, ended) = bounded(1);
         match self.urgent.send_timeout(UrgentMessage::Finish(done), FINISH_DEADLINE) {

@@ -12,6 +12,7 @@ use super::json;
 use super::known_workers::KnownWorkers;
 use super::persisted_json::PersistedJson;
 use super::saved_alerts::SavedAlerts;
+use super::shown_names::ShownNames;
 use crate::clock::NtpTime;
 use crate::stratum::Difficulty;
 use crate::work::BlockHash;
@@ -47,6 +48,9 @@ pub struct SavedState {
     /// The miners that work here, whether they are connected or not.
     #[serde(default)]
     pub known_workers: KnownWorkers,
+    /// The names that people have given to workers.
+    #[serde(default)]
+    pub shown_names: ShownNames,
     /// The alerts that last, and the number of alerts of each rule.
     #[serde(default)]
     pub alerts: SavedAlerts,
@@ -94,6 +98,7 @@ impl Default for SavedState {
             lifetime: LifetimeCounts::default(),
             fingerprints: BTreeMap::new(),
             known_workers: KnownWorkers::default(),
+            shown_names: ShownNames::default(),
             alerts: SavedAlerts::default(),
             unknown: BTreeMap::new(),
         }
@@ -128,10 +133,10 @@ impl SavedState {
             share.worker = worker;
         }
         let is_best = self.best.first().is_none_or(|best| share.difficulty > best.difficulty);
-        let place = self.best.partition_point(|best| best.difficulty >= share.difficulty);
+        let index = self.best.partition_point(|best| best.difficulty >= share.difficulty);
         // A share that is read again after a restart is no new one.
-        if place < MAX_BEST && !self.best.iter().any(|best| best.hash == share.hash) {
-            self.best.insert(place, share.clone());
+        if index < MAX_BEST && !self.best.iter().any(|best| best.hash == share.hash) {
+            self.best.insert(index, share.clone());
             self.best.truncate(MAX_BEST);
         }
         self.offer_of_worker(share);

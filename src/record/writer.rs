@@ -20,6 +20,7 @@ use super::shares_csv::ShareRow;
 use super::state_json::SavedState;
 use super::time_source::TimeSource;
 use super::timing_csv::JobRow;
+use super::worker_history::WorkerHistories;
 use super::write_retry::{TimePair, WriteError, WriteRetry};
 use crate::config::RecordConfig;
 use crate::util::files::replace;
@@ -40,6 +41,7 @@ pub(super) struct RecorderShared {
     pub writing_since: Mutex<Option<Instant>>,
     pub state: Arc<SaveSlot<SavedState>>,
     pub history: Arc<SaveSlot<History>>,
+    pub worker_histories: Arc<SaveSlot<WorkerHistories>>,
     /// The writer has ended regularly.
     pub has_finished: AtomicBool,
 }
@@ -91,6 +93,7 @@ pub(super) struct Writer {
     block_condition: WriteRetry,
     state: PersistedFile<SavedState>,
     history: PersistedFile<History>,
+    worker_histories: PersistedFile<WorkerHistories>,
     archive: Archive,
     shared: Arc<RecorderShared>,
     /// The part of [`RecorderShared::dropped`] that was logged.
@@ -130,6 +133,7 @@ impl Writer {
             block_condition: WriteRetry::default(),
             state: PersistedFile::new(dir, shared.state.clone()),
             history: PersistedFile::new(dir, shared.history.clone()),
+            worker_histories: PersistedFile::new(dir, shared.worker_histories.clone()),
             archive,
             shared,
             dropped_said: 0,
@@ -270,6 +274,7 @@ impl Writer {
         self.write_blocks(false);
         self.state.write(moment, false);
         self.history.write(moment, false);
+        self.worker_histories.write(moment, false);
         self.report();
     }
 
@@ -281,6 +286,7 @@ impl Writer {
         self.write_blocks(true);
         self.state.write(moment, true);
         self.history.write(moment, true);
+        self.worker_histories.write(moment, true);
         self.blocks_lost += self.blocks.len() as u64;
         self.shared.has_finished.store(true, Ordering::Relaxed);
         // Rows recorded while the files were being closed.
@@ -318,6 +324,7 @@ impl Writer {
         troubles.extend(self.block_condition.error().cloned());
         troubles.extend(self.state.error().cloned());
         troubles.extend(self.history.error().cloned());
+        troubles.extend(self.worker_histories.error().cloned());
         troubles.extend(self.archive.error());
         *self.shared.write_errors() = troubles;
         let lost_before = self.shared.lost.swap(lost, Ordering::Relaxed);

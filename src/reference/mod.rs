@@ -47,8 +47,8 @@ impl References {
         stop: &Stop,
     ) -> io::Result<References> {
         let mut statuses = Vec::with_capacity(configured.len());
-        for (place, reference) in configured.iter().enumerate() {
-            let thread = format!("ref-{}", place + 1);
+        for (index, reference) in configured.iter().enumerate() {
+            let thread = format!("ref-{}", index + 1);
             let (timings, publish, stop) = (timings.clone(), publish.clone(), stop.clone());
             let status = match reference {
                 ReferenceConfig::Pool { upstream, user } => {

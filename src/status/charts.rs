@@ -3,9 +3,11 @@
 //!
 //! A chart stretches to the available width. Its shapes have classes instead of colours (`grid`,
 //! `area`, `line`, `accepted`, `rejected`, `unanswered`). The page's stylesheet gives `grid` and `line`
-//! a `stroke`, and the others a `fill`.
+//! a `stroke`, and the others a `fill`. A second layer has what the eye does not need: the values, gaps and
+//! events.
 
 mod markup;
+mod overlay;
 mod scale;
 
 use std::ops::Range;
@@ -15,6 +17,8 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 
 use self::markup::{HEIGHT, RESOLUTION, ShapeClass, WIDTH};
+pub use self::overlay::{ChartMark, MarkKind};
+use self::overlay::{ChartQuantity, overlay};
 use self::scale::Scale;
 use crate::record::{Bucket, Span};
 use crate::util::format::rate;
@@ -32,6 +36,11 @@ const HEADROOM: f64 = 1.03;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chart {
     pub svg: String,
+    /// The layer over it.
+    pub over: String,
+    /// The value of each bucket for the page's script, with commas between them. Empty where nothing is known. Shares
+    /// have the accepted, rejected and unanswered ones, with slashes between them.
+    pub values: String,
     /// The value at the upper edge, in H/s or in shares a bucket. Zero is at the lower edge.
     pub top: f64,
     /// The values of the horizontal grid lines, from zero to the top, in the same unit.
@@ -42,9 +51,21 @@ pub struct Chart {
     pub summary: String,
 }
 
+/// The data that a chart shows.
+#[derive(Debug, Clone, Copy)]
+pub struct ChartData<'a> {
+    /// The oldest bucket first.
+    pub series: &'a [Bucket],
+    pub span: Span,
+    /// The length of a bucket.
+    pub seconds: u64,
+    pub marks: &'a [ChartMark],
+}
+
 /// Draws the hash rate over time as a line with its area. Time that was not watched is a gap.
-pub fn hash_rate(series: &[Bucket], span: Span) -> Chart {
-    let rates = rates(series, span);
+pub fn hash_rate(data: &ChartData<'_>) -> Chart {
+    let (series, span) = (data.series, data.span);
+    let rates = rates(series, data.seconds);
     let known = || rates.iter().flatten().copied();
     let highest = known().fold(0.0, f64::max);
     let scale = Scale::over(highest * HEADROOM);
@@ -66,11 +87,16 @@ pub fn hash_rate(series: &[Bucket], span: Span) -> Chart {
         }
         Ok(())
     });
-    Chart { svg, top: scale.top, lines: scale.lines, is_empty: known().next().is_none(), summary }
+    let over = overlay(series, data.seconds, ChartQuantity::HashRate, data.marks);
+    let value = |rate: &Option<f64>| rate.map_or_else(String::new, |rate| format!("{rate:.3e}"));
+    let values = rates.iter().map(value).collect::<Vec<_>>().join(",");
+    let is_empty = known().next().is_none();
+    Chart { svg, over, values, top: scale.top, lines: scale.lines, is_empty, summary }
 }
 
 /// Draws the shares of each bucket as bars: accepted shares below, rejected and unanswered ones above.
-pub fn shares(series: &[Bucket], span: Span) -> Chart {
+pub fn shares(data: &ChartData<'_>) -> Chart {
+    let (series, span) = (data.series, data.span);
     let counts = |bucket: &Bucket| [bucket.accepted, bucket.rejected, bucket.unanswered].map(f64::from);
     let counts: Vec<[f64; 3]> = series.iter().map(counts).collect();
     let totals = [0, 1, 2].map(|place| counts.iter().map(|counts| counts[place]).sum::<f64>());
@@ -101,7 +127,18 @@ pub fn shares(series: &[Bucket], span: Span) -> Chart {
         }
         Ok(())
     });
-    Chart { svg, top: scale.top, lines: scale.lines, is_empty, summary }
+    let over = overlay(series, data.seconds, ChartQuantity::Shares, data.marks);
+    let values = series.iter().map(value_of_shares).collect::<Vec<_>>().join(",");
+    Chart { svg, over, values, top: scale.top, lines: scale.lines, is_empty, summary }
+}
+
+/// `12`, or `12/1/0` if there is more than accepted shares.
+fn value_of_shares(bucket: &Bucket) -> String {
+    match (bucket.accepted, bucket.rejected, bucket.unanswered) {
+        (0, 0, 0) if bucket.hash_rate().is_none() => String::new(),
+        (accepted, 0, 0) => accepted.to_string(),
+        (accepted, rejected, unanswered) => format!("{accepted}/{rejected}/{unanswered}"),
+    }
 }
 
 type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -125,8 +162,8 @@ fn grid(canvas: &Canvas, scale: &Scale) -> markup::DrawResult {
 /// Hashes per second of each bucket. The missing part of an incomplete bucket, such as the current
 /// one, is taken from the bucket before it, else from the next. Otherwise one share in its first
 /// second would be a spike.
-fn rates(series: &[Bucket], span: Span) -> Vec<Option<f64>> {
-    let length = span.bucket_seconds() as f64;
+fn rates(series: &[Bucket], seconds: u64) -> Vec<Option<f64>> {
+    let length = seconds as f64;
     let whole = |place: usize| {
         let bucket = series.get(place)?;
         bucket.hash_rate().filter(|_| bucket.watched >= length / 2.0)

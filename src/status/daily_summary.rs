@@ -63,7 +63,12 @@ pub fn daily_summary(status: &StatusSnapshot) -> Option<DailySummary> {
     lines.push(if workers.is_empty() { "No miner is connected".to_owned() } else { format!("{miners}:") });
     let mut sorted: Vec<_> = workers.iter().collect();
     sorted.sort_by(|a, b| b.1.hash_rate.total_cmp(&a.1.hash_rate));
-    lines.extend(sorted.iter().take(MAX_MINERS).map(|(name, worker)| worker.line(name)));
+    lines.extend(
+        sorted
+            .iter()
+            .take(MAX_MINERS)
+            .map(|(name, worker)| worker.line(status.snapshot.shown_names.name_of(name))),
+    );
     lines.extend(more(workers.len(), MAX_MINERS));
     let listed = sorted.iter().take(MAX_MINERS).map(|(name, worker)| worker.json(name));
     let data = json!({

@@ -11,7 +11,9 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
 
 use super::free_memory::FreeMemory;
-use crate::analyzer::{Alert, AnalyzerEnded, ExternalUpdate, PoolReach, PoolView, Published, Snapshot};
+use crate::analyzer::{
+    Alert, AnalyzerEnded, ExternalUpdate, KnownWorkerView, PoolReach, PoolView, Published, Snapshot,
+};
 use crate::clock::{ClockState, NtpTime, Offset};
 use crate::config::{Config, Severity};
 use crate::limits::ConnectionCounts;
@@ -78,7 +80,7 @@ pub struct RuntimeStatus {
 
 impl RuntimeStatus {
     /// The pools as the rules need them, by their numbers.
-    fn pool_reach(&self) -> Arc<[PoolReach]> {
+    pub(super) fn pool_reach(&self) -> Arc<[PoolReach]> {
         let reach = |one: &UpstreamState| PoolReach {
             name: one.name.clone(),
             rank: one.rank,
@@ -178,6 +180,11 @@ impl StatusSnapshot {
     /// The analyzer's view of the upstream with this index.
     pub fn pool(&self, place: usize) -> Option<&PoolView> {
         self.snapshot.pools.iter().find(|pool| pool.place == place)
+    }
+
+    /// The known workers that have no connection.
+    pub fn offline_workers(&self) -> impl Iterator<Item = &KnownWorkerView> {
+        self.snapshot.known_workers.iter().filter(|known| !known.is_connected)
     }
 
     /// The alerts that have not ended.

@@ -46,7 +46,9 @@ mod tests {
             unknown: 0,
             answers: Latency::default(),
             newest_answers: Default::default(),
+            last_answer: None,
             job: None,
+            newest_block: None,
             new_block: None,
             payout: Some(PayoutVerdict {
                 state,

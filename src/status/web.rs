@@ -3,11 +3,18 @@
 
 use std::sync::Arc;
 
+use crossbeam_channel::Sender;
+
+use super::forms::answer_form;
 use super::json::api;
 use super::metrics::metrics;
-use super::page::{PageRequest, events_page, page};
+use super::page::{
+    ListQuery, MinersQuery, Page, PageRequest, alerts_page, events_page, jobs_page, miner_page, page,
+    shares_page, unknown_miner_page,
+};
 use super::server::{GatedRequest, Handler, HttpAnswer, Method};
 use super::snapshot::{StatusSnapshot, StatusSnapshots};
+use crate::analyzer::ExternalUpdate;
 use crate::proxy::Proxy;
 use crate::upstream::PoolStatus;
 use crate::util::escape::Printable;
@@ -17,13 +24,26 @@ use crate::util::supervise;
 /// The content type of Prometheus' text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Answers GET requests that have passed the gate. With a `proxy`, a POST can clear an upstream that was
-/// taken out of rotation; the gate asks for the token before every POST.
-pub fn handler(snapshots: StatusSnapshots, proxy: Option<Arc<dyn Proxy>>) -> Handler {
-    Arc::new(move |request| match (request.method, &proxy) {
-        (Method::Get, _) => answer(request, &snapshots),
-        (Method::Post, Some(proxy)) => change(request, &**proxy),
-        (Method::Post, None) => method_not_allowed(),
+/// The parts of the program that a POST changes. The gate asks for the token before every POST.
+#[derive(Debug, Clone, Default)]
+pub struct Changeable {
+    /// Its upstreams can be put back into rotation.
+    pub proxy: Option<Arc<dyn Proxy>>,
+    /// Takes the names of workers, and which to forget. `None` when analysis is off.
+    pub to_analyzer: Option<Sender<ExternalUpdate>>,
+}
+
+/// Answers requests that have passed the gate.
+pub fn handler(snapshots: StatusSnapshots, changeable: Changeable) -> Handler {
+    Arc::new(move |request| match request.method {
+        Method::Get => answer(request, &snapshots),
+        Method::Post => {
+            let form = answer_form(&request.path, &request.body, &snapshots, changeable.to_analyzer.as_ref());
+            form.unwrap_or_else(|| match &changeable.proxy {
+                Some(proxy) => change(request, &**proxy),
+                None => method_not_allowed(),
+            })
+        }
     })
 }
 
@@ -65,6 +85,10 @@ fn readiness(status: &StatusSnapshot) -> Result<(), String> {
     }
 }
 
+fn html(page: Page) -> HttpAnswer {
+    HttpAnswer::html(page.html).with_header("Content-Security-Policy", page.policy)
+}
+
 fn method_not_allowed() -> HttpAnswer {
     HttpAnswer::text(405, "only GET and HEAD are answered here\n").with_header("Allow", "GET, HEAD")
 }
@@ -85,13 +109,24 @@ fn answer(request: &GatedRequest, snapshots: &StatusSnapshots) -> HttpAnswer {
     match request.path.as_str() {
         "/" | "/index.html" => {
             let has_charts = request.query.get("charts").and_then(|text| text.parse().ok());
-            let page = page(&status, &PageRequest { host: request.host.as_deref(), has_charts });
-            HttpAnswer::html(page.html).with_header("Content-Security-Policy", page.policy)
+            let miners = MinersQuery::of_query(|name| request.query.get(name));
+            html(page(&status, &PageRequest { host: request.host.as_deref(), has_charts, miners }))
         }
-        "/events" => {
-            let page = events_page(&status, |name| request.query.get(name).map(str::to_owned));
-            HttpAnswer::html(page.html).with_header("Content-Security-Policy", page.policy)
+        "/miner" => {
+            let has_charts = request.query.get("charts").and_then(|text| text.parse().ok());
+            let worker = request.query.get("worker").unwrap_or_default();
+            match miner_page(&status, worker, has_charts, request.may_change) {
+                // The forms on it need the browser to say from which page they come.
+                Some(page) => html(page).with_header("Referrer-Policy", "same-origin"),
+                None => HttpAnswer { status: 404, ..html(unknown_miner_page(&status, worker)) },
+            }
         }
+        "/shares" => html(shares_page(&status, &ListQuery(&request.query))),
+        "/jobs" => html(jobs_page(&status, &ListQuery(&request.query))),
+        "/alerts" => html(alerts_page(&status, &ListQuery(&request.query))),
+        "/events" => html(events_page(&status, &ListQuery(&request.query))),
+        // The gate answers the form. Its address may be opened again from the browser's history.
+        "/login" => HttpAnswer::text(303, "").with_header("Location", "/"),
         "/healthz" => match threads_work() {
             Ok(()) => HttpAnswer::text(200, "ok\n"),
             Err(why) => HttpAnswer::text(503, format!("{why}\n")),

@@ -108,18 +108,18 @@ impl<T: Copy> Client<T> {
         if readings.first().is_none() {
             events.push(ClientEvent::Unreadable);
         }
-        let mut said = LineSearchSpaces::default();
-        for (place, message) in readings.messages().enumerate() {
+        let mut spaces = LineSearchSpaces::default();
+        for (index, message) in readings.messages().enumerate() {
             let method = message.pool_method();
             if !message.is_answer() || method == Some(PoolMethod::Notify) {
-                self.called(&message, method, place == 0, &mut said, &mut events);
+                self.called(&message, method, index == 0, &mut spaces, &mut events);
             }
             // Some pools repeat the method in an answer.
             if message.is_answer() || message.result.is_some() {
-                self.answered(&message, &mut said, &mut events);
+                self.answered(&message, &mut spaces, &mut events);
             }
         }
-        self.take_search_spaces(said, &mut events);
+        self.take_search_spaces(spaces, &mut events);
         match JobLine::of(&readings) {
             Some(job) if self.is_subscribed => events.push(ClientEvent::Job(job, at)),
             Some(job) => self.keep_early(job, at, &mut events),
@@ -148,8 +148,8 @@ impl<T: Copy> Client<T> {
 
     /// The request that an answer belongs to, by its id.
     fn request_of(&self, answer: &Envelope<'_>) -> Option<Request> {
-        let place = answer.numeric_id()?.checked_sub(1)?;
-        self.requests.get(usize::try_from(place).ok()?).copied()
+        let index = answer.numeric_id()?.checked_sub(1)?;
+        self.requests.get(usize::try_from(index).ok()?).copied()
     }
 
     /// Handles a message with a method. Values are taken from the reading of most miners, but search spaces and
@@ -159,7 +159,7 @@ impl<T: Copy> Client<T> {
         message: &Envelope<'_>,
         method: Option<PoolMethod>,
         is_first: bool,
-        said: &mut LineSearchSpaces,
+        spaces: &mut LineSearchSpaces,
         events: &mut Vec<ClientEvent<T>>,
     ) {
         let reply = if is_first && message.has_id() { Some(self.usual_reply(message, method)) } else { None };
@@ -168,7 +168,7 @@ impl<T: Copy> Client<T> {
         match method {
             Some(PoolMethod::SetExtranonce) => {
                 let set = SubscribeAnswer::of_set_extranonce(params, self.size);
-                said.set.get_or_insert_default().add(set);
+                spaces.set.get_or_insert_default().add(set);
             }
             Some(PoolMethod::Reconnect) => {
                 events.push(ClientEvent::Reconnect(Reconnect::from_params(params)));
@@ -200,7 +200,12 @@ impl<T: Copy> Client<T> {
         }
     }
 
-    fn answered(&self, answer: &Envelope<'_>, said: &mut LineSearchSpaces, events: &mut Vec<ClientEvent<T>>) {
+    fn answered(
+        &self,
+        answer: &Envelope<'_>,
+        spaces: &mut LineSearchSpaces,
+        events: &mut Vec<ClientEvent<T>>,
+    ) {
         let request = self.request_of(answer);
         match request {
             Some(Request::Configure) => {
@@ -213,9 +218,9 @@ impl<T: Copy> Client<T> {
                 match answer.result.map(SubscribeAnswer::as_miners_read) {
                     // An error beside a good result does not matter.
                     Some(read) if read.is_ok() || !answer.has_error() => {
-                        said.subscribed.get_or_insert_default().add(read);
+                        spaces.subscribed.get_or_insert_default().add(read);
                     }
-                    _ => _ = said.refusal.get_or_insert_with(|| ResponseVerdict::of(answer)),
+                    _ => _ = spaces.refusal.get_or_insert_with(|| ResponseVerdict::of(answer)),
                 }
             }
             Some(Request::Authorize) => events.push(ClientEvent::Authorized(ResponseVerdict::of(answer))),
@@ -228,13 +233,13 @@ impl<T: Copy> Client<T> {
         }
         if request != Some(Request::Subscribe) {
             if let Some(space) = answer.result.and_then(|result| SubscribeAnswer::from_result(result).ok()) {
-                said.unasked.get_or_insert_default().add(Ok((space, ReadingAgreement::All)));
+                spaces.unasked.get_or_insert_default().add(Ok((space, ReadingAgreement::All)));
             }
         }
     }
 
-    fn take_search_spaces(&mut self, said: LineSearchSpaces, events: &mut Vec<ClientEvent<T>>) {
-        let LineSearchSpaces { subscribed, refusal, unasked, set } = said;
+    fn take_search_spaces(&mut self, spaces: LineSearchSpaces, events: &mut Vec<ClientEvent<T>>) {
+        let LineSearchSpaces { subscribed, refusal, unasked, set } = spaces;
         let (first, again) = if self.is_subscribed { (None, subscribed) } else { (subscribed, None) };
         events.extend(unasked.into_iter().chain(again).map(ClientEvent::UnaskedSpaces));
         match (first, refusal) {

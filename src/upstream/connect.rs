@@ -51,10 +51,10 @@ impl Upstreams {
     pub fn connect(&self, tried: &[UpstreamId], deadline: Instant) -> Result<PoolConnection, NoUpstream> {
         loop {
             let candidates = self.candidates(tried);
-            for (place, upstream) in candidates.iter().enumerate() {
+            for (index, upstream) in candidates.iter().enumerate() {
                 // A pool that drops all packets may not use up the others' time.
                 let left = deadline.saturating_duration_since(Instant::now());
-                let share = left / u32::try_from(candidates.len() - place).unwrap_or(1);
+                let share = left / u32::try_from(candidates.len() - index).unwrap_or(1);
                 if let Some(connection) = self.dial(upstream, share)? {
                     return Ok(connection);
                 }

@@ -37,7 +37,7 @@ impl ProbeLogins {
             return;
         }
         match self.others.iter().position(is_its) {
-            Some(place) => self.others[place] = login,
+            Some(index) => self.others[index] = login,
             None => {
                 // The one that was tried last is dropped.
                 self.others.truncate(MAX_OTHERS - 1);

@@ -3,10 +3,11 @@
 //! A thread of its own writes the lines, from a bounded queue: a paused terminal or a stalled SD card delays no session
 //! and no accept loop. Lines that find the queue full are dropped and counted.
 //!
-//! The format is `2026-11-21T02:13:40.123Z INFO  message`; `RUST_LOG` sets the level, `info` by default.
+//! The format is `2026-11-21T02:13:40.123Z INFO  message`; `RUST_LOG` sets the level, `info` by default. On a terminal
+//! long lines are wrapped and addresses shortened; in the file and in a pipe each message is one line, for programs.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use super::supervise::{self, service};
 use crate::util::escape::Printable;
 use crate::util::format::count_of;
 use crate::util::os_error::describe;
+use crate::util::wrap::{CONSOLE_COLUMNS, shortened, wrapped};
 
 /// The file's name in the data directory.
 pub const FILE_NAME: &str = "sluice.log";
@@ -36,6 +38,9 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// The pause after a write error, so that a failing disk is not asked for every line.
 const RETRY_PAUSE: Duration = Duration::from_secs(60);
 
+/// The characters before the message: the time, a space, the level, a space.
+const HEAD_CHARS: usize = 31;
+
 /// The interval of checks that the file still exists: somebody may delete the whole directory.
 const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -43,7 +48,7 @@ const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// once and the program goes on. `RUST_LOG` overrides `level`. A second call has no effect.
 pub fn start(data_dir: Option<&Path>, level: &str) {
     let file = data_dir.map(|dir| LogFile::new(dir.join(FILE_NAME), MAX_FILE_BYTES));
-    let queue = LogQueue::start(LogOutput { file });
+    let queue = LogQueue::start(LogOutput { file, is_terminal: io::stderr().is_terminal() });
     let started = Builder::from_env(Env::default().default_filter_or(level))
         .format(|out, record| {
             // The HTTP client logs the URLs it requests, which may be secrets.
@@ -107,7 +112,7 @@ impl LogQueue {
                 let _ = TO_WRITER.set(sender.clone());
                 LogQueue::Thread { sender, lost: 0 }
             }
-            Err(_) => LogQueue::Direct(LogOutput { file: None }),
+            Err(_) => LogQueue::Direct(LogOutput { file: None, is_terminal: false }),
         }
     }
 }
@@ -142,16 +147,33 @@ fn lost_lines(lost: u64) -> Vec<u8> {
 /// Writes to stderr and the file.
 struct LogOutput {
     file: Option<LogFile>,
+    /// stderr is a terminal, for people.
+    is_terminal: bool,
 }
 
 impl LogOutput {
     fn write_line(&mut self, line: &[u8]) {
         // stderr may be closed; the file still gets the line.
-        let _ = io::stderr().write_all(line);
+        let _ = match std::str::from_utf8(line) {
+            Ok(text) if self.is_terminal => io::stderr().write_all(for_terminal(text).as_bytes()),
+            _ => io::stderr().write_all(line),
+        };
         if let Some(file) = &mut self.file {
             file.append(line);
         }
     }
+}
+
+/// The line, with addresses shortened, in as many lines as it needs.
+fn for_terminal(line: &str) -> String {
+    let Some((head, message)) = line.trim_end_matches('\n').split_at_checked(HEAD_CHARS) else {
+        return line.to_owned();
+    };
+    let message = shortened(message);
+    if HEAD_CHARS + message.chars().count() <= CONSOLE_COLUMNS {
+        return format!("{head}{message}\n");
+    }
+    wrapped(head, &message, HEAD_CHARS, CONSOLE_COLUMNS).join("\n") + "\n"
 }
 
 struct LogFile {
@@ -253,6 +275,21 @@ mod tests {
         queue.write_all(b"5\n").unwrap();
         assert!(next().contains("2 lines of this log were lost"));
         assert_eq!(next(), "5\n");
+    }
+
+    #[test]
+    fn a_terminal_gets_wrapped_lines_and_short_addresses() {
+        let head = "2026-11-21T02:13:40.123Z WARN  ";
+        let short = format!("{head}MINERS       3 connected\n");
+        assert_eq!(for_terminal(&short), short);
+        let address = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
+        let long =
+            format!("{head}payout.mismatch: a block would pay {} to {address}\n", "nothing ".repeat(9));
+        let lines = for_terminal(&long);
+        assert!(lines.lines().all(|line| line.chars().count() <= CONSOLE_COLUMNS), "{lines}");
+        assert_eq!(lines.lines().count(), 2);
+        assert!(lines.ends_with(" bc1qw508…f3t4\n"), "{lines}");
+        assert_eq!(for_terminal("short\n"), "short\n");
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! | [`os_error`] | operating system errors in words |
 //! | [`stop`] | shutdown as an ordinary error |
 //! | [`supervise`], [`thread`] | service threads that are restarted; named threads |
+//! | [`wrap`] | lines that fit a terminal |
 
 pub mod address;
 pub(crate) mod backoff;
@@ -25,3 +26,4 @@ pub mod stop;
 pub mod supervise;
 pub mod thread;
 pub(crate) mod token_bucket;
+pub mod wrap;

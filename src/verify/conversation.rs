@@ -43,7 +43,7 @@ pub struct VerifyClient {
     policy: JobPolicy,
     max_drift: i64,
     is_brief: bool,
-    found: Observations,
+    observations: Observations,
     client: Client<Timestamp>,
     subscribe_sent: Duration,
     subscribe_answered: Option<Duration>,
@@ -68,7 +68,7 @@ impl VerifyClient {
             policy: JobPolicy { expected: settings.expected.clone(), expectations: settings.expectations() },
             max_drift: super::judge::max_drift(),
             is_brief: settings.is_brief,
-            found: Observations::default(),
+            observations: Observations::default(),
             client,
             subscribe_sent: at.since,
             subscribe_answered: None,
@@ -87,8 +87,8 @@ impl VerifyClient {
     /// Advances the time.
     pub fn tick(&mut self, at: Timestamp) {
         let is_due = self.subscribe_answered.is_some_and(|answered| at.since >= answered + AUTHORIZE_DELAY);
-        if is_due && self.found.authorize_sent.is_none() {
-            self.found.authorize_sent = Some(at.since);
+        if is_due && self.observations.authorize_sent.is_none() {
+            self.observations.authorize_sent = Some(at.since);
             self.client.authorize(&Login::new(self.worker.as_str(), "x"));
         }
         if self.crossing_ends().is_some_and(|end| at.since >= end) {
@@ -99,7 +99,7 @@ impl VerifyClient {
     /// The time of the next [`tick`](VerifyClient::tick), since the connection. `None` if only a line can
     /// change anything.
     pub fn next_tick(&self) -> Option<Duration> {
-        match self.found.authorize_sent {
+        match self.observations.authorize_sent {
             None => self.subscribe_answered.map(|answered| answered + AUTHORIZE_DELAY),
             Some(_) => {
                 let settled = self.suggest_sent.map(|sent| sent + self.settle());
@@ -110,35 +110,37 @@ impl VerifyClient {
 
     /// Tells whether everything is known.
     pub fn is_complete(&self, at: Timestamp) -> bool {
-        let found = &self.found;
-        if found.subscribe_refused.is_some() || matches!(found.authorized, Authorized::Refused(_)) {
+        let observations = &self.observations;
+        if observations.subscribe_refused.is_some()
+            || matches!(observations.authorized, Authorized::Refused(_))
+        {
             return true;
         }
         let is_settled = self.suggest_sent.is_some_and(|sent| at.since >= sent + self.settle());
-        let is_known = found.jobs.is_ruled_out
-            || (self.is_brief && found.jobs.telling_for() >= Some(MIN_TIME_TO_NEXT_JOB));
+        let is_known = observations.jobs.is_ruled_out
+            || (self.is_brief && observations.jobs.telling_for() >= Some(MIN_TIME_TO_NEXT_JOB));
         is_known && is_settled
     }
 
     /// The observations so far.
-    pub fn found(&self) -> &Observations {
-        &self.found
+    pub fn observations(&self) -> &Observations {
+        &self.observations
     }
 
     /// Ends the conversation at this time. A pool that has not answered the authorize by now has read it all the same.
     pub fn into_observations(mut self, at: Timestamp) -> Observations {
-        if self.found.authorized == Authorized::Unanswered {
+        if self.observations.authorized == Authorized::Unanswered {
             self.rejudge_crossing(at);
         }
-        self.found
+        self.observations
     }
 
     /// Takes one line of the pool, without its line end.
     pub fn take_line(&mut self, line: &[u8], at: Timestamp) {
-        self.found.lines += 1;
-        if line.len() > self.found.longest_line {
-            self.found.longest_line = line.len();
-            self.found.largest_memory = self.found.largest_memory.max(json_memory(line));
+        self.observations.lines += 1;
+        if line.len() > self.observations.longest_line {
+            self.observations.longest_line = line.len();
+            self.observations.largest_memory = self.observations.largest_memory.max(json_memory(line));
         }
         for event in self.client.take_line(line, at) {
             if event == ClientEvent::Unreadable {
@@ -151,37 +153,37 @@ impl VerifyClient {
     fn take_event(&mut self, event: ClientEvent<Timestamp>, at: Timestamp) {
         match event {
             ClientEvent::Called { method, reply } => {
-                self.found.is_first_line_other |= self.subscribe_answered.is_none();
+                self.observations.is_first_line_other |= self.subscribe_answered.is_none();
                 let is_question = matches!(method, Some(PoolMethod::GetVersion | PoolMethod::Ping) | None);
                 reply.iter().filter(|_| is_question).for_each(|reply| self.client.reply(reply));
             }
-            ClientEvent::Configured(granted) => self.found.version_mask = granted,
-            ClientEvent::VersionMask(mask) => self.found.version_mask = Some(mask),
+            ClientEvent::Configured(granted) => self.observations.version_mask = granted,
+            ClientEvent::VersionMask(mask) => self.observations.version_mask = Some(mask),
             ClientEvent::Subscribed(spaces) => self.take_subscribed(spaces, at),
             ClientEvent::SubscribeRefused(verdict) => {
-                self.found.subscribe_refused.get_or_insert_with(|| rejection(verdict));
+                self.observations.subscribe_refused.get_or_insert_with(|| rejection(verdict));
             }
-            ClientEvent::Authorized(verdict) if self.found.authorized == Authorized::Unanswered => {
+            ClientEvent::Authorized(verdict) if self.observations.authorized == Authorized::Unanswered => {
                 self.take_authorized(verdict, at);
             }
             ClientEvent::SuggestionRefused => {
-                let suggestion = &mut self.found.difficulty.suggestion;
+                let suggestion = &mut self.observations.difficulty.suggestion;
                 if *suggestion == Suggestion::Ignored {
                     *suggestion = Suggestion::Refused;
                 }
             }
-            ClientEvent::ExtranonceSet(spaces) if self.found.subscribed.is_none() => {
+            ClientEvent::ExtranonceSet(spaces) if self.observations.subscribed.is_none() => {
                 self.take_early_spaces(spaces)
             }
             ClientEvent::UnaskedSpaces(spaces) => self.take_unasked(&spaces),
-            ClientEvent::ExtranonceSet(spaces) if self.found.subscribed.is_some() => {
-                self.found.extranonce_changed = true;
+            ClientEvent::ExtranonceSet(spaces) if self.observations.subscribed.is_some() => {
+                self.observations.extranonce_changed = true;
                 self.change_spaces(spaces, at);
             }
             ClientEvent::Difficulty(difficulty) => self.take_difficulty(difficulty),
             ClientEvent::Reconnect(reconnect) => self.take_reconnect(reconnect),
-            ClientEvent::Message(text) if self.found.messages.len() < MAX_MESSAGES => {
-                self.found.messages.push(text.chars().take(MAX_TEXT_CHARS).collect());
+            ClientEvent::Message(text) if self.observations.messages.len() < MAX_MESSAGES => {
+                self.observations.messages.push(text.chars().take(MAX_TEXT_CHARS).collect());
             }
             ClientEvent::Job(job, at) => self.take_job(job, at),
             ClientEvent::Unreadable
@@ -193,29 +195,30 @@ impl VerifyClient {
     }
 
     fn take_unreadable(&mut self, line: &[u8]) {
-        self.found.unreadable += 1;
-        if self.found.unreadable_sample.is_none() {
+        self.observations.unreadable += 1;
+        if self.observations.unreadable_sample.is_none() {
             let start = &line[..line.len().min(MAX_TEXT_CHARS)];
-            self.found.unreadable_sample = Some(String::from_utf8_lossy(start).into_owned());
+            self.observations.unreadable_sample = Some(String::from_utf8_lossy(start).into_owned());
         }
     }
 
     fn take_authorized(&mut self, verdict: ResponseVerdict, at: Timestamp) {
-        self.found.authorize_took = self.found.authorize_sent.map(|sent| at.since.saturating_sub(sent));
+        self.observations.authorize_took =
+            self.observations.authorize_sent.map(|sent| at.since.saturating_sub(sent));
         if !verdict.is_accepted() {
-            self.found.authorized = Authorized::Refused(rejection(verdict));
+            self.observations.authorized = Authorized::Refused(rejection(verdict));
             return;
         }
-        self.found.authorized = Authorized::Accepted;
+        self.observations.authorized = Authorized::Accepted;
         self.suggest_sent = Some(at.since);
-        let asked = &mut self.found.difficulty;
+        let asked = &mut self.observations.difficulty;
         let is_low = asked.newest.is_some_and(|asked| asked.value() <= SUGGESTED_DIFFICULTY);
         asked.suggestion = if is_low { Suggestion::Needless } else { Suggestion::Ignored };
         self.client.suggest_difficulty(SUGGESTED_DIFFICULTY);
     }
 
     fn take_difficulty(&mut self, set: Difficulty) {
-        let asked = &mut self.found.difficulty;
+        let asked = &mut self.observations.difficulty;
         asked.count += 1;
         let before = asked.newest.replace(set);
         if self.suggest_sent.is_none() || asked.first.is_none() {
@@ -228,14 +231,15 @@ impl VerifyClient {
 
     fn take_reconnect(&mut self, reconnect: Reconnect) {
         // A redirect to another host matters most.
-        if self.found.reconnect.as_ref().is_none_or(|known| !known.is_foreign) {
+        if self.observations.reconnect.as_ref().is_none_or(|known| !known.is_foreign) {
             let is_foreign = !reconnect.is_to(&self.host);
-            self.found.reconnect = Some(ObservedReconnect { target: reconnect, is_foreign });
+            self.observations.reconnect = Some(ObservedReconnect { target: reconnect, is_foreign });
         }
     }
 
     fn settle(&self) -> Duration {
-        let answer = self.found.subscribed.as_ref().map_or(Duration::ZERO, |subscribed| subscribed.took);
+        let answer =
+            self.observations.subscribed.as_ref().map_or(Duration::ZERO, |subscribed| subscribed.took);
         MIN_SETTLE_TIME.max(answer.saturating_mul(SETTLE_RESPONSE_TIMES))
     }
 }

@@ -38,12 +38,12 @@ pub fn document(reports: &[PoolReport]) -> serde_json::Result<String> {
 
 fn report_json(report: &PoolReport) -> impl Serialize {
     let PoolReport { watched, settings, .. } = report;
-    let found = &watched.found;
+    let observations = &watched.observations;
     let findings = report
         .findings
         .iter()
         .map(|finding| object! { id: finding.id, weight: finding.weight, text: &finding.text });
-    let reconnect = found.reconnect.as_ref().map(|reconnect| {
+    let reconnect = observations.reconnect.as_ref().map(|reconnect| {
         let Reconnect { host, port, .. } = &reconnect.target;
         let host = Some(host).filter(|host| !host.is_empty());
         object! { host: host, port: port, is_foreign: reconnect.is_foreign }
@@ -58,15 +58,15 @@ fn report_json(report: &PoolReport) -> impl Serialize {
         seconds: watched.lasted.as_secs_f64(),
         ended: watched.end.as_str(),
         findings: findings.collect::<Vec<_>>(),
-        payout: payout(&found.jobs, settings.min_percent),
-        chain: chain(&found.jobs),
+        payout: payout(&observations.jobs, settings.min_percent),
+        chain: chain(&observations.jobs),
         timing: timing(report),
         difficulty: difficulty(report),
-        authorize: authorize(&found.authorized),
+        authorize: authorize(&observations.authorized),
         nerdminer: report.nerdminer.as_ref().map(nerdminer),
         reconnect: reconnect,
-        messages: &found.messages,
-        jobs: jobs(&found.jobs),
+        messages: &observations.messages,
+        jobs: jobs(&observations.jobs),
     }
 }
 
@@ -112,37 +112,38 @@ fn chain(jobs: &ObservedJobs) -> impl Serialize {
 fn timing(report: &PoolReport) -> impl Serialize {
     let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     let watched = &report.watched;
-    let (found, dial) = (&watched.found, watched.dial);
-    let after_authorize = found.jobs.kept.iter().find(|job| job.is_named).zip(found.authorize_sent);
+    let (observations, dial) = (&watched.observations, watched.dial);
+    let after_authorize =
+        observations.jobs.kept.iter().find(|job| job.is_named).zip(observations.authorize_sent);
     object! {
         resolve_ms: dial.map(|dial| milliseconds(dial.resolve)),
         connect_ms: dial.map(|dial| milliseconds(dial.connect)),
         socks5_ms: dial.and_then(|dial| dial.socks5).map(milliseconds),
         tls_ms: dial.and_then(|dial| dial.tls).map(milliseconds),
-        subscribe_ms: found.subscribed.as_ref().map(|subscribed| milliseconds(subscribed.took)),
-        authorize_ms: found.authorize_took.map(milliseconds),
-        first_job_ms: found.jobs.first().map(|job| milliseconds(job.at.since)),
+        subscribe_ms: observations.subscribed.as_ref().map(|subscribed| milliseconds(subscribed.took)),
+        authorize_ms: observations.authorize_took.map(milliseconds),
+        first_job_ms: observations.jobs.first().map(|job| milliseconds(job.at.since)),
         first_job_after_authorize_ms:
             after_authorize.map(|(job, sent)| milliseconds(job.at.since.saturating_sub(sent))),
-        job_interval_seconds: found.jobs.interval().map(|time| time.as_secs_f64()),
-        longest_gap_seconds: found.jobs.longest_gap.map(|time| time.as_secs_f64()),
+        job_interval_seconds: observations.jobs.interval().map(|time| time.as_secs_f64()),
+        longest_gap_seconds: observations.jobs.longest_gap.map(|time| time.as_secs_f64()),
         clock: if report.is_ntp { "ntp" } else { "system" },
-        ntime_offset_seconds: found.jobs.worst_drift,
+        ntime_offset_seconds: observations.jobs.worst_drift,
     }
 }
 
 fn difficulty(report: &PoolReport) -> impl Serialize {
-    let found = &report.watched.found;
-    let extranonces = found.subscribed.as_ref().map(|subscribed| &subscribed.extranonces);
+    let observations = &report.watched.observations;
+    let extranonces = observations.subscribed.as_ref().map(|subscribed| &subscribed.extranonces);
     object! {
-        asked: found.difficulty.first.map(|difficulty| difficulty.value()),
-        newest: found.difficulty.newest.map(|difficulty| difficulty.value()),
+        asked: observations.difficulty.first.map(|difficulty| difficulty.value()),
+        newest: observations.difficulty.newest.map(|difficulty| difficulty.value()),
         suggested: super::SUGGESTED_DIFFICULTY,
-        suggestion: found.difficulty.suggestion,
+        suggestion: observations.difficulty.suggestion,
         extranonce1: extranonces.map(|extranonces| extranonces.extranonce1.to_string()),
         extranonce2_size: extranonces.map(|extranonces| extranonces.extranonce2_size.bytes()),
         extranonce2_seconds_at_1_ths: report.extranonce_room(),
-        version_mask: found.version_mask.map(|mask| mask.to_string()),
+        version_mask: observations.version_mask.map(|mask| mask.to_string()),
     }
 }
 

@@ -68,16 +68,16 @@ pub fn judge(watched: &WatchReport, settings: &VerifySettings) -> (VerifyOutcome
     let mut findings = FindingList(Vec::new());
     findings.conversation(watched);
     findings.payout(watched, settings);
-    findings.unreadable_jobs(&watched.found);
-    findings.chain(&watched.found);
+    findings.unreadable_jobs(&watched.observations);
+    findings.chain(&watched.observations);
     findings.timing(watched);
-    findings.behaviour(&watched.found);
+    findings.behaviour(&watched.observations);
     let FindingList(mut findings) = findings;
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.weight));
     let outcome = match findings.first().map(|finding| finding.weight) {
         Some(Weight::Bad) => VerifyOutcome::Bad,
         Some(Weight::Unknown) => VerifyOutcome::Unknown,
-        _ if watched.found.jobs.all_pay() => VerifyOutcome::Good,
+        _ if watched.observations.jobs.all_pay() => VerifyOutcome::Good,
         _ => VerifyOutcome::Unknown,
     };
     (outcome, findings)
@@ -92,7 +92,7 @@ impl FindingList {
 
     /// Judges the connection and the answers of the pool.
     fn conversation(&mut self, watched: &WatchReport) {
-        let found = &watched.found;
+        let observations = &watched.observations;
         match &watched.end {
             WatchEnd::Unreachable(why) => {
                 self.add(
@@ -109,9 +109,9 @@ impl FindingList {
                     format_args!("the pool sent {what}, so the check stopped"),
                 );
             }
-            WatchEnd::Closed(why) if found.jobs.telling < 2 && !is_refused(found) => {
+            WatchEnd::Closed(why) if observations.jobs.telling < 2 && !is_refused(observations) => {
                 let why = why.as_ref().map_or(String::new(), |why| format!(" ({})", Printable(why)));
-                let weight = if found.jobs.telling == 0 { Weight::Unknown } else { Weight::Warning };
+                let weight = if observations.jobs.telling == 0 { Weight::Unknown } else { Weight::Warning };
                 self.add(weight, "pool.closed", format!("the pool closed the connection{why}"));
             }
             WatchEnd::Stopped => {
@@ -119,24 +119,24 @@ impl FindingList {
             }
             WatchEnd::Closed(_) | WatchEnd::Enough | WatchEnd::Time => {}
         }
-        if let Some(refusal) = &found.subscribe_refused {
+        if let Some(refusal) = &observations.subscribe_refused {
             let reason = pool_reason(refusal);
             self.add(Weight::Bad, "pool.refused", format_args!("the pool rejects mining.subscribe{reason}"));
         }
-        match &found.authorized {
+        match &observations.authorized {
             Authorized::Refused(refusal) => {
                 let text = format!("the pool rejects this address as a user name{}", pool_reason(refusal));
                 self.add(Weight::Bad, "pool.refused", text);
             }
-            Authorized::Unanswered if found.authorize_sent.is_some() => {
+            Authorized::Unanswered if observations.authorize_sent.is_some() => {
                 self.add(Weight::Warning, "pool.unanswered", "mining.authorize was never answered");
             }
             Authorized::Unanswered | Authorized::Accepted => {}
         }
-        if found.lines == 0 {
+        if observations.lines == 0 {
             self.add(Weight::Unknown, "pool.silent", "the pool never sent anything");
-        } else if found.subscribed.is_none() && found.subscribe_refused.is_none() {
-            match &found.space_doubt {
+        } else if observations.subscribed.is_none() && observations.subscribe_refused.is_none() {
+            match &observations.space_doubt {
                 Some(why) => {
                     let text = format!(
                         "the answer to mining.subscribe can't be read ({}), so it is unknown whom its jobs pay",
@@ -146,16 +146,19 @@ impl FindingList {
                 }
                 None => self.add(Weight::Unknown, "pool.silent", "mining.subscribe was never answered"),
             }
-        } else if found.jobs.count == 0 && found.jobs.unreadable == 0 && !is_refused(found) {
+        } else if observations.jobs.count == 0
+            && observations.jobs.unreadable == 0
+            && !is_refused(observations)
+        {
             let text = "the pool sent no job: it has no work for this address, or none yet";
             self.add(Weight::Unknown, "pool.no_job", text);
         }
     }
 
     fn payout(&mut self, watched: &WatchReport, settings: &VerifySettings) {
-        let jobs = &watched.found.jobs;
+        let jobs = &watched.observations.jobs;
         let Some(worst) = &jobs.worst else {
-            if jobs.count > 0 && !is_refused(&watched.found) {
+            if jobs.count > 0 && !is_refused(&watched.observations) {
                 let text = "the only jobs came before the pool knew whom to pay; watch longer with --seconds";
                 self.add(Weight::Unknown, "payout.unverifiable", text);
             }
@@ -193,8 +196,8 @@ impl FindingList {
         }
     }
 
-    fn chain(&mut self, found: &Observations) {
-        let Some(chain) = &found.jobs.worst_chain else { return };
+    fn chain(&mut self, observations: &Observations) {
+        let Some(chain) = &observations.jobs.worst_chain else { return };
         if chain.state == ChainState::Wrong {
             let text = match chain.network {
                 "mainnet" => {
@@ -205,18 +208,18 @@ impl FindingList {
             };
             self.add(Weight::Bad, "chain.wrong", text);
         }
-        if let Some(job) = &found.jobs.bad_parent {
+        if let Some(job) = &observations.jobs.bad_parent {
             let text = format!(
                 "job {} builds on {}, which is no valid block: its hash misses the target",
                 job.number, job.parent
             );
             self.add(Weight::Bad, "chain.bad_prevhash", text);
         }
-        if found.jobs.went_back {
+        if observations.jobs.went_back {
             self.add(Weight::Warning, "chain.height", "the height decreased from one job to the next");
         }
-        if found.jobs.empty > 0 {
-            let (empty, jobs) = (found.jobs.empty, found.jobs.count);
+        if observations.jobs.empty > 0 {
+            let (empty, jobs) = (observations.jobs.empty, observations.jobs.count);
             let text = if empty == jobs {
                 "no job had any transactions but the coinbase".to_owned()
             } else {
@@ -227,13 +230,13 @@ impl FindingList {
     }
 
     fn timing(&mut self, watched: &WatchReport) {
-        let found = &watched.found;
-        if let Some(age) = found.jobs.outdated_for(watched.lasted) {
+        let observations = &watched.observations;
+        if let Some(age) = observations.jobs.outdated_for(watched.lasted) {
             let age = phrases::span(age.as_secs_f64());
             let text = format!("no job has come for {age}: the last one may be out of date");
             self.add(Weight::Unknown, "timing.notify_gap", text);
         }
-        let Some(drift) = found.jobs.worst_drift else { return };
+        let Some(drift) = observations.jobs.worst_drift else { return };
         let span = phrases::span(drift.unsigned_abs() as f64);
         let side = if drift > 0 { "ahead of" } else { "behind" };
         if drift.abs() > max_drift() {
@@ -248,8 +251,8 @@ impl FindingList {
         }
     }
 
-    fn behaviour(&mut self, found: &Observations) {
-        if let Some(reconnect) = &found.reconnect {
+    fn behaviour(&mut self, observations: &Observations) {
+        if let Some(reconnect) = &observations.reconnect {
             let Reconnect { host, port, .. } = &reconnect.target;
             let host = if host.is_empty() { "the same host" } else { host };
             let to = port.as_ref().map_or(host.to_owned(), |port| format!("{host}:{port}"));
@@ -260,40 +263,43 @@ impl FindingList {
             };
             self.add(weight, "pool.redirect", format!("{text}: {}", Printable(&to)));
         }
-        for message in &found.messages {
+        for message in &observations.messages {
             self.add(Weight::Note, "pool.message", format!("the pool says: {}", Printable(message)));
         }
-        if found.extranonce_changed {
+        if observations.extranonce_changed {
             let text = "the pool changed the extranonce1 of the running connection unasked";
             self.add(Weight::Warning, "extranonce.changed", text);
         }
-        if found.unreadable > 0 {
-            let sample = Printable(found.unreadable_sample.as_deref().unwrap_or_default());
-            let were = if found.unreadable == 1 { "was" } else { "were" };
-            let text =
-                format!("{} {were} not Stratum, such as \"{sample}\"", count(found.unreadable, "line"));
+        if observations.unreadable > 0 {
+            let sample = Printable(observations.unreadable_sample.as_deref().unwrap_or_default());
+            let were = if observations.unreadable == 1 { "was" } else { "were" };
+            let text = format!(
+                "{} {were} not Stratum, such as \"{sample}\"",
+                count(observations.unreadable, "line")
+            );
             self.add(Weight::Warning, "pool.nonsense", text);
         }
     }
 
     /// Reports jobs that miners may read and this check could not: they may pay anybody.
-    fn unreadable_jobs(&mut self, found: &Observations) {
-        if found.jobs.unreadable == 0 {
+    fn unreadable_jobs(&mut self, observations: &Observations) {
+        if observations.jobs.unreadable == 0 {
             return;
         }
-        let why = found.jobs.unreadable_reason.as_deref().unwrap_or_default();
-        let (them, pay) = if found.jobs.unreadable == 1 { ("it", "it pays") } else { ("them", "they pay") };
+        let why = observations.jobs.unreadable_reason.as_deref().unwrap_or_default();
+        let (them, pay) =
+            if observations.jobs.unreadable == 1 { ("it", "it pays") } else { ("them", "they pay") };
         let text = format!(
             "{} could not be read for certain, but miners may work on {them}: it is unknown whom {pay} ({})",
-            count(found.jobs.unreadable, "job"),
+            count(observations.jobs.unreadable, "job"),
             Printable(why)
         );
         self.add(Weight::Unknown, "job.unreadable", text);
     }
 }
 
-fn is_refused(found: &Observations) -> bool {
-    found.subscribe_refused.is_some() || matches!(found.authorized, Authorized::Refused(_))
+fn is_refused(observations: &Observations) -> bool {
+    observations.subscribe_refused.is_some() || matches!(observations.authorized, Authorized::Refused(_))
 }
 
 fn pool_reason(refusal: &PoolRefusal) -> String {

@@ -63,16 +63,16 @@ pub fn verify_all(
     stop: &Stop,
 ) -> io::Result<Vec<PoolReport>> {
     let (done, reports) = crossbeam_channel::unbounded();
-    for (place, pool) in pools.iter().enumerate() {
+    for (index, pool) in pools.iter().enumerate() {
         let (pool, settings, stop, done) = (pool.clone(), settings.clone(), stop.clone(), done.clone());
-        spawn(format!("verify-{place}"), SERVICE_STACK, move || {
+        spawn(format!("verify-{index}"), SERVICE_STACK, move || {
             // The receiver is closed only when the program ends.
-            done.send((place, verify(&pool, &settings, &stop))).or(Ok::<(), Stopped>(()))
+            done.send((index, verify(&pool, &settings, &stop))).or(Ok::<(), Stopped>(()))
         })?;
     }
     drop(done);
     let mut reports: Vec<(usize, PoolReport)> = reports.iter().collect();
-    reports.sort_by_key(|(place, _)| *place);
+    reports.sort_by_key(|(index, _)| *index);
     Ok(reports.into_iter().map(|(_, report)| report).collect())
 }
 

@@ -46,11 +46,12 @@ pub struct NerdMinerCheck {
 
 impl NerdMinerCheck {
     /// Checks the observations. `None` if the pool never answered subscribe.
-    pub fn of(found: &Observations) -> Option<NerdMinerCheck> {
-        let subscribed = found.subscribed.as_ref()?;
-        let coinbase_bytes = Some(found.jobs.largest_coinbase).filter(|bytes| *bytes > 0);
-        let share_time = found.difficulty.newest.map(|difficulty| expected_hashes(difficulty) / HASH_RATE);
-        let (longest_line, largest_memory) = (found.longest_line, found.largest_memory);
+    pub fn of(observations: &Observations) -> Option<NerdMinerCheck> {
+        let subscribed = observations.subscribed.as_ref()?;
+        let coinbase_bytes = Some(observations.jobs.largest_coinbase).filter(|bytes| *bytes > 0);
+        let share_time =
+            observations.difficulty.newest.map(|difficulty| expected_hashes(difficulty) / HASH_RATE);
+        let (longest_line, largest_memory) = (observations.longest_line, observations.largest_memory);
         let (mut obstacles, mut nuisances) = (Vec::new(), Vec::new());
         if let Some(bytes) = coinbase_bytes.filter(|bytes| *bytes > MAX_COINBASE_BYTES) {
             obstacles.push(format!(
@@ -76,20 +77,21 @@ impl NerdMinerCheck {
             obstacles
                 .push(format!("the answer to subscribe took {took:.1} s; a NerdMiner gives up after 1.2 s"));
         }
-        if found.jobs.longest_gap.is_some_and(|gap| gap > MAX_JOB_GAP) {
+        if observations.jobs.longest_gap.is_some_and(|gap| gap > MAX_JOB_GAP) {
             obstacles.push("no job for ten minutes, after which a NerdMiner reconnects".to_owned());
         }
-        if found.cut_jobs > 0 {
-            let jobs = count(found.cut_jobs, "job");
+        if observations.cut_jobs > 0 {
+            let jobs = count(observations.cut_jobs, "job");
             obstacles.push(format!(
                 "{jobs} came in pieces more than a second apart: a NerdMiner can't read that and stays on the job before"
             ));
         }
-        if found.is_first_line_other {
+        if observations.is_first_line_other {
             let text = "another line comes before the answer to subscribe, which a NerdMiner expects first";
             obstacles.push(text.to_owned());
         }
-        let interval = found.jobs.interval().filter(|_| found.jobs.count >= MIN_JOBS_FOR_INTERVAL);
+        let interval =
+            observations.jobs.interval().filter(|_| observations.jobs.count >= MIN_JOBS_FOR_INTERVAL);
         if interval.is_some_and(|interval| interval < MIN_JOB_INTERVAL) {
             nuisances.push("jobs come so often that a NerdMiner wastes work".to_owned());
         }

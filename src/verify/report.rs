@@ -43,7 +43,7 @@ impl PoolReport {
             pool: pool.to_string(),
             outcome,
             findings,
-            nerdminer: NerdMinerCheck::of(&watched.found),
+            nerdminer: NerdMinerCheck::of(&watched.observations),
             watched,
             settings: settings.clone(),
             is_ntp: matches!(settings.clock.state(), ClockState::Synchronised { .. }),
@@ -52,16 +52,16 @@ impl PoolReport {
 
     /// The time until the first job: from authorize, or from the connection if the job came before that.
     pub fn first_job(&self) -> Option<Duration> {
-        let found = &self.watched.found;
-        let first = found.jobs.first()?;
-        let asked = found.authorize_sent.filter(|_| first.is_named).unwrap_or_default();
+        let observations = &self.watched.observations;
+        let first = observations.jobs.first()?;
+        let asked = observations.authorize_sent.filter(|_| first.is_named).unwrap_or_default();
         Some(first.at.since.saturating_sub(asked))
     }
 
     /// The time in seconds for which one job has work for a miner of 1 TH/s that rolls the extranonce2 and
     /// the nonce only.
     pub fn extranonce_room(&self) -> Option<f64> {
-        let subscribed = self.watched.found.subscribed.as_ref()?;
+        let subscribed = self.watched.observations.subscribed.as_ref()?;
         let bits = 8 * subscribed.extranonces.extranonce2_size.bytes() + 32;
         Some(2_f64.powi(i32::try_from(bits).unwrap_or(i32::MAX)) / REFERENCE_HASH_RATE)
     }

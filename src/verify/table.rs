@@ -62,9 +62,9 @@ fn network(chain: &ChainVerdict) -> String {
 
 fn cells(report: &PoolReport) -> [String; 8] {
     let watched = &report.watched;
-    let found = &watched.found;
+    let observations = &watched.observations;
     let dash = || "–".to_owned();
-    let pays = match found.jobs.worst.as_ref().map(|job| &job.payout) {
+    let pays = match observations.jobs.worst.as_ref().map(|job| &job.payout) {
         Some(payout) if matches!(payout.state, PayoutState::Unverifiable(_)) => "?".to_owned(),
         Some(payout) => format!("{:.2} %", payout.percent),
         None => dash(),
@@ -72,13 +72,13 @@ fn cells(report: &PoolReport) -> [String; 8] {
     let connect = watched
         .dial
         .map(|dial| [Some(dial.connect), dial.socks5, dial.tls].into_iter().flatten().sum::<Duration>());
-    let nerdminer = report.nerdminer.as_ref().filter(|_| found.jobs.count > 0);
+    let nerdminer = report.nerdminer.as_ref().filter(|_| observations.jobs.count > 0);
     [
         report.pool.clone(),
         ColorMode::Plain.outcome(report.outcome),
         pays,
-        found.jobs.worst_chain.as_ref().map_or_else(dash, network),
-        found.difficulty.newest.map_or_else(dash, |difficulty| number(difficulty.value())),
+        observations.jobs.worst_chain.as_ref().map_or_else(dash, network),
+        observations.difficulty.newest.map_or_else(dash, |difficulty| number(difficulty.value())),
         connect.map_or_else(dash, delay),
         report.first_job().map_or_else(dash, delay),
         nerdminer.map_or_else(dash, |nerdminer| if nerdminer.is_fit() { "fits" } else { "no" }.to_owned()),

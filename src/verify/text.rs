@@ -69,7 +69,7 @@ impl fmt::Display for ReportText<'_> {
 /// The outcome's reason in one sentence.
 fn headline(report: &PoolReport) -> String {
     let deciding = report.findings.iter().find(|finding| finding.weight >= Weight::Unknown);
-    match (deciding, &report.watched.found.jobs.worst) {
+    match (deciding, &report.watched.observations.jobs.worst) {
         (Some(finding), _) => finding.text.clone(),
         (None, Some(worst)) => format!(
             "a block would pay {} {:.2} % ({})",
@@ -81,7 +81,7 @@ fn headline(report: &PoolReport) -> String {
 
 impl ReportText<'_> {
     fn payout(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let jobs = &self.report.watched.found.jobs;
+        let jobs = &self.report.watched.observations.jobs;
         let Some(shown) = jobs.shown() else { return Ok(()) };
         let of = match jobs.count {
             0 | 1 => String::new(),
@@ -104,7 +104,7 @@ impl ReportText<'_> {
     }
 
     fn chain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let jobs = &self.report.watched.found.jobs;
+        let jobs = &self.report.watched.observations.jobs;
         let Some(newest) = &jobs.newest else { return Ok(()) };
         writeln!(f, "\nChain")?;
         let verdict = match newest.chain.state {
@@ -129,25 +129,25 @@ impl ReportText<'_> {
 
     fn timing(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let PoolReport { watched, is_ntp, .. } = self.report;
-        let found = &watched.found;
+        let observations = &watched.observations;
         writeln!(f, "\nTiming")?;
         if let Some(dial) = &watched.dial {
             let steps = [("TCP", Some(dial.connect)), ("SOCKS5", dial.socks5), ("TLS", dial.tls)];
             let steps = steps.iter().filter_map(|(name, time)| Some(format!("{name} {}", delay((*time)?))));
             row(f, "connected in", steps.collect::<Vec<_>>().join(", "))?;
         }
-        if let Some(subscribed) = &found.subscribed {
+        if let Some(subscribed) = &observations.subscribed {
             row(f, "subscribe", format_args!("answered after {}", delay(subscribed.took)))?;
         }
-        let answer = match found.authorized {
+        let answer = match observations.authorized {
             Authorized::Unanswered => None,
             Authorized::Accepted => Some("accepted"),
             Authorized::Refused(_) => Some("refused"),
         };
-        if let Some((answer, took)) = answer.zip(found.authorize_took) {
+        if let Some((answer, took)) = answer.zip(observations.authorize_took) {
             row(f, "authorize", format_args!("{answer} after {}", delay(took)))?;
         }
-        let jobs = &found.jobs;
+        let jobs = &observations.jobs;
         let Some(first) = jobs.first() else { return Ok(()) };
         let after = if first.is_named { "authorize" } else { "subscribe, before authorize" };
         let took = self.report.first_job().unwrap_or_default();
@@ -168,10 +168,10 @@ impl ReportText<'_> {
     }
 
     fn difficulty(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let found = &self.report.watched.found;
-        let Some(subscribed) = &found.subscribed else { return Ok(()) };
+        let observations = &self.report.watched.observations;
+        let Some(subscribed) = &observations.subscribed else { return Ok(()) };
         writeln!(f, "\nDifficulty and extranonces")?;
-        let asked = &found.difficulty;
+        let asked = &observations.difficulty;
         let first = asked.first.map_or("1 (never set)".to_owned(), |first| number(first.value()));
         row(f, "asked", first)?;
         let newest = asked.newest.map_or(1.0, |newest| newest.value());
@@ -190,7 +190,7 @@ impl ReportText<'_> {
         row(f, "extranonce1", if extranonce1.is_empty() { "empty" } else { &extranonce1 })?;
         let size = count(extranonces.extranonce2_size.bytes() as u64, "byte");
         row(f, "extranonce2", format_args!("{size}: room for {room} at 1 TH/s"))?;
-        match found.version_mask {
+        match observations.version_mask {
             Some(mask) => row(f, "version bits", mask),
             None => row(f, "version bits", "no version rolling"),
         }
@@ -221,7 +221,7 @@ impl ReportText<'_> {
     }
 
     fn jobs(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let jobs = &self.report.watched.found.jobs;
+        let jobs = &self.report.watched.observations.jobs;
         if jobs.count == 0 {
             return Ok(());
         }

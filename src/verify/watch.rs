@@ -39,7 +39,7 @@ pub struct WatchReport {
     /// The time from the connection to the end.
     pub lasted: Duration,
     pub end: WatchEnd,
-    pub found: Observations,
+    pub observations: Observations,
 }
 
 /// The reason why a watch ended.
@@ -87,16 +87,16 @@ pub(super) fn watch(pool: &config::UpstreamConfig, settings: &VerifySettings, st
         Ok(dialled) => dialled,
         Err(why) => {
             let end = if stop.is_stopped() { WatchEnd::Stopped } else { WatchEnd::Unreachable(why) };
-            let found = Observations::default();
-            return WatchReport { began, dial: None, lasted: Duration::ZERO, end, found };
+            let observations = Observations::default();
+            return WatchReport { began, dial: None, lasted: Duration::ZERO, end, observations };
         }
     };
     let start = Instant::now();
     let clock = || Timestamp { since: start.elapsed(), clock: settings.clock.now() };
     let mut conversation = VerifyClient::new(settings, &pool.host, clock());
     let end = converse(stream, &mut conversation, settings.limit, &clock, stop);
-    let found = conversation.into_observations(clock());
-    WatchReport { began, dial: Some(dial), lasted: start.elapsed(), end, found }
+    let observations = conversation.into_observations(clock());
+    WatchReport { began, dial: Some(dial), lasted: start.elapsed(), end, observations }
 }
 
 /// Splits the pool's bytes into lines.
@@ -196,7 +196,7 @@ fn read_lines(
             "a line of more than 1 MiB"
         } else if bytes > MAX_BYTES {
             "more than 16 MiB"
-        } else if conversation.found().lines > MAX_LINES {
+        } else if conversation.observations().lines > MAX_LINES {
             "more than 50,000 lines"
         } else {
             continue;

@@ -37,10 +37,10 @@ pub(super) const fn padding(length: u64) -> ShaBlock {
     let mut block = [0; 64];
     block[(length % 64) as usize] = 0x80;
     let bits = (length * 8).to_be_bytes();
-    let mut place = 0;
-    while place < bits.len() {
-        block[56 + place] = bits[place];
-        place += 1;
+    let mut index = 0;
+    while index < bits.len() {
+        block[56 + index] = bits[index];
+        index += 1;
     }
     block
 }

@@ -24,9 +24,10 @@ fn a_transient_drop_leads_to_the_same_pool_again() {
     end.share();
     end.share();
     drop(end);
-    // What was in flight is answered, whatever becomes of the miner.
-    assert_eq!(code(&follows.answer(late_id)), 20);
-    assert_eq!(code(&plain.answer(lost_id)), 20);
+    // What was in flight is answered, whatever becomes of the miner: as lost, or as stale if the thread that sent it
+    // notices the end before it has returned from the send.
+    assert!([20, 21].contains(&code(&follows.answer(late_id))));
+    assert!([20, 21].contains(&code(&plain.answer(lost_id))));
     let mut end = pool.accept();
     assert!(backup.accept_within(QUIET).is_none(), "one drop is no failure");
     end.open("bb000001", 8);

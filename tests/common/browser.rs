@@ -24,7 +24,9 @@ pub struct Screen {
 
 impl Screen {
     pub const PHONE: Screen = Screen { width: 360, height: 740, is_phone: true };
+    pub const TABLET: Screen = Screen { width: 768, height: 1024, is_phone: true };
     pub const DESK: Screen = Screen { width: 1440, height: 900, is_phone: false };
+    pub const WIDE: Screen = Screen { width: 2560, height: 1440, is_phone: false };
 }
 
 /// A browser with an empty profile, for one test. Dropping it ends it, or leaves it to another test

@@ -45,10 +45,10 @@ pub fn config(text: &str) -> Config {
 
 /// The setup of an analyzer that records into `directory`.
 pub fn setup(config: &Config, directory: &Path) -> Setup {
-    let (recorder, state, history) = Recorder::start(&config.record, directory, Clock::system()).unwrap();
+    let (recorder, saved) = Recorder::start(&config.record, directory, Clock::system()).unwrap();
     // Shares must be cheap here.
     let least_proof = Difficulty::new(1e-12).unwrap();
-    Setup { recorder: Some(recorder), state, history, least_proof, ..Setup::of(config) }
+    Setup { recorder: Some(recorder), saved, least_proof, ..Setup::of(config) }
 }
 
 impl Recorded {

@@ -9,7 +9,7 @@ use sluice::config::{Config, HttpConfig, Overrides, Secret};
 use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPool};
 use sluice::status::server::{Handler, HttpServer};
 use sluice::status::snapshot::{StatusSnapshot, StatusSnapshots};
-use sluice::status::web;
+use sluice::status::web::{self, Changeable};
 use sluice::stratum::Nbits;
 use sluice::util::stop::Stop;
 
@@ -42,9 +42,14 @@ pub struct Site {
 
 impl PageServer {
     pub fn start(snapshots: StatusSnapshots, token: Option<&str>) -> PageServer {
+        PageServer::with(snapshots, Changeable::default(), token)
+    }
+
+    /// With forms that change something.
+    pub fn with(snapshots: StatusSnapshots, changeable: Changeable, token: Option<&str>) -> PageServer {
         let listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
         let http = HttpConfig { listen, token: token.map(Secret::new), ..HttpConfig::default() };
-        let mut page = PageServer { handler: web::handler(snapshots, None), http, server: None };
+        let mut page = PageServer { handler: web::handler(snapshots, changeable), http, server: None };
         page.resume();
         page.http.listen = Some(page.address());
         page
@@ -115,6 +120,11 @@ impl Site {
             ..MinerOptions::new(self.address(), habit, format!("{ADDRESS}.{name}"))
         };
         self.miners.push(SimMiner::start(options).unwrap());
+    }
+
+    /// All miners that hash leave.
+    pub fn stop_miners(&mut self) {
+        self.miners.clear();
     }
 
     /// A miner that only says who it is; its connection stays open. Answers with its first job.

@@ -110,7 +110,7 @@ fn the_fee_goes_elsewhere_after_a_restart() {
     let state = before.replay.state().clone();
     let after = |pays: Pays| {
         let (habit, state) = (Habit { pays, ..Habit::default() }, state.clone());
-        let mut world = World::with(5, vec![habit], |setup| setup.state = state);
+        let mut world = World::with(5, vec![habit], |setup| setup.saved.state = state);
         world.miner(&format!("{MINE}.garage"), hash_rate(1e-9, 30.0), 0);
         world.run_until(HOUR);
         world.book()

@@ -162,6 +162,39 @@ fn failover_between_two_pools() {
     });
 }
 
+/// The first pool fails for ten minutes, and the miners return five minutes after it is back: a failover, and nothing
+/// else. Of a minute's failure of all pools, with the miners back a minute later, nobody needs to hear.
+#[test]
+fn outages_of_the_pools() {
+    let second = Habit { extranonce2: 4, pays: Pays::Miner(0), ..Habit::default() };
+    let rate = hash_rate(1e-9, 15.0);
+    for only in [&["pool.failed_over"][..], &[]] {
+        day_with(&[Habit::default(), second.clone()], only, |world| {
+            let miners = ["one", "two", "three"].map(|name| world.miner(&worker(name), rate, 0));
+            let to = |pool: usize| {
+                move |world: &mut World| {
+                    for miner in miners {
+                        world.disconnect(miner, true);
+                        world.connect(miner, pool);
+                    }
+                }
+            };
+            for hour in [3.0, 9.0, 20.0] {
+                world.at(hour * HOUR, |world| world.fail_pool(0));
+                if only.is_empty() {
+                    world.at(hour * HOUR, |world| world.fail_pool(1));
+                    world.at(hour * HOUR + 60.0, |world| (0..2).for_each(|pool| world.recover_pool(pool)));
+                    world.at(hour * HOUR + 120.0, to(0));
+                } else {
+                    world.at(hour * HOUR + 5.0, to(1));
+                    world.at(hour * HOUR + 600.0, |world| world.recover_pool(0));
+                    world.at(hour * HOUR + 900.0, to(0));
+                }
+            }
+        });
+    }
+}
+
 #[test]
 fn vardiff_from_far_off() {
     let rate = hash_rate(1e-9, 10.0);

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use sluice::stratum::MerkleBranch;
+use sluice::upstream::PoolStatus;
 use sluice::work::{BlockHash, account_of_worker, payout_script};
 
 use crate::forensics::blocks::{Layout, MAINNET};
@@ -133,6 +134,8 @@ pub struct Pool {
     pub connections: u32,
     /// The difficulty of all that it accepted.
     pub accepted: f64,
+    /// As connecting and probing know it.
+    pub status: PoolStatus,
 }
 
 /// A connection, at the pool's end.

@@ -1,13 +1,15 @@
-//! References in the virtual world: honest ones, and whatever somebody claims.
+//! References in the virtual world: honest ones, and whatever somebody claims; and the states of the pools, as connecting
+//! and probing know them.
 
 use std::sync::Arc;
 
-use sluice::analyzer::ExternalUpdate;
+use sluice::analyzer::{ExternalUpdate, PoolReach};
 use sluice::reference::Tip;
 use sluice::stratum::Nbits;
+use sluice::upstream::PoolStatus;
 use sluice::work::{BlockHash, Height, prevhash_of};
 
-use super::{What, World};
+use super::{Pool, What, World};
 
 /// A reference that is watched, and the seconds after a block at which it has it.
 pub(super) struct Reference {
@@ -18,6 +20,43 @@ pub(super) struct Reference {
 }
 
 impl World {
+    /// The pool fails now, and every miner is disconnected from it.
+    pub fn fail_pool(&mut self, pool: usize) {
+        self.pools[pool].status = PoolStatus::Failed;
+        for miner in self.miners_of(pool) {
+            self.disconnect(miner, true);
+        }
+    }
+
+    /// The pool works again.
+    pub fn recover_pool(&mut self, pool: usize) {
+        self.pools[pool].status = PoolStatus::Up;
+    }
+
+    fn miners_of(&self, pool: usize) -> Vec<usize> {
+        let is_there = |miner: &usize| {
+            self.miners[*miner].session.is_some_and(|session| self.sessions[session].pool == pool)
+        };
+        (0..self.miners.len()).filter(is_there).collect()
+    }
+
+    /// Tells the analyzer how the pools are, if that has changed, as the program does before each tick.
+    pub(super) fn tell_pools(&mut self) {
+        let reach = |(place, pool): (usize, &Pool)| PoolReach {
+            name: format!("pool{place}.example:3333"),
+            rank: Some(place),
+            status: pool.status,
+            gives_no_work: false,
+            reason: (pool.status == PoolStatus::Failed).then(|| String::from("connection refused")),
+            is_in_use: !self.miners_of(place).is_empty(),
+        };
+        let pools: Vec<PoolReach> = self.pools.iter().enumerate().map(reach).collect();
+        if self.told != pools {
+            self.told.clone_from(&pools);
+            self.replay.external_update(&ExternalUpdate::Pools(pools.into()));
+        }
+    }
+
     /// A reference that has each block so many seconds after it was found.
     pub fn reference(&mut self, name: &str, delay: f64) {
         let (height, parent) = (self.height, self.tip);

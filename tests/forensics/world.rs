@@ -12,11 +12,12 @@ use std::collections::BinaryHeap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use sluice::analyzer::{Replay, Setup, Totals};
+use sluice::analyzer::{PoolReach, Replay, Setup, Totals};
 use sluice::config::AnalysisConfig;
 use sluice::net::Stamp;
 use sluice::stratum::Difficulty;
 use sluice::tap::{Conversation, Direction};
+use sluice::upstream::PoolStatus;
 use sluice::work::BlockHash;
 
 use crate::forensics::blocks::{EASIEST, invented};
@@ -38,6 +39,8 @@ pub struct World {
     pub miners: Vec<Miner>,
     pub sessions: Vec<Session>,
     references: Vec<Reference>,
+    /// The states of the pools that the analyzer was told last.
+    told: Vec<PoolReach>,
     random: Random,
     /// Nanoseconds since 1970.
     now: u64,
@@ -179,6 +182,7 @@ impl World {
             jobs: 0,
             connections: 0,
             accepted: 0.0,
+            status: PoolStatus::Up,
         };
         let mut world = World {
             replay: Replay::new(setup, Stamp::from_nanos(now)),
@@ -186,6 +190,7 @@ impl World {
             miners: Vec::new(),
             sessions: Vec::new(),
             references: Vec::new(),
+            told: Vec::new(),
             random,
             now,
             tick: 5.0,
@@ -290,6 +295,7 @@ impl World {
     fn happens(&mut self, what: What) {
         match what {
             What::Tick => {
+                self.tell_pools();
                 self.replay.tick(self.stamp());
                 self.after(self.tick, What::Tick);
             }

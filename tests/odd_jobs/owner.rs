@@ -96,7 +96,7 @@ impl Seen {
         check(self.page_promises(), "the page does not say so")?;
         check(self.serious().is_empty(), &format!("alerts: {:?}", self.serious()))?;
         check(self.lasting().is_empty(), &format!("alerts: {:?}", self.lasting()))?;
-        check(self.page.contains("nothing is wrong"), "the page does not say that nothing is wrong")
+        check(self.says_no_alert(), "the page does not say that there is no alert")
     }
 
     /// Whether nothing says any more that a block would pay the owner, and one of these alerts lasts.
@@ -109,7 +109,7 @@ impl Seen {
         let lasting = self.lasting();
         let found = ids.iter().any(|id| lasting.contains(&(*id).to_owned()));
         check(found, &format!("none of {ids:?} among the alerts {lasting:?}, payout is {state}"))?;
-        check(!self.page.contains("nothing is wrong"), "the page says that nothing is wrong")?;
+        check(!self.says_no_alert(), "the page says that there is no alert")?;
         // The target can be read where the coinbase can't.
         let alerts = self.alerts["alerts"].as_array().unwrap();
         let has_target = |alert: &Value| {
@@ -123,6 +123,11 @@ impl Seen {
     fn page_promises(&self) -> bool {
         let mut places = self.page.split("A block would pay you ").skip(1);
         places.any(|rest| rest.starts_with(|next: char| next.is_ascii_digit()))
+    }
+
+    /// Whether the page shows that there is no alert, or none yet.
+    fn says_no_alert(&self) -> bool {
+        self.page.contains("No alert")
     }
 
     fn metric(&self, state: &str) -> bool {

@@ -12,6 +12,7 @@ use crate::common::browser::{Browser, Screen};
 use crate::common::site::Site;
 use crate::common::{DEADLINE, wait_for};
 use crate::page::look::assert_fine;
+use crate::page::miner::miner_url;
 
 /// As long as what the simulated pool signs with, so that it can take its place.
 const TAG: &str = "<img src=x onerror=f()>";
@@ -85,6 +86,30 @@ fn hostile_names_are_text() {
     browser.screen(Screen::DESK);
     assert_fine(&browser, Screen::DESK, "on a desk");
     browser.assert_silent();
+}
+
+#[test]
+fn hostile_names_are_text_on_their_own_pages_and_in_the_lists() {
+    let Some(browser) = Browser::start() else { return };
+    let site = site();
+    wait_for("all miners", || site.status().snapshot.miners.len() > names().len());
+    for name in names() {
+        let name = printable(&name).into_owned();
+        browser.open(&miner_url(&site.page, &name));
+        let shown = browser.text("#identity h1");
+        // A long name is cut.
+        let start: String = name.chars().take(60).collect();
+        assert!(shown.trim_start_matches('\'').starts_with(start.trim()), "{shown:?} is not {name:?}");
+        assert_eq!(browser.number(FOREIGN), 0.0, "{name}");
+    }
+    browser.screen(Screen::PHONE);
+    assert_fine(&browser, Screen::PHONE, "a hostile name");
+    for path in ["shares", "jobs", "alerts", "events", "miner?worker=%3Cscript%3E%22"] {
+        browser.open(&format!("{}{path}", site.url()));
+        assert_eq!(browser.number(FOREIGN), 0.0, "{path}");
+        assert_eq!(browser.number("document.scripts.length"), 1.0, "{path}");
+        assert_fine(&browser, Screen::PHONE, path);
+    }
 }
 
 /// Drives a terminal, reorders a line or can't be seen; a stranger's line end must not be one of ours.

@@ -101,8 +101,8 @@ fn sections_come_when_there_is_something_to_show() {
     mark(&browser);
     site.mine("first", MinerModel::Bitaxe);
     browser.wait("document.querySelector('#payout')?.innerText.includes('yours')");
-    let order = "[...document.querySelectorAll('main > section')].map(each => each.classList[0]).join(' ')";
-    let sections = "summary odds charts shares payout alerts miners pools details";
+    let order = "[...document.querySelectorAll('main section')].map(each => each.classList[0]).join(' ')";
+    let sections = "headline summary odds network shares charts payout alerts pools miners path details";
     assert_eq!(browser.value(order), sections);
     assert_not_reloaded(&browser);
     drop(silent);

@@ -7,11 +7,16 @@ use sluice::sim::{MinerModel, PoolOptions, SimPayout};
 use sluice::stratum::Nbits;
 
 use crate::common::browser::{Browser, Screen};
-use crate::common::site::{STRANGER, Site};
+use crate::common::site::{ADDRESS, PageServer, STRANGER, Site};
+use crate::common::wait_for;
+use crate::page::fixed::{farm, outage};
 use crate::page::hostile;
+use crate::page::miner::miner_url;
 
 fn take(browser: &Browser, url: &str, directory: &Path, name: &str) {
-    for (screen, size) in [(Screen::PHONE, "phone"), (Screen::DESK, "desk")] {
+    for (screen, size) in
+        [(Screen::PHONE, "360"), (Screen::TABLET, "768"), (Screen::DESK, "1440"), (Screen::WIDE, "2560")]
+    {
         browser.screen(screen);
         for scheme in ["light", "dark"] {
             browser.scheme(scheme);
@@ -47,6 +52,22 @@ fn pictures() {
     browser.open(&site.url());
     browser.wait("document.querySelector('#pools').textContent.includes('new block')");
     take(&browser, &site.url(), &directory, "miners");
+    let ill = PageServer::fixed(outage(site.status()));
+    take(&browser, &ill.url(), &directory, "outage");
+    let crowded = PageServer::fixed(farm(&site.status()));
+    take(&browser, &crowded.url(), &directory, "farm");
+
+    let bitaxe = miner_url(&site.page, &format!("{ADDRESS}.bitaxe"));
+    take(&browser, &bitaxe, &directory, "miner");
+    for list in ["shares", "jobs", "alerts", "events"] {
+        take(&browser, &format!("{}{list}", site.url()), &directory, list);
+    }
+    site.stop_miners();
+    wait_for("all to be gone", || site.status().offline_workers().count() >= 4);
+    take(&browser, &bitaxe, &directory, "miner-gone");
+    take(&browser, &miner_url(&site.page, "nobody"), &directory, "miner-unknown");
+    let locked = Site::with(Site::pool(4), "127.0.0.1:0", Some("opensesame"));
+    take(&browser, &locked.url(), &directory, "token");
 
     let payout = SimPayout::Address(STRANGER.to_owned());
     let pool = PoolOptions {

@@ -54,12 +54,14 @@ fn without_script_everything_can_be_read() {
         browser.open(&site.url());
         browser.number("document.querySelectorAll('#miners tbody tr').length") >= 3.0
     });
-    assert!(browser.text(".speed h1").ends_with("H/s"));
+    assert!(browser.text(".speed .rate").ends_with("H/s"));
     assert_eq!(browser.number("document.querySelectorAll('#answers li').length"), 5.0);
     for name in ["first", "second", "third"] {
         assert!(browser.text("#miners").contains(name));
     }
-    for section in ["odds", "charts", "shares", "payout", "alerts", "pools", "details"] {
+    for section in
+        ["headline", "odds", "network", "charts", "shares", "path", "payout", "alerts", "pools", "details"]
+    {
         assert!(browser.text(&format!("section.{section}")).len() > 12, "{section}");
     }
     for (span, axis) in [("7d", "7 days ago"), ("24h", "24 h ago"), ("1h", "1 h ago")] {
@@ -73,7 +75,21 @@ fn without_script_everything_can_be_read() {
         assert!(browser.text(&format!(".span-{span} .axis")).contains(axis));
         assert!(browser.is(&format!("document.querySelector('.span-{span} svg').clientHeight > 40")));
     }
+    assert!(browser.text("#stamp").ends_with("UTC"), "nobody renders it in the local zone");
     assert_fine(&browser, Screen::PHONE, "without script");
+    // The table is sorted and filtered by the server.
+    browser.value("document.querySelector('#miners input').value = 'SECON'");
+    browser.click("#miners button");
+    let names = "[...document.querySelectorAll('#miners .name')].map(each => each.textContent).join(' ')";
+    browser.wait(&format!("{names} === 'second'"));
+    browser.screen(Screen::DESK);
+    browser.click("#show-all");
+    browser.wait("!location.search");
+    browser.click("#sort-name");
+    browser.wait(&format!("{names} === 'first second third'"));
+    assert_eq!(browser.value("document.querySelector('[aria-sort]').textContent.trim()"), "miner ▴");
+    browser.click("#sort-name");
+    browser.wait(&format!("{names} === 'third second first'"));
     // It would have been updated by a script.
     assert!(browser.requests().iter().all(|(_, kind)| kind != "Fetch"));
 }

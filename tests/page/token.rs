@@ -1,8 +1,9 @@
 //! A page with a token.
 
-use crate::common::browser::Browser;
+use crate::common::browser::{Browser, Screen};
 use crate::common::site::Site;
 use crate::common::wait_for;
+use crate::page::look::assert_fine;
 
 const STATUS: &str = "performance.getEntriesByType('navigation')[0].responseStatus";
 
@@ -13,8 +14,14 @@ fn the_token_is_asked_for_once_and_leaves_the_address() {
     browser.hurry(6);
     browser.open(&site.url());
     assert_eq!(browser.number(STATUS), 401.0);
+    assert!(browser.text("body").contains("http.token"));
+    browser.click("summary");
     let text = browser.text("body");
     assert!(text.contains("?token=") && text.contains("Authorization: Bearer"), "{text}");
+    for screen in [Screen::PHONE, Screen::DESK] {
+        browser.screen(screen);
+        assert_fine(&browser, screen, "the token's page");
+    }
     browser.open(&format!("{}?token=wrong", site.url()));
     assert_eq!(browser.number(STATUS), 401.0);
     // The browser itself reports these answers.
@@ -32,8 +39,17 @@ fn the_token_can_be_typed() {
     browser.hurry(6);
     browser.open(&site.url());
     browser.console();
-    browser.value("document.querySelector('input').value = 'opensesame'");
-    browser.click("button");
+    let type_token = |token: &str| {
+        browser.value(&format!("document.querySelector('input[name=token]').value = '{token}'"));
+        browser.click("button");
+    };
+    type_token("opensesami");
+    browser.wait("document.querySelector('[role=alert]')");
+    assert!(browser.text("body").contains("Wrong token") && !browser.text("body").contains("opensesami"));
+    // It never was a part of an address.
+    assert!(browser.requests().iter().all(|(url, _)| !url.contains("opensesam")));
+    browser.console();
+    type_token("opensesame");
     browser.wait("document.querySelector('#welcome')");
     assert_let_in(&browser, &site);
 }

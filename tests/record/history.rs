@@ -10,8 +10,8 @@ use sluice::stratum::Difficulty;
 use super::{noon, quick, read, wait_until};
 
 fn start(dir: &Path) -> (Recorder, History) {
-    let (recorder, _, history) = Recorder::start(&quick(), dir, noon).unwrap();
-    (recorder, history)
+    let (recorder, saved) = Recorder::start(&quick(), dir, noon).unwrap();
+    (recorder, saved.history)
 }
 
 /// The tests' noon, in seconds since 1970.
@@ -91,14 +91,37 @@ fn a_wrong_clock_at_the_start_does_not_empty_the_charts() {
     recorder.save_history(Arc::new(history));
     recorder.finish().unwrap();
     for wrong in ["2026-04-01T00:00:00Z", "2027-07-01T00:00:00Z"] {
-        let (recorder, _, mut history) =
-            Recorder::start(&quick(), dir.path(), move || super::time(wrong)).unwrap();
+        let (recorder, saved) = Recorder::start(&quick(), dir.path(), move || super::time(wrong)).unwrap();
+        let mut history = saved.history;
         let then = u64::try_from(super::time(wrong).unix_seconds()).unwrap();
         go_on(&mut history, then, 5);
         recorder.save_history(Arc::new(history));
         recorder.finish().unwrap();
     }
     let (recorder, history) = start(dir.path());
+    for span in Span::ALL {
+        let accepted: u32 = history.series(span, now()).iter().map(|bucket| bucket.accepted).sum();
+        assert_eq!(accepted, 1, "{span:?}");
+    }
+    recorder.finish().unwrap();
+}
+
+#[test]
+fn the_histories_of_workers_go_on_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (recorder, saved) = Recorder::start(&quick(), dir.path(), noon).unwrap();
+    let mut histories = saved.worker_histories;
+    let work = Difficulty::new(512.0).ok();
+    let outcome = &ShareOutcome::Accepted;
+    let share = HistoryShare { work, difficulty: Some(700.0), outcome, stale: false };
+    histories.share("=rig", now() - 30, &share);
+    recorder.save_worker_histories(Arc::new(histories));
+    recorder.finish().unwrap();
+    let text = read(dir.path().join("worker_history.json"));
+    assert!(text.contains("\"'=rig\"") && text.lines().count() == 1, "{text}");
+
+    let (recorder, saved) = Recorder::start(&quick(), dir.path(), noon).unwrap();
+    let history = saved.worker_histories.get("=rig").unwrap();
     for span in Span::ALL {
         let accepted: u32 = history.series(span, now()).iter().map(|bucket| bucket.accepted).sum();
         assert_eq!(accepted, 1, "{span:?}");

@@ -37,14 +37,17 @@ fn what_a_pool_says_in_the_middle_is_told() {
         pool.kill_connections();
         watching.join().unwrap()
     });
-    let found = &report.watched.found;
-    assert!(found.reconnect.as_ref().is_some_and(|reconnect| reconnect.is_foreign), "{found:?}");
-    assert_eq!(found.messages, ["down at noon"]);
-    assert!(found.extranonce_changed && matches!(report.watched.end, WatchEnd::Closed(_)));
+    let observations = &report.watched.observations;
+    assert!(
+        observations.reconnect.as_ref().is_some_and(|reconnect| reconnect.is_foreign),
+        "{observations:?}"
+    );
+    assert_eq!(observations.messages, ["down at noon"]);
+    assert!(observations.extranonce_changed && matches!(report.watched.end, WatchEnd::Closed(_)));
     let height =
         |job: Option<&sluice::verify::ObservedJob>| job.and_then(|job| job.height).map(|height| height.0);
-    assert_eq!(height(found.jobs.first()), Some(967_017));
-    assert_eq!(height(found.jobs.newest.as_ref()), Some(967_018));
+    assert_eq!(height(observations.jobs.first()), Some(967_017));
+    assert_eq!(height(observations.jobs.newest.as_ref()), Some(967_018));
     let warned = |id: &str| {
         report.findings.iter().any(|finding| finding.id == id && finding.weight == Weight::Warning)
     };

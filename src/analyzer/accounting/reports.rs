@@ -1,5 +1,7 @@
 //! The reports on findings: alerts and events go to the log, the records, the notifier and the time line.
 
+use serde_json::Value;
+
 use super::Accounting;
 use crate::analyzer::events;
 use crate::analyzer::rules::{AlertContext, RuleSet, internal};
@@ -32,7 +34,8 @@ impl Accounting {
     }
 
     pub(super) fn record_alerts(&mut self, rows: impl IntoIterator<Item = AlertRow>) {
-        for row in rows {
+        for mut row in rows {
+            self.add_shown_name(&mut row);
             self.add_events(events::of_alert(&row));
             let description = Printable(&row.description);
             match row.severity {
@@ -45,6 +48,15 @@ impl Accounting {
             if let Some(notifier) = &self.notifier {
                 notifier.notify(&row);
             }
+        }
+    }
+
+    /// Adds the name that a person has given to the worker of an alert, for messages.
+    fn add_shown_name(&self, row: &mut AlertRow) {
+        let worker = row.data.get("worker").or_else(|| row.data.get("subject")).and_then(Value::as_str);
+        let name = worker.and_then(|worker| self.state.shown_names.get(worker)).map(str::to_owned);
+        if let (Some(name), Some(data)) = (name, row.data.as_object_mut()) {
+            data.insert("shown_name".to_owned(), name.into());
         }
     }
 

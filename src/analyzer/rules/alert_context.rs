@@ -31,8 +31,8 @@ pub(in super::super) struct AlertContext<'a> {
 
 impl<'a> AlertContext<'a> {
     /// The upstream's host and port. Empty for a session without one.
-    pub(super) fn upstream(&self, place: Option<usize>) -> &'a str {
-        let name = place.and_then(|place| self.upstreams.get(place)).map_or("", String::as_str);
+    pub(super) fn upstream(&self, index: Option<usize>) -> &'a str {
+        let name = index.and_then(|index| self.upstreams.get(index)).map_or("", String::as_str);
         name.split_once("://").map_or(name, |(_, rest)| rest)
     }
 

@@ -51,7 +51,7 @@ impl ChainRules {
         if job.agreement != ReadingAgreement::All {
             return;
         }
-        let (Some(height), Some(place)) = (job.height, job.upstream) else { return };
+        let (Some(height), Some(index)) = (job.height, job.upstream) else { return };
         let at = context.at;
         let new = SessionBlock { height: height.0, prevhash: job.prevhash, at, counted: (height.0, at) };
         let seen = self.sessions.entry(job.session).or_insert(new);
@@ -59,7 +59,7 @@ impl ChainRules {
             check_height(job, upstream, seen, &new, context);
         }
         seen.follow(&new);
-        self.best_blocks.job(place, job, (height.0, has_proof_of_work), context);
+        self.best_blocks.job(index, job, (height.0, has_proof_of_work), context);
     }
 
     /// Takes in the newest block of a reference.

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::worker_roll::{WorkerEntry, WorkerRoll};
 use super::{AlertContext, AlertType};
 use crate::config::Severity;
+use crate::record::ShownNames;
 use crate::util::format::{count, span};
-use crate::work::name_of_worker;
 
 const GONE: AlertType = ("miner.gone", Severity::Medium);
 
@@ -50,6 +50,7 @@ impl MinerGoneRule {
             .map(|(name, _)| name.as_str())
             .collect();
         self.resolve_returned(roll, context);
+        let shown = context.state.shown_names.clone();
         let is_all = missed.len() > 1 && missed.len() == roll.workers().len();
         if is_all {
             context.raise(GONE, ALL, || {
@@ -72,7 +73,7 @@ impl MinerGoneRule {
             self.assign_new(&missed);
         }
         for (name, worker) in roll.workers().iter().filter(|(name, _)| self.named.contains(*name)) {
-            context.raise(GONE, name, || describe(name, worker, after));
+            context.raise(GONE, name, || describe(shown.name_of(name), name, worker, after));
         }
         // Some may be missed soon, after a restart for example.
         let is_pending =
@@ -89,7 +90,7 @@ impl MinerGoneRule {
                     "{miners} of {} have had no connection for {}: {}; check their network and power",
                     roll.workers().len(),
                     span(after),
-                    listed(&names)
+                    listed(&names, &shown)
                 );
                 (description, group_evidence(&names))
             });
@@ -120,12 +121,12 @@ impl MinerGoneRule {
     }
 }
 
-fn describe(name: &str, worker: &WorkerEntry, after: Duration) -> (String, Value) {
+fn describe(shown: &str, name: &str, worker: &WorkerEntry, after: Duration) -> (String, Value) {
     let address = worker.address.map(|address| address.to_string());
     let device = worker.user_agent.as_deref().map_or(String::new(), |agent| format!(", {agent}"));
     let description = format!(
         "miner {} has had no connection for {} (last seen {} from {}{device}); check its power and its network",
-        name_of_worker(name),
+        shown,
         span(after),
         worker.last_seen.timestamp().strftime("%Y-%m-%d %H:%M UTC"),
         address.as_deref().unwrap_or("an unknown address"),
@@ -146,8 +147,8 @@ fn group_evidence(names: &BTreeSet<&str>) -> Value {
 }
 
 /// The first names, and how many there are more.
-pub(super) fn listed(names: &BTreeSet<&str>) -> String {
-    let first: Vec<&str> = names.iter().take(MAX_IN_SENTENCE).map(|name| name_of_worker(name)).collect();
+pub(super) fn listed(names: &BTreeSet<&str>, shown: &ShownNames) -> String {
+    let first: Vec<&str> = names.iter().take(MAX_IN_SENTENCE).map(|name| shown.name_of(name)).collect();
     match names.len() - first.len() {
         0 => first.join(", "),
         more => format!("{} and {more} more", first.join(", ")),

@@ -13,7 +13,6 @@ use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::record::EventRow;
 use crate::util::format::{count, span};
-use crate::work::name_of_worker;
 
 type EventType = (&'static str, Severity);
 
@@ -53,10 +52,11 @@ impl MinerNews {
         context: &mut AlertContext<'_>,
     ) {
         let at = context.at;
+        let shown = context.state.shown_names.clone();
         let gone_after = gone_after.map_or(GONE_AFTER, |after| after.min(GONE_AFTER)).as_secs_f64();
         for (name, change) in changes {
             let entry = roll.workers().get(&name);
-            let short = name_of_worker(&name);
+            let short = shown.name_of(&name);
             match (change, entry) {
                 (WorkerChange::New, Some(entry)) => {
                     let text = format!("{short} mines here for the first time{}", from(entry));
@@ -80,13 +80,12 @@ impl MinerNews {
                 if let Some(since) = self.gone.remove(name) {
                     let away = seconds_between(since, at).max(0.0);
                     let time = span(Duration::from_secs_f64(away));
-                    let text = format!("{} is back after {time}{}", name_of_worker(name), from(entry));
+                    let text = format!("{} is back after {time}{}", shown.name_of(name), from(entry));
                     self.add(BACK, name, text, json!({ "away_seconds": away as u64 }), at);
                 }
             } else if entry.absent_seconds >= gone_after && !self.gone.contains_key(name) {
                 self.gone.insert(name.clone(), entry.last_seen);
-                let text =
-                    format!("{} has disconnected and is not back{}", name_of_worker(name), from(entry));
+                let text = format!("{} has disconnected and is not back{}", shown.name_of(name), from(entry));
                 self.add(GONE, name, text, facts(entry), at);
             }
         }
@@ -115,7 +114,7 @@ impl MinerNews {
                 "miner.firmware" => "say that they run another program than before",
                 _ => "have not been seen for a week, and are forgotten",
             };
-            let text = format!("{miners} {what}: {}", listed(&names));
+            let text = format!("{miners} {what}: {}", listed(&names, &context.state.shown_names));
             let first: Vec<&str> = names.iter().take(MAX_NAMES).copied().collect();
             let data = json!({ "miners": names.len(), "workers": first });
             let subject = String::from("miners");

@@ -33,6 +33,7 @@ use alert_context::AlertType;
 pub(super) use poisson::longest_gap;
 pub use pool_credit::CreditView;
 pub(super) use session_sample::SessionSample;
+pub use worker_roll::KnownWorkerView;
 
 use std::time::{Duration, Instant};
 
@@ -203,6 +204,8 @@ impl RuleSet {
     /// Checks which known workers are connected. While no pool can be used, miners can't stay connected.
     fn miners(&mut self, miners: &[SessionSample<'_>], context: &mut AlertContext<'_>) {
         let changes = self.workers.update(miners, context.at, self.pool_reach.is_out());
+        let state = &*context.state;
+        self.workers.refresh_view(|worker| Some(state.best_of(worker)?.difficulty.value()));
         self.miner_gone.tick(&self.workers, context);
         self.miner_news.tick(&self.workers, changes, self.miner_gone.after, context);
         self.save_workers(context, false);
@@ -211,6 +214,11 @@ impl RuleSet {
     /// Saves the known workers and tells the last news, at the end of the program.
     pub(super) fn end(&mut self, context: &mut AlertContext<'_>) {
         self.miner_news.flush(context);
+        self.save_workers(context, true);
+    }
+
+    /// Saves the known workers, after one was forgotten by hand.
+    pub(super) fn save_workers_now(&mut self, context: &mut AlertContext<'_>) {
         self.save_workers(context, true);
     }
 

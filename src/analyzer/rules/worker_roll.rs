@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::{SessionSample, seconds_between};
 use crate::clock::NtpTime;
@@ -26,6 +27,26 @@ pub(in super::super) struct WorkerRoll {
     saved_at: Option<NtpTime>,
     /// A worker has come or gone since the last save.
     has_changed: bool,
+    /// The same workers, to be shown.
+    view: Arc<[KnownWorkerView]>,
+    /// A worker has come or gone since `view` was built.
+    is_view_old: bool,
+}
+
+/// A worker that is remembered, whether it is connected or not.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownWorkerView {
+    /// Its name, in the form of [`SavedState::worker_key`](SavedState::worker_key).
+    pub worker: Arc<str>,
+    pub is_connected: bool,
+    pub first_seen: NtpTime,
+    /// When it was last connected. Not kept up to date while it is.
+    pub last_seen: NtpTime,
+    /// The address of its newest connection.
+    pub address: Option<IpAddr>,
+    pub user_agent: Option<Arc<str>>,
+    /// The difficulty of its best share ever.
+    pub best_ever: Option<f64>,
 }
 
 /// A known worker.
@@ -66,6 +87,7 @@ impl WorkerRoll {
             absent_seconds: 0.0,
         };
         self.workers = saved.iter().map(|(name, worker)| (name.clone(), entry(worker))).collect();
+        self.is_view_old = true;
     }
 
     /// Goes through the connected miners. Returns what has changed. While `is_paused`, nobody's absence counts.
@@ -111,6 +133,7 @@ impl WorkerRoll {
             is_kept
         });
         self.has_changed |= has_changed;
+        self.is_view_old |= has_changed;
         changes
     }
 
@@ -161,6 +184,46 @@ impl WorkerRoll {
         let away = self.workers.iter().filter(|(_, worker)| worker.connections == 0);
         let longest = away.min_by_key(|(_, worker)| worker.last_seen).map(|(name, _)| name.clone());
         longest.is_some_and(|name| self.workers.remove(&name).is_some())
+    }
+
+    /// The names of the connected workers.
+    pub(in super::super) fn connected(&self) -> impl Iterator<Item = &str> {
+        let connected = self.workers.iter().filter(|(_, worker)| worker.connections > 0);
+        connected.map(|(name, _)| name.as_str())
+    }
+
+    pub(in super::super) fn is_connected(&self, name: &str) -> bool {
+        self.workers.get(name).is_some_and(|worker| worker.connections > 0)
+    }
+
+    /// Forgets a worker that is not connected. Returns whether there was one.
+    pub(in super::super) fn forget(&mut self, name: &str) -> bool {
+        let is_forgotten = !self.is_connected(name) && self.workers.remove(name).is_some();
+        self.has_changed |= is_forgotten;
+        self.is_view_old |= is_forgotten;
+        is_forgotten
+    }
+
+    /// The workers to be shown, in the order of their names. Built anew only after one has come or gone. `best_of`
+    /// gives a worker's best share ever.
+    pub(super) fn refresh_view(&mut self, best_of: impl Fn(&str) -> Option<f64>) {
+        if !std::mem::take(&mut self.is_view_old) {
+            return;
+        }
+        let view = |(name, worker): (&String, &WorkerEntry)| KnownWorkerView {
+            worker: name.as_str().into(),
+            is_connected: worker.connections > 0,
+            first_seen: worker.first_seen,
+            last_seen: worker.last_seen,
+            address: worker.address,
+            user_agent: worker.user_agent.as_deref().map(Arc::from),
+            best_ever: best_of(name),
+        };
+        self.view = self.workers.iter().map(view).collect();
+    }
+
+    pub(in super::super) fn view(&self) -> Arc<[KnownWorkerView]> {
+        self.view.clone()
     }
 
     /// All workers by their names.
@@ -232,6 +295,34 @@ mod tests {
         let changes = roll.update(&[], test_time(8 * 86_400), false);
         assert_eq!(changes, [(String::from("rig"), WorkerChange::Forgotten)]);
         assert!(roll.workers().is_empty());
+    }
+
+    #[test]
+    fn only_a_worker_that_is_gone_can_be_forgotten() {
+        let mut roll = WorkerRoll::default();
+        roll.update(&[sample("rig", 1)], test_time(0), false);
+        assert!(!roll.forget("rig") && !roll.forget("other"));
+        assert_eq!(roll.connected().collect::<Vec<_>>(), ["rig"]);
+        roll.update(&[], test_time(1), false);
+        assert!(roll.forget("rig"));
+        assert!(roll.workers().is_empty() && roll.unsaved(test_time(2), true).is_some());
+    }
+
+    #[test]
+    fn who_is_gone_stays_in_the_view() {
+        let mut roll = WorkerRoll::default();
+        let mut shown = |miners: &[SessionSample<'_>], seconds| {
+            roll.update(miners, test_time(seconds), false);
+            roll.refresh_view(|_| Some(7.0));
+            roll.view()
+        };
+        let first = shown(&[sample("rig", 1)], 0);
+        assert!(first[0].is_connected && &*first[0].worker == "rig");
+        let same = shown(&[sample("rig", 2)], 60);
+        assert!(Arc::ptr_eq(&first, &same), "nobody has come or gone");
+        let gone = shown(&[], 61);
+        assert_eq!((gone[0].is_connected, gone[0].last_seen), (false, test_time(60)));
+        assert_eq!(gone[0].best_ever, Some(7.0));
     }
 
     #[test]

@@ -120,8 +120,8 @@ fn write_references(f: &mut fmt::Formatter<'_>, references: &[ReferenceConfig]) 
         return writeln!(f, "References: none; pools are compared with each other only");
     }
     writeln!(f, "References (watched, never mined on):")?;
-    for (place, reference) in references.iter().enumerate() {
-        write!(f, "  {}. ", place + 1)?;
+    for (index, reference) in references.iter().enumerate() {
+        write!(f, "  {}. ", index + 1)?;
         match reference {
             ReferenceConfig::Pool { upstream, user: Some(user) } => {
                 writeln!(f, "the pool {upstream} as {user}")?;
@@ -160,11 +160,11 @@ fn write_notify(f: &mut fmt::Formatter<'_>, recipients: &[NotifyConfig]) -> fmt:
         return writeln!(f, "Notifications: none; alerts are on the page and in alerts.log");
     }
     writeln!(f, "Notifications:")?;
-    for (place, notify) in recipients.iter().enumerate() {
+    for (index, notify) in recipients.iter().enumerate() {
         let outages = if notify.outages { ", outages" } else { "" };
         let good_news = if notify.good_news { ", good news" } else { "" };
         let (kind, severity) = (notify.to.kind(), notify.min_severity.as_str());
-        write!(f, "  {}. by {kind}", place + 1)?;
+        write!(f, "  {}. by {kind}", index + 1)?;
         if let NotifyRecipient::Email { server, to, .. } = &notify.to {
             write!(f, " through {server} to {}", to.join(", "))?;
         }

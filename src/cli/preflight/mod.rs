@@ -229,7 +229,7 @@ mod tests {
         assert!(check_data_dir(dir.path()).is_ok());
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
-        let said = check_data_dir(&file.join("below")).unwrap_err();
-        assert!(said.contains("file") && said.contains("--data-dir"), "{said}");
+        let message = check_data_dir(&file.join("below")).unwrap_err();
+        assert!(message.contains("file") && message.contains("--data-dir"), "{message}");
     }
 }

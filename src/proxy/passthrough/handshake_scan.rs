@@ -127,12 +127,12 @@ mod tests {
 
     #[test]
     fn a_login_is_found_across_chunks() {
-        let said = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"x\"]}\n\
+        let sent = b"{\"id\":1,\"method\":\"mining.subscribe\",\"params\":[\"x\"]}\n\
             {\"params\": [\"a.b\", \"x\"], \"id\": 2, \"method\": \"mining.authorize\"}\n";
-        for split in 0..said.len() {
+        for split in 0..sent.len() {
             let mut finder = LoginFinder::new();
-            assert_eq!(finder.scan(&said[..split]), ScanResult::NotYet);
-            assert_eq!(finder.scan(&said[split..]), ScanResult::Found(Login::new("a.b", "x")));
+            assert_eq!(finder.scan(&sent[..split]), ScanResult::NotYet);
+            assert_eq!(finder.scan(&sent[split..]), ScanResult::Found(Login::new("a.b", "x")));
         }
     }
 

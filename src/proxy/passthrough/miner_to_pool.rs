@@ -205,8 +205,8 @@ impl<'a> Forwarder<'a> {
     fn suspect_silence(&self) {
         let session = &self.guard.session;
         let silence = session.first_answer.unanswered_for().filter(|time| *time >= PROBE_AFTER_SILENCE);
-        if let (Some(silence), Some(place)) = (silence, session.conversation.upstream()) {
-            self.guard.services.upstreams.suspect(UpstreamId(place), PoolFailure::Silent(silence));
+        if let (Some(silence), Some(index)) = (silence, session.conversation.upstream()) {
+            self.guard.services.upstreams.suspect(UpstreamId(index), PoolFailure::Silent(silence));
         }
     }
 

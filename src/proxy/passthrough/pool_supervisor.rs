@@ -60,6 +60,7 @@ pub(super) fn start(services: &Arc<PassthroughServices>, stop: &Stop) -> io::Res
         let round = POOL_CHECK.min(services.config.failover.first_job_timeout / 4);
         while stop.sleep(round).is_ok() && supervisor.check(&stop).is_ok() {
             supervise::beat();
+            services.listener_context.log_left_out();
         }
     })?;
     Ok(())
@@ -86,8 +87,8 @@ impl PoolSupervisor<'_> {
         let elapsed = std::mem::replace(&mut self.checked_at, Instant::now()).elapsed();
         let mut by_pool: BTreeMap<UpstreamId, Vec<Arc<PassthroughSession>>> = BTreeMap::new();
         for session in self.services.registry.all() {
-            if let Some(place) = session.conversation.upstream().filter(|_| !session.is_closing()) {
-                by_pool.entry(UpstreamId(place)).or_default().push(session);
+            if let Some(index) = session.conversation.upstream().filter(|_| !session.is_closing()) {
+                by_pool.entry(UpstreamId(index)).or_default().push(session);
             }
         }
         for (id, pool) in &mut self.pools {
@@ -99,9 +100,9 @@ impl PoolSupervisor<'_> {
         let mut ended: BTreeMap<UpstreamId, Vec<Arc<PassthroughSession>>> = BTreeMap::new();
         let read_by_now = Instant::now().checked_sub(ANALYZER_DELAY);
         for session in read_by_now.map(|until| self.services.unserved.take(until)).unwrap_or_default() {
-            if let Some(place) = session.conversation.upstream().filter(|_| !session.is_closing()) {
-                ended.entry(UpstreamId(place)).or_default().push(session);
-                by_pool.entry(UpstreamId(place)).or_default();
+            if let Some(index) = session.conversation.upstream().filter(|_| !session.is_closing()) {
+                ended.entry(UpstreamId(index)).or_default().push(session);
+                by_pool.entry(UpstreamId(index)).or_default();
             }
         }
         for (id, sessions) in &by_pool {

@@ -117,8 +117,8 @@ fn requests_are_answered_and_client_reconnect_is_ignored() {
         (r#"{"id":null,"method":"client.show_message","params":["hello"]}"#, ""),
     ] {
         assert_eq!(receive(&mut client, line), PoolEvent::OtherMessage);
-        let said = client.take_outgoing();
-        assert!(said.contains(answer) && said.is_empty() == answer.is_empty(), "{line}: {said}");
+        let sent = client.take_outgoing();
+        assert!(sent.contains(answer) && sent.is_empty() == answer.is_empty(), "{line}: {sent}");
     }
 }
 

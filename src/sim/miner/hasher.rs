@@ -24,13 +24,32 @@ pub(super) fn hash(shared: &SimMinerShared) -> Result<(), Stopped> {
             }
             None => Search::new(work, shared.options.model),
         };
-        while shared.generation() == generation {
-            run(shared, &mut current, pace.batch(), generation, &mut best);
-            pace.wait(shared, generation);
-        }
+        work_off(shared, &mut current, generation, &mut pace, &mut best);
         search = Some(current);
     }
     Ok(())
+}
+
+/// Hashes until there is other work, and for `job_switch_delay` from then on.
+fn work_off(
+    shared: &SimMinerShared,
+    search: &mut Search,
+    mut generation: u64,
+    pace: &mut HashPace,
+    best: &mut BestHash,
+) {
+    let mut switch_at = None;
+    loop {
+        if shared.generation() != generation {
+            generation = shared.generation();
+            switch_at.get_or_insert_with(|| Instant::now() + shared.options.job_switch_delay);
+        }
+        if shared.stop.is_stopped() || switch_at.is_some_and(|at| at <= Instant::now()) {
+            return;
+        }
+        run(shared, search, pace.batch(), generation, best);
+        pace.wait(shared, generation);
+    }
 }
 
 /// The best hash of the miner's life.

@@ -24,6 +24,10 @@ pub struct MinerOptions {
     /// Time without a line (a NerdMiner: without a job) after which it reconnects; `None` for the model's
     /// default, up to ten minutes or for ever.
     pub silence_timeout: Option<Duration>,
+    /// The difficulty that it suggests, if its model suggests one; `None` for the model's.
+    pub suggested_difficulty: Option<f64>,
+    /// How long it goes on with a job that was replaced, as miners do that work off a queue first.
+    pub job_switch_delay: Duration,
     /// True if a Bitaxe asks for extranonce changes, which its owner has to switch on.
     pub extranonce_subscribe: bool,
 }
@@ -38,6 +42,8 @@ impl MinerOptions {
             hash_rate_limit: None,
             retry_wait: None,
             silence_timeout: None,
+            suggested_difficulty: None,
+            job_switch_delay: Duration::ZERO,
             extranonce_subscribe: false,
         }
     }

@@ -198,7 +198,8 @@ impl SimMinerSession<'_> {
 
     /// Suggests a difficulty, if this miner does.
     pub fn suggest_difficulty(&mut self) -> Result<(), SessionEnd> {
-        if let Some(difficulty) = self.habit.suggested_difficulty() {
+        if let Some(of_model) = self.habit.suggested_difficulty() {
+            let difficulty = self.shared.options.suggested_difficulty.map_or(of_model, |own| json!(own));
             self.request("mining.suggest_difficulty", &json!([difficulty]))?;
         }
         Ok(())

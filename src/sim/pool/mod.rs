@@ -216,6 +216,7 @@ impl SimPoolWorld {
     /// A job for the current block.
     fn make_job(&self, worker: Option<&str>, mark: Option<u32>, clean: bool) -> Notify {
         let options = &self.options;
+        let nbits = self.misbehaviour.lock().nbits.unwrap_or(options.nbits);
         let extranonces = options.extranonce1_length.min(Extranonce1::MAX) + options.extranonce2_size.bytes();
         let mut chain = self.chain.lock();
         chain.jobs += 1;
@@ -228,7 +229,7 @@ impl SimPoolWorld {
             coinb2,
             branches: chain.block.branches.clone(),
             version: block::VERSION,
-            nbits: options.nbits,
+            nbits,
             ntime: block::ntime_now(options),
             clean_jobs: Some(clean),
         };

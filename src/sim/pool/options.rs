@@ -137,7 +137,7 @@ impl OpeningOrder {
 pub struct Misbehaviour {
     /// Closes every connection as soon as it is made.
     pub close_on_accept: bool,
-    /// Reads and never answers.
+    /// Reads, and neither answers nor sends jobs.
     pub silent: bool,
     pub refuse_authorize: bool,
     /// Takes shares and never answers.
@@ -146,4 +146,6 @@ pub struct Misbehaviour {
     pub reject_valid_shares: bool,
     /// From a connection's job after so many on, blocks pay the pool alone.
     pub swap_payout_after: Option<usize>,
+    /// The network's target in jobs, instead of that of the options: work for another coin.
+    pub nbits: Option<Nbits>,
 }

@@ -100,7 +100,7 @@ impl SimPoolSession {
     /// makes the ones before stale.
     pub fn renew_job(&self, world: &SimPoolWorld, clean: bool) {
         let mut state = self.lock();
-        if state.jobs.is_empty() {
+        if state.jobs.is_empty() || world.misbehaviour().silent {
             return;
         }
         self.send_job_locked(world, &mut state, clean);

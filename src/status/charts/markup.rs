@@ -114,7 +114,7 @@ fn unit(number: i64) -> String {
     (number as f64 / f64::from(RESOLUTION)).to_string()
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

@@ -1,5 +1,17 @@
 use super::*;
 
+fn data(series: &[Bucket], span: Span) -> ChartData<'_> {
+    ChartData { series, span, seconds: span.bucket_seconds(), marks: &[] }
+}
+
+fn hash_rate(series: &[Bucket], span: Span) -> Chart {
+    super::hash_rate(&data(series, span))
+}
+
+fn shares(series: &[Bucket], span: Span) -> Chart {
+    super::shares(&data(series, span))
+}
+
 const CLASSES: [&str; 6] = ["grid", "area", "line", "accepted", "rejected", "unanswered"];
 
 /// A bucket of the span that was watched from start to end.
@@ -47,6 +59,7 @@ fn check(chart: &Chart) {
     assert!(svg.contains(&format!("role=\"img\" aria-label=\"{}\"", chart.summary)));
     assert!(!svg.contains("style") && !svg.contains("<text") && !svg.contains(" id="));
     assert!(chart.top.is_finite() && chart.top > 0.0);
+    assert!(!chart.over.contains(" style=") && !chart.values.contains(['"', '<', 'N', 'i']));
     assert!(chart.lines.windows(2).all(|pair| pair[0] < pair[1]));
 }
 
@@ -111,12 +124,12 @@ fn a_gap_is_a_gap_and_not_a_zero() {
 fn a_bucket_that_has_just_begun_is_no_spike() {
     let mut series = full(Span::Hour, |_| 60.0);
     series[59] = Bucket { watched: 2.0, work: 10.0, ..Bucket::default() };
-    let rates = rates(&series, Span::Hour);
+    let rates = rates(&series, Span::Hour.bucket_seconds());
     let (before, last) = (rates[58].unwrap(), rates[59].unwrap());
     assert!((1.0..1.2).contains(&(last / before)), "{last} after {before}");
     // A first second without shares is not a drop either.
     series[59].work = 0.0;
-    assert!(super::rates(&series, Span::Hour)[59].unwrap() > 0.9 * before);
+    assert!(super::rates(&series, Span::Hour.bucket_seconds())[59].unwrap() > 0.9 * before);
 }
 
 #[test]

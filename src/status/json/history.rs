@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::query::{JsonQuery, JsonQueryError};
 use super::text;
 use super::value::TimeJson;
-use crate::record::{Bucket, Span};
+use crate::record::{Bucket, Span, WorkerHistory};
 use crate::status::snapshot::StatusSnapshot;
 
 /// Lists the buckets, oldest first. The last bucket is still filling.
@@ -18,11 +18,19 @@ pub(super) fn history(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<
         })?,
     };
     let now = u64::try_from(status.at.unix_seconds()).unwrap_or(0);
-    let buckets = status.snapshot.history.series(span, now);
+    let worker = query.text("worker");
+    let (buckets, seconds) = match &worker {
+        None => (status.snapshot.history.series(span, now), span.bucket_seconds()),
+        Some(worker) => {
+            let history = status.snapshot.worker_histories.get(worker);
+            let buckets = history.map(|history| history.series(span, now)).unwrap_or_default();
+            (buckets, WorkerHistory::layout(span).1)
+        }
+    };
     Ok(text(&object!(
         at = TimeJson(status.at),
         span = span.name(),
-        bucket_seconds = span.bucket_seconds(),
+        bucket_seconds = seconds,
         buckets = buckets.iter().map(bucket_json).collect::<Vec<_>>(),
     )))
 }

@@ -1,4 +1,4 @@
-//! The connected miners: `/api/miners` page by page, and all of them in `/status`.
+//! The miners: `/api/miners` page by page, and all of them in `/status`. Those that are gone are a list of their own.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use super::query::{JsonQuery, JsonQueryError};
 use super::text;
 use super::value::{PairsJson, TimeJson, name, number, percent, windows};
-use crate::analyzer::{MinerView, PayoutState, WorkerTotals};
+use crate::analyzer::{KnownWorkerView, MinerView, PayoutState, WorkerTotals};
 use crate::proxy::aggregate::name_at_pool;
 use crate::status::snapshot::StatusSnapshot;
 use crate::status::user_agent::device_name;
@@ -27,13 +27,45 @@ pub(super) fn miners(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Result<S
             && upstream.is_none_or(|place| miner.upstream == Some(place))
     };
     let wanted = || status.snapshot.miners.iter().filter(is_wanted);
+    // Nobody knows which upstream a miner that is gone would use.
+    let is_wanted_offline = |known: &&KnownWorkerView| {
+        upstream.is_none() && worker.as_ref().is_none_or(|worker| *known.worker == **worker)
+    };
+    let offline = || status.offline_workers().filter(is_wanted_offline);
     Ok(text(&object!(
         at = TimeJson(status.at),
         // Of all that match the query.
         total = wanted().count(),
         offset = offset,
         miners = MinersJson { status, miners: wanted().skip(offset).take(limit).collect() },
+        offline_total = offline().count(),
+        offline = OfflineJson { status, workers: offline().skip(offset).take(limit).collect() },
     )))
+}
+
+/// A list of known workers that have no connection.
+pub(super) struct OfflineJson<'a> {
+    pub(super) status: &'a StatusSnapshot,
+    pub(super) workers: Vec<&'a KnownWorkerView>,
+}
+
+impl Serialize for OfflineJson<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(self.workers.iter().map(|known| {
+            let agent = known.user_agent.as_deref();
+            object!(
+                worker = &*known.worker,
+                connected = known.is_connected,
+                last_seen = TimeJson(known.last_seen),
+                offline_seconds = self.status.age_of(known.last_seen).as_secs(),
+                first_seen = TimeJson(known.first_seen),
+                ip = known.address.map(|address| address.to_string()),
+                user_agent = agent,
+                device = agent.and_then(device_name),
+                best_ever = known.best_ever,
+            )
+        }))
+    }
 }
 
 /// A list of connected miners. Each is built while it is written, since a farm's would take megabytes.

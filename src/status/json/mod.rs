@@ -19,6 +19,7 @@ mod events;
 mod health;
 mod history;
 mod jobs;
+mod miner;
 mod miners;
 mod object;
 mod query;
@@ -46,6 +47,10 @@ pub fn api(
     let query = JsonQuery(&query);
     let document = match path {
         "/status" => Ok(status::status(status)),
+        "/api/miner" => match miner::miner(status, &query) {
+            Some(document) => Ok(document),
+            None => return Some(HttpAnswer { status: 404, ..HttpAnswer::json(miner::unknown_miner()) }),
+        },
         "/api/miners" => miners::miners(status, &query),
         "/api/shares" => shares::shares(status, &query),
         "/api/alerts" => alerts::alerts(status, &query),

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::miners::MinersJson;
+use super::miners::{MinersJson, OfflineJson};
 use super::upstreams::briefs;
 use super::value::{PairsJson, TimeJson, best_share, windows};
 use super::verdict::{chain, payout};
@@ -34,6 +34,7 @@ pub fn status(status: &StatusSnapshot) -> String {
         shares_ok = totals.map_or(0, |totals| totals.accepted),
         shares_bad = totals.map_or(0, |totals| totals.rejected),
         clients = MinersJson { status, miners: snapshot.miners.iter().collect() },
+        offline = OfflineJson { status, workers: status.offline_workers().collect() },
         shared = MinersJson { status, miners: snapshot.shared.iter().collect() },
         vardiff = counts::vardiff(status),
         ratelimit = health::rate_limit(status),

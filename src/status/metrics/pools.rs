@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::shares::results;
 use super::text::{MetricsText, label};
-use crate::analyzer::PoolView;
+use crate::analyzer::{PoolReach, PoolView};
 use crate::status::json::value::standing;
 use crate::status::snapshot::StatusSnapshot;
 use crate::status::verdicts;
@@ -18,7 +18,7 @@ const ANSWER_BUCKETS_MILLIS: [u64; 14] =
 const NO_VERDICT: &str = "none";
 const PAYOUT_STATES: [&str; 5] = ["verified", "unverifiable", "short", "mismatch", NO_VERDICT];
 const CHAIN_STATES: [&str; 4] = ["plausible", "unknown", "wrong", NO_VERDICT];
-const STANDINGS: [&str; 3] = ["untried", "up", "failed"];
+const STANDINGS: [&str; 4] = ["untried", "up", "failed", "blocked"];
 
 /// An upstream with the values of its labels.
 struct UpstreamMetrics<'a> {
@@ -44,6 +44,10 @@ pub(super) fn write(to: &mut MetricsText, status: &StatusSnapshot) {
             view: status.pool(place),
         })
         .collect();
+    let reach = status.runtime.pool_reach();
+    let help = "1 while a miner that connects would get a pool, whether one is connected now or not.";
+    to.gauge("sluice_pool_reachable", help, reach.iter().any(PoolReach::is_usable));
+    to.gauge("sluice_failed_over", "1 while a miner works on a less preferred pool.", is_failed_over(&all));
     let connected = all.iter().any(|one| one.state.sessions > 0 && one.state.standing == PoolStatus::Up);
     to.gauge(
         "sluice_upstream_connected",
@@ -53,6 +57,13 @@ pub(super) fn write(to: &mut MetricsText, status: &StatusSnapshot) {
     health(to, &all);
     states(to, &all);
     shares(to, &all);
+}
+
+/// Whether a miner works on a pool that is not the most preferred one. Miners of a pool that is not listed any more are
+/// about to move.
+fn is_failed_over(all: &[UpstreamMetrics<'_>]) -> bool {
+    let preferred = all.iter().filter_map(|one| one.state.rank).min();
+    all.iter().any(|one| one.state.sessions > 0 && one.state.rank.is_some() && one.state.rank != preferred)
 }
 
 fn health(to: &mut MetricsText, all: &[UpstreamMetrics<'_>]) {

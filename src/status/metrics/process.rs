@@ -62,7 +62,11 @@ fn forwarding(to: &mut MetricsText, status: &StatusSnapshot) {
 
 fn connections(to: &mut MetricsText, status: &StatusSnapshot) {
     let (runtime, counts) = (&status.runtime, &status.runtime.counts);
-    to.gauge("sluice_miners_connected", "Connected miners.", runtime.sessions);
+    to.gauge("sluice_miners_connected", "Connections of miners, authorized or not.", runtime.sessions);
+    let is_analyzed = status.program.config.analysis.enabled;
+    let authorized = status.snapshot.miners.iter().filter(|miner| !miner.worker.is_empty()).count();
+    let help = "Connected miners whose worker has been accepted.";
+    to.gauge("sluice_miners_authorized", help, is_analyzed.then_some(authorized));
     to.gauge("sluice_connections", "Connections that count against the limits.", counts.connections);
     to.gauge("sluice_connection_sources", "Addresses that the limits track.", counts.sources);
     to.gauge("sluice_banned_sources", "Banned addresses.", counts.banned);

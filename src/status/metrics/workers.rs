@@ -56,7 +56,33 @@ pub(super) fn write(to: &mut MetricsText, status: &StatusSnapshot) {
     for (name, worker) in workers.iter().filter(|(name, _)| name != OTHER_WORKERS) {
         family.sample(&[("worker", name)], worker.silent);
     }
+    known(to, status);
     to.gauge("sluice_workers_not_shown", "Workers that are counted in \"(other)\" only.", not_shown);
+}
+
+/// Writes which known workers are connected. Each has a sample, since an alert must find the one that is missing: the
+/// analyzer caps their number, and a made-up name is known only after an accepted share or ten minutes.
+fn known(to: &mut MetricsText, status: &StatusSnapshot) {
+    let all = &status.snapshot.known_workers;
+    let is_analyzed = status.program.config.analysis.enabled;
+    let connected = all.iter().filter(|worker| worker.is_connected).count();
+    let help = "Workers that have had a share or ten minutes here within a week.";
+    to.gauge("sluice_workers_known", help, is_analyzed.then_some(all.len()));
+    to.gauge(
+        "sluice_workers_connected",
+        "Known workers that are connected.",
+        is_analyzed.then_some(connected),
+    );
+    let mut labels: BTreeMap<String, bool> = BTreeMap::new();
+    for worker in all.iter() {
+        // If names become the same label, the worker that is missing counts.
+        *labels.entry(label(&worker.worker)).or_insert(true) &= worker.is_connected;
+    }
+    let help = "1 while the known worker is connected, 0 while it is not.";
+    let mut family = to.gauges("sluice_worker_connected", help);
+    for (name, is_connected) in &labels {
+        family.sample(&[("worker", name)], *is_connected);
+    }
 }
 
 /// Collects all workers by the value of their label.

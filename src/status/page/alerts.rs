@@ -2,13 +2,13 @@
 
 use maud::{Markup, html};
 
-use super::Tone;
+use super::{Tone, time};
 use crate::analyzer::Alert;
 use crate::config::Severity;
 use crate::notify::is_good_news;
 use crate::status::snapshot::StatusSnapshot;
 
-/// Caps the listed alerts. The others are at `/api/alerts`.
+/// Caps the listed alerts. The others are at `/alerts`.
 const MAX_LISTED: usize = 5;
 
 pub(super) fn section(status: &StatusSnapshot) -> Markup {
@@ -22,9 +22,9 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
             @if alerts.is_empty() {
                 p.quiet { "None so far." }
             }
-            @for alert in alerts.iter().take(MAX_LISTED) { (alert_details(alert)) }
+            @for alert in alerts.iter().take(MAX_LISTED) { (alert_details(status, alert)) }
             @if alerts.len() > MAX_LISTED {
-                p.quiet { "older ones: " a href="/api/alerts" { "all alerts" } ", and alerts.log" }
+                p.quiet { a href="/alerts" { "all alerts" } ", " a href="/events" { "all events" } "; older ones are in alerts.log" }
             }
         }
     }
@@ -41,9 +41,8 @@ fn class_and_sign(alert: &Alert) -> (&'static str, &'static str) {
     (tone.class(), tone.sign())
 }
 
-fn alert_details(alert: &Alert) -> Markup {
+pub(super) fn alert_details(status: &StatusSnapshot, alert: &Alert) -> Markup {
     let (class, sign) = class_and_sign(alert);
-    let began = alert.began.timestamp().strftime("%-d %b %H:%M");
     let evidence = serde_json::to_string_pretty(&alert.evidence).unwrap_or_default();
     // The script keeps elements with an id open across updates.
     let id = format!("alert-{}-{}", alert.id, alert.began.timestamp().as_millisecond());
@@ -52,7 +51,7 @@ fn alert_details(alert: &Alert) -> Markup {
             summary {
                 span.sign aria-hidden="true" { (sign) }
                 span.text { (alert.description) }
-                span.when { (began) @if alert.count > 1 { " · " (alert.count) "×" } @if alert.ended.is_none() { " · active" } @else if !is_good_news(alert.id) { " · ended" } }
+                span.when { (time::moment(status, alert.began)) @if alert.count > 1 { " · " (alert.count) "×" } @if alert.ended.is_none() { " · active" } @else if !is_good_news(alert.id) { " · ended" } }
             }
             p.quiet { (alert.id) ", " (alert.severity.as_str()) ", " (alert.began) " to " (alert.last) }
             pre { (evidence) }

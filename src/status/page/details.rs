@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::time;
 use crate::analyzer::Latency;
 use crate::clock::ClockState;
 use crate::status::snapshot::StatusSnapshot;
@@ -12,10 +13,10 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
     let summary = &snapshot.summary;
     html! {
         section.details #details data-live {
-            h2 { "Under the hood" }
+            h2 { "Under the hood " span.calm { "since the start, " (span(status.up_for)) } }
             dl {
-                dt { "Delay added, up" } dd { (latency(&summary.latency_up)) }
-                dt { "Delay added, down" } dd { (latency(&summary.latency_down)) }
+                dt { "Delay added to shares" } dd { (latency(&summary.latency_up)) }
+                dt { "Delay added to jobs" } dd { (latency(&summary.latency_down)) }
                 @if let Some(totals) = &snapshot.totals {
                     dt { "Job time" }
                     dd {
@@ -45,7 +46,7 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
                     @if runtime.volume.dropped_copies > 0 { ", " (grouped(runtime.volume.dropped_copies)) " not analysed" }
                 }
                 dt { "Records" } dd { (records(status)) }
-                dt { "Running" } dd { (span(status.up_for)) " since " (status.program.started.timestamp().strftime("%-d %B %Y, %H:%M UTC")) }
+                dt { "Running" } dd { (span(status.up_for)) " since " (time::date_and_time(status.program.started)) }
                 dt { "Listening" }
                 dd { @for (place, address) in status.program.listening.iter().enumerate() { @if place > 0 { ", " } (address) } }
             }

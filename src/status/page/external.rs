@@ -57,7 +57,12 @@ fn pool_stats(health: &StatsHealth, credit: Option<&CreditView>) -> Markup {
 }
 
 fn recipient(health: &RecipientHealth) -> Markup {
-    let tone = if health.last_error.is_some() { Tone::Bad } else { Tone::Good };
+    let tone = match (&health.last_error, health.sent) {
+        (Some(_), _) => Tone::Bad,
+        // Nobody knows yet whether messages arrive.
+        (None, 0) => Tone::Neutral,
+        (None, _) => Tone::Good,
+    };
     let details = html! {
         span {
             (count(health.sent, "message")) " sent"

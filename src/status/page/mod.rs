@@ -6,23 +6,47 @@
 //! attribute or an event handler, so that the policy in [`Page::policy`] can allow the page's own
 //! stylesheet and script and nothing else.
 //!
-//! Each file is a section. `welcome` is shown instead of all others before the first miner connects.
+//! Most files are a section. `activity` says whether there is work now, and what depends on that is never shown as if it
+//! were. `headline` is the first line, the worst that is wrong. `miner_query` and `miner_rows` are behind the table of
+//! `miners`. `welcome` is shown instead of all others before the first miner connects.
 
+mod activity;
+mod alert_list;
 mod alerts;
+mod chart_marks;
 mod charts;
 mod details;
 mod events;
 mod external;
+mod headline;
+mod job_list;
+mod miner;
+mod miner_forms;
+mod miner_identity;
+mod miner_query;
+mod miner_rows;
 mod miners;
+mod network;
 mod odds;
 mod payout;
 mod pools;
+mod rates;
 mod references;
+mod share_list;
+mod share_path;
 mod shares;
+mod shell;
 mod summary;
+mod time;
 mod welcome;
 
+pub use alert_list::alerts_page;
 pub use events::events_page;
+pub use job_list::jobs_page;
+pub use miner::{miner_page, unknown_miner_page};
+pub use miner_query::MinersQuery;
+pub use share_list::shares_page;
+pub use shell::{ListQuery, miner_address};
 
 use std::sync::OnceLock;
 
@@ -31,13 +55,14 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
+use activity::Activity;
+
 use super::snapshot::StatusSnapshot;
 use crate::analyzer::{PoolView, Snapshot};
 use crate::util::escape;
-use crate::util::format::rate;
 
-const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("live.js");
+const STYLE: &str = concat!(include_str!("style.css"), include_str!("subpages.css"));
+const SCRIPT: &str = concat!(include_str!("live.js"), include_str!("charts.js"));
 /// Water through a gate. Its colours suit light and dark.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Crect \
     width='32' height='32' rx='8' fill='%230f766e'/%3E%3Cpath d='M7 8v16M25 8v16' stroke='%23fff' \
@@ -59,16 +84,16 @@ pub struct PageRequest<'a> {
     pub host: Option<&'a str>,
     /// The revision of the charts that the visitor already has.
     pub has_charts: Option<u64>,
+    /// The order, the filter and the page of the table of miners.
+    pub miners: MinersQuery<'a>,
 }
 
 pub fn page(status: &StatusSnapshot, request: &PageRequest<'_>) -> Page {
-    let is_welcome =
-        status.runtime.sessions == 0 && status.runtime.volume.sessions == 0 && has_no_shares(status);
-    let title = if is_welcome {
-        String::from("Sluice")
-    } else {
-        format!("{} · Sluice", rate(status.snapshot.hash_rates.five_minutes))
-    };
+    let is_welcome = status.runtime.sessions == 0
+        && status.runtime.volume.sessions == 0
+        && status.snapshot.known_workers.is_empty()
+        && has_no_shares(status);
+    let title = if is_welcome { String::from("Sluice") } else { title(status) };
     let sections =
         if is_welcome { welcome::section(status, request.host) } else { sections(status, request) };
     // The templates escape HTML. This also escapes characters that drive a terminal or reorder a line.
@@ -90,7 +115,7 @@ pub fn page(status: &StatusSnapshot, request: &PageRequest<'_>) -> Page {
             body data-version=(status.program.version) data-started=(status.program.started) {
                 header {
                     p.mark { span aria-hidden="true" { "≋" } " Sluice" }
-                    p.stamp #stamp data-live { (time(status)) }
+                    p.stamp #stamp data-live { (time::clock(status.at)) }
                 }
                 main {
                     (shown)
@@ -100,7 +125,9 @@ pub fn page(status: &StatusSnapshot, request: &PageRequest<'_>) -> Page {
                         "Sluice " (status.program.version) " · "
                         a href="/status" { "status" } " · "
                         a href="/events" { "events" } " · "
-                        a href="/api/shares" { "shares" } " · "
+                        a href="/alerts" { "alerts" } " · "
+                        a href="/shares" { "shares" } " · "
+                        a href="/jobs" { "jobs" } " · "
                         a href="/metrics" { "metrics" }
                     }
                 }
@@ -112,20 +139,44 @@ pub fn page(status: &StatusSnapshot, request: &PageRequest<'_>) -> Page {
 }
 
 fn sections(status: &StatusSnapshot, request: &PageRequest<'_>) -> Markup {
+    let is_analyzed = status.program.config.analysis.enabled;
     html! {
+        (headline::section(status))
         (summary::section(status))
-        @if status.program.config.analysis.enabled {
-            (odds::section(status))
-            (charts::section(status, request.has_charts))
-            (shares::section(status))
-            (payout::section(status))
+        // The columns are there even when they are empty, so that the script finds them.
+        div #columns class="columns" {
+            div #column-odds class="column" {
+                @if is_analyzed {
+                    (odds::section(status))
+                    (network::section(status))
+                    (shares::section(status))
+                }
+            }
+            div #column-charts class="column" {
+                @if is_analyzed {
+                    (charts::section(status, request.has_charts))
+                    (payout::section(status))
+                }
+            }
+            div #column-alerts class="column" { (alerts::section(status)) }
+            div #column-pools class="column" { (pools::section(status)) (external::section(status)) (references::section(status)) }
         }
-        (alerts::section(status))
-        (miners::section(status))
-        (pools::section(status))
-        (external::section(status))
-        (references::section(status))
-        (details::section(status))
+        (miners::section(status, &request.miners))
+        div #more class="columns" {
+            div #column-path class="column" { @if is_analyzed { (share_path::section(status)) } }
+            div #column-details class="column" { (details::section(status)) }
+        }
+    }
+}
+
+/// The title of the browser's tab: the hash rate, or that there is none.
+fn title(status: &StatusSnapshot) -> String {
+    match rates::shown(status) {
+        Some(shown) if shown.is_now => format!("{} · Sluice", shown.text()),
+        _ if matches!(Activity::of(status), Activity::NoPool | Activity::NoMiner) => {
+            String::from("Not mining · Sluice")
+        }
+        _ => String::from("Sluice"),
     }
 }
 
@@ -136,7 +187,7 @@ fn policy() -> &'static str {
     POLICY.get_or_init(|| {
         format!(
             "default-src 'none'; style-src {}; script-src {}; connect-src 'self'; img-src data:; base-uri \
-             'none'; form-action 'none'; frame-ancestors 'none'",
+             'none'; form-action 'self'; frame-ancestors 'none'",
             source(STYLE),
             source(SCRIPT)
         )
@@ -145,11 +196,6 @@ fn policy() -> &'static str {
 
 fn source(text: &str) -> String {
     format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)))
-}
-
-fn time(status: &StatusSnapshot) -> Markup {
-    let at = status.at.timestamp().strftime("%H:%M:%S UTC");
-    html! { time datetime=(status.at) { (at) } }
 }
 
 fn has_no_shares(status: &StatusSnapshot) -> bool {
@@ -209,3 +255,6 @@ fn list_item(tone: Tone, title: &str, details: Markup) -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

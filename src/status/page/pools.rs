@@ -3,7 +3,6 @@
 use maud::{Markup, html};
 
 use super::{Tone, list_item};
-use crate::analyzer::PoolView;
 use crate::status::snapshot::StatusSnapshot;
 use crate::upstream::{PoolStatus, UpstreamState};
 use crate::util::format::{ago, count, delay, grouped, span};
@@ -14,23 +13,30 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
             h2 { "Pools" }
             ol {
                 @for (place, state) in status.runtime.listed() {
-                    (item(place + 1, state, status.pool(place)))
+                    (item(status, place + 1, state))
                 }
             }
         }
     }
 }
 
-fn item(number: usize, state: &UpstreamState, pool: Option<&PoolView>) -> Markup {
+fn item(status: &StatusSnapshot, number: usize, state: &UpstreamState) -> Markup {
+    let pool = status.pool(number - 1);
+    let is_heard = state.heard_ago.is_none_or(|heard| heard < status.program.config.failover.silence_timeout);
     let (tone, text) = match state.standing {
-        PoolStatus::Up => (Tone::Good, "up"),
+        PoolStatus::Up if state.sessions == 0 => (Tone::Neutral, "not in use; it worked when it was"),
+        PoolStatus::Up if is_heard => (Tone::Good, "up"),
+        PoolStatus::Up => (Tone::Warn, "silent"),
         PoolStatus::Failed if state.gives_no_work => (Tone::Bad, "gives no work"),
         PoolStatus::Failed => (Tone::Bad, "down"),
         PoolStatus::Blocked => (Tone::Bad, "out of rotation"),
         PoolStatus::Untried => (Tone::Neutral, "not needed yet"),
     };
     let details = html! {
-        span { (text) ", " (count(state.sessions as u64, "miner")) }
+        span {
+            (text) ", " (count(state.sessions as u64, "miner"))
+            @if let Some(heard) = state.heard_ago.filter(|_| state.sessions > 0) { ", last heard " (ago(heard)) }
+        }
         @if state.rank.is_none() {
             span { "removed from the configuration; its miners move as soon as another pool works" }
         }
@@ -43,7 +49,7 @@ fn item(number: usize, state: &UpstreamState, pool: Option<&PoolView>) -> Markup
         @if let Some(pool) = pool { @if pool.accepted + pool.rejected > 0 {
             span {
                 (grouped(pool.accepted)) " accepted, " (grouped(pool.rejected)) " rejected; answers in "
-                (delay(pool.answers.quantile(0.5))) ", p99 " (delay(pool.answers.quantile(0.99)))
+                (delay(pool.answers.quantile(0.5))) ", p99 " (delay(pool.answers.quantile(0.99))) ", since the start"
             }
         } }
         @if let Some(block) = pool.and_then(|pool| pool.new_block) {

@@ -1,11 +1,13 @@
 //! The access check: host, token, and brute-force limit. It uses no socket and no clock of its own.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::Method;
 use super::answer::HttpAnswer;
 use super::head::RequestHead;
 use super::host::MachineNames;
+use super::login_page::{LOGIN_PATH, LoginForm, login_page};
 use super::refusal::GateRefusal;
 use super::token::{self, Token};
 use super::token_attempts::TokenAttempts;
@@ -14,6 +16,9 @@ use crate::limits::AddressKey;
 
 /// Paths without a token, for monitors. They answer yes or no and nothing else.
 const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
+
+/// Paths of forms on the page. A browser may send them with its cookie; any other change needs the token in a header.
+const FORM_PATHS: [&str; 2] = ["/miner/name", "/miner/forget"];
 
 /// The access rules of one server.
 #[derive(Debug)]
@@ -43,24 +48,28 @@ impl Access {
     }
 
     /// Checks a request. The error is the answer to send instead.
-    pub(super) fn check(
-        &self,
-        head: &RequestHead,
-        source: AddressKey,
-        now: Instant,
-    ) -> Result<(), HttpAnswer> {
+    pub(super) fn check(&self, head: &RequestHead, peer: IpAddr, now: Instant) -> Result<(), HttpAnswer> {
         self.check_host(head).map_err(GateRefusal::answer)?;
-        let refuse = |refusal: GateRefusal| if head.accepts_html { refusal.page() } else { refusal.answer() };
+        let source = AddressKey::from(peer);
+        // A form that was not accepted is not sent again.
+        let next = if head.method == Method::Get { head.target.encode() } else { String::from("/") };
+        let refuse = |refusal: GateRefusal| refuse(head, refusal, &next);
         let is_write = head.method == Method::Post;
+        let is_form =
+            is_write && FORM_PATHS.contains(&head.target.path.as_str()) && head.credentials.header.is_none();
+        if is_form && !head.sender.is_from(head.host.as_deref()) {
+            return Err(refuse(GateRefusal::ForeignForm));
+        }
         let Some(token) = &self.token else {
-            return if is_write { Err(refuse(GateRefusal::WritesDisabled)) } else { Ok(()) };
+            let may_write = is_form && self.may_change(head, peer);
+            return if is_write && !may_write { Err(refuse(GateRefusal::WritesDisabled)) } else { Ok(()) };
         };
         if !is_write && OPEN_PATHS.contains(&head.target.path.as_str()) {
             return Ok(());
         }
         let credentials = &head.credentials;
         // A form on another site can make a browser send the cookie or a query, but no header.
-        if is_write && credentials.header.is_none() {
+        if is_write && !is_form && credentials.header.is_none() {
             return Err(refuse(GateRefusal::WriteNeedsHeader));
         }
         if *credentials == VisitorCredentials::default() {
@@ -91,10 +100,52 @@ impl Access {
         }
     }
 
+    /// Whether a visitor who may see the page may also change something with a form: who has the token, or, without one,
+    /// who sits at this machine.
+    pub(super) fn may_change(&self, head: &RequestHead, peer: IpAddr) -> bool {
+        self.token.is_some() || head.sender.is_at_this_machine(peer, head.host.as_deref())
+    }
+
+    /// Whether this is the form with the token, which [`Access::log_in`] answers.
+    pub(super) fn is_login(&self, head: &RequestHead) -> bool {
+        self.token.is_some() && head.method == Method::Post && head.target.path == LOGIN_PATH
+    }
+
+    /// Answers the form with the token: with the cookie and the page that the visitor wanted, or with the form again.
+    pub(super) fn log_in(&self, head: &RequestHead, body: &[u8], peer: IpAddr, now: Instant) -> HttpAnswer {
+        let source = AddressKey::from(peer);
+        if let Err(refusal) = self.check_host(head) {
+            return refusal.answer();
+        }
+        if !head.sender.is_from(head.host.as_deref()) {
+            return GateRefusal::ForeignForm.answer();
+        }
+        let (Some(token), Some(form)) = (&self.token, LoginForm::read(body)) else {
+            return GateRefusal::Malformed("The form has no token.").answer();
+        };
+        let refuse = |refusal: GateRefusal| refuse(head, refusal, &form.next());
+        if self.attempts.is_limited(source, now) {
+            return refuse(GateRefusal::TooManyAttempts);
+        }
+        if !token.is(form.token.expose()) {
+            self.attempts.add(source, now);
+            return refuse(GateRefusal::WrongToken);
+        }
+        HttpAnswer::text(303, "")
+            .with_header("Location", form.next())
+            .with_header("Set-Cookie", token::set_cookie(&form.token))
+    }
+
     /// Checks the Host header and the authority of an absolute target.
     fn check_host(&self, head: &RequestHead) -> Result<(), GateRefusal> {
         head.host.iter().chain(&head.target.authority).try_for_each(|name| self.names.check(name))
     }
+}
+
+/// The refusal as text, or for a browser as a page with a field for the token that leads to `next`.
+fn refuse(head: &RequestHead, refusal: GateRefusal, next: &str) -> HttpAnswer {
+    let has_page = head.accepts_html && refusal.asks_for_token();
+    if has_page { login_page(refusal, next) } else { refusal.answer() }
 }
 
 /// Redirects a browser to the same page without the token in the URL, and sets the cookie.
@@ -109,12 +160,12 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
-    const SOURCE: AddressKey = AddressKey::V4(Ipv4Addr::LOCALHOST);
+    const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn check(access: &Access, text: &str) -> Result<(), HttpAnswer> {
         let text = text.replace('\n', "\r\n");
         let (head, _) = RequestHead::parse(text.as_bytes()).unwrap().unwrap();
-        access.check(&head, SOURCE, Instant::now())
+        access.check(&head, PEER, Instant::now())
     }
 
     fn status(access: &Access, text: &str) -> u16 {
@@ -194,6 +245,86 @@ mod tests {
         // The open paths do not allow a write either.
         assert_eq!(post("/healthz", ""), 401);
         assert_eq!(post("/", "X-Sluice-Token: hunter2\n"), 200);
+    }
+
+    /// Sends a form as a browser does.
+    fn form(access: &Access, path: &str, headers: &str) -> u16 {
+        let text = format!("POST {path} HTTP/1.1\nHost: localhost:8080\nContent-Length: 0\n{headers}\n");
+        status(access, &text)
+    }
+
+    const OWN: &str = "Origin: http://localhost:8080\n";
+
+    #[test]
+    fn a_form_of_the_page_may_come_with_the_cookie() {
+        let access = guarded();
+        let cookie = format!("Cookie: {}\n", cookie());
+        for path in FORM_PATHS {
+            assert_eq!(form(&access, path, &format!("{OWN}{cookie}")), 200);
+            assert_eq!(form(&access, path, "X-Sluice-Token: hunter2\n"), 200);
+            assert_eq!(form(&access, path, OWN), 401);
+            assert_eq!(form(&access, path, &format!("{OWN}Cookie: sluice_token=00\n")), 401);
+            // From another site, or from nowhere.
+            assert_eq!(form(&access, path, &cookie), 403);
+            assert_eq!(form(&access, path, &format!("Origin: null\n{cookie}")), 403);
+            assert_eq!(form(&access, path, &format!("Origin: http://evil.example\n{cookie}")), 403);
+            assert_eq!(form(&access, path, &format!("{OWN}Sec-Fetch-Site: cross-site\n{cookie}")), 403);
+        }
+        // Any other change needs the header.
+        assert_eq!(form(&access, "/api/upstreams/1/clear", &format!("{OWN}{cookie}")), 401);
+    }
+
+    #[test]
+    fn without_a_token_only_this_machine_may_send_a_form() {
+        let access = Access::new(None, &[]);
+        assert_eq!(form(&access, "/miner/name", OWN), 200);
+        assert_eq!(form(&access, "/miner/name", ""), 403);
+        assert_eq!(form(&access, "/miner/name", &format!("{OWN}X-Forwarded-For: 8.8.8.8\n")), 403);
+        assert_eq!(form(&access, "/other", OWN), 403);
+        let named =
+            "POST /miner/name HTTP/1.1\nHost: pi.local\nOrigin: http://pi.local\nContent-Length: 0\n\n";
+        assert_eq!(status(&access, named), 403);
+        let text = "POST /miner/name HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nContent-Length: 0\r\n\r\n";
+        let (head, _) = RequestHead::parse(text.as_bytes()).unwrap().unwrap();
+        let other = IpAddr::from([192, 168, 1, 7]);
+        assert_eq!(access.check(&head, other, Instant::now()).map_err(|answer| answer.status), Err(403));
+    }
+
+    fn log_in(access: &Access, headers: &str, body: &str) -> HttpAnswer {
+        let text = format!(
+            "POST /login HTTP/1.1\nHost: localhost:8080\nContent-Length: {}\n{headers}\n",
+            body.len()
+        );
+        let (head, _) = RequestHead::parse(text.replace('\n', "\r\n").as_bytes()).unwrap().unwrap();
+        assert!(access.is_login(&head));
+        access.log_in(&head, body.as_bytes(), PEER, Instant::now())
+    }
+
+    #[test]
+    fn the_form_with_the_token_becomes_a_cookie() {
+        let access = guarded();
+        let answer = log_in(&access, OWN, "token=hunter2&next=%2Fminer%3Fworker%3Drig");
+        assert_eq!((answer.status, answer.header("Location")), (303, Some("/miner?worker=rig")));
+        assert!(answer.header("Set-Cookie").unwrap().starts_with(&cookie()));
+        assert_eq!(log_in(&access, "", "token=hunter2").status, 403);
+        assert_eq!(log_in(&access, "Origin: http://evil.example\n", "token=hunter2").status, 403);
+        assert_eq!(log_in(&access, OWN, "next=/").status, 400);
+        let html = format!("{OWN}Accept: text/html\n");
+        let wrong = log_in(&access, &html, "token=hunter3&next=%2Fevents");
+        assert_eq!(wrong.status, 401);
+        let page = String::from_utf8(wrong.body).unwrap();
+        assert!(
+            page.contains("Wrong token") && page.contains("value=\"/events\"") && !page.contains("hunter3")
+        );
+        for _ in 0..9 {
+            assert_eq!(log_in(&access, OWN, "token=x").status, 401);
+        }
+        assert_eq!(log_in(&access, OWN, "token=hunter2").status, 429);
+        // Without a token there is nothing to log in to.
+        let (head, _) = RequestHead::parse(b"POST /login HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+            .unwrap()
+            .unwrap();
+        assert!(!Access::new(None, &[]).is_login(&head));
     }
 
     #[test]

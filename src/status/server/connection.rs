@@ -12,7 +12,6 @@ use super::refusal::GateRefusal;
 use super::relay;
 use super::timed;
 use super::visitors::VisitorSlot;
-use crate::limits::AddressKey;
 
 /// The timeout for the whole head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,15 +63,22 @@ fn answer(
 ) -> Result<HttpAnswer, HeadError> {
     let (head, body) = head::read(socket, Instant::now() + HEAD_TIMEOUT)?;
     *head_only = head.head_only;
-    if let Err(answer) = shared.access.check(&head, AddressKey::from(peer.ip()), Instant::now()) {
-        return Ok(answer);
+    let is_login = shared.access.is_login(&head);
+    if !is_login {
+        if let Err(answer) = shared.access.check(&head, peer.ip(), Instant::now()) {
+            return Ok(answer);
+        }
     }
     let body = read_body(socket, &head, body).map_err(|error| match error.kind() {
         ErrorKind::TimedOut => HeadError::Rejected(GateRefusal::RequestTimeout),
         _ => HeadError::Closed(error),
     })?;
+    if is_login {
+        return Ok(shared.access.log_in(&head, &body, peer.ip(), Instant::now()));
+    }
     let deadline = Instant::now() + HANDLER_TIMEOUT;
-    let request = relay::encode(&head, &body, &shared.inner.key);
+    let may_change = shared.access.may_change(&head, peer.ip());
+    let request = relay::encode(&head, &body, may_change, &shared.inner.key);
     let is_repeatable = head.method == Method::Get;
     let reserve = |bytes| slot.reserve(bytes, deadline);
     Ok(shared.inner.relay_request(&request, is_repeatable, deadline, &reserve)?)

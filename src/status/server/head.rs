@@ -7,6 +7,7 @@ use std::time::Instant;
 use httparse::{EMPTY_HEADER, Error, Status};
 
 use super::access::VisitorCredentials;
+use super::form_origin::{PROXY_HEADERS, RequestSender};
 use super::refusal::GateRefusal;
 use super::target::RequestTarget;
 use super::{Method, timed, token};
@@ -37,6 +38,8 @@ pub(super) struct RequestHead {
     pub(super) credentials: VisitorCredentials,
     /// The client is a browser.
     pub(super) accepts_html: bool,
+    /// The page that the request comes from.
+    pub(super) sender: RequestSender,
 }
 
 /// The reason why there is no request.
@@ -143,6 +146,7 @@ impl RequestHead {
             expects_continue,
             credentials,
             accepts_html,
+            sender: headers.sender()?,
         };
         Ok(Some((head, length)))
     }
@@ -193,6 +197,16 @@ impl<'h> Headers<'h> {
             return Err(GateRefusal::Malformed(problem));
         }
         std::str::from_utf8(value).map(Some).map_err(|_| GateRefusal::Malformed("A header is not text."))
+    }
+
+    fn sender(&self) -> Result<RequestSender, GateRefusal> {
+        let origin = self.only_one("Origin", "There is more than one Origin header.")?;
+        let site = self.only_one("Sec-Fetch-Site", "There is more than one Sec-Fetch-Site header.")?;
+        Ok(RequestSender {
+            origin: origin.map(String::from),
+            is_other_site: site.is_some_and(|site| site != "same-origin"),
+            is_forwarded: PROXY_HEADERS.iter().any(|name| self.all(name).next().is_some()),
+        })
     }
 
     fn credentials(&self, query: Option<String>) -> Result<VisitorCredentials, GateRefusal> {

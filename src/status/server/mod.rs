@@ -9,7 +9,8 @@
 //! 3. [`head`] reads the head with a deadline and a size limit, with [`target`], [`percent`], [`query`] and
 //!    [`host`] for its parts; all reads and writes with a deadline are in [`timed`];
 //! 4. [`access`] checks the request: [`host`] against DNS rebinding, [`token`] for the secret,
-//!    [`token_attempts`] against guessing;
+//!    [`token_attempts`] against guessing, [`form_origin`] against forms of other sites, [`login_page`] for the form with
+//!    the token;
 //! 5. [`relay`] sends a rewritten request over the [`unix_socket`] and reads the answer into memory;
 //! 6. [`tiny_http`] runs `tiny_http` and restarts it if it dies; its [`worker`]s call the [`Handler`];
 //! 7. [`answer`] is what the visitor gets; [`refusal`] has every answer of the gate itself; [`log_once`]
@@ -21,10 +22,12 @@
 mod access;
 mod answer;
 mod connection;
+mod form_origin;
 mod gate;
 mod head;
 mod host;
 mod log_once;
+mod login_page;
 mod percent;
 mod query;
 mod refusal;
@@ -47,6 +50,7 @@ use crate::net::listen;
 use crate::util::stop::Stop;
 
 pub use answer::HttpAnswer;
+pub(in crate::status) use percent::encode as percent_encode;
 pub use query::QueryParams;
 
 use access::Access;
@@ -65,13 +69,15 @@ pub struct GatedRequest {
     pub body: Vec<u8>,
     /// The Host header's value as the visitor wrote it, checked; `None` only with HTTP/1.0.
     pub host: Option<String>,
+    /// The visitor may change something with a form of the page.
+    pub may_change: bool,
 }
 
 /// The method of a request. The gate answers HEAD as GET without the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     Get,
-    /// A change. The gate requires the token in a header.
+    /// A change. The gate requires the token in a header, or a form of the page and its cookie.
     Post,
 }
 

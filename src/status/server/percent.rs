@@ -26,7 +26,7 @@ fn digit(byte: u8) -> Option<u8> {
 }
 
 /// Encodes everything except unreserved characters, and `/` if `keep_slash`.
-pub(super) fn encode(text: &str, keep_slash: bool, into: &mut String) {
+pub(in crate::status) fn encode(text: &str, keep_slash: bool, into: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (keep_slash && byte == b'/') {
             into.push(char::from(byte));

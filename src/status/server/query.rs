@@ -12,7 +12,7 @@ pub struct QueryParams(Vec<(String, String)>);
 impl QueryParams {
     /// Parses `a=1&b=2`, without the `?`. `None` if there are too many parameters, or if one is not
     /// percent-encoded UTF-8 without control characters.
-    pub(super) fn parse(text: &str) -> Option<QueryParams> {
+    pub(in crate::status) fn parse(text: &str) -> Option<QueryParams> {
         let mut parameters = Vec::new();
         for part in text.split('&').filter(|part| !part.is_empty()) {
             if parameters.len() == MAX_PARAMETERS {

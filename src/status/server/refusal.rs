@@ -13,6 +13,8 @@ pub(super) enum GateRefusal {
     WritesDisabled,
     /// 401: a write whose token came in a cookie or a query.
     WriteNeedsHeader,
+    /// 403: a form that another site has sent, or that does not say which one.
+    ForeignForm,
     Method,
     RequestTimeout,
     NoLength,
@@ -46,11 +48,15 @@ impl GateRefusal {
             GateRefusal::WrongToken => (401, "Wrong token. The configuration has it as http.token."),
             GateRefusal::WritesDisabled => (
                 403,
-                "Changes are off, because no token is configured. To allow them, set http.token in the configuration.",
+                "Changes are off, because no token is configured. To allow them, set http.token in the configuration, or open the page on the machine that runs Sluice.",
             ),
             GateRefusal::WriteNeedsHeader => (
                 401,
                 "To change something, send the token as the header Authorization: Bearer ... or X-Sluice-Token: ...",
+            ),
+            GateRefusal::ForeignForm => (
+                403,
+                "This form did not come from a page of Sluice. Open the page again, and send the form from there.",
             ),
             GateRefusal::Method => (405, "Only GET, HEAD and POST are supported."),
             GateRefusal::RequestTimeout => (408, "The request took too long to arrive."),
@@ -82,32 +88,23 @@ impl GateRefusal {
     /// The answer as plain text.
     pub(super) fn answer(self) -> HttpAnswer {
         let (status, text) = self.status();
-        let answer = HttpAnswer::text(status, format!("{text}\n"));
+        self.with_headers(HttpAnswer::text(status, format!("{text}\n")))
+    }
+
+    /// Adds the headers that belong to the status.
+    pub(super) fn with_headers(self, answer: HttpAnswer) -> HttpAnswer {
         match self {
             GateRefusal::Method => answer.with_header("Allow", "GET, HEAD, POST"),
             GateRefusal::TooManyAttempts => answer.with_header("Retry-After", "60"),
             GateRefusal::Full | GateRefusal::Unavailable => answer.with_header("Retry-After", "1"),
-            _ if status == 401 => answer.with_header("WWW-Authenticate", "Bearer realm=\"sluice\""),
+            _ if self.status().0 == 401 => answer.with_header("WWW-Authenticate", "Bearer realm=\"sluice\""),
             _ => answer,
         }
     }
 
-    /// The answer as a page with a field for the token, if a token would help.
-    pub(super) fn page(self) -> HttpAnswer {
-        if !matches!(self, GateRefusal::NoToken | GateRefusal::WrongToken) {
-            return self.answer();
-        }
-        let (status, text) = self.status();
-        let page = format!(
-            "<!DOCTYPE html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" \
-             content=\"width=device-width\"><title>Sluice</title><h1>Sluice</h1><p>{text}</p>\
-             <form action=\"/\" method=\"get\"><label>Token <input name=\"token\" type=\"password\" \
-             autocomplete=\"current-password\" required autofocus></label> <button>Show</button></form>"
-        );
-        let policy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
-        HttpAnswer { status, ..HttpAnswer::html(page) }
-            .with_header("WWW-Authenticate", "Bearer realm=\"sluice\"")
-            .with_header("Content-Security-Policy", policy)
+    /// Whether a page with a field for the token helps.
+    pub(super) fn asks_for_token(self) -> bool {
+        matches!(self, GateRefusal::NoToken | GateRefusal::WrongToken | GateRefusal::TooManyAttempts)
     }
 }
 
@@ -117,10 +114,7 @@ mod tests {
 
     #[test]
     fn only_a_missing_or_wrong_token_is_a_page() {
-        let is_page = |refusal: GateRefusal| {
-            refusal.page().header("Content-Type").is_some_and(|kind| kind.starts_with("text/html"))
-        };
-        assert!(is_page(GateRefusal::NoToken) && !is_page(GateRefusal::WriteNeedsHeader));
+        assert!(GateRefusal::NoToken.asks_for_token() && !GateRefusal::WriteNeedsHeader.asks_for_token());
         assert!(GateRefusal::UnknownHost.status().1.contains("http.hosts"));
         assert!(GateRefusal::WritesDisabled.status().1.contains("http.token"));
     }

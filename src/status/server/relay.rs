@@ -22,6 +22,7 @@ const MAX_HEADERS: usize = 64;
 /// The headers that the gate adds for the workers.
 pub(super) const HOST_HEADER: &str = "X-Sluice-Host";
 pub(super) const KEY_HEADER: &str = "X-Sluice-Key";
+pub(super) const CHANGE_HEADER: &str = "X-Sluice-May-Change";
 
 /// The reason why there is no answer.
 #[derive(Debug)]
@@ -45,10 +46,13 @@ impl From<io::Error> for ExchangeError {
 }
 
 /// Encodes the request for the private socket. It is HTTP/1.0, so that the answer is never chunked.
-pub(super) fn encode(head: &RequestHead, body: &[u8], key: &str) -> Vec<u8> {
+pub(super) fn encode(head: &RequestHead, body: &[u8], may_change: bool, key: &str) -> Vec<u8> {
     let (method, target) = (if head.method == Method::Post { "POST" } else { "GET" }, head.target.encode());
     let mut text = format!("{method} {target} HTTP/1.0\r\nHost: sluice\r\nConnection: close\r\n");
     text.push_str(&format!("{KEY_HEADER}: {key}\r\n"));
+    if may_change {
+        text.push_str(&format!("{CHANGE_HEADER}: yes\r\n"));
+    }
     if let Some(host) = head.target.authority.as_ref().or(head.host.as_ref()) {
         text.push_str(&format!("{HOST_HEADER}: {host}\r\n"));
     }
@@ -151,7 +155,7 @@ mod tests {
 
     /// Checks that the inner server gets these lines and no others, whatever a visitor sends.
     fn is_minimal(head: &RequestHead, body: &[u8]) {
-        let (lines, passed_on) = taken_apart(&encode(head, body, KEY));
+        let (lines, passed_on) = taken_apart(&encode(head, body, false, KEY));
         let is_post = head.method == Method::Post;
         let mut names = vec!["Host", "Connection", KEY_HEADER];
         names.extend((head.host.is_some() || head.target.authority.is_some()).then_some(HOST_HEADER));

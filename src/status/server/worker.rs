@@ -14,7 +14,7 @@ use tiny_http::{Header, Response, Server, StatusCode};
 use super::answer::is_single_header;
 use super::head::MAX_BODY;
 use super::log_once::LogOnce;
-use super::relay::{HOST_HEADER, KEY_HEADER};
+use super::relay::{CHANGE_HEADER, HOST_HEADER, KEY_HEADER};
 use super::target::RequestTarget;
 use super::{GatedRequest, Handler, HttpAnswer, Method};
 use crate::net::sched;
@@ -118,7 +118,7 @@ fn read_gated(request: &mut tiny_http::Request, key: &str) -> Option<GatedReques
     if header(KEY_HEADER).as_deref() != Some(key) {
         return None;
     }
-    let host = header(HOST_HEADER);
+    let (host, may_change) = (header(HOST_HEADER), header(CHANGE_HEADER).is_some());
     let method = match request.method() {
         tiny_http::Method::Get => Method::Get,
         tiny_http::Method::Post => Method::Post,
@@ -127,7 +127,7 @@ fn read_gated(request: &mut tiny_http::Request, key: &str) -> Option<GatedReques
     let RequestTarget { path, query, .. } = RequestTarget::parse(request.url()).ok()?;
     let mut body = Vec::new();
     io::Read::read_to_end(&mut io::Read::take(request.as_reader(), MAX_BODY as u64), &mut body).ok()?;
-    Some(GatedRequest { method, path, query, body, host })
+    Some(GatedRequest { method, path, query, body, host, may_change })
 }
 
 fn call_handler(handler: &Handler, request: &GatedRequest, work: &WorkerShared) -> HttpAnswer {

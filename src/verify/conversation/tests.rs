@@ -50,10 +50,10 @@ fn mine() -> String {
 #[test]
 fn it_sends_requests_in_order_and_never_submits() {
     let mut conversation = conversation(true);
-    let said = conversation.take_outgoing();
-    let lines: Vec<&str> = said.lines().collect();
-    assert!(lines[0].contains("mining.configure") && lines[0].contains("version-rolling.mask"), "{said}");
-    assert!(lines[1].contains("mining.subscribe") && lines.len() == 2, "{said}");
+    let sent = conversation.take_outgoing();
+    let lines: Vec<&str> = sent.lines().collect();
+    assert!(lines[0].contains("mining.configure") && lines[0].contains("version-rolling.mask"), "{sent}");
+    assert!(lines[1].contains("mining.subscribe") && lines.len() == 2, "{sent}");
     assert_eq!(conversation.next_tick(), None);
 
     line(&mut conversation, 50, r#"{"id":2,"result":[[],"d1e54072",8],"error":null}"#);
@@ -61,8 +61,8 @@ fn it_sends_requests_in_order_and_never_submits() {
     conversation.tick(at(249));
     assert_eq!(conversation.take_outgoing(), "");
     conversation.tick(at(250));
-    let said = conversation.take_outgoing();
-    assert!(said.contains(&format!("[\"{ADDRESS}.rig1\",\"x\"]")), "{said}");
+    let sent = conversation.take_outgoing();
+    assert!(sent.contains(&format!("[\"{ADDRESS}.rig1\",\"x\"]")), "{sent}");
 
     line(&mut conversation, 300, r#"{"id":3,"result":true,"error":null}"#);
     assert!(conversation.take_outgoing().contains("\"mining.suggest_difficulty\",\"params\":[0.00015]"));
@@ -97,11 +97,14 @@ fn a_job_before_authorize_counts_only_if_it_pays() {
     line(&mut conversation, 10, &job("51"));
     line(&mut conversation, 50, r#"{"id":2,"result":[[],"d1e54072",8],"error":null}"#);
     line(&mut conversation, 60, &job("51"));
-    let found = conversation.found();
-    assert_eq!((found.jobs.count, found.jobs.telling, found.jobs.is_ruled_out), (2, 0, false));
-    assert!(found.is_first_line_other);
+    let observations = conversation.observations();
+    assert_eq!(
+        (observations.jobs.count, observations.jobs.telling, observations.jobs.is_ruled_out),
+        (2, 0, false)
+    );
+    assert!(observations.is_first_line_other);
     line(&mut conversation, 70, &mine());
-    assert_eq!(conversation.found().jobs.telling, 1);
+    assert_eq!(conversation.observations().jobs.telling, 1);
 }
 
 /// A pool of accounts gives every miner the same job at first, and one to all whenever it has another.
@@ -112,7 +115,7 @@ fn a_job_that_crosses_the_authorize_accuses_nobody_unless_it_stays() {
         line(&mut conversation, 50, r#"{"id":2,"result":[[],"d1e54072",8],"error":null}"#);
         conversation.tick(at(250));
         line(&mut conversation, 260, &job("51"));
-        assert!(!conversation.found().jobs.is_ruled_out);
+        assert!(!conversation.observations().jobs.is_ruled_out);
         conversation
     };
     let authorized = r#"{"id":3,"result":true,"error":null}"#;
@@ -121,26 +124,26 @@ fn a_job_that_crosses_the_authorize_accuses_nobody_unless_it_stays() {
     line(&mut conversation, 300, authorized);
     line(&mut conversation, 9000, &mine());
     conversation.tick(at(60_000));
-    let found = conversation.into_observations(at(60_000));
-    assert_eq!((found.jobs.telling, found.jobs.is_ruled_out), (1, false));
+    let observations = conversation.into_observations(at(60_000));
+    assert_eq!((observations.jobs.telling, observations.jobs.is_ruled_out), (1, false));
     // None follows.
     let mut conversation = crossed();
     line(&mut conversation, 300, authorized);
     conversation.tick(at(10_299));
-    assert!(!conversation.found().jobs.is_ruled_out);
+    assert!(!conversation.observations().jobs.is_ruled_out);
     assert_eq!(conversation.next_tick().map(|due| due <= Duration::from_millis(10_300)), Some(true));
     conversation.tick(at(10_300));
-    assert!(conversation.found().jobs.is_ruled_out);
+    assert!(conversation.observations().jobs.is_ruled_out);
     // The authorize is never answered.
     assert!(crossed().into_observations(at(2000)).jobs.is_ruled_out);
     // A job that crosses it late, or comes after the answer.
     let mut conversation = crossed();
     line(&mut conversation, 10_250, &job("51"));
-    assert!(conversation.found().jobs.is_ruled_out);
+    assert!(conversation.observations().jobs.is_ruled_out);
     let mut conversation = crossed();
     line(&mut conversation, 300, authorized);
     line(&mut conversation, 301, &job("51"));
-    assert!(conversation.found().jobs.is_ruled_out);
+    assert!(conversation.observations().jobs.is_ruled_out);
 }
 
 #[test]
@@ -163,13 +166,13 @@ fn reactions_to_the_suggested_difficulty() {
         if let Some(after) = after {
             line(&mut conversation, 310, &difficulty(after));
         }
-        let asked = &conversation.found().difficulty;
+        let asked = &conversation.observations().difficulty;
         assert_eq!(asked.suggestion, expected, "{before} {after:?}");
         assert_eq!(asked.first.map(|first| first.to_string()).as_deref(), Some(before));
     }
     let mut refused = opened(true);
     line(&mut refused, 320, r#"{"id":4,"result":null,"error":[-3,"Method not found",null]}"#);
-    assert_eq!(refused.found().difficulty.suggestion, Suggestion::Refused);
+    assert_eq!(refused.observations().difficulty.suggestion, Suggestion::Refused);
 }
 
 #[test]
@@ -178,9 +181,9 @@ fn the_pools_own_requests_are_answered() {
     line(&mut conversation, 400, r#"{"id":42,"method":"mining.ping","params":[]}"#);
     line(&mut conversation, 400, r#"{"id":"v","method":"client.get_version","params":[]}"#);
     line(&mut conversation, 400, r#"{"id":7,"method":"mining.surprise","params":[]}"#);
-    let said = conversation.take_outgoing();
-    assert!(said.contains(r#"{"id":42,"result":"pong""#) && said.contains(r#""id":"v","result":"cgminer/"#));
-    assert!(said.contains(r#"{"id":7,"result":null,"error":[20,"#), "{said}");
+    let sent = conversation.take_outgoing();
+    assert!(sent.contains(r#"{"id":42,"result":"pong""#) && sent.contains(r#""id":"v","result":"cgminer/"#));
+    assert!(sent.contains(r#"{"id":7,"result":null,"error":[20,"#), "{sent}");
 }
 
 #[test]
@@ -200,7 +203,7 @@ fn a_redirect_to_another_host_is_foreign() {
             400,
             &format!(r#"{{"id":null,"method":"client.reconnect","params":{params}}}"#),
         );
-        let reconnect = conversation.found().reconnect.clone().unwrap();
+        let reconnect = conversation.observations().reconnect.clone().unwrap();
         assert_eq!(reconnect.is_foreign, is_foreign, "{params}");
     }
 }
@@ -214,10 +217,13 @@ fn everything_that_is_kept_is_bounded() {
         line(&mut conversation, 400, &format!(r#"{{"method":"client.show_message","params":["{long}"]}}"#));
         line(&mut conversation, 400, &long);
     }
-    let found = conversation.into_observations(at(60_000));
-    assert_eq!((found.jobs.count, found.jobs.kept.len(), found.messages.len()), (2000, 128, 8));
-    assert_eq!((found.messages[0].len(), found.unreadable), (200, 2000));
-    assert_eq!(found.unreadable_sample.map(|sample| sample.len()), Some(200));
+    let observations = conversation.into_observations(at(60_000));
+    assert_eq!(
+        (observations.jobs.count, observations.jobs.kept.len(), observations.messages.len()),
+        (2000, 128, 8)
+    );
+    assert_eq!((observations.messages[0].len(), observations.unreadable), (200, 2000));
+    assert_eq!(observations.unreadable_sample.map(|sample| sample.len()), Some(200));
 }
 
 #[test]
@@ -225,7 +231,7 @@ fn a_rejected_subscribe_ends_the_watch() {
     let mut conversation = conversation(false);
     line(&mut conversation, 50, r#"{"id":2,"result":null,"error":[20,"go away",null]}"#);
     assert!(conversation.is_complete(at(50)));
-    assert_eq!(conversation.found().subscribe_refused.as_ref().and_then(|why| why.code), Some(20));
+    assert_eq!(conversation.observations().subscribe_refused.as_ref().and_then(|why| why.code), Some(20));
 }
 
 #[test]
@@ -237,12 +243,12 @@ fn the_worst_reading_of_a_line_counts() {
     for text in [twice(&job("51"), &mine()), twice(&mine(), &job("51")), mine() + &job("51")] {
         let mut conversation = opened(false);
         line(&mut conversation, 400, &text);
-        let jobs = &conversation.found().jobs;
+        let jobs = &conversation.observations().jobs;
         assert_eq!((jobs.count, jobs.is_ruled_out, jobs.unreadable), (1, true, 0), "{text}");
     }
     let mut conversation = opened(false);
     line(&mut conversation, 400, &twice(&mine(), &mine()));
-    let jobs = &conversation.found().jobs;
+    let jobs = &conversation.observations().jobs;
     assert!(jobs.count == 1 && jobs.all_pay() && jobs.unreadable == 0);
 }
 
@@ -257,7 +263,7 @@ fn unreadable_lines_that_may_be_jobs_are_counted() {
     ] {
         let mut conversation = opened(false);
         line(&mut conversation, 400, &text);
-        let jobs = &conversation.found().jobs;
+        let jobs = &conversation.observations().jobs;
         assert_eq!((jobs.unreadable, jobs.unreadable_reason.is_some()), (1, true), "{text}");
     }
 }
@@ -270,7 +276,7 @@ fn every_job_before_subscribe_is_judged_and_few_are_kept() {
         line(&mut conversation, 20, &job("51"));
     }
     line(&mut conversation, 50, r#"{"id":2,"result":[[],"d1e54072",8],"error":null}"#);
-    let jobs = &conversation.found().jobs;
+    let jobs = &conversation.observations().jobs;
     assert_eq!((jobs.count, jobs.telling, jobs.unreadable), (16, 1, 15));
 }
 
@@ -282,9 +288,9 @@ fn an_unreadable_answer_to_subscribe_is_no_rejection() {
     conversation.tick(at(250));
     assert!(conversation.take_outgoing().contains("mining.authorize"));
     line(&mut conversation, 300, &mine());
-    let found = conversation.found();
-    assert!(found.subscribe_refused.is_none() && found.space_doubt.is_some());
-    assert_eq!((found.jobs.count, found.jobs.unreadable), (0, 1));
+    let observations = conversation.observations();
+    assert!(observations.subscribe_refused.is_none() && observations.space_doubt.is_some());
+    assert_eq!((observations.jobs.count, observations.jobs.unreadable), (0, 1));
 }
 
 #[test]
@@ -297,7 +303,7 @@ fn a_line_without_an_end_may_be_a_job() {
     ] {
         let mut conversation = opened(false);
         conversation.take_unfinished(text.as_bytes(), Duration::from_millis(age));
-        assert_eq!(conversation.found().jobs.unreadable, unreadable, "{text} {age}");
+        assert_eq!(conversation.observations().jobs.unreadable, unreadable, "{text} {age}");
     }
 }
 
@@ -306,11 +312,11 @@ fn a_job_becomes_outdated() {
     let mut conversation = opened(false);
     line(&mut conversation, 400, &mine());
     let lasted = |seconds| Duration::from_secs(seconds);
-    assert_eq!(conversation.found().jobs.outdated_for(lasted(300)), None);
-    assert!(conversation.found().jobs.outdated_for(lasted(302)).is_some());
+    assert_eq!(conversation.observations().jobs.outdated_for(lasted(300)), None);
+    assert!(conversation.observations().jobs.outdated_for(lasted(302)).is_some());
     // A pool that sends jobs with new blocks only.
     line(&mut conversation, 600_400, &mine());
-    assert_eq!(conversation.found().jobs.outdated_for(lasted(3600)), None);
+    assert_eq!(conversation.observations().jobs.outdated_for(lasted(3600)), None);
 }
 
 #[test]
@@ -318,7 +324,7 @@ fn a_search_space_before_the_answer_to_subscribe_counts_too() {
     let mut conversation = conversation(false);
     line(&mut conversation, 10, r#"{"id":null,"method":"mining.set_extranonce","params":["0a0b",8]}"#);
     assert_eq!(conversation.earlier_spaces.len(), 1);
-    assert_eq!(conversation.found().jobs.unreadable, 0);
+    assert_eq!(conversation.observations().jobs.unreadable, 0);
     line(&mut conversation, 20, r#"{"id":null,"method":"mining.set_extranonce","params":["0a0z",8]}"#);
-    assert_eq!(conversation.found().jobs.unreadable, 1);
+    assert_eq!(conversation.observations().jobs.unreadable, 1);
 }

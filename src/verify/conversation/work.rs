@@ -23,7 +23,7 @@ impl VerifyClient {
         self.subscribe_answered = Some(at.since);
         if let Some(first) = spaces.first() {
             let took = at.since.saturating_sub(self.subscribe_sent);
-            self.found.subscribed = Some(Subscribed { extranonces: first.clone(), took });
+            self.observations.subscribed = Some(Subscribed { extranonces: first.clone(), took });
         }
         self.set_spaces(spaces);
     }
@@ -32,7 +32,7 @@ impl VerifyClient {
     /// jobs are judged in it as well.
     pub(super) fn take_early_spaces(&mut self, spaces: SearchSpaces) {
         if let Some(why) = doubt(&spaces) {
-            self.found.jobs.add_unreadable(&why);
+            self.observations.jobs.add_unreadable(&why);
         }
         let room = MAX_EARLIER_SPACES.saturating_sub(self.earlier_spaces.len());
         self.earlier_spaces.extend(spaces.spaces().take(room).cloned());
@@ -41,28 +41,29 @@ impl VerifyClient {
     /// Takes a line that some miners may read as an answer to subscribe. It does not matter if it repeats the
     /// known search space.
     pub(super) fn take_unasked(&mut self, spaces: &SearchSpaces) {
-        let known = self.found.subscribed.as_ref().map(|subscribed| &subscribed.extranonces);
+        let known = self.observations.subscribed.as_ref().map(|subscribed| &subscribed.extranonces);
         if spaces.spaces().any(|space| Some(space) != known) {
             let why = "a second answer to mining.subscribe: miners may take either";
-            self.found.jobs.add_unreadable(why);
+            self.observations.jobs.add_unreadable(why);
         }
     }
 
     /// Sets the current search spaces. If none can be read, the known ones stay.
     fn set_spaces(&mut self, spaces: SearchSpaces) {
-        self.found.space_doubt = doubt(&spaces);
+        self.observations.space_doubt = doubt(&spaces);
         let mut readable = spaces.readable.into_iter().map(|(space, _)| space);
-        if let (Some(subscribed), Some(first)) = (&mut self.found.subscribed, readable.next()) {
+        if let (Some(subscribed), Some(first)) = (&mut self.observations.subscribed, readable.next()) {
             subscribed.extranonces = first;
-            self.found.other_spaces = readable.collect();
+            self.observations.other_spaces = readable.collect();
         }
     }
 
     /// Takes a `mining.set_extranonce`. Some miners apply it at once, others ignore it. So later jobs are also
     /// judged in the earlier search spaces, and the current job in the new ones.
     pub(super) fn change_spaces(&mut self, spaces: SearchSpaces, at: Timestamp) {
-        let Some(subscribed) = &self.found.subscribed else { return };
-        let before = std::iter::once(subscribed.extranonces.clone()).chain(self.found.other_spaces.clone());
+        let Some(subscribed) = &self.observations.subscribed else { return };
+        let before =
+            std::iter::once(subscribed.extranonces.clone()).chain(self.observations.other_spaces.clone());
         for space in before {
             if !self.earlier_spaces.contains(&space) && self.earlier_spaces.len() < MAX_EARLIER_SPACES {
                 self.earlier_spaces.push(space);
@@ -72,7 +73,7 @@ impl VerifyClient {
         let is_named = self.is_named() && !self.is_present_crossing;
         let worst = self.worst(self.present.clone(), at, is_named).filter(ObservedJob::has_coinbase);
         if let Some(worst) = worst.filter(|worst| worst.payout.state >= PayoutState::Short) {
-            self.found.jobs.add(worst, self.max_drift);
+            self.observations.jobs.add(worst, self.max_drift);
         }
     }
 
@@ -80,7 +81,7 @@ impl VerifyClient {
     pub(super) fn take_job(&mut self, line: JobLine, at: Timestamp) {
         let JobLine { readings, unreadable } = line;
         if let Some(why) = unreadable {
-            self.found.jobs.add_unreadable(&why);
+            self.observations.jobs.add_unreadable(&why);
         }
         if readings.is_empty() {
             return;
@@ -94,14 +95,14 @@ impl VerifyClient {
             worst = self.worst(self.present.clone(), at, false);
         }
         let has_coinbase = worst.as_ref().is_none_or(ObservedJob::has_coinbase);
-        let doubt = self.found.space_doubt.clone();
+        let doubt = self.observations.space_doubt.clone();
         let doubt = doubt.or_else(|| is_doubtful.then(|| "miners may read it differently".to_owned()));
         let doubt = doubt.or_else(|| (!has_coinbase).then(|| "its coinbase can't be decoded".to_owned()));
         if let Some(why) = doubt {
-            self.found.jobs.add_unreadable(&why);
+            self.observations.jobs.add_unreadable(&why);
         }
         if let Some(worst) = worst {
-            self.found.jobs.add(worst, self.max_drift);
+            self.observations.jobs.add(worst, self.max_drift);
         }
     }
 
@@ -110,32 +111,34 @@ impl VerifyClient {
     pub(super) fn rejudge_crossing(&mut self, at: Timestamp) {
         if std::mem::take(&mut self.is_present_crossing) {
             if let Some(worst) = self.worst(self.present.clone(), at, true) {
-                self.found.jobs.add(worst, self.max_drift);
+                self.observations.jobs.add(worst, self.max_drift);
             }
         }
     }
 
     /// The time at which the current job must be made for the address. `None` if it has been judged by that already.
     pub(super) fn crossing_ends(&self) -> Option<Duration> {
-        let sent = self.found.authorize_sent.filter(|_| self.is_present_crossing)?;
-        Some(sent + self.found.authorize_took.unwrap_or_default() + MAX_CROSSING_TIME)
+        let sent = self.observations.authorize_sent.filter(|_| self.is_present_crossing)?;
+        Some(sent + self.observations.authorize_took.unwrap_or_default() + MAX_CROSSING_TIME)
     }
 
     /// Whether the pool knows whom to pay.
     fn is_named(&self) -> bool {
-        self.found.authorize_sent.is_some()
+        self.observations.authorize_sent.is_some()
     }
 
     /// Whether a job of this time may have been sent before the pool read the address.
     fn may_cross(&self, at: Timestamp) -> bool {
-        let is_unanswered = self.found.authorized == Authorized::Unanswered;
-        self.found.authorize_sent.is_some_and(|sent| is_unanswered && at.since < sent + MAX_CROSSING_TIME)
+        let is_unanswered = self.observations.authorized == Authorized::Unanswered;
+        self.observations
+            .authorize_sent
+            .is_some_and(|sent| is_unanswered && at.since < sent + MAX_CROSSING_TIME)
     }
 
     /// The worst of a job's readings in all search spaces; `None` without a search space.
     fn worst(&self, readings: Vec<JobReading>, at: Timestamp, is_named: bool) -> Option<ObservedJob> {
-        let subscribed = self.found.subscribed.as_ref()?;
-        let spaces = || std::iter::once(&subscribed.extranonces).chain(&self.found.other_spaces);
+        let subscribed = self.observations.subscribed.as_ref()?;
+        let spaces = || std::iter::once(&subscribed.extranonces).chain(&self.observations.other_spaces);
         let seen = readings.iter().flat_map(|JobReading { job, .. }| {
             // A job that does not fit an earlier space is no work for a miner that still uses it.
             let earlier = self.earlier_spaces.iter().map(|space| self.seen(job.clone(), space, at, is_named));
@@ -149,17 +152,17 @@ impl VerifyClient {
     }
 
     fn seen(&self, job: Notify, space: &SubscribeAnswer, at: Timestamp, is_named: bool) -> ObservedJob {
-        let before = self.found.jobs.newest.as_ref();
+        let before = self.observations.jobs.newest.as_ref();
         let clean = job.clean_jobs.unwrap_or_else(|| {
             before.is_none_or(|before| before.parent != crate::work::parent_hash(&job.prevhash))
         });
-        let number = self.found.jobs.count + 1;
+        let number = self.observations.jobs.count + 1;
         ObservedJob::new(number, at, job, clean, is_named, space, &self.policy)
     }
 
     /// Takes a line that is longer than the limit.
     pub(in crate::verify) fn take_overlong(&mut self) {
-        self.found.jobs.add_unreadable("a line of more than 1 MiB");
+        self.observations.jobs.add_unreadable("a line of more than 1 MiB");
     }
 
     /// Takes the start of a line that pauses for a second. A NerdMiner reads it as the whole line.
@@ -167,15 +170,15 @@ impl VerifyClient {
         let readings = Readings::of(rest);
         let (read, unread): (Vec<_>, Vec<_>) = readings.jobs().into_iter().partition(Result::is_ok);
         if let Some(Err(why)) = unread.first() {
-            self.found.jobs.add_unreadable(&why.to_string());
+            self.observations.jobs.add_unreadable(&why.to_string());
         }
-        self.found.cut_jobs += u64::from(read.is_empty() && readings.may_hide_job());
+        self.observations.cut_jobs += u64::from(read.is_empty() && readings.may_hide_job());
         let read = read.into_iter().flatten().collect();
         let is_named = self.is_named() && !self.may_cross(at);
         if let Some(worst) =
             self.worst(read, at, is_named).filter(|worst| worst.payout.state >= PayoutState::Short)
         {
-            self.found.jobs.add(worst, self.max_drift);
+            self.observations.jobs.add(worst, self.max_drift);
         }
     }
 
@@ -184,7 +187,7 @@ impl VerifyClient {
         let readings = Readings::of(rest);
         let is_whole = !readings.jobs().is_empty();
         if is_whole || (age >= UNFINISHED_AFTER && readings.may_hide_job()) {
-            self.found.jobs.add_unreadable("the line has no end");
+            self.observations.jobs.add_unreadable("the line has no end");
         }
     }
 }

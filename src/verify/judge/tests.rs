@@ -60,7 +60,7 @@ fn watched(real: &Real, settings: &VerifySettings, late: i64) -> WatchReport {
         dial: Some(DialTimes::default()),
         lasted: Duration::from_secs(1),
         end: WatchEnd::Time,
-        found: conversation.into_observations(at(1000)),
+        observations: conversation.into_observations(at(1000)),
     }
 }
 
@@ -79,7 +79,7 @@ fn real_jobs_pay_their_addresses_only() {
         let settings =
             VerifySettings { min_percent: 50.0, ..VerifySettings::new(address, Network::Auto).unwrap() };
         let watch = watched(&real, &settings, 0);
-        let job = watch.found.jobs.newest.clone().unwrap();
+        let job = watch.observations.jobs.newest.clone().unwrap();
         assert_eq!(job.height.map(|height| u64::from(height.0)), real.decoded["height"].as_u64());
         assert_eq!(job.parent.to_string(), real.decoded["prevhash_display"], "{}", real.pool);
         assert_eq!(job.coinbase_bytes as u64, real.decoded["coinbase_bytes"].as_u64().unwrap());
@@ -120,7 +120,7 @@ fn real_tags_are_read() {
     let tag = |pool: &str| {
         let real = jobs.iter().find(|real| real.pool.starts_with(pool)).unwrap();
         let settings = VerifySettings::new(STRANGER, Network::Auto).unwrap();
-        let job = watched(real, &settings, 0).found.jobs.newest.unwrap();
+        let job = watched(real, &settings, 0).observations.jobs.newest.unwrap();
         job.tag.unwrap().to_string()
     };
     assert_eq!(tag("public-pool.io"), "Public-Pool");
@@ -133,7 +133,7 @@ fn a_nerdminer_fits_where_the_wire_reference_says_so() {
     for real in real_jobs() {
         let settings = VerifySettings::new(STRANGER, Network::Auto).unwrap();
         let watch = watched(&real, &settings, 0);
-        let nerdminer = crate::verify::NerdMinerCheck::of(&watch.found).unwrap();
+        let nerdminer = crate::verify::NerdMinerCheck::of(&watch.observations).unwrap();
         let is_small = real.decoded["coinbase_bytes"].as_u64().unwrap() <= 255;
         let can_count = matches!(real.extranonce2_size, 2 | 4 | 8) && !real.extranonce1.is_empty();
         assert_eq!(nerdminer.is_fit(), is_small && can_count, "{}: {:?}", real.pool, nerdminer.obstacles);

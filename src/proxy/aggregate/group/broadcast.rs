@@ -103,8 +103,8 @@ impl MinerGroup {
         since: Stamp,
     ) {
         let (miner_job, connection) = (miner_job.clone(), connection.clone());
-        self.services.senders.each(miners.len(), move |place| {
-            let Some(miner) = miners.get(place) else { return };
+        self.services.senders.each(miners.len(), move |index| {
+            let Some(miner) = miners.get(index) else { return };
             let sending = AssertUnwindSafe(|| miner.send_job(&miner_job, &connection, since));
             if catch_unwind(sending).is_err() {
                 // It reconnects, and starts over.

@@ -108,7 +108,7 @@ impl PrefixTable {
         let number_bytes = number.to_be_bytes();
         // Zeros in front where the prefix is wider than the number.
         let bytes =
-            (0..self.width).rev().map(|place| if place < 8 { number_bytes[7 - place] } else { 0 }).collect();
+            (0..self.width).rev().map(|index| if index < 8 { number_bytes[7 - index] } else { 0 }).collect();
         Prefix { table: self.table, number, bytes }
     }
 }
@@ -138,8 +138,8 @@ mod tests {
             holders.push_back(prefix);
             if holders.len() > 3000 {
                 // Not always the oldest goes.
-                let place = miner as usize * 7 % holders.len();
-                let prefix = holders.swap_remove_back(place).unwrap();
+                let index = miner as usize * 7 % holders.len();
+                let prefix = holders.swap_remove_back(index).unwrap();
                 held.remove(prefix.as_bytes());
                 gone.insert(prefix.as_bytes().to_vec());
                 prefixes.release(&prefix);

@@ -192,7 +192,7 @@ mod tests {
                 let order: Vec<usize> = order.try_iter().collect();
                 // None is ahead by more than what the other threads have taken.
                 let slack = helpers * STEP;
-                assert!(order.iter().enumerate().all(|(place, number)| *number <= place + slack));
+                assert!(order.iter().enumerate().all(|(index, number)| *number <= index + slack));
                 let mut sorted = order.clone();
                 sorted.sort_unstable();
                 assert!(sorted.into_iter().eq(0..count));

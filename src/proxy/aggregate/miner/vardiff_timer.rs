@@ -23,6 +23,7 @@ pub(crate) fn start(services: &Arc<AggregateServices>, stop: &Stop) -> io::Resul
     service("vardiff").beats_within(STUCK_AFTER).start(move || {
         while stop.sleep(SECOND.min(services.limits.remind_after / 4)).is_ok() {
             supervise::beat();
+            services.listener_context.log_left_out();
             each_alone(services.registry.all(), step, |miner| {
                 // It reconnects, and starts over.
                 log::error!("session {} closed: adjusting its difficulty failed", miner.id());

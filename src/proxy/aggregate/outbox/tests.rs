@@ -74,10 +74,10 @@ fn overfed(limits: Limits, prepare: impl FnOnce(&TcpStream)) -> String {
 fn the_reason_that_this_end_closed_is_known() {
     let short = Limits { write_timeout: Duration::from_millis(50), ..Limits::default() };
     assert_eq!(overfed(short, |_| ()), "it has taken nothing that was sent for 0.1 s");
-    let said = overfed(Limits::default(), |socket| {
+    let sent = overfed(Limits::default(), |socket| {
         SockRef::from(socket).set_tcp_user_timeout(Some(Duration::from_millis(50))).unwrap();
     });
-    assert!(said.starts_with("it is unreachable"), "{said}");
+    assert!(sent.starts_with("it is unreachable"), "{sent}");
     // The peer's own end is no failure of ours.
     let (outbox, far) = plain(Limits::default());
     drop(far);

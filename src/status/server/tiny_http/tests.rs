@@ -18,7 +18,7 @@ fn start(handler: impl Fn(&super::super::GatedRequest) -> HttpAnswer + Send + Sy
 fn pass(inner: &TinyHttp, text: &str, deadline: Instant) -> Result<HttpAnswer, GateRefusal> {
     let text = text.replace('\n', "\r\n");
     let (head, at) = RequestHead::parse(text.as_bytes()).unwrap().unwrap();
-    let request = relay::encode(&head, &text.as_bytes()[at..], &inner.key);
+    let request = relay::encode(&head, &text.as_bytes()[at..], false, &inner.key);
     inner.relay_request(&request, text.starts_with("GET"), deadline, &|_| true)
 }
 

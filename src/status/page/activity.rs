@@ -1,0 +1,133 @@
+//! Whether the miners have work at this moment. Every figure and every mark that speaks of now depends on it.
+
+use std::time::Duration;
+
+use crate::analyzer::{ChainVerdict, PoolView, WorkDoubt};
+use crate::record::{ShareOutcome, ShareRow};
+use crate::status::snapshot::StatusSnapshot;
+use crate::upstream::{PoolStatus, UpstreamState};
+
+/// Older shares say nothing about now.
+pub(super) const RECENT: Duration = Duration::from_secs(600);
+
+/// So many of the newest shares are looked at before it is said that none is accepted, and at least so many are needed.
+const REJECTED_OF: usize = 20;
+const REJECTED_LEAST: usize = 3;
+
+/// The state of mining as a whole, from worst to best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Activity {
+    /// No pool can be used.
+    NoPool,
+    /// No miner is connected.
+    NoMiner,
+    /// Miners are connected, and their pools have not sent a job yet.
+    NoWork,
+    /// No job has come for longer than usual.
+    OldWork,
+    /// The miners' work is as new as it should be, as far as Sluice reads it.
+    Working,
+}
+
+impl Activity {
+    pub(super) fn of(status: &StatusSnapshot) -> Activity {
+        let upstreams = status.runtime.listed();
+        if upstreams.iter().all(|(_, one)| !is_up(one)) {
+            return Activity::NoPool;
+        }
+        if status.runtime.sessions == 0 {
+            return Activity::NoMiner;
+        }
+        if !status.program.config.analysis.enabled {
+            return Activity::Working;
+        }
+        let used = || status.snapshot.pools.iter().filter(|pool| pool.miners > 0);
+        let with_jobs = || used().filter(|pool| pool.job.is_some());
+        match (with_jobs().next(), with_jobs().all(is_work_old)) {
+            (None, _) => Activity::NoWork,
+            (Some(_), true) => Activity::OldWork,
+            (Some(_), false) => Activity::Working,
+        }
+    }
+}
+
+/// Whether a miner that connects now would get this pool, as far as is known.
+pub(super) fn is_up(state: &UpstreamState) -> bool {
+    !matches!(state.standing, PoolStatus::Failed | PoolStatus::Blocked)
+}
+
+/// Whether the pool has sent no job for longer than its job interval allows.
+pub(super) fn is_work_old(pool: &PoolView) -> bool {
+    let doubt = |chain: &ChainVerdict| chain.doubt == Some(WorkDoubt::Old);
+    pool.chain.as_ref().is_some_and(doubt)
+}
+
+/// The time since the newest share of any miner.
+pub(super) fn last_share(status: &StatusSnapshot) -> Option<Duration> {
+    let connected = status.snapshot.miners.iter().filter_map(|miner| miner.last_share_ago).min();
+    let judged = status.snapshot.recent.shares.first().map(|share| status.age_of(share.at));
+    connected.into_iter().chain(judged).min()
+}
+
+/// The newest rejected share, if none of the newest shares is accepted.
+pub(super) fn rejected_only(status: &StatusSnapshot) -> Option<&ShareRow> {
+    let is_judged = |share: &&ShareRow| share.outcome != ShareOutcome::Unknown;
+    let recent = status.snapshot.recent.shares.iter().map(AsRef::as_ref);
+    let newest: Vec<&ShareRow> = recent
+        .take_while(|share| status.age_of(share.at) < RECENT)
+        .filter(is_judged)
+        .take(REJECTED_OF)
+        .collect();
+    let is_all =
+        newest.len() >= REJECTED_LEAST && newest.iter().all(|share| share.outcome != ShareOutcome::Accepted);
+    let is_rejected = |share: &&ShareRow| matches!(share.outcome, ShareOutcome::Rejected { .. });
+    newest.iter().copied().find(is_rejected).filter(|_| is_all)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::status::page::tests::{change, pool, share, status, upstream};
+
+    #[test]
+    fn no_pool_comes_before_no_miner() {
+        let mut now = status();
+        now.runtime.upstreams = vec![upstream(PoolStatus::Failed), upstream(PoolStatus::Blocked)];
+        now.runtime.upstreams[1].rank = Some(1);
+        assert_eq!(Activity::of(&now), Activity::NoPool);
+        now.runtime.upstreams[1].standing = PoolStatus::Untried;
+        assert_eq!(Activity::of(&now), Activity::NoMiner);
+    }
+
+    #[test]
+    fn miners_without_a_job_or_with_an_old_one_are_not_working() {
+        let mut now = status();
+        now.runtime.sessions = 1;
+        assert_eq!(Activity::of(&now), Activity::NoWork);
+        change(&mut now, |snapshot| snapshot.pools = vec![pool()]);
+        assert_eq!(Activity::of(&now), Activity::Working);
+        change(&mut now, |snapshot| {
+            snapshot.pools[0].chain.as_mut().unwrap().doubt = Some(WorkDoubt::Old);
+        });
+        assert_eq!(Activity::of(&now), Activity::OldWork);
+    }
+
+    #[test]
+    fn rejects_alone_are_noticed_after_three() {
+        let mut now = status();
+        let rejected = ShareOutcome::Rejected { code: None, reason: Some(String::from("bad")) };
+        let mut shares = vec![share(&now, rejected.clone()); 2];
+        let shown = |shares: &[ShareRow], now: &mut StatusSnapshot| {
+            let rows = shares.iter().cloned().map(Arc::new).collect();
+            change(now, |snapshot| snapshot.recent.shares = rows);
+            rejected_only(now).is_some()
+        };
+        assert!(!shown(&shares, &mut now), "two may be chance");
+        shares.push(share(&now, rejected));
+        assert!(shown(&shares, &mut now));
+        shares.push(share(&now, ShareOutcome::Accepted));
+        assert!(!shown(&shares, &mut now));
+    }
+}

@@ -1,0 +1,143 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::analyzer::{PayoutState, Unverifiable, WorkDoubt};
+use crate::clock::NtpTime;
+use crate::status::page::tests::{change, gone, miner, mining, pool, share, status, upstream};
+
+/// The tone and the title.
+fn said(status: &StatusSnapshot) -> (Tone, String) {
+    let Headline { tone, title, .. } = headline(status);
+    (tone, title)
+}
+
+fn add_alert(status: &mut StatusSnapshot, id: &'static str, severity: Severity, evidence: serde_json::Value) {
+    let began: NtpTime = "2026-11-21T11:50:00Z".parse().unwrap();
+    let description = String::from("it is so; do something");
+    let alert = Alert {
+        id,
+        severity,
+        subject: String::from("rig"),
+        description,
+        evidence,
+        began,
+        last: began,
+        count: 1,
+        ended: None,
+    };
+    change(status, |snapshot| {
+        let all = snapshot.alerts.alerts.iter().cloned().chain([Arc::new(alert)]);
+        snapshot.alerts.alerts = all.collect();
+    });
+}
+
+fn an_hour_ago() -> NtpTime {
+    "2026-11-21T11:00:00Z".parse().unwrap()
+}
+
+#[test]
+fn all_is_well_with_the_number_of_miners_and_the_hash_rate() {
+    let now = mining();
+    assert_eq!(said(&now), (Tone::Good, "All well: 1 miner at 1.20 TH/s".into()));
+    assert_eq!(headline(&now).detail, "Last share 1 s ago.");
+}
+
+#[test]
+fn without_a_pool_nothing_else_matters() {
+    let mut now = mining();
+    now.runtime.upstreams = vec![upstream(PoolStatus::Failed)];
+    add_alert(&mut now, "payout.mismatch", Severity::High, json!({}));
+    assert_eq!(said(&now), (Tone::Bad, "Not mining: no pool can be reached".into()));
+    let detail = "pool.example:3333: connection refused. Next try in 12 s. Check the internet connection, or add another \
+                  [[upstream]].";
+    assert_eq!(headline(&now).detail, detail);
+    now.runtime.upstreams[0].gives_no_work = true;
+    assert_eq!(said(&now).1, "Not mining: the pool gives no work");
+    now.runtime.upstreams = vec![upstream(PoolStatus::Blocked)];
+    assert_eq!(said(&now).1, "Not mining: every pool is out of rotation");
+}
+
+#[test]
+fn nobody_is_connected_since_when() {
+    let mut now = status();
+    assert_eq!(said(&now), (Tone::Warn, "Not mining: no miner is connected".into()));
+    change(&mut now, |snapshot| snapshot.known_workers = vec![gone("rig", an_hour_ago())].into());
+    assert_eq!(said(&now), (Tone::Bad, "Not mining: no miner has been connected for 1 h 0 min".into()));
+    now.up_for = Duration::from_secs(10);
+    assert_eq!(said(&now), (Tone::Neutral, "Sluice started 10 s ago".into()));
+}
+
+#[test]
+fn the_worst_alert_is_in_the_words_of_its_message() {
+    let mut now = mining();
+    add_alert(&mut now, "payout.unverifiable", Severity::Info, json!({}));
+    assert_eq!(said(&now).0, Tone::Good, "notes are no alarm");
+    add_alert(&mut now, "miner.gone", Severity::Medium, json!({ "worker": "rig", "seconds": 300 }));
+    assert_eq!(said(&now), (Tone::Warn, "rig has been offline for 15 minutes".into()));
+    add_alert(&mut now, "record.failing", Severity::Medium, json!({}));
+    add_alert(&mut now, "chain.wrong", Severity::High, json!({}));
+    let worst = headline(&now);
+    assert_eq!(
+        (worst.tone, worst.title.as_str()),
+        (Tone::Bad, "Your miners work on another coin, not Bitcoin")
+    );
+    assert_eq!(worst.detail, "Use another pool.");
+    let mut now = mining();
+    add_alert(&mut now, "record.failing", Severity::Medium, json!({}));
+    add_alert(&mut now, "pool.failed_over", Severity::Medium, json!({}));
+    assert_eq!(headline(&now).detail, "It is so; do something. There is 1 more below.");
+}
+
+#[test]
+fn what_no_alert_says_yet_is_said() {
+    let mut now = mining();
+    change(&mut now, |snapshot| snapshot.miners[0].payout = Some(PayoutState::Mismatch));
+    assert_eq!(said(&now), (Tone::Bad, "A block would pay somebody else".into()));
+    let mut now = mining();
+    let reason = Some(String::from("unauthorized"));
+    let row = Arc::new(share(&now, ShareOutcome::Rejected { code: Some(24), reason }));
+    change(&mut now, |snapshot| snapshot.recent.shares = vec![row; 5].into());
+    assert_eq!(said(&now), (Tone::Bad, "Not one of the newest shares was accepted".into()));
+    assert!(headline(&now).detail.contains("“unauthorized”"));
+    let mut now = mining();
+    change(&mut now, |snapshot| {
+        let mut old = pool();
+        old.chain.as_mut().unwrap().doubt = Some(WorkDoubt::Old);
+        snapshot.pools = vec![old];
+    });
+    assert_eq!(said(&now), (Tone::Warn, "The pool has sent no job for 30 s".into()));
+}
+
+#[test]
+fn one_without_an_address_is_a_warning_and_all_are_a_doubt() {
+    let unknown = Some(PayoutState::Unverifiable(Unverifiable::NoAddress));
+    let mut now = mining();
+    change(&mut now, |snapshot| {
+        let other = crate::analyzer::MinerView { payout: unknown, ..miner(2, "noaddress") };
+        snapshot.miners.push(other);
+    });
+    assert_eq!(said(&now), (Tone::Warn, "Payout: 1 of 2 verified; noaddress is not".into()));
+    change(&mut now, |snapshot| snapshot.miners[0].payout = unknown);
+    let (tone, title) = said(&now);
+    assert!(tone == Tone::Neutral && title.starts_with("Mining: "), "{title}");
+}
+
+#[test]
+fn what_is_not_known_is_not_well() {
+    let mut now = mining();
+    change(&mut now, |snapshot| snapshot.pools[0].chain.as_mut().unwrap().network = "testnet");
+    assert_eq!(said(&now).0, Tone::Neutral);
+    let mut now = mining();
+    now.runtime.sessions = 2;
+    change(&mut now, |snapshot| {
+        snapshot.recent = Default::default();
+        snapshot.miners[0].last_share_ago = None;
+    });
+    assert_eq!(said(&now), (Tone::Neutral, "2 miners connected, no share yet".into()));
+    change(&mut now, |snapshot| snapshot.pools.clear());
+    assert_eq!(said(&now), (Tone::Neutral, "2 connections, nothing to mine yet".into()));
+    let mut now = mining();
+    change(&mut now, |snapshot| snapshot.known_workers = vec![gone("nerd", an_hour_ago())].into());
+    assert_eq!(headline(&now).detail, "nerd has been offline for 1 h 0 min.");
+}

@@ -1,0 +1,162 @@
+//! The head of a miner's page: who it is, whether it works now, and its figures.
+
+use std::net::IpAddr;
+
+use maud::{Markup, html};
+
+use super::{Tone, list_item, time};
+use crate::analyzer::PayoutState;
+use crate::status::snapshot::StatusSnapshot;
+use crate::status::user_agent::device_name;
+use crate::status::worker_facts::WorkerFacts;
+use crate::util::format::{ago, count, rate, short, span};
+use crate::work::account_of_worker;
+
+pub(super) fn section(status: &StatusSnapshot, facts: &WorkerFacts<'_>) -> Markup {
+    html! {
+        section.identity #identity data-live {
+            h1 { (facts.name()) }
+            @if facts.name() != facts.key { p.quiet.full-name { (facts.key) } }
+            ul.answers {
+                (connected(status, facts))
+                (device(facts))
+                (payout(facts))
+            }
+            (figures(status, facts))
+        }
+    }
+}
+
+/// Is it connected, and does it work?
+fn connected(status: &StatusSnapshot, facts: &WorkerFacts<'_>) -> Markup {
+    let last = facts.last_share().map(|at| ago(status.age_of(at)));
+    let last = last.map_or_else(|| String::from("no share yet"), |last| format!("last share {last}"));
+    if let Some(newest) = facts.newest() {
+        let more = facts.connections.len() as u64;
+        let title = if more == 1 {
+            String::from("Connected")
+        } else {
+            format!("Connected, {}", count(more, "connection"))
+        };
+        let details = html! {
+            span { "since " (time::moment(status, newest.connected_since)) " (" (span(newest.connected_for)) "), " (last) }
+        };
+        return list_item(Tone::Good, &title, details);
+    }
+    let details = |known| html! { span { "last seen " (time::moment(status, known)) ", " (ago(status.age_of(known))) } };
+    match facts.known {
+        Some(known) => list_item(Tone::Warn, "Offline", details(known.last_seen)),
+        None => list_item(Tone::Neutral, "Not connected", html! { span { (last) } }),
+    }
+}
+
+/// The device and its address.
+fn device(facts: &WorkerFacts<'_>) -> Markup {
+    let agent = facts.user_agent();
+    let name = agent.and_then(device_name).unwrap_or_else(|| String::from("Unknown device"));
+    let details = html! {
+        @if let Some(agent) = agent { span.device { "calls itself “" (agent) "”" } }
+        @if let Some(address) = facts.address() {
+            span {
+                "at " (address)
+                @if let Some(link) = own_page(address) { ", " a href=(link) rel="noreferrer noopener" { "its own page" } }
+            }
+        }
+    };
+    list_item(Tone::Neutral, &name, details)
+}
+
+/// The address of the device's own web page. Only for addresses of a home network: nothing else is a miner's.
+fn own_page(address: IpAddr) -> Option<String> {
+    match address {
+        IpAddr::V4(v4) if v4.is_private() || v4.is_link_local() => Some(format!("http://{v4}/")),
+        IpAddr::V6(v6) if v6.is_unique_local() => Some(format!("http://[{v6}]/")),
+        IpAddr::V4(_) | IpAddr::V6(_) => None,
+    }
+}
+
+/// Would a block of this miner pay its owner?
+fn payout(facts: &WorkerFacts<'_>) -> Markup {
+    let account = account_of_worker(&facts.key);
+    let detail = |text: &str| html! { span.full-name { (text) } };
+    match facts.payout() {
+        Some(PayoutState::Verified) => {
+            list_item(Tone::Good, "A block of this miner would pay you", detail(account))
+        }
+        Some(PayoutState::Short) => list_item(
+            Tone::Bad,
+            "A block of this miner would pay you too little",
+            html! { span { "see " a href="/jobs" { "the jobs" } } },
+        ),
+        Some(PayoutState::Mismatch) => list_item(
+            Tone::Bad,
+            "A block of this miner would pay somebody else",
+            html! { span { "not " (account) "; see " a href="/jobs" { "the jobs" } } },
+        ),
+        Some(PayoutState::Unverifiable(why)) => {
+            list_item(Tone::Neutral, "Unknown whom a block of this miner would pay", detail(&why.to_string()))
+        }
+        None => list_item(Tone::Neutral, "Whom a block would pay", html! { span { "it has no work now" } }),
+    }
+}
+
+fn figures(status: &StatusSnapshot, facts: &WorkerFacts<'_>) -> Markup {
+    let dash = || String::from("–");
+    let day = facts.day();
+    let newest = facts.newest();
+    html! {
+        dl.tiles {
+            div {
+                dt { "hash rate, 1 h" }
+                @match newest {
+                    Some(newest) => dd {
+                        (rate(facts.sum(|miner| miner.hash_rates.one_hour)))
+                        small { @if newest.connected_for.as_secs() < 3600 { "of " (span(newest.connected_for)) } @else { "5 min: " (rate(facts.sum(|miner| miner.hash_rates.five_minutes))) } }
+                    },
+                    None => dd { "–" small { "offline" } },
+                }
+            }
+            div {
+                dt { "hash rate, 24 h" }
+                @match day {
+                    Some(day) => dd { (rate(day.hash_rate)) small { "while connected, " (uptime(day.connected, day.watched)) } },
+                    None => dd { "–" small { "no history yet" } },
+                }
+            }
+            div {
+                dt { "difficulty" }
+                dd {
+                    (newest.map_or_else(dash, |newest| short(newest.difficulty)))
+                    @if let Some(since) = newest.and_then(|newest| newest.difficulty_since) { small { "since " (time::moment(status, since)) } }
+                }
+            }
+            div { dt { "best share, this connection" } dd { (facts.best_of_connection().map_or_else(dash, short)) } }
+            div { dt { "best share, ever" } dd { (facts.best_ever().map_or_else(dash, short)) } }
+            @if let Some(known) = facts.known {
+                div { dt { "first seen" } dd.date { (time::date(known.first_seen)) } }
+            }
+        }
+    }
+}
+
+/// `97 % of 24 h`
+fn uptime(connected: f64, watched: f64) -> String {
+    let percent = (connected / watched * 100.0).min(100.0).floor();
+    format!("{percent:.0} % of {}", span(std::time::Duration::from_secs_f64(watched)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_devices_of_a_home_network_have_a_link() {
+        let link = |address: &str| own_page(address.parse().unwrap());
+        assert_eq!(link("192.168.1.7").as_deref(), Some("http://192.168.1.7/"));
+        assert_eq!(link("fd00::7").as_deref(), Some("http://[fd00::7]/"));
+        for other in ["8.8.8.8", "127.0.0.1", "::1", "2001:db8::1", "0.0.0.0"] {
+            assert_eq!(link(other), None, "{other}");
+        }
+        assert_eq!(uptime(3600.0, 7200.0), "50 % of 2 h 0 min");
+    }
+}
