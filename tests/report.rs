@@ -27,13 +27,15 @@ const ROW: Row = Row {
     worker: "bc1qminer.rig1",
     pool: "stratum+tcp://a.example:3333",
     result: "accepted",
-    found: 20.0,
+    found: 0.0,
 };
 
-/// Every row has difficulty 8 and a hash of its own.
+/// Every row has difficulty 8 and a hash of its own. Where `found` is 0, the hash has a difficulty as chance makes them.
 fn share(row: Row, number: usize) -> String {
     let Row { minute, worker, pool, result, found } = row;
     let (day, hour, minute) = (16 + minute / 1440, minute / 60 % 24, minute % 60);
+    let chance = ((number + 1) as f64 * 0.618_033_988_75).fract();
+    let found = if found > 0.0 { found } else { 8.0 / chance };
     let (code, reason) = if result == "rejected" { ("21", "Job not found") } else { ("", "") };
     format!(
         "2026-11-{day:02}T{hour:02}:{minute:02}:00.000Z,10.0.0.7:51234,{worker},1e5,0000beef,{found},1.500,false,{number},8,{result},\
@@ -75,10 +77,10 @@ fn totals_workers_and_pools_add_up_over_plain_and_compressed_files() {
     let first = shares((0..60).map(|minute| Row { minute, ..ROW }));
     let second = shares((60..121).map(|minute| {
         let (worker, result, found) = match minute % 4 {
-            0 => ("other", "rejected", 20.0),
+            0 => ("other", "rejected", 0.0),
             1 => ("other", "unanswered", 7.0),
-            2 => ("other", "unknown", 20.0),
-            _ => ("other", "accepted", 20.0),
+            2 => ("other", "unknown", 0.0),
+            _ => ("other", "accepted", 0.0),
         };
         Row { minute, worker, result, found, pool: "stratum+tcp://b.example:3333" }
     }));
@@ -223,7 +225,8 @@ fn the_export_has_a_letter_before_every_hex_digit() {
         (&rows[0][3], &rows[0][4], &rows[0][15], &rows[0][8]),
         ("id:1e5", "x0000beef", "x20000000", "id:0")
     );
-    assert_eq!((&rows[0][5], &rows[0][9], &rows[0][10]), ("20", "8", "accepted"));
+    assert_eq!((&rows[0][9], &rows[0][10]), ("8", "accepted"));
+    assert!(rows[0][5].starts_with("12.94"), "{}", &rows[0][5]);
 }
 
 #[test]
@@ -269,4 +272,36 @@ fn events_tell_a_pool_that_failed_from_a_miner_that_was_off_and_a_proxy_that_was
         found["findings"].as_array().unwrap().iter().map(|finding| finding["id"].as_str().unwrap()).collect();
     assert_eq!(ids, ["pool.outage", "sluice.down", "worker.away"]);
     assert_eq!(found["pools"][0]["outages"], 1);
+}
+
+#[test]
+fn the_page_is_one_file_without_script_and_has_its_plots() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = (0..3000).map(|minute| Row { minute, worker: ["a", "b"][minute as usize % 2], ..ROW });
+    fs::write(dir.path().join("shares.csv"), shares(rows)).unwrap();
+    let path = dir.path().join("week.html");
+    let output = report(&["--html", path.to_str().unwrap()], &[dir.path()]);
+    assert_eq!(output.status.code(), Some(0));
+    let page = fs::read_to_string(path).unwrap();
+    assert!(page.len() < 1_000_000, "{}", page.len());
+    assert!(
+        !page.contains("<script")
+            && !page.contains("http://")
+            && !page.contains("https://")
+            && !page.contains("src=")
+    );
+    assert!(page.matches("<svg ").count() >= 8, "{}", page.matches("<svg ").count());
+    for text in [
+        "Hash rate",
+        "Shares by result",
+        "Time line",
+        "Luck",
+        "Hours of the day",
+        "Miners",
+        "Pools",
+        "aria-label",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(!page.contains("NaN") && !page.contains("#0102"));
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::records::{NamedTally, Records};
 use super::selection::plain_pool;
 use super::statistics::{chance_text, proportions_differ, two_sided};
-use crate::util::format::grouped;
+use crate::util::format::{count, grouped};
 use crate::work::name_of_worker;
 
 /// A difference that comes by chance more rarely is real.
@@ -100,7 +100,7 @@ fn pool_answers(first: &NamedTally, second: &NamedTally, tests: usize) -> Report
 
 /// Which pool has a new block first; for two pools only.
 fn new_blocks(records: &Records) -> Option<ReportedComparison> {
-    let propagation = records.jobs.propagation(&records.time_line.pool_outages);
+    let propagation = records.jobs.propagation();
     let seen: Vec<_> =
         records.jobs.pools.iter().zip(&propagation).filter(|(_, found)| found.blocks > 0).collect();
     let [(first, first_lag), (second, second_lag)] = seen.as_slice() else { return None };
@@ -112,8 +112,8 @@ fn new_blocks(records: &Records) -> Option<ReportedComparison> {
     let better = better(p_value, wins < blocks - wins);
     let lag = |lag: &super::jobs_seen::Propagation| lag.lag.quantile(0.5).unwrap_or(0.0);
     let text = format!(
-        "Of {} new blocks, {} had {} first and {} {} (median lag {:.0} and {:.0} ms): {}.",
-        grouped(blocks),
+        "Of {}, {} had {} first and {} {} (median lag {:.0} and {:.0} ms): {}.",
+        count(blocks, "new block"),
         shown_pool(&first.name),
         grouped(wins),
         shown_pool(&second.name),
@@ -175,10 +175,10 @@ fn verdict(p_value: Option<f64>, better: &str) -> String {
     match (p_value, better) {
         (None, _) => String::from("not enough data"),
         (Some(p), "none") => {
-            format!("no real difference (chance alone makes such a one in {} of cases)", chance_text(p))
+            format!("no real difference ({} by chance alone)", chance_text(p))
         }
         (Some(p), _) => {
-            format!("a real difference (chance alone makes such a one in {} of cases)", chance_text(p))
+            format!("a real difference ({} by chance alone)", chance_text(p))
         }
     }
 }

@@ -190,6 +190,7 @@ impl Report {
         let seconds = (to - from) as f64 / 1000.0;
         if has_shares {
             records.workers.iter_mut().for_each(|worker| worker.pauses.end(to));
+            records.date_crashes();
         }
         let cause = |absence: &Absence| cause_of(&records, absence);
         let mut workers: Vec<ReportedWorker> =
@@ -260,7 +261,7 @@ fn by_work(a: &ShareFigures, b: &ShareFigures) -> std::cmp::Ordering {
 }
 
 fn pools(records: &Records, seconds: f64, end: UnixMs) -> Vec<ReportedPool> {
-    let propagation = records.jobs.propagation(&records.time_line.pool_outages);
+    let propagation = records.jobs.propagation();
     let pools = records.pools.iter().map(|named| {
         let seen = records.jobs.pools.iter().zip(&propagation).find(|(jobs, _)| jobs.name == named.name);
         let (jobs, lag) = (seen.map(|(jobs, _)| jobs), seen.map(|(_, lag)| lag).filter(|lag| lag.blocks > 0));

@@ -7,16 +7,10 @@ const LEAST_POWER: i32 = -10;
 const POWERS: usize = 40;
 
 /// Counts values by their size.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct ValueHistogram {
     counts: Vec<u32>,
     total: u64,
-}
-
-impl Default for ValueHistogram {
-    fn default() -> ValueHistogram {
-        ValueHistogram { counts: Vec::new(), total: 0 }
-    }
 }
 
 impl ValueHistogram {
@@ -63,8 +57,11 @@ impl ValueHistogram {
     }
 }
 
-/// The middle of a place's values.
+/// The middle of a place's values; 0 for the smallest.
 fn middle(place: usize) -> f64 {
+    if place == 0 {
+        return 0.0;
+    }
     let power = LEAST_POWER + (place / PARTS) as i32;
     2_f64.powi(power) * (1.0 + (place % PARTS) as f64 / PARTS as f64 + 0.5 / PARTS as f64)
 }

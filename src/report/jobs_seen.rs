@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use super::fields::UnixMs;
 use super::histogram::ValueHistogram;
 use super::job_line::JobLineRead;
-use super::selection::plain_pool;
-use super::time_line::Outage;
 
 /// Caps the pools that are told apart.
 const MAX_JOB_POOLS: usize = 64;
 /// Caps the blocks whose first jobs are remembered: four years.
 const MAX_HEIGHTS: usize = 250_000;
+/// A pool that sent no job for so long before a block was not in use then.
+const LIVE_MS: i64 = 600_000;
 /// Seconds after which a pool's first job at a height says nothing about propagation: nobody was connected before.
 const MAX_LAG_SECONDS: f64 = 120.0;
 
@@ -21,8 +21,16 @@ pub(super) struct JobsSeen {
     pub jobs: u64,
     pub pools: Vec<PoolJobs>,
     places: HashMap<Box<str>, usize>,
-    /// When each pool first had a job of a height.
-    first: BTreeMap<u32, Vec<(usize, UnixMs)>>,
+    /// When each pool first had a job of a height, and whether it had sent another one shortly before.
+    first: BTreeMap<u32, Vec<FirstJob>>,
+}
+
+/// A pool's first job of a height.
+#[derive(Debug, Clone, Copy)]
+struct FirstJob {
+    pool: usize,
+    at: UnixMs,
+    is_live: bool,
 }
 
 /// The jobs of one pool.
@@ -32,7 +40,7 @@ pub(super) struct PoolJobs {
     pub jobs: u64,
     pub empty_jobs: u64,
     pub blocks: u64,
-    pub last_height: Option<u32>,
+    last_at: Option<UnixMs>,
     /// Milliseconds between two jobs of a session.
     pub gaps: ValueHistogram,
     /// The sum of the seconds by which the jobs' times are ahead of the clock, and their number.
@@ -63,53 +71,48 @@ impl JobsSeen {
         if let Some(ahead) = job.ahead {
             pool.ahead = (pool.ahead.0 + ahead, pool.ahead.1 + 1);
         }
+        let is_live = pool.last_at.is_some_and(|last| (0..LIVE_MS).contains(&(job.at - last)));
+        pool.last_at = Some(job.at);
         let Some(height) = job.height else { return };
-        pool.last_height = pool.last_height.max(Some(height));
         if self.first.len() >= MAX_HEIGHTS && !self.first.contains_key(&height) {
             return;
         }
         let known = self.first.entry(height).or_default();
-        match known.iter_mut().find(|(known, _)| *known == place) {
-            Some((_, at)) => *at = job.at.min(*at),
+        match known.iter_mut().find(|first| first.pool == place) {
+            Some(first) => first.at = job.at.min(first.at),
             None => {
-                known.push((place, job.at));
+                known.push(FirstJob { pool: place, at: job.at, is_live });
                 pool.blocks += 1;
             }
         }
     }
 
-    /// The pools' propagation, in the order of `pools`. Blocks that came while a pool was away do not count.
-    pub fn propagation(&self, outages: &[Outage]) -> Vec<Propagation> {
+    /// The pools' propagation, in the order of `pools`. Only pools that were in use when the block came are compared.
+    pub fn propagation(&self) -> Vec<Propagation> {
         let mut found = vec![Propagation::default(); self.pools.len()];
         for seen in self.first.values().filter(|seen| seen.len() > 1) {
-            let Some(earliest) = seen.iter().map(|(_, at)| *at).min() else { continue };
-            let lag = |at: UnixMs| (at - earliest) as f64 / 1000.0;
-            let is_away = |place: usize| {
-                let name = &self.pools[place].name;
-                outages.iter().any(|outage| {
-                    plain_pool(&outage.subject) == plain_pool(name)
-                        && outage.from <= earliest
-                        && outage.to.is_none_or(|to| to >= earliest)
-                })
+            let Some(earliest) = seen.iter().filter(|first| first.is_live).map(|first| first.at).min() else {
+                continue;
             };
+            let lag = |first: &FirstJob| (first.at - earliest) as f64 / 1000.0;
             let compared: Vec<_> =
-                seen.iter().filter(|(place, at)| lag(*at) <= MAX_LAG_SECONDS && !is_away(*place)).collect();
+                seen.iter().filter(|first| first.is_live && lag(first) <= MAX_LAG_SECONDS).collect();
             if compared.len() < 2 {
                 continue;
             }
-            for (place, at) in compared {
-                let pool = &mut found[*place];
+            for first in compared {
+                let pool = &mut found[first.pool];
                 pool.blocks += 1;
-                pool.first += u64::from(*at == earliest);
-                pool.lag.add((*at - earliest) as f64);
+                pool.first += u64::from(first.at == earliest);
+                pool.lag.add((first.at - earliest) as f64);
             }
         }
         found
     }
 
-    /// When a new height was first seen within `window` milliseconds of this time.
+    /// The height that was first seen closest to this time, within `window` milliseconds.
     pub fn new_block_near(&self, at: UnixMs, window: i64) -> Option<(u32, UnixMs)> {
-        let first = |seen: &Vec<(usize, UnixMs)>| seen.iter().map(|(_, at)| *at).min();
+        let first = |seen: &Vec<FirstJob>| seen.iter().map(|first| first.at).min();
         let blocks = self.first.iter().filter_map(|(height, seen)| Some((*height, first(seen)?)));
         blocks.filter(|(_, first)| (first - at).abs() <= window).min_by_key(|(_, first)| (first - at).abs())
     }
@@ -127,7 +130,7 @@ impl JobsSeen {
             jobs: 0,
             empty_jobs: 0,
             blocks: 0,
-            last_height: None,
+            last_at: None,
             gaps: ValueHistogram::default(),
             ahead: (0.0, 0),
         });
@@ -154,27 +157,19 @@ mod tests {
     fn the_pool_that_is_first_is_known_for_each_block() {
         let mut jobs = JobsSeen::default();
         for height in 0..10 {
-            let at = i64::from(height) * 600_000;
-            jobs.add(&job("late:1", height, at + 900));
+            let at = i64::from(height) * 500_000;
             jobs.add(&job("early:1", height, at));
+            jobs.add(&job("late:1", height, at + 900));
             jobs.add(&job("late:1", height, at + 30_000));
         }
-        // Only one pool was there.
-        jobs.add(&job("early:1", 10, 7_000_000));
-        // The other one came much later.
+        // Miners come to the late pool again after an hour: its first job says nothing.
+        jobs.add(&job("early:1", 10, 5_000_000));
         jobs.add(&job("late:1", 10, 9_000_000));
-        let found = jobs.propagation(&[]);
-        assert_eq!((found[0].blocks, found[0].first, found[1].first), (10, 0, 10));
-        let lag = found[0].lag.quantile(0.5).unwrap();
+        let found = jobs.propagation();
+        // The first jobs of all are those of the connection.
+        assert_eq!((found[0].blocks, found[0].first, found[1].blocks, found[1].first), (9, 9, 9, 0));
+        let lag = found[1].lag.quantile(0.5).unwrap();
         assert!((800.0..1000.0).contains(&lag), "{lag}");
-        assert_eq!(jobs.new_block_near(600_100, 60_000), Some((1, 600_000)));
-        let away = Outage {
-            subject: "late:1".into(),
-            from: -1,
-            to: Some(1_700_000),
-            is_crash: false,
-            reason: String::new(),
-        };
-        assert_eq!(jobs.propagation(&[away])[0].blocks, 7);
+        assert_eq!(jobs.new_block_near(500_100, 60_000), Some((1, 500_000)));
     }
 }

@@ -16,6 +16,7 @@ mod histogram;
 mod input;
 mod job_line;
 mod jobs_seen;
+mod layout;
 mod luck;
 mod page;
 mod plots;

@@ -175,6 +175,17 @@ impl Records {
         false
     }
 
+    /// Dates the beginning of crashes, which no event has: the last share before. A pause that is too short to be an absence
+    /// tells nothing, and the outage has no length.
+    pub fn date_crashes(&mut self) {
+        for crash in self.time_line.sluice_outages.iter_mut().filter(|outage| outage.is_crash) {
+            let back = crash.to.unwrap_or(crash.from);
+            let silence =
+                self.all_pauses.absences.iter().find(|silence| silence.from <= back && back <= silence.to);
+            crash.from = silence.map_or(back, |silence| silence.from);
+        }
+    }
+
     /// The shares of workers that were too many to be told apart.
     pub fn workers_left_out(&self) -> u64 {
         let others = self.workers.iter().skip(MAX_WORKERS).find(|worker| worker.name == OTHERS);

@@ -87,7 +87,7 @@ impl<R: Read> RowReader<R> {
             let Some(scanned) = self.scan_line()? else { return Ok(None) };
             self.line += 1;
             let begin = self.start;
-            let Scanned { length, is_special, is_too_long } = scanned;
+            let LineScan { length, is_special, is_too_long } = scanned;
             if is_too_long {
                 self.start = begin + length;
                 self.skip_line()?;
@@ -135,9 +135,9 @@ impl<R: Read> RowReader<R> {
     }
 
     /// Finds the end of the line at `start`, and the commas before it.
-    fn scan_line(&mut self) -> io::Result<Option<Scanned>> {
+    fn scan_line(&mut self) -> io::Result<Option<LineScan>> {
         self.fields.clear();
-        let mut found = Scanned { length: 0, is_special: false, is_too_long: false };
+        let mut found = LineScan { length: 0, is_special: false, is_too_long: false };
         let mut field_start = 0;
         loop {
             let line = &self.buffer[self.start..self.end];
@@ -168,7 +168,7 @@ impl<R: Read> RowReader<R> {
                 found.length += 8;
             }
             if found.length > MAX_ROW_BYTES {
-                return Ok(Some(Scanned { is_too_long: true, ..found }));
+                return Ok(Some(LineScan { is_too_long: true, ..found }));
             }
             if self.at_end {
                 return Ok(self.scan_rest(found, field_start));
@@ -178,25 +178,25 @@ impl<R: Read> RowReader<R> {
     }
 
     /// The last bytes of the file, one by one. At the end, a line needs no line break.
-    fn scan_rest(&mut self, mut found: Scanned, mut field_start: usize) -> Option<Scanned> {
+    fn scan_rest(&mut self, mut found: LineScan, mut field_start: usize) -> Option<LineScan> {
         let line = &self.buffer[self.start..self.end];
         if line.is_empty() {
             return None;
         }
-        for place in found.length..line.len() {
-            found.is_special |= matches!(line[place], b'"' | 0);
-            if matches!(line[place], b',' | b'\n') {
+        for (place, byte) in line.iter().enumerate().skip(found.length) {
+            found.is_special |= matches!(byte, b'"' | 0);
+            if matches!(byte, b',' | b'\n') {
                 if self.fields.len() < MAX_ROW_FIELDS {
                     self.fields.push((field_start, place));
                 }
                 field_start = place + 1;
             }
-            if line[place] == b'\n' {
-                return Some(Scanned { length: place, ..found });
+            if *byte == b'\n' {
+                return Some(LineScan { length: place, ..found });
             }
         }
         self.fields.push((field_start, line.len()));
-        Some(Scanned { length: line.len(), ..found })
+        Some(LineScan { length: line.len(), ..found })
     }
 
     /// Reads more bytes behind those that are there.
@@ -240,7 +240,7 @@ impl<R: Read> RowReader<R> {
 
 /// A line without its line break.
 #[derive(Clone, Copy)]
-struct Scanned {
+struct LineScan {
     length: usize,
     /// It may have a quote or a NUL.
     is_special: bool,

@@ -4,22 +4,20 @@ use std::fmt;
 use std::time::Duration;
 
 use super::document::Report;
-use super::figures::{ReportedPool, ReportedWorker, ShareFigures};
+use super::figures::{ReportedPool, ReportedWorker};
 use super::findings::ReportFinding;
+use super::layout::{
+    NAME, POOL_NAME, fitted, line, minute, ms, rate_range, reject_text, rest, seconds, shown_worker, wrapped,
+};
 use super::selection::plain_pool;
 use crate::config::Severity;
 use crate::util::escape::{line_text, printable};
-use crate::util::format::{count, delay, grouped, odds, percent, rate, short, span, time_to_block};
-use crate::work::name_of_worker;
+use crate::util::format::{count, grouped, odds, percent, rate, short, span, time_to_block};
 
-/// The width of the text.
-const WIDTH: usize = 100;
 /// Caps the workers, pools, reasons and notes that are listed. The JSON has all.
 const MAX_ROWS: usize = 30;
 const MAX_REASON_ROWS: usize = 10;
 const MAX_NOTE_ROWS: usize = 20;
-/// The width of a name.
-const NAME: usize = 24;
 
 /// Prints a report.
 pub struct ReportPrinter<'a> {
@@ -200,7 +198,7 @@ impl ReportPrinter<'_> {
         self.heading(f, "Pools")?;
         writeln!(
             f,
-            "  {:<NAME$} {:>10} {:>10} {:>9} {:>8} {:>8} {:>8} {:>9} {:>4}",
+            "  {:<POOL_NAME$} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>8} {:>6}",
             "", "proven", "accepted", "shares", "rejected", "p50", "p99", "away", "lag"
         )?;
         for pool in self.report.pools.iter().take(MAX_ROWS) {
@@ -361,8 +359,8 @@ fn pool_row(pool: &ReportedPool) -> String {
     let shares = &pool.shares;
     let time = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), ms);
     format!(
-        "  {:<NAME$} {:>10} {:>10} {:>9} {:>8} {:>8} {:>8} {:>9} {:>4}",
-        fitted(plain_pool(&pool.upstream)),
+        "  {:<POOL_NAME$} {:>8} {:>8} {:>8} {:>8} {:>7} {:>7} {:>8} {:>6}",
+        fitted(plain_pool(&pool.upstream), POOL_NAME),
         short(shares.proven_difficulty),
         short(shares.accepted_difficulty),
         grouped(shares.submitted),
@@ -372,95 +370,4 @@ fn pool_row(pool: &ReportedPool) -> String {
         if pool.outages > 0 { seconds(pool.outage_seconds) } else { "–".to_owned() },
         time(pool.new_block_lag_ms_p50),
     )
-}
-
-fn rate_range(figures: &ShareFigures) -> String {
-    match (figures.hashrate_low, figures.hashrate_high) {
-        (Some(low), Some(high)) => {
-            let (low, high) = (rate(low), rate(high));
-            // The unit is written once if both have the same.
-            match (low.split_once(' '), high.split_once(' ')) {
-                (Some((number, unit)), Some((_, other))) if unit == other => format!("{number} – {high}"),
-                _ => format!("{low} – {high}"),
-            }
-        }
-        _ => "–".to_owned(),
-    }
-}
-
-fn reject_text(figures: &ShareFigures) -> String {
-    match (figures.reject_rate, figures.reject_rate_low, figures.reject_rate_high) {
-        (Some(rate), Some(low), Some(high)) => {
-            format!("{:.2} %, 95 % range {:.2} – {:.2} %", rate * 100.0, low * 100.0, high * 100.0)
-        }
-        _ => "–".to_owned(),
-    }
-}
-
-fn shown_worker(worker: &str) -> String {
-    let name = name_of_worker(worker);
-    if name.is_empty() { "(no name)".to_owned() } else { fitted(name) }
-}
-
-/// A name that fits into its column, escaped.
-fn fitted(name: &str) -> String {
-    let name = printable(name);
-    if name.chars().count() <= NAME {
-        name.into_owned()
-    } else {
-        name.chars().take(NAME - 1).chain(['…']).collect()
-    }
-}
-
-fn ms(milliseconds: f64) -> String {
-    delay(Duration::from_secs_f64((milliseconds / 1000.0).clamp(0.0, 1e9)))
-}
-
-fn seconds(seconds: f64) -> String {
-    span(Duration::from_secs_f64(seconds.clamp(0.0, 1e12)))
-}
-
-/// `2026-11-21 01:53` of an RFC 3339 time.
-fn minute(time: &str) -> String {
-    time.get(..16).unwrap_or(time).replace('T', " ")
-}
-
-fn line(f: &mut fmt::Formatter<'_>, name: &str, text: &str) -> fmt::Result {
-    wrapped(f, &format!("{name:<17}{text}"), 2, 19)
-}
-
-fn rest(f: &mut fmt::Formatter<'_>, all: usize, shown: usize, noun: &str) -> fmt::Result {
-    if all > shown {
-        writeln!(f, "  and {}", count((all - shown) as u64, &format!("more {noun}")))
-    } else {
-        Ok(())
-    }
-}
-
-/// Writes a text in lines of at most 100 columns: the first one indented by `first`, the others by `others`.
-fn wrapped(f: &mut fmt::Formatter<'_>, text: &str, first: usize, others: usize) -> fmt::Result {
-    let mut column = 0;
-    // Spaces in a row are columns of a table.
-    for (place, word) in text.split(' ').enumerate() {
-        let width = visible_width(word);
-        if place == 0 {
-            write!(f, "{:first$}{word}", "")?;
-            column = first + width;
-        } else if column + 1 + width > WIDTH {
-            write!(f, "\n{:others$}{word}", "")?;
-            column = others + width;
-        } else {
-            write!(f, " {word}")?;
-            column += 1 + width;
-        }
-    }
-    writeln!(f)
-}
-
-/// The width without colours.
-fn visible_width(word: &str) -> usize {
-    let colours = word.matches('\u{1b}').count();
-    let length = word.chars().count();
-    // A word has the colour's five characters and four more that reset it.
-    if colours > 0 { length.saturating_sub(9) } else { length }
 }

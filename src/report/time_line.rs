@@ -16,7 +16,7 @@ const MAX_LINE: u64 = 64 * 1024;
 /// Caps the notes that are kept, the newest.
 const MAX_NOTES: usize = 2000;
 /// Caps the outages that are kept, the first.
-const MAX_OUTAGES: usize = 10_000;
+const MAX_OUTAGES: usize = 1000;
 /// Caps the pools and alert ids that are told apart.
 const MAX_NAMES: usize = 200;
 
@@ -152,8 +152,9 @@ impl TimeLine {
             _ => {}
         }
         self.last_event_at = Some(at);
-        let is_shown =
-            severity > Severity::Info || event.kind.starts_with("program.") || event.kind == "block.found";
+        // An alert's end is known from its beginning and its lane in the plot.
+        let is_above_info = severity > Severity::Info && event.kind != "alert.ended";
+        let is_shown = is_above_info || event.kind.starts_with("program.") || event.kind == "block.found";
         let is_selected = event.worker.as_deref().is_none_or(|worker| selection.has_worker(worker))
             && event.upstream.as_deref().is_none_or(|upstream| selection.has_upstream(upstream));
         if is_shown && is_selected {
@@ -334,5 +335,75 @@ fn skip_rest(source: &mut impl BufRead) -> io::Result<()> {
         };
         source.consume(place + 1);
         return Ok(());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(time: &str, kind: &str, subject: &str, data: &str) -> String {
+        format!(
+            "{{\"at\":\"2026-11-21T{time}:00.000Z\",\"kind\":\"{kind}\",\"severity\":\"medium\",\"subject\":\"{subject}\",\"data\":{data}}}\n"
+        )
+    }
+
+    fn read(lines: &[String]) -> (TimeLine, Vec<u64>) {
+        let (mut line, mut damaged) = (TimeLine::default(), Vec::new());
+        let text = lines.concat();
+        line.read_events(text.as_bytes(), &ReportSelection::default(), |number, _| damaged.push(number))
+            .unwrap();
+        (line, damaged)
+    }
+
+    #[test]
+    fn outages_are_from_the_failure_to_the_return() {
+        let (line, damaged) = read(&[
+            event("01:00", "pool.failed", "a:1", "{\"reason\":\"refused\",\"rank\":0}"),
+            event("01:10", "pool.no_work", "a:1", "{}"),
+            String::from("torn {\n"),
+            event("01:30", "pool.returned", "a:1", "{}"),
+            event("02:00", "program.stop", "sluice", "{}"),
+            event("03:00", "program.start", "sluice", "{\"after_crash\":false}"),
+            event("04:00", "program.start", "sluice", "{\"after_crash\":true}"),
+            event("05:00", "pool.failed", "b:1", "{}"),
+        ]);
+        let minutes = |outage: &Outage| (outage.to.unwrap_or(outage.from) - outage.from) / 60_000;
+        assert_eq!(line.pool_outages.iter().map(minutes).collect::<Vec<_>>(), [30, 0]);
+        assert_eq!((line.pool_outages[0].reason.as_str(), line.pool_outages[1].to), ("refused", None));
+        assert_eq!(
+            line.sluice_outages.iter().map(|outage| (minutes(outage), outage.is_crash)).collect::<Vec<_>>(),
+            [(60, false), (60, true)]
+        );
+        assert_eq!((damaged, line.events, line.ranks.get(&0)), (vec![3], 7, Some(&String::from("a:1"))));
+    }
+
+    #[test]
+    fn alerts_are_counted_by_their_rule_and_ends_are_none() {
+        let mut line = TimeLine::default();
+        let entry = |text: &str| {
+            format!(
+                "[2026-11-21T09:14:03.512Z] HIGH: payout.mismatch\nDescription: {text}\nData: {{}}\n{}\n",
+                "-".repeat(80)
+            )
+        };
+        let log = [
+            entry("x"),
+            entry("over since 2026-11-21T09:15:00.000Z, lasted 1 min: x"),
+            String::from("torn\n"),
+        ]
+        .concat();
+        let mut damaged = Vec::new();
+        line.read_alerts(log.as_bytes(), &ReportSelection::default(), |number, _| damaged.push(number))
+            .unwrap();
+        assert_eq!(line.alert_counts.get("payout.mismatch"), Some(&(Severity::High, 1)));
+        assert_eq!((line.alerts, damaged), (2, vec![9]));
+    }
+
+    #[test]
+    fn a_line_without_end_is_damaged_and_the_next_one_is_read() {
+        let long = format!("{}\n", "x".repeat(1 << 20));
+        let (line, damaged) = read(&[long, event("01:00", "pool.failed", "a:1", "{}")]);
+        assert_eq!((line.events, damaged), (1, vec![1]));
     }
 }

@@ -78,7 +78,13 @@ fn nothing_in_the_files_reaches_the_terminal_or_the_export_raw() {
     let shown = text(&[dir.path()]);
     assert!(is_safe(&shown), "{shown:?}");
     let export = dir.path().join("out.csv");
-    let output = report(&["--json", "--csv", export.to_str().unwrap()], &[dir.path()]);
+    let html = dir.path().join("out.html");
+    let files = ["--csv", export.to_str().unwrap(), "--html", html.to_str().unwrap()];
+    let output = report(&[&["--json"], &files[..]].concat(), &[dir.path()]);
+    let page = fs::read_to_string(html).unwrap();
+    assert!(
+        is_safe(&page) && !page.contains("<script") && !page.contains("<img") && page.contains("&lt;img")
+    );
     assert!(is_safe(&String::from_utf8(output.stdout).unwrap()));
     let written = fs::read_to_string(&export).unwrap();
     assert!(is_safe(&written));

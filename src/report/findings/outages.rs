@@ -10,7 +10,7 @@ use crate::config::Severity;
 use crate::report::absences::AbsenceCause;
 use crate::report::fields::{minute_text, time_text};
 use crate::report::time_line::Outage;
-use crate::util::format::{count, span};
+use crate::util::format::{count, grouped, span};
 
 /// Milliseconds that are worth a finding: a restart is none.
 const LONG_OUTAGE_MS: i64 = 120_000;
@@ -66,21 +66,13 @@ pub(super) fn of_pools(context: &FindingContext<'_>) -> Vec<ReportFinding> {
 /// Times in which Sluice did not run.
 pub(super) fn of_sluice(context: &FindingContext<'_>) -> Option<ReportFinding> {
     let outages = &context.records.time_line.sluice_outages;
-    let length = |outage: &Outage| {
-        let to = outage.to.unwrap_or(context.to);
-        if !outage.is_crash {
-            return to - outage.from;
-        }
-        // The records end some time before the crash; the shares end closest to it.
-        let silence = context.silences().iter().find(|silence| silence.from <= to && to <= silence.to);
-        silence.map_or(0, |silence| to - silence.from)
-    };
+    let length = |outage: &Outage| outage.to.unwrap_or(context.to) - outage.from;
     let total: i64 = outages.iter().map(length).sum();
     let longest = outages.iter().max_by_key(|outage| length(outage)).filter(|_| total >= LONG_OUTAGE_MS)?;
     let crashes = outages.iter().filter(|outage| outage.is_crash).count();
     let to = longest.to.unwrap_or(context.to);
     let crashed = if crashes > 0 {
-        format!("; {} without a shutdown", count(crashes as u64, "time"))
+        format!("; {} after a crash or a power cut", grouped(crashes as u64))
     } else {
         String::new()
     };

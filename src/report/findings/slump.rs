@@ -54,9 +54,9 @@ pub(super) fn find(tally: &ShareTally, absences: &[Absence]) -> Option<Slump> {
     }
     let all = *sums.last()?;
     let mut best: Option<(f64, usize, usize)> = None;
-    for first in 0..buckets.len() {
-        for end in first + 1..=buckets.len() {
-            let score = score(&sums[first], &sums[end], &all);
+    for (first, before) in sums.iter().enumerate() {
+        for (end, after) in sums.iter().enumerate().skip(first + 1) {
+            let score = score(before, after, &all);
             if score.is_some_and(|score| best.is_none_or(|(known, ..)| score > known)) {
                 best = score.map(|score| (score, first, end));
             }

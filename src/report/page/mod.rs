@@ -11,13 +11,15 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::document::{Report, cause_of};
 use super::figures::ShareFigures;
 use super::findings::ReportFinding;
+use super::layout::{minute, ms};
 use super::plots::{self, PlotFigure};
 use crate::config::Severity;
 use crate::util::escape;
-use crate::util::format::{count, delay, grouped, odds, rate, short, span, time_to_block};
+use crate::util::format::{count, grouped, odds, rate, short, span, time_to_block};
 use crate::work::name_of_worker;
 use std::time::Duration;
 
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 const STYLE: &str = include_str!("style.css");
 /// Caps the miners with a plot of their own, those with the most work.
 const MAX_WORKER_PLOTS: usize = 8;
@@ -28,46 +30,52 @@ pub fn report_page(report: &Report) -> String {
         (Some(from), Some(to)) => format!("Sluice report, {} to {}", day(from), day(to)),
         _ => String::from("Sluice report"),
     };
+    // The stylesheet is Sluice's own, and its line breaks stay.
+    let shown = PreEscaped(escape::html(body(report).into_string()));
     let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
-                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="referrer" content="no-referrer";
                 title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
-            body {
-                header {
-                    p.mark { "Sluice " span { "report" } }
-                    p.stamp { (period(report)) }
-                }
-                main {
-                    (head(report))
-                    @if report.totals.submitted > 0 {
-                        (findings(&report.findings))
-                        (totals(report))
-                        (plots_section(report))
-                        (tables::workers(report))
-                        (worker_plots(report))
-                        (tables::pools(report))
-                        (luck(report))
-                        (tables::reasons(report))
-                        (tables::comparisons(report))
-                    }
-                    (tables::gaps(report))
-                    (tables::alerts(report))
-                    (tables::damaged(report))
-                }
-                footer {
-                    p { "Made by Sluice " (report.sluice) " from " (count(report.files.read, "file")) ". Times are UTC. Ranges are 95 % ranges: luck alone moves a figure within them." }
-                }
-            }
+            body { (shown) }
         }
     };
-    escape::html(page.into_string())
+    page.into_string()
+}
+
+fn body(report: &Report) -> Markup {
+    html! {
+        header {
+            p.mark { "Sluice " span { "report" } }
+            p.stamp { (period(report)) }
+        }
+        main {
+            (head(report))
+            @if report.totals.submitted > 0 {
+                (findings(&report.findings))
+                (totals(report))
+                (plots_section(report))
+                (tables::workers(report))
+                (worker_plots(report))
+                (tables::pools(report))
+                (luck(report))
+                (tables::reasons(report))
+                (tables::comparisons(report))
+            }
+            (tables::gaps(report))
+            (tables::alerts(report))
+            (tables::damaged(report))
+        }
+        footer {
+            p { "Made by Sluice " (report.sluice) " from " (count(report.files.read, "file")) ". Times are UTC. Ranges are 95 % ranges: luck alone moves a figure within them." }
+        }
+    }
 }
 
 fn head(report: &Report) -> Markup {
@@ -230,15 +238,6 @@ fn best_note(report: &Report) -> String {
         }
         None => at,
     }
-}
-
-fn ms(milliseconds: f64) -> String {
-    delay(Duration::from_secs_f64((milliseconds / 1000.0).clamp(0.0, 1e9)))
-}
-
-/// `2026-11-21 01:53` of an RFC 3339 time.
-fn minute(time: &str) -> String {
-    time.get(..16).unwrap_or(time).replace('T', " ")
 }
 
 fn day(time: &str) -> &str {

@@ -1,14 +1,12 @@
 //! The tables of the page.
 
-use std::time::Duration;
-
 use maud::{Markup, html};
 
-use super::{minute, ms};
 use crate::report::document::Report;
 use crate::report::figures::ShareFigures;
+use crate::report::layout::{minute, ms, seconds};
 use crate::report::selection::plain_pool;
-use crate::util::format::{count, grouped, rate, short, span};
+use crate::util::format::{count, grouped, rate, short};
 use crate::work::name_of_worker;
 
 /// Caps the rows of a table. The JSON has all.
@@ -217,10 +215,6 @@ fn assigned(figures: &ShareFigures) -> String {
         (Some(least), Some(greatest)) => format!("{} to {}", short(least), short(greatest)),
         _ => dash(),
     }
-}
-
-fn seconds(seconds: f64) -> String {
-    span(Duration::from_secs_f64(seconds.clamp(0.0, 1e12)))
 }
 
 fn rest(all: usize, noun: &str) -> Markup {

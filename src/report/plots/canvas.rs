@@ -85,7 +85,8 @@ pub(super) fn draw(axes: &PlotAxes, marks: &[PlotMark], summary: &str) -> String
         log::debug!("a plot was not drawn: {error}");
     }
     let body = drawn.split_once('>').map_or("", |(_, body)| body);
-    let mut body = body.to_owned();
+    // Line breaks are characters that the page escapes.
+    let mut body = body.replace('\n', "");
     for (ink, variable) in Ink::ALL {
         let RGBColor(red, green, blue) = ink.marker();
         body = body.replace(&format!("#{red:02X}{green:02X}{blue:02X}"), variable);
@@ -283,6 +284,7 @@ mod tests {
         ];
         let svg = draw(&axes, &marks, "<b>\u{1b}\"");
         assert!(svg.contains("var(--band)") || svg.contains("var(--water-soft)"));
+        assert!(!svg.contains('\n'));
         assert!(svg.contains("var(--bad)") && !svg.contains("#0102"), "{svg}");
         assert!(svg.contains("aria-label=\"&lt;b&gt;\\u{1b}&quot;\"") && svg.trim_end().ends_with("</svg>"));
     }

@@ -6,7 +6,7 @@ use crate::report::histogram::ValueHistogram;
 use crate::report::records::Records;
 use crate::report::series::BucketContent;
 use crate::report::tally::DelayBucket;
-use crate::util::format::{count, delay};
+use crate::util::format::{count, delay, span};
 use std::time::Duration;
 
 /// The most points of a line, and the shares that a point should have.
@@ -61,7 +61,10 @@ fn plot(
     if points.len() < 2 {
         return None;
     }
-    let time = |ms: f64| delay(Duration::from_secs_f64(ms.clamp(0.0, 1e12) / 1000.0));
+    let time = |ms: f64| {
+        let time = Duration::from_secs_f64(ms.clamp(0.0, 1e12) / 1000.0);
+        if time.as_secs() < 100 { delay(time) } else { span(time) }
+    };
     let lowest = points.iter().map(|(_, [p50, _])| *p50).fold(f64::INFINITY, f64::min);
     let highest = points.iter().map(|(_, [_, p99])| *p99).fold(0.0, f64::max);
     let y_ticks = log_ticks(lowest, highest, time);
