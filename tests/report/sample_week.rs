@@ -83,22 +83,7 @@ fn the_figures_are_those_of_an_independent_computation() {
             assert_figures(found.iter().find(|one| one[name] == expected[name]).unwrap(), expected);
         }
     }
-    let reasons = |report: &Value| {
-        let reasons = report["reasons"].as_array().unwrap().iter();
-        let mut reasons: Vec<_> = reasons
-            .map(|one| {
-                (text(&one["reason"]).to_owned(), one["code"].to_string(), one["shares"].as_u64().unwrap())
-            })
-            .collect();
-        reasons.sort();
-        reasons
-    };
-    // Python writes codes as it read them, as texts.
-    let plain = |(reason, code, shares): (String, String, u64)| (reason, code.replace('"', ""), shares);
-    assert_eq!(
-        reasons(&found).into_iter().map(plain).collect::<Vec<_>>(),
-        reasons(&expected).into_iter().map(plain).collect::<Vec<_>>()
-    );
+    assert_eq!(found["reasons"], expected["reasons"]);
     assert_eq!(found["damaged"]["rows"], expected["damaged"]["rows"]);
 }
 
