@@ -1,6 +1,7 @@
 //! `sluice report` through the real binary: its figures, exit codes, damaged and hostile files.
 
 mod hostile;
+mod sample_week;
 
 use std::fs;
 use std::io::Write;

@@ -35,6 +35,9 @@ WEEK = ROOT / "tests/data/sample_week"
 EXPECTED = WEEK / "expected.json"
 DOCUMENT = ROOT / "docs/analysis.md"
 HEX = ["nonce", "ntime", "version", "extranonce1", "extranonce2", "hash"]
+# The findings of a week, and the seeds of more such weeks and of honest ones.
+PLANTED = ["chain.race", "pool.credit", "pool.outage", "sluice.down", "worker.ill"]
+PLANTED_SEEDS, HONEST_SEEDS = [105, 110, 115], [100, 103, 105, 110, 115]
 # A query, and the block with its answer.
 QUERY = re.compile(r"```(sql|python)\n(.*?)```\n\n```text\n(.*?)```", re.DOTALL)
 DISPLAY = ("display.width", 140, "display.max_columns", 20, "display.max_colwidth", 70)
@@ -224,6 +227,17 @@ def check_sluice(binary, directory):
         expect(len(frame) == count, f"{path}: the export has {len(frame)} rows of {count}")
 
 
+def check_findings(binary, directory):
+    """In other weeks, too, the report finds what was planted, and nothing in honest ones."""
+    seeds = [(seed, [], PLANTED) for seed in PLANTED_SEEDS] + [(seed, ["--honest"], []) for seed in HONEST_SEEDS]
+    for seed, options, expected in seeds:
+        week = directory / f"week_{seed}{''.join(options)}"
+        subprocess.run([ROOT / "scripts/sample-week", "--seed", str(seed), *options, week], check=True)
+        run = subprocess.run([binary, "report", week, "--json"], check=True, capture_output=True, text=True)
+        found = sorted(finding["id"] for finding in json.loads(run.stdout)["findings"])
+        expect(found == expected, f"seed {seed} {options}: sluice report finds {found}, not {expected}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="write docs/analysis.md and expected.json anew")
@@ -243,6 +257,7 @@ def main():
         expect(len(plots.draw_all(WEEK, directory / "plots")) == 6, "plots.py did not draw its pictures")
         if arguments.sluice:
             check_sluice(arguments.sluice, directory)
+            check_findings(arguments.sluice, directory)
     print("\n".join(failures) or "the sample week, the reference, pandas, DuckDB and docs/analysis.md agree")
     raise SystemExit(1 if failures else 0)
 

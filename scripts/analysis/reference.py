@@ -194,7 +194,8 @@ class Reference:
         seconds = (self.last - self.first) / 1000
 
         def named(tallies, key):
-            return [{key: name} | tallies[name].figures(seconds) for name in sorted(tallies)]
+            figures = [{key: name} | tallies[name].figures(seconds) for name in tallies]
+            return sorted(figures, key=lambda one: (-one["proven_difficulty"], one[key]))
 
         return {
             "from": time_text(self.first),
@@ -203,7 +204,8 @@ class Reference:
             "workers": named(self.workers, "worker"),
             "pools": named(self.pools, "upstream"),
             "reasons": [
-                {"code": code, "reason": reason, "shares": n} for (code, reason), n in sorted(self.reasons.items())
+                {"code": int(code) if code else None, "reason": reason, "shares": n}
+                for (code, reason), n in sorted(self.reasons.items(), key=lambda one: (-one[1], one[0]))
             ],
             "damaged": {"rows": self.damaged},
         }

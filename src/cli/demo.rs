@@ -241,7 +241,7 @@ impl DemoWorld {
             let now = device.miner.stats();
             let before = std::mem::replace(&mut device.printed, now.clone());
             // During an outage miners connect and are closed again and again.
-            if now.authorized && now.connections > device.printed_connections {
+            if now.difficulty.is_some() && now.connections > device.printed_connections {
                 device.printed_connections = now.connections;
                 out.says(device.name, if now.reconnects > 0 { "connected again" } else { "connected" })?;
             }
@@ -298,10 +298,8 @@ impl DemoWorld {
         if story.shown().is_empty() {
             return Ok(());
         }
-        out.plain(&format!(
-            "\nIn {} you have seen                              which Sluice reported as",
-            time(self.began.elapsed())
-        ))?;
+        let seen = format!("In {} you have seen", time(self.began.elapsed()));
+        out.plain(&format!("\n{seen:<54} which Sluice reported as"))?;
         for scene in story.shown() {
             let reported = match scene.rule {
                 Some(rule) if out.has_raised(&snapshot, rule) => rule,

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::csv::csv_field;
 use super::history::{HistoryShare, Span};
-use super::state_json::SavedState;
 use super::{Bucket, ShareOutcome};
 use series::WorkerSeries;
 
@@ -28,7 +28,8 @@ const MAX_TICK_SECONDS: u64 = 15;
 /// Caps how far a share's time can be ahead of the last tick.
 const MAX_SECONDS_AHEAD: u64 = 60;
 
-/// The histories of the workers by their names, in the form of [`SavedState::worker_key`]. A clone shares them.
+/// The histories of the workers by their names, in the form of
+/// [`SavedState::worker_key`](super::SavedState::worker_key). A clone shares them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WorkerHistories {
     version: u32,
@@ -68,7 +69,7 @@ impl WorkerHistories {
 
     /// The history of a worker, by its name in any form.
     pub fn get(&self, worker: &str) -> Option<&WorkerHistory> {
-        self.workers.get(&*SavedState::worker_key(worker)).map(AsRef::as_ref)
+        self.workers.get(&*csv_field(worker)).map(AsRef::as_ref)
     }
 
     /// The number of workers that have a history.
@@ -86,7 +87,7 @@ impl WorkerHistories {
         let now = *self.now.get_or_insert(at);
         let at = if at > now.saturating_add(MAX_SECONDS_AHEAD) { now } else { at };
         let is_accepted = *share.outcome == ShareOutcome::Accepted;
-        let Some(history) = self.entry(&SavedState::worker_key(worker), now, is_accepted) else { return };
+        let Some(history) = self.entry(&csv_field(worker), now, is_accepted) else { return };
         history.last = history.last.max(at);
         for span in Span::ALL {
             history.series_mut(span).add_share(span, at, now, share);
@@ -115,7 +116,7 @@ impl WorkerHistories {
 
     /// Forgets a worker. True if it had a history.
     pub fn forget(&mut self, worker: &str) -> bool {
-        self.workers.remove(&*SavedState::worker_key(worker)).is_some()
+        self.workers.remove(&*csv_field(worker)).is_some()
     }
 
     /// Enforces the bounds on a file that others may have written.

@@ -44,7 +44,9 @@ fn a_miner_has_a_page_of_its_own() {
         assert!(identity.contains(wanted), "{wanted}: {identity}");
     }
     browser.wait("document.querySelectorAll('#last-shares tbody tr').length > 1");
-    assert!(browser.text("#last-shares").contains("accepted") && browser.text("#fate").contains("accepted"));
+    assert!(
+        browser.text("#last-shares").contains("accepted") && browser.text("#its-shares").contains("accepted")
+    );
     assert!(browser.text("#connections").contains("127.0.0.1:"));
     assert!(browser.is("!document.querySelector('#last-shares').innerText.includes('second')"));
 

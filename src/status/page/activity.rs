@@ -10,7 +10,7 @@ use crate::upstream::{PoolStatus, UpstreamState};
 /// Older shares say nothing about now.
 pub(super) const RECENT: Duration = Duration::from_secs(600);
 
-/// So many of the newest shares are looked at before it is said that none is accepted, and at least so many are needed.
+/// The number of newest shares of which one must be accepted, and the least number that a statement needs.
 const REJECTED_OF: usize = 20;
 const REJECTED_LEAST: usize = 3;
 

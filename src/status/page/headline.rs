@@ -66,7 +66,28 @@ pub(super) fn alert_title(status: &StatusSnapshot, alert: &Alert) -> String {
     if let Some(seconds) = row.data["seconds"].as_f64() {
         row.data["seconds"] = json!(seconds + status.age_of(alert.began).as_secs_f64());
     }
-    notify::title(&row)
+    let worker = row.data["worker"].as_str().unwrap_or_default();
+    if let Some(name) = status.snapshot.shown_names.get(worker).map(str::to_owned) {
+        row.data["shown_name"] = json!(name);
+    }
+    let title = notify::title(&row);
+    if is_disproved(status, alert) {
+        // A state is reported as over only when it has been for a while, or is not seen again for long.
+        return format!("{}: {title}", ago(status.age_of(alert.last)));
+    }
+    title
+}
+
+/// Whether the miners' present work shows that the state of this alert is over, or is another pool's.
+pub(super) fn is_disproved(status: &StatusSnapshot, alert: &Alert) -> bool {
+    match alert.id {
+        "payout.mismatch" | "payout.short" => PayoutSummary::of(status).is_all_verified(),
+        "chain.wrong" => {
+            let chain = verdicts::chain(&status.snapshot).and_then(|pool| pool.chain.as_ref());
+            chain.is_some_and(|chain| chain.state == ChainState::Plausible)
+        }
+        _ => false,
+    }
 }
 
 fn new(tone: Tone, title: impl Into<String>, detail: impl Into<String>) -> Headline {
@@ -139,7 +160,9 @@ fn no_miner(status: &StatusSnapshot) -> Headline {
 
 /// The worst alert that lasts, of this severity at least.
 fn alert(status: &StatusSnapshot, least: Severity) -> Option<Headline> {
-    let serious = || status.active_alerts().filter(|alert| alert.severity >= least);
+    let is_serious = |alert: &&Alert| alert.severity >= least;
+    let is_wanted = |alert: &&Alert| least < Severity::High || !is_disproved(status, alert);
+    let serious = || status.active_alerts().filter(is_serious).filter(is_wanted);
     let rank = |alert: &&Alert| {
         let place = WORST.iter().rposition(|family| alert.id.starts_with(family));
         (alert.severity, place.is_some(), std::cmp::Reverse(place), alert.began)
@@ -161,7 +184,11 @@ fn alert(status: &StatusSnapshot, least: Severity) -> Option<Headline> {
             )
         }
     }
-    let tone = if worst.severity == Severity::High { Tone::Bad } else { Tone::Warn };
+    let is_now = !is_disproved(status, worst);
+    if !is_now {
+        detail = format!("It is not so of the miners' present work. {detail}");
+    }
+    let tone = if is_now && worst.severity == Severity::High { Tone::Bad } else { Tone::Warn };
     Some(new(tone, alert_title(status, worst), detail))
 }
 
@@ -256,7 +283,7 @@ fn absent(status: &StatusSnapshot) -> Option<String> {
             format!("{} not connected.", count(gone, "miner") + if gone == 1 { " is" } else { " are" })
         });
     };
-    let name = crate::work::name_of_worker(&one.worker);
+    let name = status.snapshot.shown_names.name_of(&one.worker);
     Some(format!("{name} has been offline for {}.", span(status.age_of(one.last_seen))))
 }
 

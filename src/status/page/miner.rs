@@ -75,14 +75,14 @@ fn history(status: &StatusSnapshot, facts: &WorkerFacts<'_>, has_charts: Option<
 fn fate(facts: &WorkerFacts<'_>) -> Markup {
     let Some(totals) = facts.totals else {
         return html! {
-            section.fate #fate data-live { h2 { "Its shares" } p.quiet { "None since Sluice started." } }
+            section.its-shares #its-shares data-live { h2 { "Its shares" } p.quiet { "None since Sluice started." } }
         };
     };
     let judged = totals.accepted + totals.rejected;
     let mut reasons: Vec<(&String, &u64)> = totals.reasons.iter().collect();
     reasons.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     html! {
-        section.fate #fate data-live {
+        section.its-shares #its-shares data-live {
             h2 { "Its shares " span.quiet { "since Sluice started" } }
             dl.tiles {
                 div.good { dt { "accepted" } dd { (grouped(totals.accepted)) small { (percent(totals.accepted, judged)) } } }

@@ -55,7 +55,7 @@ fn device(facts: &WorkerFacts<'_>) -> Markup {
     let agent = facts.user_agent();
     let name = agent.and_then(device_name).unwrap_or_else(|| String::from("Unknown device"));
     let details = html! {
-        @if let Some(agent) = agent { span.device { "calls itself “" (agent) "”" } }
+        @if let Some(agent) = agent { span { "calls itself " q { (agent) } } }
         @if let Some(address) = facts.address() {
             span {
                 "at " (address)

@@ -3,6 +3,9 @@
 
 use crate::status::server::percent_encode;
 
+/// The number of miners above which the worst come first, and the table can be filtered.
+pub(super) const MANY: usize = 20;
+
 /// The columns that the table can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SortKey {
@@ -16,7 +19,7 @@ pub(super) enum SortKey {
     Connected,
 }
 
-/// What a visitor wants to see of the miners.
+/// The part of the table that a visitor wants to see.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MinersQuery<'a> {
     sort: Option<SortKey>,
@@ -93,7 +96,7 @@ impl<'a> MinersQuery<'a> {
 
     /// The column to sort by, and whether ascending. Of many miners the worst come first.
     pub(super) fn order(&self, miners: usize) -> (SortKey, bool) {
-        let usual = if miners > super::miners::MANY { SortKey::State } else { SortKey::Rate };
+        let usual = if miners > MANY { SortKey::State } else { SortKey::Rate };
         let key = self.sort.unwrap_or(usual);
         (key, self.ascending.filter(|_| self.sort.is_some()).unwrap_or(key.is_ascending()))
     }

@@ -17,7 +17,7 @@ const SILENT_INTERVALS: u32 = 10;
 /// With more than one reject in so many shares, and at least so many shares, a miner has too many.
 const REJECTS_ONE_IN: u64 = 20;
 const REJECTS_OF_LEAST: u64 = 20;
-/// So many rejects and nothing accepted are too many as well.
+/// The number of rejects that are too many if nothing was accepted.
 const ONLY_REJECTS: u64 = 3;
 
 /// The state of a miner, worst first.
@@ -141,6 +141,7 @@ impl MinerRow<'_> {
         let has = |text: &str| text.to_lowercase().contains(filter);
         filter.is_empty()
             || has(self.worker)
+            || has(self.shown_name)
             || has(self.user_agent)
             || has(&self.device())
             || has(&self.address())

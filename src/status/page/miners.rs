@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::miner_query::{MinersQuery, SortKey};
+use super::miner_query::{MANY, MinersQuery, SortKey};
 use super::miner_rows::{self, MinerRow, MinerState};
 use super::shell::miner_address;
 use super::{Tone, time};
@@ -12,9 +12,6 @@ use crate::util::format::{ago, count, grouped, percent, rate, short, span};
 
 /// Caps the rows of a page, so that a farm's page stays small.
 const PER_PAGE: usize = 100;
-
-/// Of more miners than this the worst come first, and the table can be filtered.
-pub(super) const MANY: usize = 20;
 
 pub(super) fn section(status: &StatusSnapshot, query: &MinersQuery<'_>) -> Markup {
     let total = miner_rows::total(status);

@@ -62,6 +62,11 @@ impl<'a> PayoutSummary<'a> {
         self.verified + self.unpaid.len() + self.short.len() + self.unknown.len()
     }
 
+    /// Whether a block would pay every miner.
+    pub(super) fn is_all_verified(&self) -> bool {
+        self.verified > 0 && self.verified == self.total()
+    }
+
     /// `4 of 5 verified`
     fn verified_of(&self) -> String {
         format!("{} of {} verified", grouped(self.verified as u64), grouped(self.total() as u64))
@@ -200,7 +205,7 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
             @if is_doubtful {
                 p.quiet { "unknown what the newest job of " (pool_name(status, pool)) " would pay" }
             } @else {
-                @if pool.outputs.is_empty() { p.quiet { "the coinbase can't be read" } } @else { (outputs(pool)) }
+                @if pool.outputs.is_empty() { p.quiet { "the coinbase can't be read" } } @else { (outputs(pool, is_now)) }
                 @if let Some(waste) = verdict.waste() { p { (waste) ": no output claims it" } }
                 p.quiet {
                     (verdict.total) " in all, by the newest job of " (pool_name(status, pool))
@@ -211,9 +216,9 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
     }
 }
 
-fn outputs(pool: &PoolView) -> Markup {
+fn outputs(pool: &PoolView, is_now: bool) -> Markup {
     html! {
-        ol.outputs {
+        ol.outputs.past[!is_now] {
             @for output in pool.outputs.iter() {
                 li.mine[output.is_expected] {
                     span.percent { (format!("{:.2} %", output.percent)) }

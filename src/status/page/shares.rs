@@ -58,7 +58,7 @@ fn bar(totals: &Totals) -> Markup {
         })
         .collect();
     html! {
-        svg.fate viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true" {
+        svg.outcomes viewBox="0 0 100 1" preserveAspectRatio="none" aria-hidden="true" {
             @for (class, from, width) in drawn {
                 rect class=(class) x=(format!("{from:.2}")) width=(format!("{width:.2}")) height="1" {}
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::activity::{Activity, RECENT, is_up, is_work_old, last_share, rejected_only};
-use super::headline::{alert_title, headline, no_pool};
+use super::headline::{alert_title, headline, is_disproved, no_pool};
 use super::rates::{self, ShownRate};
 use super::{Tone, list_item, payout, pool_in_use, pool_name};
 use crate::analyzer::{ChainState, PoolView};
@@ -54,7 +54,12 @@ fn speed(status: &StatusSnapshot) -> Markup {
                 p.rate.old[!is_now] { span.number { (number) } span.unit { " " (unit) } }
                 p.scope { (scope) }
             }
-            None => { p.rate.old { span.number { "–" } } p.scope { "no share yet" } }
+            None => {
+                p.rate.old { span.number { "–" } }
+                p.scope {
+                    @if let Some(last) = last_share(status) { "unknown, last share " (ago(last)) } @else { "no share yet" }
+                }
+            }
         }
         @if shown.is_some_and(|shown| shown.is_now) {
             p.windows {
@@ -216,6 +221,7 @@ fn alerts(status: &StatusSnapshot, activity: Activity) -> Markup {
             _ => answer(Tone::Neutral, "No alert yet", &detail),
         };
     };
-    let tone = if worst.severity == Severity::High { Tone::Bad } else { Tone::Warn };
+    let is_bad = worst.severity == Severity::High && !is_disproved(status, worst);
+    let tone = if is_bad { Tone::Bad } else { Tone::Warn };
     answer(tone, &count(serious().count() as u64, "alert"), &alert_title(status, worst))
 }

@@ -76,17 +76,27 @@ fn the_worst_alert_is_in_the_words_of_its_message() {
     add_alert(&mut now, "miner.gone", Severity::Medium, json!({ "worker": "rig", "seconds": 300 }));
     assert_eq!(said(&now), (Tone::Warn, "rig has been offline for 15 minutes".into()));
     add_alert(&mut now, "record.failing", Severity::Medium, json!({}));
-    add_alert(&mut now, "chain.wrong", Severity::High, json!({}));
+    add_alert(&mut now, "chain.bad_prevhash", Severity::High, json!({}));
     let worst = headline(&now);
     assert_eq!(
         (worst.tone, worst.title.as_str()),
-        (Tone::Bad, "Your miners work on another coin, not Bitcoin")
+        (Tone::Bad, "Your pool builds on a block that is not real")
     );
     assert_eq!(worst.detail, "Use another pool.");
     let mut now = mining();
     add_alert(&mut now, "record.failing", Severity::Medium, json!({}));
     add_alert(&mut now, "pool.failed_over", Severity::Medium, json!({}));
     assert_eq!(headline(&now).detail, "It is so; do something. There is 1 more below.");
+}
+
+#[test]
+fn an_alert_that_the_present_work_disproves_is_of_the_past() {
+    let mut now = mining();
+    add_alert(&mut now, "payout.mismatch", Severity::High, json!({}));
+    assert_eq!(said(&now), (Tone::Warn, "10 min ago: Your pool pays somebody else".into()));
+    assert!(headline(&now).detail.starts_with("It is not so of the miners' present work."));
+    change(&mut now, |snapshot| snapshot.miners[0].payout = Some(PayoutState::Mismatch));
+    assert_eq!(said(&now), (Tone::Bad, "Your pool pays somebody else".into()));
 }
 
 #[test]
