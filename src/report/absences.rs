@@ -22,11 +22,16 @@ const COVERED: f64 = 0.5;
 const RETURN_MS: i64 = 600_000;
 
 /// Finds the pauses in the times of shares.
+///
+/// A session begins at an easy difficulty, so its first shares come fast. That a pause is long is known only when the
+/// shares behind it come fast as well.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PauseFinder {
     last: Option<(UnixMs, usize)>,
     shares: u32,
     mean: f64,
+    /// A pause that was long by the shares before it, and the shares since.
+    doubtful: Option<(Absence, u32)>,
     pub absences: Vec<Absence>,
     /// The sum of all, those that are no longer kept among them.
     pub total_ms: i64,
@@ -81,29 +86,45 @@ impl PauseFinder {
     pub fn add(&mut self, at: UnixMs, directory: usize) {
         let Some((last, before)) = self.last.replace((at, directory)) else { return };
         if before != directory || at < last {
+            self.settle(last);
             return;
         }
         let pause = (at - last) as f64;
-        if self.shares >= MIN_SHARES && pause > self.longest_pause() {
-            self.push(Absence { from: last, to: at, is_open: false });
+        if self.shares >= MIN_SHARES && pause > longest_pause(self.mean) {
+            self.settle(last);
+            self.doubtful = Some((Absence { from: last, to: at, is_open: false }, 0));
             return;
         }
-        self.shares += 1;
-        let weight = (1.0 / f64::from(self.shares)).max(1.0 / MEAN_OVER);
-        self.mean += (pause - self.mean) * weight;
-    }
-
-    /// Ends the records at this time: a miner that has not come back is absent until then.
-    pub fn end(&mut self, end: UnixMs) {
-        if let Some((last, _)) = self.last {
-            if self.shares >= MIN_SHARES && (end - last) as f64 > self.longest_pause() {
-                self.push(Absence { from: last, to: end, is_open: true });
+        self.count(pause);
+        if let Some((_, since)) = &mut self.doubtful {
+            *since += 1;
+            if *since >= MIN_SHARES {
+                self.settle(at);
             }
         }
     }
 
-    fn longest_pause(&self) -> f64 {
-        (self.mean * MAX_INTERVALS).max(MIN_PAUSE_MS)
+    /// Ends the records at this time: a miner that has not come back is absent until then.
+    pub fn end(&mut self, end: UnixMs) {
+        let Some((last, _)) = self.last else { return };
+        self.settle(last);
+        if self.shares >= MIN_SHARES && (end - last) as f64 > longest_pause(self.mean) {
+            self.push(Absence { from: last, to: end, is_open: true });
+        }
+    }
+
+    /// Decides about the doubtful pause, by the shares that came since until `at`.
+    fn settle(&mut self, at: UnixMs) {
+        let Some((absence, since)) = self.doubtful.take() else { return };
+        let mean = if since == 0 { 0.0 } else { (at - absence.to) as f64 / f64::from(since) };
+        let pause = absence.length_ms() as f64;
+        if pause > longest_pause(mean) { self.push(absence) } else { self.count(pause) }
+    }
+
+    fn count(&mut self, pause: f64) {
+        self.shares += 1;
+        let weight = (1.0 / f64::from(self.shares)).max(1.0 / MEAN_OVER);
+        self.mean += (pause - self.mean) * weight;
     }
 
     fn push(&mut self, absence: Absence) {
@@ -120,6 +141,11 @@ impl PauseFinder {
         }
         self.absences.push(absence);
     }
+}
+
+/// The longest pause that chance explains, with this mean interval.
+fn longest_pause(mean: f64) -> f64 {
+    (mean * MAX_INTERVALS).max(MIN_PAUSE_MS)
 }
 
 impl Absence {
@@ -178,9 +204,28 @@ mod tests {
         finder.add(10_000_060_000, 1);
         assert!(finder.absences.is_empty(), "another directory is no pause");
         finder.add(10_000_060_000 + 3_600_000, 1);
-        assert_eq!((finder.absences.len(), finder.total_ms), (1, 3_600_000));
         finder.end(10_020_000_000);
+        assert_eq!((finder.absences.len(), finder.total_ms), (2, 3_600_000 + 16_340_000));
         assert!(finder.absences[1].is_open);
+    }
+
+    #[test]
+    fn easy_shares_at_the_beginning_make_no_usual_pause_long() {
+        let mut finder = PauseFinder::default();
+        let mut at = 0;
+        for interval in [10_000; 30].into_iter().chain([480_000; 100]) {
+            at += interval;
+            finder.add(at, 0);
+        }
+        finder.end(at);
+        assert!(finder.absences.is_empty(), "{:?}", finder.absences);
+        // Away, and back with easy shares.
+        at += 86_400_000;
+        for interval in [10_000; 30] {
+            finder.add(at, 0);
+            at += interval;
+        }
+        assert_eq!(finder.absences.len(), 1);
     }
 
     #[test]

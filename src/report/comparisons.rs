@@ -13,7 +13,7 @@ const REAL: f64 = 0.001;
 /// Answered shares that a comparison needs on each side.
 const MIN_ANSWERED: u64 = 100;
 /// New blocks that a comparison needs.
-const MIN_BLOCKS: u64 = 20;
+pub(super) const MIN_BLOCKS: u64 = 20;
 /// Caps the pools and workers that are compared, those with the most work.
 const MAX_COMPARED: usize = 8;
 
@@ -43,8 +43,9 @@ struct Samples<'a> {
     tests: usize,
 }
 
-/// Compares the pools with each other, and each worker with all others.
-pub(super) fn compare(records: &Records) -> Vec<ReportedComparison> {
+/// Compares the pools with each other, and each worker with all others that are well: one that is ill would make all
+/// others look good.
+pub(super) fn compare(records: &Records, ill: &[&str]) -> Vec<ReportedComparison> {
     let mut found = Vec::new();
     let pools = most_work(&records.pools);
     let pairs: Vec<_> = pools
@@ -53,19 +54,30 @@ pub(super) fn compare(records: &Records) -> Vec<ReportedComparison> {
         .flat_map(|(place, first)| pools.iter().skip(place + 1).map(move |second| (*first, *second)))
         .collect();
     for (first, second) in &pairs {
-        found.push(pool_rejects(first, second, pairs.len()));
+        found.push(pool_rejects([first, second], records, ill, pairs.len()));
         found.push(pool_answers(first, second, pairs.len()));
     }
     found.extend(new_blocks(records));
     let workers = most_work(&records.workers);
     if workers.len() > 1 {
-        found.extend(workers.iter().map(|worker| worker_rejects(worker, records, workers.len())));
+        found.extend(workers.iter().map(|worker| worker_rejects(worker, records, ill, workers.len())));
     }
     found
 }
 
-fn pool_rejects(first: &NamedTally, second: &NamedTally, tests: usize) -> ReportedComparison {
-    let counts = [first, second].map(|pool| (pool.tally.rejected, pool.tally.answered()));
+/// By the shares of workers that are well.
+fn pool_rejects(
+    [first, second]: [&NamedTally; 2],
+    records: &Records,
+    ill: &[&str],
+    tests: usize,
+) -> ReportedComparison {
+    let counts = [first, second].map(|pool| {
+        let place = records.pools.iter().position(|other| other.name == pool.name);
+        let well = records.workers.iter().filter(|worker| !ill.contains(&worker.name.as_str()));
+        let answers = well.filter_map(|worker| worker.by_pool.get(place?));
+        answers.fold((0, 0), |(rejected, answered), (more, all)| (rejected + more, answered + all))
+    });
     Samples {
         kind: "pool_rejects",
         names: [&first.name, &second.name],
@@ -74,7 +86,8 @@ fn pool_rejects(first: &NamedTally, second: &NamedTally, tests: usize) -> Report
         tests,
     }
     .compare(|shown, counts| {
-        format!("{} rejects {}, {} {}", shown[0], part_of(counts[0]), shown[1], part_of(counts[1]))
+        let of = if ill.is_empty() { "" } else { ", of miners that are well" };
+        format!("{} rejects {}, {} {}{of}", shown[0], part_of(counts[0]), shown[1], part_of(counts[1]))
     })
 }
 
@@ -132,9 +145,15 @@ fn new_blocks(records: &Records) -> Option<ReportedComparison> {
     })
 }
 
-fn worker_rejects(worker: &NamedTally, records: &Records, tests: usize) -> ReportedComparison {
+fn worker_rejects(worker: &NamedTally, records: &Records, ill: &[&str], tests: usize) -> ReportedComparison {
     let own = (worker.tally.rejected, worker.tally.answered());
-    let others = (records.all.rejected - own.0, records.all.answered() - own.1);
+    let well = records
+        .workers
+        .iter()
+        .filter(|other| other.name != worker.name && !ill.contains(&other.name.as_str()));
+    let others = well.fold((0, 0), |(rejected, answered), other| {
+        (rejected + other.tally.rejected, answered + other.tally.answered())
+    });
     let shown = [name_of_worker(&worker.name).to_owned(), String::from("all others")];
     Samples {
         kind: "worker_rejects",

@@ -6,7 +6,7 @@ use std::{fmt, io};
 use serde::Serialize;
 
 use super::absences::{Absence, AbsenceCause};
-use super::comparisons::{ReportedComparison, compare};
+use super::comparisons::{MIN_BLOCKS, ReportedComparison, compare};
 use super::export::TypedExport;
 use super::fields::{UnixMs, time_text};
 use super::figures::{ReportedPool, ReportedWorker, ShareFigures};
@@ -190,6 +190,7 @@ impl Report {
         let seconds = (to - from) as f64 / 1000.0;
         if has_shares {
             records.workers.iter_mut().for_each(|worker| worker.pauses.end(to));
+            records.all_pauses.end(to);
             records.date_crashes();
         }
         let cause = |absence: &Absence| cause_of(&records, absence);
@@ -201,6 +202,8 @@ impl Report {
         let luck = ReportedLuck::of(&records.all);
         let context = FindingContext { records: &records, workers: &workers, luck: &luck, from, to };
         let findings = findings::find(&context);
+        let suspects: Vec<&str> = findings.iter().filter_map(ReportFinding::sick_worker).collect();
+        let comparisons = compare(&records, &suspects);
         let time = |at: UnixMs| has_shares.then(|| time_text(at));
         Report {
             version: VERSION,
@@ -223,7 +226,7 @@ impl Report {
             reasons: reasons(&records),
             luck,
             best_ever: best_ever(&records),
-            comparisons: compare(&records),
+            comparisons,
             outages: OutagesJson {
                 pools: outages(&records.time_line.pool_outages, to),
                 sluice: outages(&records.time_line.sluice_outages, to),
@@ -264,7 +267,8 @@ fn pools(records: &Records, seconds: f64, end: UnixMs) -> Vec<ReportedPool> {
     let propagation = records.jobs.propagation();
     let pools = records.pools.iter().map(|named| {
         let seen = records.jobs.pools.iter().zip(&propagation).find(|(jobs, _)| jobs.name == named.name);
-        let (jobs, lag) = (seen.map(|(jobs, _)| jobs), seen.map(|(_, lag)| lag).filter(|lag| lag.blocks > 0));
+        let (jobs, lag) =
+            (seen.map(|(jobs, _)| jobs), seen.map(|(_, lag)| lag).filter(|lag| lag.blocks >= MIN_BLOCKS));
         let own = records
             .time_line
             .pool_outages

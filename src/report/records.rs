@@ -65,6 +65,8 @@ pub(super) struct NamedTally {
     pub name: String,
     pub tally: ShareTally,
     pub pauses: PauseFinder,
+    /// A worker's rejected and answered shares at each pool, in the order of the pools.
+    pub by_pool: Vec<(u64, u64)>,
 }
 
 /// The rows that could not be read.
@@ -127,6 +129,7 @@ impl Records {
         let worker = &mut self.workers[self.last_worker];
         worker.tally.add(share, is_repeated);
         worker.pauses.add(share.at, directory);
+        worker.add_answer(self.last_pool, share.result);
         self.pools[self.last_pool].tally.add(share, is_repeated);
         let delays = self.delays.at(share.at);
         if let Some(response) = share.response_ms {
@@ -193,6 +196,17 @@ impl Records {
     }
 }
 
+impl NamedTally {
+    fn add_answer(&mut self, pool: usize, result: ShareResult) {
+        if self.by_pool.len() <= pool {
+            self.by_pool.resize(pool + 1, (0, 0));
+        }
+        let (rejected, answered) = &mut self.by_pool[pool];
+        *rejected += u64::from(result == ShareResult::Rejected);
+        *answered += u64::from(matches!(result, ShareResult::Accepted | ShareResult::Rejected));
+    }
+}
+
 /// The place of a name, which is added if it is new.
 fn place(
     name: &str,
@@ -212,7 +226,8 @@ fn place(
         places.insert(name.into(), tallies.len());
     }
     let tally = ShareTally::new(BUCKETS_OF_ONE);
-    tallies.push(NamedTally { name: name.to_owned(), tally, pauses: PauseFinder::default() });
+    let pauses = PauseFinder::default();
+    tallies.push(NamedTally { name: name.to_owned(), tally, pauses, by_pool: Vec::new() });
     tallies.len() - 1
 }
 

@@ -135,13 +135,12 @@ impl TimeLine {
         }
         let reason = || event.data.get("reason").and_then(Value::as_str).unwrap_or_default().to_owned();
         match event.kind.as_str() {
-            "pool.failed" | "pool.no_work" | "pool.blocked" if self.open_pools.len() < MAX_NAMES => {
-                if !self.open_pools.contains_key(&pool) {
-                    self.open_pools.insert(pool.clone(), at);
-                    let outage =
-                        Outage { subject: pool, from: at, to: None, is_crash: false, reason: reason() };
-                    push_bounded(&mut self.pool_outages, outage, selection);
-                }
+            "pool.failed" | "pool.no_work" | "pool.blocked"
+                if self.open_pools.len() < MAX_NAMES && !self.open_pools.contains_key(&pool) =>
+            {
+                self.open_pools.insert(pool.clone(), at);
+                let outage = Outage { subject: pool, from: at, to: None, is_crash: false, reason: reason() };
+                push_bounded(&mut self.pool_outages, outage, selection);
             }
             "pool.returned" | "pool.connected" => self.close_pool(&pool, at),
             "program.stop" => self.stopped_at = Some(at),

@@ -45,6 +45,14 @@ pub struct ReportFinding {
     pub weight: f64,
 }
 
+impl ReportFinding {
+    /// The worker with many rejected shares, if the finding is about one.
+    pub(super) fn sick_worker(&self) -> Option<&str> {
+        let is_about_one = ["worker.ill", "worker.rejects"].contains(&self.id.as_str());
+        self.evidence.get("worker").filter(|_| is_about_one)?.as_str()
+    }
+}
+
 /// The records, and what was concluded from them.
 pub(super) struct FindingContext<'a> {
     pub records: &'a Records,

@@ -12,10 +12,10 @@ use crate::util::escape::printable;
 const WIDTH: u32 = 720;
 /// Plotters draws in whole numbers; without steps between them a line looks like a staircase.
 const STEPS: u32 = 4;
-const FONT: u32 = 12 * STEPS;
+const FONT: u32 = 15 * STEPS;
 const HOUR_MS: i64 = 3_600_000;
 /// The most ticks of an axis of time.
-const MAX_TIME_TICKS: i64 = 8;
+const MAX_TIME_TICKS: i64 = 7;
 
 /// The colours, each with its variable of the stylesheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,8 +115,8 @@ fn draw_into(
     let mut chart = ChartBuilder::on(&root)
         .margin_top(10 * STEPS)
         .margin_right(16 * STEPS)
-        .x_label_area_size(22 * STEPS)
-        .y_label_area_size(axes.label_width * STEPS)
+        .x_label_area_size(28 * STEPS)
+        .y_label_area_size(axes.label_width * STEPS * 5 / 4)
         .build_cartesian_2d(TickAxis::new(axes.x, &axes.x_ticks), TickAxis::new(axes.y, &axes.y_ticks))?;
     chart
         .configure_mesh()

@@ -14,7 +14,7 @@ use crate::work::name_of_worker;
 const MAX_LANES: usize = 12;
 /// Caps the characters of a lane's name.
 const MAX_NAME: usize = 18;
-const LANE_HEIGHT: u32 = 22;
+const LANE_HEIGHT: u32 = 26;
 /// The least width of a mark, as a part of the whole, so that it can be seen.
 const MIN_WIDTH: f64 = 1.0 / 300.0;
 
