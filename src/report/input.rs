@@ -236,7 +236,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("monday.txt");
         fs::write(&path, "timestamp,miner_addr\n").unwrap();
-        assert_eq!(RecordSources::find(&[path.clone()]).files[0].kind, RecordKind::Shares);
+        assert_eq!(RecordSources::find(std::slice::from_ref(&path)).files[0].kind, RecordKind::Shares);
         fs::write(&path, "hello").unwrap();
         assert!(RecordSources::find(&[path]).unreadable[0].reason.contains("none of the files"));
     }
