@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::miner_query::{MinersQuery, SortKey};
 use crate::analyzer::{KnownWorkerView, MinerView, PayoutState, Unverifiable, WorkerTotals};
 use crate::clock::NtpTime;
+use crate::record::ShownNames;
 use crate::status::snapshot::StatusSnapshot;
 use crate::status::user_agent::device_name;
 
@@ -41,8 +42,7 @@ pub(super) enum MinerState {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MinerRow<'a> {
     pub(super) worker: &'a str,
-    /// The name that a person has given it, else its own without the address.
-    shown_name: &'a str,
+    shown_names: &'a ShownNames,
     pub(super) user_agent: &'a str,
     pub(super) miner: Option<&'a MinerView>,
     pub(super) known: Option<&'a KnownWorkerView>,
@@ -55,7 +55,7 @@ pub(super) fn rows<'a>(status: &'a StatusSnapshot, query: &MinersQuery<'_>) -> V
     let is_any_verified = snapshot.miners.iter().any(|miner| miner.payout == Some(PayoutState::Verified));
     let connected = snapshot.miners.iter().map(|miner| MinerRow {
         worker: &miner.worker,
-        shown_name: snapshot.shown_names.name_of(&miner.worker),
+        shown_names: &snapshot.shown_names,
         user_agent: &miner.user_agent,
         miner: Some(miner),
         known: None,
@@ -63,7 +63,7 @@ pub(super) fn rows<'a>(status: &'a StatusSnapshot, query: &MinersQuery<'_>) -> V
     });
     let gone = status.offline_workers().map(|known| MinerRow {
         worker: &known.worker,
-        shown_name: snapshot.shown_names.name_of(&known.worker),
+        shown_names: &snapshot.shown_names,
         user_agent: known.user_agent.as_deref().unwrap_or_default(),
         miner: None,
         known: Some(known),
@@ -109,9 +109,10 @@ fn silent_after(status: &StatusSnapshot, miner: &MinerView) -> Duration {
 }
 
 impl MinerRow<'_> {
-    /// The name to show.
+    /// The name that a person has given it, else its own without the address. To find that takes a while, so it is not
+    /// asked for each row of a farm.
     pub(super) fn name(&self) -> &str {
-        if self.worker.is_empty() { "(no name yet)" } else { self.shown_name }
+        if self.worker.is_empty() { "(no name yet)" } else { self.shown_names.name_of(self.worker) }
     }
 
     /// The device, else the address.
@@ -141,7 +142,7 @@ impl MinerRow<'_> {
         let has = |text: &str| text.to_lowercase().contains(filter);
         filter.is_empty()
             || has(self.worker)
-            || has(self.shown_name)
+            || has(self.name())
             || has(self.user_agent)
             || has(&self.device())
             || has(&self.address())
