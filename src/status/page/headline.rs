@@ -162,7 +162,7 @@ fn no_miner(status: &StatusSnapshot) -> Headline {
 fn alert(status: &StatusSnapshot, least: Severity) -> Option<Headline> {
     let is_serious = |alert: &&Alert| alert.severity >= least;
     let is_wanted = |alert: &&Alert| least < Severity::High || !is_disproved(status, alert);
-    let serious = || status.active_alerts().filter(is_serious).filter(is_wanted);
+    let serious = || status.present_alerts().filter(is_serious).filter(is_wanted);
     let rank = |alert: &&Alert| {
         let place = WORST.iter().rposition(|family| alert.id.starts_with(family));
         (alert.severity, place.is_some(), std::cmp::Reverse(place), alert.began)

@@ -211,7 +211,7 @@ pub(super) fn recent_answer(status: &StatusSnapshot, pool: &PoolView) -> Option<
 
 /// Is anything wrong?
 fn alerts(status: &StatusSnapshot, activity: Activity) -> Markup {
-    let serious = || status.active_alerts().filter(|alert| alert.severity > Severity::Info);
+    let serious = || status.present_alerts().filter(|alert| alert.severity > Severity::Info);
     let Some(worst) = serious().max_by_key(|alert| alert.severity) else {
         let notes = status.active_alerts().count() as u64;
         let detail = if notes == 0 { String::from("nothing was reported") } else { count(notes, "note") };
