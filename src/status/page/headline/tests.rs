@@ -5,6 +5,7 @@ use super::*;
 use crate::analyzer::{PayoutState, Unverifiable, WorkDoubt};
 use crate::clock::NtpTime;
 use crate::status::page::tests::{change, gone, miner, mining, pool, share, status, upstream};
+use crate::upstream::UpstreamState;
 
 /// The tone and the title.
 fn said(status: &StatusSnapshot) -> (Tone, String) {
@@ -85,8 +86,28 @@ fn the_worst_alert_is_in_the_words_of_its_message() {
     assert_eq!(worst.detail, "Use another pool.");
     let mut now = mining();
     add_alert(&mut now, "record.failing", Severity::Medium, json!({}));
+    add_alert(&mut now, "pool.silent", Severity::Medium, json!({}));
+    assert_eq!(headline(&now).detail, "Nothing to do unless it lasts; then use another pool. There is 1 more below.");
+}
+
+#[test]
+fn an_alert_whose_state_is_visibly_over_is_not_the_first_line() {
+    let mut now = mining();
+    let mut known = gone("rig", an_hour_ago());
+    add_alert(&mut now, "miner.gone", Severity::Medium, json!({ "worker": "rig", "seconds": 300 }));
+    change(&mut now, |snapshot| snapshot.known_workers = vec![known.clone()].into());
+    assert_eq!(said(&now).1, "rig has been offline for 15 minutes");
+    known.is_connected = true;
+    change(&mut now, |snapshot| snapshot.known_workers = vec![known].into());
+    assert_eq!(said(&now).0, Tone::Good);
+
+    let mut now = mining();
     add_alert(&mut now, "pool.failed_over", Severity::Medium, json!({}));
-    assert_eq!(headline(&now).detail, "It is so; do something. There is 1 more below.");
+    let spare = UpstreamState { rank: Some(1), ..upstream(PoolStatus::Up) };
+    now.runtime.upstreams.push(UpstreamState { sessions: 1, ..spare.clone() });
+    assert_eq!(said(&now).0, Tone::Warn);
+    now.runtime.upstreams[1] = spare;
+    assert_eq!(said(&now).0, Tone::Good);
 }
 
 #[test]
