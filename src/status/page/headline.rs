@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use serde_json::json;
 
-use super::activity::{Activity, last_share, rejected_only};
+use super::activity::{Activity, is_up, last_share, rejected_only};
 use super::payout::PayoutSummary;
 use super::{Tone, pool_in_use, rates};
 use crate::analyzer::{Alert, ChainState};
@@ -251,6 +251,7 @@ fn going_well(status: &StatusSnapshot) -> Headline {
     let rate = rates::shown(status).map_or_else(String::new, |shown| format!(" at {}", shown.text()));
     let title = format!("{miners}{rate}");
     let (detail, is_all_known) = match PayoutSummary::of(status).doubt(status) {
+        _ if unreachable(status).is_some() => (unreachable(status).unwrap_or_default(), false),
         _ if chain_doubt(status).is_some() => (chain_doubt(status).unwrap_or_default(), false),
         Some(doubt) => (doubt, false),
         None => (absent(status).unwrap_or_else(|| format!("Last share {}.", ago(last))), true),
@@ -260,6 +261,18 @@ fn going_well(status: &StatusSnapshot) -> Headline {
     } else {
         new(Tone::Neutral, format!("Mining: {title}"), detail)
     }
+}
+
+/// The reason why a miner that connects now would get no pool, although the connected ones have theirs.
+fn unreachable(status: &StatusSnapshot) -> Option<String> {
+    let upstreams = status.runtime.listed();
+    if upstreams.iter().any(|(_, one)| is_up(one)) {
+        return None;
+    }
+    let (_, first) = upstreams.first()?;
+    let why = first.blocked.as_ref().or(first.trouble.as_ref().map(|(why, _)| why));
+    let why = why.map_or_else(String::new, |why| format!(" {}: {why}.", first.name));
+    Some(format!("The connected miners go on, and no pool takes a new connection.{why}"))
 }
 
 /// The reason why it is not certain that this is Bitcoin.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::activity::{Activity, RECENT, is_up, is_work_old, last_share, rejected_only};
+use super::activity::{Activity, RECENT, is_still_used, is_up, is_work_old, last_share, rejected_only};
 use super::headline::{alert_title, headline, is_disproved, no_pool};
 use super::rates::{self, ShownRate};
 use super::{Tone, list_item, payout, pool_in_use, pool_name};
@@ -169,7 +169,11 @@ fn pool_answers(status: &StatusSnapshot, activity: Activity) -> Markup {
     let newest = job.map_or_else(String::new, |age| format!(", newest job {}", ago(age)));
     let detail = format!("{}{newest}", pool_name(status, pool));
     if let Some(state) = state.filter(|state| !is_up(state)) {
-        let title = if state.gives_no_work { "The pool gives no work" } else { "The pool is down" };
+        let title = match state.gives_no_work {
+            true => "The pool gives no work",
+            false if is_still_used(status, pool.place, state) => "The pool takes no new connection",
+            false => "The pool is down",
+        };
         let tone = if activity == Activity::NoPool { Tone::Bad } else { Tone::Warn };
         return answer(tone, title, &detail);
     }

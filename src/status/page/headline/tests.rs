@@ -59,6 +59,15 @@ fn without_a_pool_nothing_else_matters() {
 }
 
 #[test]
+fn one_failed_connection_does_not_end_the_mining() {
+    let mut now = mining();
+    now.runtime.upstreams[0] = UpstreamState { sessions: 1, ..upstream(PoolStatus::Failed) };
+    assert_eq!(said(&now), (Tone::Neutral, "Mining: 1 miner at 1.20 TH/s".into()));
+    let detail = "The connected miners go on, and no pool takes a new connection. pool.example:3333: connection refused.";
+    assert_eq!(headline(&now).detail, detail);
+}
+
+#[test]
 fn nobody_is_connected_since_when() {
     let mut now = status();
     assert_eq!(said(&now), (Tone::Warn, "Not mining: no miner is connected".into()));
