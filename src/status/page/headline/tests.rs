@@ -59,6 +59,24 @@ fn without_a_pool_nothing_else_matters() {
 }
 
 #[test]
+fn without_a_recent_share_nothing_is_well() {
+    let mut now = mining();
+    let late = |now: &mut StatusSnapshot, seconds| {
+        change(now, |snapshot| {
+            snapshot.recent = Default::default();
+            snapshot.miners[0].last_share_ago = Some(Duration::from_secs(seconds));
+        });
+    };
+    late(&mut now, 599);
+    assert_eq!(said(&now).0, Tone::Good);
+    late(&mut now, 1200);
+    assert_eq!(said(&now), (Tone::Neutral, "Connected: 1 miner, last share 20 min ago".into()));
+    assert_eq!(headline(&now).detail, "");
+    change(&mut now, |snapshot| snapshot.known_workers = vec![gone("nerd", an_hour_ago())].into());
+    assert_eq!(headline(&now).detail, "nerd has been offline for 1 h 0 min.");
+}
+
+#[test]
 fn one_failed_connection_does_not_end_the_mining() {
     let mut now = mining();
     now.runtime.upstreams[0] = UpstreamState { sessions: 1, ..upstream(PoolStatus::Failed) };
