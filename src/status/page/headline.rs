@@ -1,5 +1,7 @@
 //! The first line: one sentence about the worst that is wrong, with what to do, or that all is well.
 
+use std::cmp::Reverse;
+
 use maud::{Markup, html};
 use serde_json::json;
 
@@ -158,16 +160,23 @@ fn no_miner(status: &StatusSnapshot) -> Headline {
     }
 }
 
+/// The worst of these alerts. Of the same severity, one that is still so is worse than one that the present work disproves.
+pub(super) fn worst_of<'a>(
+    status: &StatusSnapshot,
+    alerts: impl Iterator<Item = &'a Alert>,
+) -> Option<&'a Alert> {
+    alerts.max_by_key(|alert| {
+        let place = WORST.iter().rposition(|family| alert.id.starts_with(family));
+        (alert.severity, !is_disproved(status, alert), place.is_some(), Reverse(place), alert.began)
+    })
+}
+
 /// The worst alert that lasts, of this severity at least.
 fn alert(status: &StatusSnapshot, least: Severity) -> Option<Headline> {
     let is_serious = |alert: &&Alert| alert.severity >= least;
     let is_wanted = |alert: &&Alert| least < Severity::High || !is_disproved(status, alert);
     let serious = || status.active_alerts().filter(is_serious).filter(is_wanted);
-    let rank = |alert: &&Alert| {
-        let place = WORST.iter().rposition(|family| alert.id.starts_with(family));
-        (alert.severity, place.is_some(), std::cmp::Reverse(place), alert.began)
-    };
-    let worst = serious().max_by_key(rank)?;
+    let worst = worst_of(status, serious())?;
     let row = worst.row(AlertKind::Begins);
     let mut detail = match (worst.id, notify::advice(&row)) {
         // Its description tells how long it was when it began.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::activity::{Activity, RECENT, is_still_used, is_up, is_work_old, last_share, rejected_only};
-use super::headline::{alert_title, headline, is_disproved, no_pool};
+use super::headline::{alert_title, headline, is_disproved, no_pool, worst_of};
 use super::rates::{self, ShownRate};
 use super::{Tone, list_item, payout, pool_in_use, pool_name};
 use crate::analyzer::{ChainState, PoolView};
@@ -216,7 +216,7 @@ pub(super) fn recent_answer(status: &StatusSnapshot, pool: &PoolView) -> Option<
 /// Is anything wrong?
 fn alerts(status: &StatusSnapshot, activity: Activity) -> Markup {
     let serious = || status.active_alerts().filter(|alert| alert.severity > Severity::Info);
-    let Some(worst) = serious().max_by_key(|alert| alert.severity) else {
+    let Some(worst) = worst_of(status, serious()) else {
         let notes = status.active_alerts().count() as u64;
         let detail = if notes == 0 { String::from("nothing was reported") } else { count(notes, "note") };
         // Alerts wait until a state has lasted, and the answers above do not.

@@ -127,6 +127,19 @@ fn an_alert_that_the_present_work_disproves_is_of_the_past() {
 }
 
 #[test]
+fn a_disproved_alert_hides_no_real_one() {
+    for ids in [["payout.mismatch", "chain.bad_prevhash"], ["chain.bad_prevhash", "payout.mismatch"]] {
+        let mut now = mining();
+        for id in ids {
+            add_alert(&mut now, id, Severity::High, json!({}));
+        }
+        assert_eq!(said(&now), (Tone::Bad, "Your pool builds on a block that is not real".into()));
+        let worst = worst_of(&now, now.active_alerts()).unwrap();
+        assert_eq!(worst.id, "chain.bad_prevhash", "the summary shows it, too");
+    }
+}
+
+#[test]
 fn what_no_alert_says_yet_is_said() {
     let mut now = mining();
     change(&mut now, |snapshot| snapshot.miners[0].payout = Some(PayoutState::Mismatch));
