@@ -51,6 +51,11 @@ impl Activity {
             (Some(_), false) => Activity::Working,
         }
     }
+
+    /// Whether a connected miner has a job. Otherwise the verdicts are about the last job of a pool that was left.
+    pub(super) fn has_job(self) -> bool {
+        matches!(self, Activity::OldWork | Activity::Working)
+    }
 }
 
 /// Whether a miner that connects now would get this pool, as far as is known.

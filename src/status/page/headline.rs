@@ -54,7 +54,7 @@ pub(super) fn headline(status: &StatusSnapshot) -> Headline {
     let activity = Activity::of(status);
     not_mining(status, activity)
         .or_else(|| alert(status, Severity::High))
-        .or_else(|| bad_work(status))
+        .or_else(|| bad_work(status, activity))
         .or_else(|| no_fresh_work(status, activity))
         .or_else(|| alert(status, Severity::Low))
         .or_else(|| doubtful_payout(status))
@@ -202,7 +202,7 @@ fn alert(status: &StatusSnapshot, least: Severity) -> Option<Headline> {
 }
 
 /// Work that earns nothing, where no alert says so: its rule may be off, or wait for more.
-fn bad_work(status: &StatusSnapshot) -> Option<Headline> {
+fn bad_work(status: &StatusSnapshot, activity: Activity) -> Option<Headline> {
     let payout = PayoutSummary::of(status);
     if let Some(title) = payout.unpaid_title() {
         return Some(new(
@@ -212,7 +212,7 @@ fn bad_work(status: &StatusSnapshot) -> Option<Headline> {
         ));
     }
     let chain = verdicts::chain(&status.snapshot).and_then(|pool| pool.chain.as_ref());
-    if chain.is_some_and(|chain| chain.state == ChainState::Wrong) {
+    if activity.has_job() && chain.is_some_and(|chain| chain.state == ChainState::Wrong) {
         return Some(new(Tone::Bad, "Your miners work on another coin, not Bitcoin", "Use another pool."));
     }
     let share = rejected_only(status)?;

@@ -125,7 +125,7 @@ pub(super) fn answer(status: &StatusSnapshot, activity: Activity) -> (Tone, Stri
     let Some(verdict) = pool.and_then(|pool| pool.payout.as_ref()) else {
         return (Tone::Neutral, String::from("Whom a block would pay"), String::from("no job received yet"));
     };
-    if matches!(activity, Activity::NoPool | Activity::NoMiner) {
+    if !activity.has_job() {
         return past_answer(verdict);
     }
     let summary = PayoutSummary::of(status);
@@ -189,12 +189,14 @@ fn shortened(address: &str) -> String {
 pub(super) fn section(status: &StatusSnapshot) -> Markup {
     let Some(pool) = verdicts::payout(&status.snapshot) else { return html! {} };
     let Some(verdict) = &pool.payout else { return html! {} };
-    let is_now = Activity::of(status) == Activity::Working && !is_work_old(pool);
+    let activity = Activity::of(status);
+    let is_now = activity == Activity::Working && !is_work_old(pool);
+    let bad = if activity.has_job() { Tone::Bad } else { Tone::Warn };
     let (tone, text) = match verdict.state {
         PayoutState::Verified if is_now => (Tone::Good, String::from("verified")),
         PayoutState::Verified => (Tone::Neutral, String::from("by the last job")),
-        PayoutState::Short => (Tone::Bad, String::from("too little is yours")),
-        PayoutState::Mismatch => (Tone::Bad, String::from("not yours")),
+        PayoutState::Short => (bad, String::from("too little is yours")),
+        PayoutState::Mismatch => (bad, String::from("not yours")),
         PayoutState::Unverifiable(why) => (Tone::Neutral, why.to_string()),
     };
     let is_doubtful = matches!(verdict.state, PayoutState::Unverifiable(Unverifiable::Doubt(_)));
@@ -235,6 +237,7 @@ fn outputs(pool: &PoolView, is_now: bool) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::page::tests::{change, mining};
 
     const UNKNOWN: PayoutState = PayoutState::Unverifiable(Unverifiable::NoAddress);
 
@@ -266,6 +269,24 @@ mod tests {
         assert_eq!(summary(&miners).unpaid_title().unwrap(), "A block would pay too little");
         let miners = [("a", PayoutState::Short), ("b", PayoutState::Mismatch), ("c", PayoutState::Mismatch)];
         assert_eq!(summary(&miners).unpaid_title().unwrap(), "A block of b or c would pay somebody else");
+    }
+
+    #[test]
+    fn the_verdict_on_a_pool_that_was_left_is_of_the_past() {
+        let mut now = mining();
+        let answer_of = |now: &StatusSnapshot| answer(now, Activity::of(now));
+        change(&mut now, |snapshot| {
+            snapshot.pools[0].payout.as_mut().unwrap().state = PayoutState::Mismatch;
+        });
+        assert_eq!(answer_of(&now).0, Tone::Bad);
+        change(&mut now, |snapshot| {
+            snapshot.pools[0].miners = 0;
+            snapshot.pools.push(PoolView { place: 1, miners: 1, ..PoolView::default() });
+            snapshot.miners[0].payout = None;
+        });
+        assert_eq!(Activity::of(&now), Activity::NoWork);
+        let past = "the last job would have paid you nothing";
+        assert_eq!(answer_of(&now), (Tone::Warn, "No block is worked on now".into(), past.into()));
     }
 
     #[test]

@@ -142,7 +142,7 @@ fn chain(status: &StatusSnapshot, activity: Activity) -> Markup {
     }
     let job = pool.and_then(|pool| pool.job.as_ref());
     let age = job.map_or_else(String::new, |job| format!(", {}", ago(status.age_of(job.at))));
-    if matches!(activity, Activity::NoPool | Activity::NoMiner) && verdict.state == ChainState::Plausible {
+    if !activity.has_job() && verdict.state == ChainState::Plausible {
         return answer(
             Tone::Neutral,
             "No chain is worked on now",
