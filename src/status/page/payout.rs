@@ -7,11 +7,11 @@ use maud::{Markup, html};
 use super::activity::{Activity, is_work_old};
 use super::{Tone, pool_name, time};
 use crate::analyzer::{PayoutState, PayoutVerdict, PoolView, Unverifiable};
+use crate::record::ShownNames;
 use crate::status::snapshot::StatusSnapshot;
 use crate::status::verdicts;
 use crate::util::escape::line_text;
 use crate::util::format::{count, grouped};
-use crate::work::name_of_worker;
 
 /// Caps the miners that a sentence names, and the characters of each.
 const MAX_NAMED: usize = 3;
@@ -28,12 +28,14 @@ pub(super) struct PayoutSummary<'a> {
     /// The workers whose payout is not known, and the reason: a missing address if any has none, else that of the first.
     unknown: Vec<&'a str>,
     reason: Option<Unverifiable>,
+    shown_names: ShownNames,
 }
 
 impl<'a> PayoutSummary<'a> {
     pub(super) fn of(status: &'a StatusSnapshot) -> PayoutSummary<'a> {
         let miners = status.snapshot.miners.iter().filter(|miner| !miner.worker.is_empty());
-        PayoutSummary::count(miners.filter_map(|miner| Some((&*miner.worker, miner.payout?))))
+        let summary = PayoutSummary::count(miners.filter_map(|miner| Some((&*miner.worker, miner.payout?))));
+        PayoutSummary { shown_names: status.snapshot.shown_names.clone(), ..summary }
     }
 
     fn count(miners: impl Iterator<Item = (&'a str, PayoutState)>) -> PayoutSummary<'a> {
@@ -82,15 +84,27 @@ impl<'a> PayoutSummary<'a> {
         if miners.len() == self.total() {
             return Some(format!("A block {what}"));
         }
-        Some(format!("A block of {} {what}", listed(miners, "or")))
+        Some(format!("A block of {} {what}", self.listed(miners, "or")))
     }
 
     /// `4 of 5 verified; noaddress is not`, if nobody is cheated.
     pub(super) fn partly_verified(&self) -> Option<String> {
         let is_part = self.unpaid_title().is_none() && self.verified > 0 && !self.unknown.is_empty();
         let verb = if self.unknown.len() == 1 { "is" } else { "are" };
-        is_part
-            .then(|| format!("Payout: {}; {} {verb} not", self.verified_of(), listed(&self.unknown, "and")))
+        is_part.then(|| {
+            format!("Payout: {}; {} {verb} not", self.verified_of(), self.listed(&self.unknown, "and"))
+        })
+    }
+
+    /// `rig-1, rig-2, rig-3 and 7 more`, with `last` before the last name.
+    fn listed(&self, workers: &[&str], last: &str) -> String {
+        let name = |worker: &&str| line_text(self.shown_names.name_of(worker), MAX_NAME);
+        let names: Vec<String> = workers.iter().take(MAX_NAMED).map(name).collect();
+        match (workers.len() - names.len(), names.as_slice()) {
+            (0, [one]) => one.clone(),
+            (0, [first @ .., end]) => format!("{} {last} {end}", first.join(", ")),
+            (more, names) => format!("{} and {} more", names.join(", "), grouped(more as u64)),
+        }
     }
 
     /// Whether a miner has no address. Other reasons end by themselves, or are the same for all miners.
@@ -105,17 +119,6 @@ impl<'a> PayoutSummary<'a> {
         }
         let nothing_known = self.total() == 0 && verdicts::payout(&status.snapshot).is_none();
         nothing_known.then(|| String::from("Whom a block would pay is not known yet."))
-    }
-}
-
-/// `rig-1, rig-2, rig-3 and 7 more`, with `last` before the last name.
-fn listed(workers: &[&str], last: &str) -> String {
-    let name = |worker: &&str| line_text(name_of_worker(worker), MAX_NAME);
-    let names: Vec<String> = workers.iter().take(MAX_NAMED).map(name).collect();
-    match (workers.len() - names.len(), names.as_slice()) {
-        (0, [one]) => one.clone(),
-        (0, [first @ .., end]) => format!("{} {last} {end}", first.join(", ")),
-        (more, names) => format!("{} and {} more", names.join(", "), grouped(more as u64)),
     }
 }
 
@@ -237,7 +240,7 @@ fn outputs(pool: &PoolView, is_now: bool) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::page::tests::{change, mining};
+    use crate::status::page::tests::{change, miner, mining};
 
     const UNKNOWN: PayoutState = PayoutState::Unverifiable(Unverifiable::NoAddress);
 
@@ -256,6 +259,18 @@ mod tests {
         let miners = with(&[("e", UNKNOWN), ("f", UNKNOWN), ("g", UNKNOWN), ("h", UNKNOWN), ("i", UNKNOWN)]);
         let text = summary(&miners).partly_verified().unwrap();
         assert_eq!(text, "Payout: 4 of 9 verified; e, f, g and 2 more are not");
+    }
+
+    #[test]
+    fn a_miner_has_the_name_that_a_person_gave_it() {
+        let mut now = mining();
+        change(&mut now, |snapshot| {
+            snapshot.shown_names.set("garage", "Kitchen");
+            snapshot.miners.push(miner(2, "garage"));
+            snapshot.miners[1].payout = Some(PayoutState::Mismatch);
+        });
+        let title = PayoutSummary::of(&now).unpaid_title();
+        assert_eq!(title.unwrap(), "A block of Kitchen would pay somebody else");
     }
 
     #[test]
