@@ -184,7 +184,8 @@ fn alert(status: &StatusSnapshot, least: Severity) -> Option<Headline> {
         (_, Some(advice)) => advice.to_owned(),
         (_, None) => sentence(&worst.description),
     };
-    match serious().count() - 1 {
+    let all = status.active_alerts().filter(|alert| alert.severity > Severity::Info).count();
+    match all.saturating_sub(1) {
         0 => {}
         more => {
             detail = format!(

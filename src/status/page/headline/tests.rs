@@ -109,7 +109,7 @@ fn the_worst_alert_is_in_the_words_of_its_message() {
         (worst.tone, worst.title.as_str()),
         (Tone::Bad, "Your pool builds on a block that is not real")
     );
-    assert_eq!(worst.detail, "Use another pool.");
+    assert_eq!(worst.detail, "Use another pool. There are 2 more below.", "notes are not counted");
     let mut now = mining();
     add_alert(&mut now, "record.failing", Severity::Medium, json!({}));
     add_alert(&mut now, "pool.failed_over", Severity::Medium, json!({}));
