@@ -15,6 +15,9 @@ use crate::status::user_agent::device_name;
 const SILENT_AFTER: Duration = Duration::from_secs(600);
 const SILENT_INTERVALS: u32 = 10;
 
+/// The same of a miner with one share, whose interval is only guessed.
+const SILENT_AFTER_FIRST: Duration = Duration::from_secs(3600);
+
 /// With more than one reject in so many shares, and at least so many shares, a miner has too many.
 const REJECTS_ONE_IN: u64 = 20;
 const REJECTS_OF_LEAST: u64 = 20;
@@ -105,7 +108,16 @@ fn silent_after(status: &StatusSnapshot, miner: &MinerView) -> Duration {
     let workers = status.snapshot.totals.as_ref().map(|totals| &totals.workers);
     let usual =
         workers.and_then(|workers| workers.get(&*miner.worker)).and_then(WorkerTotals::mean_share_interval);
-    usual.map_or(Duration::MAX, |usual| SILENT_AFTER.max(usual.saturating_mul(SILENT_INTERVALS)))
+    let (least, interval) = match usual {
+        Some(usual) => (SILENT_AFTER, usual),
+        // A slow miner takes about as long for each share as for its first.
+        None => {
+            let shares = u32::try_from(miner.accepted + miner.rejected).unwrap_or(u32::MAX).max(1);
+            let worked = miner.connected_for.saturating_sub(miner.last_share_ago.unwrap_or_default());
+            (SILENT_AFTER_FIRST, worked / shares)
+        }
+    };
+    least.max(interval.saturating_mul(SILENT_INTERVALS))
 }
 
 impl MinerRow<'_> {
@@ -233,6 +245,23 @@ mod tests {
         }
         assert_eq!(names(&farm, &[("filter", "GO")]), ["gone"]);
         assert!(names(&farm, &[("filter", "nobody")]).is_empty());
+    }
+
+    #[test]
+    fn a_miner_with_one_share_becomes_silent_too() {
+        let now = status();
+        let state = |first_after: u64, ago: u64| {
+            let mut view = miner(1, "rig");
+            view.accepted = 1;
+            view.connected_for = Duration::from_secs(first_after + ago);
+            view.last_share_ago = Some(Duration::from_secs(ago));
+            state_of(&now, &view, true)
+        };
+        let silent = |seconds| MinerState::Silent(Duration::from_secs(seconds));
+        assert_eq!(state(5, 3600), MinerState::Mining);
+        assert_eq!(state(5, 3601), silent(3601));
+        assert_eq!(state(7200, 20 * 3600), MinerState::Mining, "it took two hours for the first");
+        assert_eq!(state(7200, 21 * 3600), silent(21 * 3600));
     }
 
     #[test]
