@@ -184,7 +184,7 @@ fn alert(status: &StatusSnapshot, least: Severity) -> Option<Headline> {
         (_, Some(advice)) => advice.to_owned(),
         (_, None) => sentence(&worst.description),
     };
-    let all = status.active_alerts().filter(|alert| alert.severity > Severity::Info).count();
+    let all = status.present_alerts().filter(|alert| alert.severity > Severity::Info).count();
     match all.saturating_sub(1) {
         0 => {}
         more => {
