@@ -52,7 +52,7 @@ pub(super) struct PoolJobs {
 pub(super) struct Propagation {
     /// Blocks for which another pool was seen as well.
     pub blocks: u64,
-    /// Those for which this pool was the first.
+    /// The blocks among them that this pool had first.
     pub first: u64,
     /// Milliseconds behind the first pool.
     pub lag: ValueHistogram,

@@ -34,13 +34,13 @@ pub struct ReportFinding {
     pub id: String,
     #[serde(serialize_with = "severity_word")]
     pub severity: Severity,
-    /// What happened, with figures.
+    /// The event, with figures.
     pub text: String,
-    /// What to do.
+    /// The advice.
     pub action: String,
     /// The figures for programs.
     pub evidence: Value,
-    /// Of two findings with the same severity, the one that costs more comes first.
+    /// The cost, by which findings of one severity are ordered.
     #[serde(skip)]
     pub weight: f64,
 }
