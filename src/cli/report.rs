@@ -10,7 +10,9 @@ use clap::Args;
 use jiff::Timestamp;
 
 use super::CommandFailure;
-use crate::report::{Report, ReportPrinter, ReportSelection, TypedExport, parse_report_time, report_page};
+use crate::report::{
+    Report, ReportPrinter, ReportSelection, TypedExport, is_record, parse_report_time, report_page,
+};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -22,7 +24,7 @@ Examples:
       One miner on one day (UTC).
   sluice report site-a/data site-b/data --json
       Two Sluices together, as one JSON document.
-  sluice report old/shares-2026-11-21.1.csv.gz --csv shares.csv
+  sluice report old/shares-2026-11-21.1.csv.gz --csv typed.csv
       One file, exported so that pandas, DuckDB and spreadsheets take no id for a number.
 
 Exit codes: 0 a report; 1 nothing could be read, or a file could not be written; 2 the command
@@ -73,6 +75,12 @@ pub fn run(options: &ReportOptions) -> Result<ExitCode, CommandFailure> {
         worker: options.worker.clone(),
         upstream: options.upstream.clone(),
     };
+    for output in [&options.csv, &options.html].into_iter().flatten() {
+        if is_record(&options.paths, output) {
+            let error = io::Error::other("it is one of the records; give another name");
+            return Err(named(Some(output), &error));
+        }
+    }
     let mut export = options
         .csv
         .as_deref()

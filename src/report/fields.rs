@@ -1,10 +1,15 @@
 //! Values of the records' fields: times and numbers.
 
+use std::ops::RangeInclusive;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 const DAY_MS: i64 = 86_400_000;
+
+/// The times that a block can have: from the genesis block to the largest header time, 2009-01-03 to 2106-02-07.
+const BLOCK_TIMES: RangeInclusive<UnixMs> = 1_231_006_505_000..=0xffff_ffff * 1000;
 
 /// Milliseconds since 1970.
 pub(super) type UnixMs = i64;
@@ -17,9 +22,11 @@ pub(super) struct TimeParser {
 }
 
 impl TimeParser {
-    /// The time in RFC 3339, with any offset; without an offset it is UTC, as the Python proxy wrote it.
+    /// The time in RFC 3339, with any offset; without an offset it is UTC, as the Python proxy wrote it. `None` for a time
+    /// that no block can have: it comes from a clock that was not set, and would stretch every period.
     pub fn parse(&mut self, text: &str) -> Option<UnixMs> {
-        self.parse_usual(text.as_bytes()).or_else(|| parse_any(text))
+        let time = self.parse_usual(text.as_bytes()).or_else(|| parse_any(text))?;
+        BLOCK_TIMES.contains(&time).then_some(time)
     }
 
     /// The form that Sluice writes: `2026-11-21T01:53:42.512Z`.

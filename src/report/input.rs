@@ -53,11 +53,22 @@ pub struct UnreadableFile {
     pub reason: String,
 }
 
+/// Whether a file that is to be written is one of the records that are to be read.
+pub fn is_record(paths: &[PathBuf], output: &Path) -> bool {
+    RecordSources::find(paths).has(output)
+}
+
 impl RecordSources {
     /// Finds the files. In the order in which they are read: what explains shares comes before them.
     pub fn find(paths: &[PathBuf]) -> RecordSources {
         let mut found = RecordSources::default();
-        for (directory, path) in paths.iter().enumerate() {
+        let mut directories = Vec::new();
+        for path in paths {
+            let home = directory_of(path);
+            let directory = directories.iter().position(|known| *known == home).unwrap_or_else(|| {
+                directories.push(home);
+                directories.len() - 1
+            });
             if let Err(error) = found.add(path, directory) {
                 found.unreadable.push(UnreadableFile { path: path.clone(), reason: error.to_string() });
             }
@@ -69,6 +80,15 @@ impl RecordSources {
         found
     }
 
+    /// Whether this file is one of those that were found.
+    fn has(&self, path: &Path) -> bool {
+        let Ok(data) = fs::metadata(path) else { return false };
+        let is_same = |file: &RecordSource| {
+            fs::metadata(&file.path).is_ok_and(|other| (other.dev(), other.ino()) == (data.dev(), data.ino()))
+        };
+        self.files.iter().any(is_same)
+    }
+
     fn add(&mut self, path: &Path, directory: usize) -> io::Result<()> {
         if !fs::metadata(path)?.is_dir() {
             let kind = kind_of_name(path).map_or_else(|| kind_of_content(path), Ok)?;
@@ -77,8 +97,7 @@ impl RecordSources {
         for entry in fs::read_dir(path)? {
             let path = entry?.path();
             let Some(kind) = kind_of_name(&path).filter(|_| path.is_file()) else { continue };
-            // A crash in the middle of compressing leaves both, and the compressed one is whole.
-            if fs::exists(with_gz(&path))? {
+            if rival(&path).is_some_and(|rival| rival.exists()) {
                 continue;
             }
             self.add_file(path, kind, directory)?;
@@ -143,10 +162,27 @@ impl<F: FnMut(usize)> Read for CountedFile<F> {
     }
 }
 
-fn with_gz(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".gz");
-    name.into()
+/// The directory whose records a path holds.
+fn directory_of(path: &Path) -> PathBuf {
+    let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if whole.is_dir() { whole } else { whole.parent().map(Path::to_owned).unwrap_or(whole) }
+}
+
+/// The file with the same rows that is read instead of this one, if it exists. A crash in the middle of compressing a
+/// rotated file leaves both, and the compressed one is whole. Sluice never compresses a live file, so a compressed
+/// one beside it is somebody's copy.
+fn rival(path: &Path) -> Option<PathBuf> {
+    let is_rotated = path.file_name().and_then(|name| RotatedName::parse(name.to_str()?)).is_some();
+    let is_compressed = path.extension().is_some_and(|extension| extension == "gz");
+    match (is_rotated, is_compressed) {
+        (true, false) => {
+            let mut name = path.as_os_str().to_owned();
+            name.push(".gz");
+            Some(name.into())
+        }
+        (false, true) => Some(path.with_extension("")),
+        (true, true) | (false, false) => None,
+    }
 }
 
 /// The kind of a file with a name of Sluice's.
@@ -205,6 +241,7 @@ mod tests {
             "shares-2026-11-20.1.csv.gz",
             "shares.csv.partial",
             "shares-2026-11-21.3.csv.gz.part",
+            "shares.csv.gz",
             "events.jsonl",
             "state.json",
             "state.json.bad-1",
@@ -229,6 +266,13 @@ mod tests {
             ]
         );
         assert_eq!(found.unreadable.len(), 1);
+        assert!(found.files.iter().all(|file| file.directory == 0), "one directory, named twice");
+        let other = tempfile::tempdir().unwrap();
+        let [here, there] = [dir.path(), other.path()].map(|dir| dir.join("shares.csv"));
+        fs::write(&there, "x").unwrap();
+        let found = RecordSources::find(&[here, there, dir.path().join("events.jsonl")]);
+        let directories: Vec<usize> = found.files.iter().map(|file| file.directory).collect();
+        assert_eq!(directories, [0, 0, 1]);
     }
 
     #[test]
@@ -236,7 +280,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("monday.txt");
         fs::write(&path, "timestamp,miner_addr\n").unwrap();
-        assert_eq!(RecordSources::find(&[path.clone()]).files[0].kind, RecordKind::Shares);
+        assert_eq!(RecordSources::find(std::slice::from_ref(&path)).files[0].kind, RecordKind::Shares);
         fs::write(&path, "hello").unwrap();
         assert!(RecordSources::find(&[path]).unreadable[0].reason.contains("none of the files"));
     }

@@ -52,7 +52,7 @@ pub(super) struct PoolJobs {
 pub(super) struct Propagation {
     /// Blocks for which another pool was seen as well.
     pub blocks: u64,
-    /// The blocks among them that this pool had first.
+    /// Blocks of these for which this pool was the first.
     pub first: u64,
     /// Milliseconds behind the first pool.
     pub lag: ValueHistogram,

@@ -33,6 +33,7 @@ mod time_line;
 
 pub use document::{Report, ReportError};
 pub use export::TypedExport;
+pub use input::is_record;
 pub use page::report_page;
 pub use reading::OnProgress;
 pub use selection::{ReportSelection, parse_report_time};

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
+use serde_json::Value;
 
 use super::free_memory::FreeMemory;
 use crate::analyzer::{
@@ -190,6 +191,28 @@ impl StatusSnapshot {
     /// The alerts that have not ended.
     pub fn active_alerts(&self) -> impl Iterator<Item = &Alert> {
         self.snapshot.alerts.alerts.iter().map(AsRef::as_ref).filter(|alert| alert.ended.is_none())
+    }
+
+    /// The active alerts whose state is not visibly over. An alert ends only when its state has been over for a minute.
+    pub fn present_alerts(&self) -> impl Iterator<Item = &Alert> {
+        self.active_alerts().filter(|alert| !self.is_visibly_over(alert))
+    }
+
+    fn is_visibly_over(&self, alert: &Alert) -> bool {
+        let is_back = |name: &str| {
+            let mut known = self.snapshot.known_workers.iter();
+            known.any(|known| &*known.worker == name && known.is_connected)
+        };
+        match (alert.id, alert.evidence["worker"].as_str(), alert.evidence["workers"].as_array()) {
+            ("miner.gone", Some(name), _) => is_back(name),
+            ("miner.gone", None, Some(names)) => names.iter().filter_map(Value::as_str).all(is_back),
+            ("pool.failed_over", ..) => {
+                let listed = self.runtime.listed();
+                let mut spare = listed.iter().skip(1);
+                !spare.any(|(_, one)| one.sessions > 0)
+            }
+            _ => false,
+        }
     }
 
     /// The number of active alerts by severity.

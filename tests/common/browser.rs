@@ -113,9 +113,17 @@ impl Browser {
 
     /// Clicks as a hand does: what is covered or not visible can't be clicked.
     pub fn click(&self, selector: &str) {
-        let found = self.command("element", &json!({ "using": "css selector", "value": selector }));
-        let id = found.as_object().and_then(|found| found.values().next()).and_then(Value::as_str).unwrap();
-        self.command(&format!("element/{id}/click"), &json!({}));
+        loop {
+            let found = self.command("element", &json!({ "using": "css selector", "value": selector }));
+            let id =
+                found.as_object().and_then(|found| found.values().next()).and_then(Value::as_str).unwrap();
+            match self.running().try_command(&format!("element/{id}/click"), &json!({})) {
+                Ok(_) => return,
+                // The page has renewed its section in between.
+                Err(why) if why.contains("stale element") => {}
+                Err(why) => panic!("{selector}: {why}"),
+            }
+        }
     }
 
     pub fn screen(&self, screen: Screen) {

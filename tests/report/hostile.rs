@@ -53,6 +53,35 @@ fn a_compressed_file_that_is_cut_off_gives_its_rows() {
 }
 
 #[test]
+fn the_records_are_never_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let (live, link) = (dir.path().join("shares.csv"), dir.path().join("typed.csv"));
+    fs::write(&live, rows(50)).unwrap();
+    fs::hard_link(&live, &link).unwrap();
+    for option in ["--csv", "--html"] {
+        for output in [&live, &link] {
+            let refused = report(&[option, output.to_str().unwrap()], &[dir.path()]);
+            assert_eq!(refused.status.code(), Some(1));
+            assert!(String::from_utf8(refused.stderr).unwrap().contains("one of the records"));
+        }
+    }
+    assert_eq!(fs::read_to_string(&live).unwrap(), rows(50));
+}
+
+#[test]
+fn a_clock_that_was_not_set_stretches_no_period() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shares.csv");
+    fs::write(&path, rows(50)).unwrap();
+    let whole = json(&[], &[&path]);
+    let with = rows(50) + &rows(1).lines().last().unwrap().replace("2026-11-16", "1970-01-01") + "\n";
+    fs::write(&path, with).unwrap();
+    let found = json(&[], &[&path]);
+    assert_eq!((&found["totals"], &found["from"]), (&whole["totals"], &whole["from"]));
+    assert_eq!(found["damaged"]["rows"], 1);
+}
+
+#[test]
 fn nothing_in_the_files_reaches_the_terminal_or_the_export_raw() {
     let dir = tempfile::tempdir().unwrap();
     let hostile = rows(50).replace("bc1qminer.rig1", NASTY).replace("stratum+tcp://a.example:3333", NASTY);

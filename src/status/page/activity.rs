@@ -17,7 +17,7 @@ const REJECTED_LEAST: usize = 3;
 /// The state of mining as a whole, from worst to best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Activity {
-    /// No pool can be used.
+    /// No pool can be used, and none is.
     NoPool,
     /// No miner is connected.
     NoMiner,
@@ -31,8 +31,10 @@ pub(super) enum Activity {
 
 impl Activity {
     pub(super) fn of(status: &StatusSnapshot) -> Activity {
-        let upstreams = status.runtime.listed();
-        if upstreams.iter().all(|(_, one)| !is_up(one)) {
+        let is_used = || {
+            status.runtime.upstreams.iter().enumerate().any(|(place, one)| is_still_used(status, place, one))
+        };
+        if status.runtime.listed().iter().all(|(_, one)| !is_up(one)) && !is_used() {
             return Activity::NoPool;
         }
         if status.runtime.sessions == 0 {
@@ -49,11 +51,27 @@ impl Activity {
             (Some(_), false) => Activity::Working,
         }
     }
+
+    /// Whether a connected miner has a job. Otherwise the verdicts are about the last job of a pool that was left.
+    pub(super) fn has_job(self) -> bool {
+        matches!(self, Activity::OldWork | Activity::Working)
+    }
 }
 
 /// Whether a miner that connects now would get this pool, as far as is known.
 pub(super) fn is_up(state: &UpstreamState) -> bool {
     !matches!(state.standing, PoolStatus::Failed | PoolStatus::Blocked)
+}
+
+/// Whether miners work with this pool now. One that could not be reached once counts as failed, and the sessions that it
+/// has go on.
+pub(super) fn is_still_used(status: &StatusSnapshot, place: usize, state: &UpstreamState) -> bool {
+    if state.sessions == 0 || state.gives_no_work || state.standing == PoolStatus::Blocked {
+        return false;
+    }
+    let job = status.pool(place).and_then(|pool| pool.job.as_ref()).map(|job| status.age_of(job.at));
+    let limit = status.program.config.failover.silence_timeout;
+    state.heard_ago.or(job).is_some_and(|ago| ago < limit)
 }
 
 /// Whether the pool has sent no job for longer than its job interval allows.
@@ -89,7 +107,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::status::page::tests::{change, pool, share, status, upstream};
+    use crate::status::page::tests::{change, mining, pool, share, status, upstream};
 
     #[test]
     fn no_pool_comes_before_no_miner() {
@@ -99,6 +117,25 @@ mod tests {
         assert_eq!(Activity::of(&now), Activity::NoPool);
         now.runtime.upstreams[1].standing = PoolStatus::Untried;
         assert_eq!(Activity::of(&now), Activity::NoMiner);
+    }
+
+    #[test]
+    fn a_failed_pool_whose_sessions_go_on_is_a_pool() {
+        let mut now = mining();
+        let limit = now.program.config.failover.silence_timeout;
+        now.runtime.upstreams = vec![UpstreamState { sessions: 1, ..upstream(PoolStatus::Failed) }];
+        assert_eq!(Activity::of(&now), Activity::Working, "its job is new");
+        now.runtime.upstreams[0].heard_ago = Some(limit);
+        assert_eq!(Activity::of(&now), Activity::NoPool, "it is silent");
+        now.runtime.upstreams[0].heard_ago = Some(limit / 2);
+        assert_eq!(Activity::of(&now), Activity::Working);
+        now.runtime.upstreams[0].gives_no_work = true;
+        assert_eq!(Activity::of(&now), Activity::NoPool, "it gives no work");
+        now.runtime.upstreams[0].gives_no_work = false;
+        now.runtime.upstreams[0].standing = PoolStatus::Blocked;
+        assert_eq!(Activity::of(&now), Activity::NoPool, "a person must clear it");
+        now.runtime.upstreams[0] = upstream(PoolStatus::Failed);
+        assert_eq!(Activity::of(&now), Activity::NoPool, "nobody has a session");
     }
 
     #[test]

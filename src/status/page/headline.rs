@@ -1,9 +1,11 @@
 //! The first line: one sentence about the worst that is wrong, with what to do, or that all is well.
 
+use std::cmp::Reverse;
+
 use maud::{Markup, html};
 use serde_json::json;
 
-use super::activity::{Activity, last_share, rejected_only};
+use super::activity::{Activity, RECENT, is_up, last_share, rejected_only};
 use super::payout::PayoutSummary;
 use super::{Tone, pool_in_use, rates};
 use crate::analyzer::{Alert, ChainState};
@@ -52,7 +54,7 @@ pub(super) fn headline(status: &StatusSnapshot) -> Headline {
     let activity = Activity::of(status);
     not_mining(status, activity)
         .or_else(|| alert(status, Severity::High))
-        .or_else(|| bad_work(status))
+        .or_else(|| bad_work(status, activity))
         .or_else(|| no_fresh_work(status, activity))
         .or_else(|| alert(status, Severity::Low))
         .or_else(|| doubtful_payout(status))
@@ -158,16 +160,23 @@ fn no_miner(status: &StatusSnapshot) -> Headline {
     }
 }
 
+/// The worst of these alerts. Of the same severity, one that is still so is worse than one that the present work disproves.
+pub(super) fn worst_of<'a>(
+    status: &StatusSnapshot,
+    alerts: impl Iterator<Item = &'a Alert>,
+) -> Option<&'a Alert> {
+    alerts.max_by_key(|alert| {
+        let place = WORST.iter().rposition(|family| alert.id.starts_with(family));
+        (alert.severity, !is_disproved(status, alert), place.is_some(), Reverse(place), alert.began)
+    })
+}
+
 /// The worst alert that lasts, of this severity at least.
 fn alert(status: &StatusSnapshot, least: Severity) -> Option<Headline> {
     let is_serious = |alert: &&Alert| alert.severity >= least;
     let is_wanted = |alert: &&Alert| least < Severity::High || !is_disproved(status, alert);
-    let serious = || status.active_alerts().filter(is_serious).filter(is_wanted);
-    let rank = |alert: &&Alert| {
-        let place = WORST.iter().rposition(|family| alert.id.starts_with(family));
-        (alert.severity, place.is_some(), std::cmp::Reverse(place), alert.began)
-    };
-    let worst = serious().max_by_key(rank)?;
+    let serious = || status.present_alerts().filter(is_serious).filter(is_wanted);
+    let worst = worst_of(status, serious())?;
     let row = worst.row(AlertKind::Begins);
     let mut detail = match (worst.id, notify::advice(&row)) {
         // Its description tells how long it was when it began.
@@ -175,7 +184,8 @@ fn alert(status: &StatusSnapshot, least: Severity) -> Option<Headline> {
         (_, Some(advice)) => advice.to_owned(),
         (_, None) => sentence(&worst.description),
     };
-    match serious().count() - 1 {
+    let all = status.active_alerts().filter(|alert| alert.severity > Severity::Info).count();
+    match all.saturating_sub(1) {
         0 => {}
         more => {
             detail = format!(
@@ -193,7 +203,7 @@ fn alert(status: &StatusSnapshot, least: Severity) -> Option<Headline> {
 }
 
 /// Work that earns nothing, where no alert says so: its rule may be off, or wait for more.
-fn bad_work(status: &StatusSnapshot) -> Option<Headline> {
+fn bad_work(status: &StatusSnapshot, activity: Activity) -> Option<Headline> {
     let payout = PayoutSummary::of(status);
     if let Some(title) = payout.unpaid_title() {
         return Some(new(
@@ -203,7 +213,7 @@ fn bad_work(status: &StatusSnapshot) -> Option<Headline> {
         ));
     }
     let chain = verdicts::chain(&status.snapshot).and_then(|pool| pool.chain.as_ref());
-    if chain.is_some_and(|chain| chain.state == ChainState::Wrong) {
+    if activity.has_job() && chain.is_some_and(|chain| chain.state == ChainState::Wrong) {
         return Some(new(Tone::Bad, "Your miners work on another coin, not Bitcoin", "Use another pool."));
     }
     let share = rejected_only(status)?;
@@ -251,15 +261,33 @@ fn going_well(status: &StatusSnapshot) -> Headline {
     let rate = rates::shown(status).map_or_else(String::new, |shown| format!(" at {}", shown.text()));
     let title = format!("{miners}{rate}");
     let (detail, is_all_known) = match PayoutSummary::of(status).doubt(status) {
+        _ if unreachable(status).is_some() => (unreachable(status).unwrap_or_default(), false),
         _ if chain_doubt(status).is_some() => (chain_doubt(status).unwrap_or_default(), false),
         Some(doubt) => (doubt, false),
         None => (absent(status).unwrap_or_else(|| format!("Last share {}.", ago(last))), true),
     };
+    if last >= RECENT {
+        // A miner that hangs keeps its connection.
+        let detail = if is_all_known { absent(status).unwrap_or_default() } else { detail };
+        return new(Tone::Neutral, format!("Connected: {miners}, last share {}", ago(last)), detail);
+    }
     if is_all_known {
         new(Tone::Good, format!("All well: {title}"), detail)
     } else {
         new(Tone::Neutral, format!("Mining: {title}"), detail)
     }
+}
+
+/// The reason why a miner that connects now would get no pool, although the connected ones have theirs.
+fn unreachable(status: &StatusSnapshot) -> Option<String> {
+    let upstreams = status.runtime.listed();
+    if upstreams.iter().any(|(_, one)| is_up(one)) {
+        return None;
+    }
+    let (_, first) = upstreams.first()?;
+    let why = first.blocked.as_ref().or(first.trouble.as_ref().map(|(why, _)| why));
+    let why = why.map_or_else(String::new, |why| format!(" {}: {why}.", first.name));
+    Some(format!("The connected miners go on, and no pool takes a new connection.{why}"))
 }
 
 /// The reason why it is not certain that this is Bitcoin.

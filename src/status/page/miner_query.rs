@@ -111,14 +111,14 @@ impl<'a> MinersQuery<'a> {
     }
 
     /// The address of the same table on another page.
-    pub(super) fn to_page(&self, page: usize) -> String {
-        MinersQuery { page: Some(page), ..*self }.address()
+    pub(super) fn to_page(self, page: usize) -> String {
+        MinersQuery { page: Some(page), ..self }.address()
     }
 
     /// The address of the same miners sorted by this column, the other way round if they are sorted by it already.
-    pub(super) fn to_sort(&self, key: SortKey, present: (SortKey, bool)) -> String {
+    pub(super) fn to_sort(self, key: SortKey, present: (SortKey, bool)) -> String {
         let ascending = if present.0 == key { !present.1 } else { key.is_ascending() };
-        MinersQuery { sort: Some(key), ascending: Some(ascending), page: None, ..*self }.address()
+        MinersQuery { sort: Some(key), ascending: Some(ascending), page: None, ..self }.address()
     }
 
     fn address(&self) -> String {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::miner_query::{MinersQuery, SortKey};
 use crate::analyzer::{KnownWorkerView, MinerView, PayoutState, Unverifiable, WorkerTotals};
 use crate::clock::NtpTime;
+use crate::record::ShownNames;
 use crate::status::snapshot::StatusSnapshot;
 use crate::status::user_agent::device_name;
 
@@ -13,6 +14,9 @@ use crate::status::user_agent::device_name;
 /// happens once in 22,000 intervals.
 const SILENT_AFTER: Duration = Duration::from_secs(600);
 const SILENT_INTERVALS: u32 = 10;
+
+/// The same of a miner with one share, whose interval is only guessed.
+const SILENT_AFTER_FIRST: Duration = Duration::from_secs(3600);
 
 /// With more than one reject in so many shares, and at least so many shares, a miner has too many.
 const REJECTS_ONE_IN: u64 = 20;
@@ -41,8 +45,7 @@ pub(super) enum MinerState {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MinerRow<'a> {
     pub(super) worker: &'a str,
-    /// The name that a person has given it, else its own without the address.
-    shown_name: &'a str,
+    shown_names: &'a ShownNames,
     pub(super) user_agent: &'a str,
     pub(super) miner: Option<&'a MinerView>,
     pub(super) known: Option<&'a KnownWorkerView>,
@@ -55,7 +58,7 @@ pub(super) fn rows<'a>(status: &'a StatusSnapshot, query: &MinersQuery<'_>) -> V
     let is_any_verified = snapshot.miners.iter().any(|miner| miner.payout == Some(PayoutState::Verified));
     let connected = snapshot.miners.iter().map(|miner| MinerRow {
         worker: &miner.worker,
-        shown_name: snapshot.shown_names.name_of(&miner.worker),
+        shown_names: &snapshot.shown_names,
         user_agent: &miner.user_agent,
         miner: Some(miner),
         known: None,
@@ -63,7 +66,7 @@ pub(super) fn rows<'a>(status: &'a StatusSnapshot, query: &MinersQuery<'_>) -> V
     });
     let gone = status.offline_workers().map(|known| MinerRow {
         worker: &known.worker,
-        shown_name: snapshot.shown_names.name_of(&known.worker),
+        shown_names: &snapshot.shown_names,
         user_agent: known.user_agent.as_deref().unwrap_or_default(),
         miner: None,
         known: Some(known),
@@ -105,13 +108,23 @@ fn silent_after(status: &StatusSnapshot, miner: &MinerView) -> Duration {
     let workers = status.snapshot.totals.as_ref().map(|totals| &totals.workers);
     let usual =
         workers.and_then(|workers| workers.get(&*miner.worker)).and_then(WorkerTotals::mean_share_interval);
-    usual.map_or(Duration::MAX, |usual| SILENT_AFTER.max(usual.saturating_mul(SILENT_INTERVALS)))
+    let (least, interval) = match usual {
+        Some(usual) => (SILENT_AFTER, usual),
+        // A slow miner takes about as long for each share as for its first.
+        None => {
+            let shares = u32::try_from(miner.accepted + miner.rejected).unwrap_or(u32::MAX).max(1);
+            let worked = miner.connected_for.saturating_sub(miner.last_share_ago.unwrap_or_default());
+            (SILENT_AFTER_FIRST, worked / shares)
+        }
+    };
+    least.max(interval.saturating_mul(SILENT_INTERVALS))
 }
 
 impl MinerRow<'_> {
-    /// The name to show.
+    /// The name that a person has given it, else its own without the address. To find that takes a while, so it is not
+    /// asked for each row of a farm.
     pub(super) fn name(&self) -> &str {
-        if self.worker.is_empty() { "(no name yet)" } else { self.shown_name }
+        if self.worker.is_empty() { "(no name yet)" } else { self.shown_names.name_of(self.worker) }
     }
 
     /// The device, else the address.
@@ -141,7 +154,7 @@ impl MinerRow<'_> {
         let has = |text: &str| text.to_lowercase().contains(filter);
         filter.is_empty()
             || has(self.worker)
-            || has(self.shown_name)
+            || has(self.name())
             || has(self.user_agent)
             || has(&self.device())
             || has(&self.address())
@@ -232,6 +245,23 @@ mod tests {
         }
         assert_eq!(names(&farm, &[("filter", "GO")]), ["gone"]);
         assert!(names(&farm, &[("filter", "nobody")]).is_empty());
+    }
+
+    #[test]
+    fn a_miner_with_one_share_becomes_silent_too() {
+        let now = status();
+        let state = |first_after: u64, ago: u64| {
+            let mut view = miner(1, "rig");
+            view.accepted = 1;
+            view.connected_for = Duration::from_secs(first_after + ago);
+            view.last_share_ago = Some(Duration::from_secs(ago));
+            state_of(&now, &view, true)
+        };
+        let silent = |seconds| MinerState::Silent(Duration::from_secs(seconds));
+        assert_eq!(state(5, 3600), MinerState::Mining);
+        assert_eq!(state(5, 3601), silent(3601));
+        assert_eq!(state(7200, 20 * 3600), MinerState::Mining, "it took two hours for the first");
+        assert_eq!(state(7200, 21 * 3600), silent(21 * 3600));
     }
 
     #[test]

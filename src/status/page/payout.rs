@@ -7,11 +7,11 @@ use maud::{Markup, html};
 use super::activity::{Activity, is_work_old};
 use super::{Tone, pool_name, time};
 use crate::analyzer::{PayoutState, PayoutVerdict, PoolView, Unverifiable};
+use crate::record::ShownNames;
 use crate::status::snapshot::StatusSnapshot;
 use crate::status::verdicts;
 use crate::util::escape::line_text;
 use crate::util::format::{count, grouped};
-use crate::work::name_of_worker;
 
 /// Caps the miners that a sentence names, and the characters of each.
 const MAX_NAMED: usize = 3;
@@ -28,12 +28,14 @@ pub(super) struct PayoutSummary<'a> {
     /// The workers whose payout is not known, and the reason: a missing address if any has none, else that of the first.
     unknown: Vec<&'a str>,
     reason: Option<Unverifiable>,
+    shown_names: ShownNames,
 }
 
 impl<'a> PayoutSummary<'a> {
     pub(super) fn of(status: &'a StatusSnapshot) -> PayoutSummary<'a> {
         let miners = status.snapshot.miners.iter().filter(|miner| !miner.worker.is_empty());
-        PayoutSummary::count(miners.filter_map(|miner| Some((&*miner.worker, miner.payout?))))
+        let summary = PayoutSummary::count(miners.filter_map(|miner| Some((&*miner.worker, miner.payout?))));
+        PayoutSummary { shown_names: status.snapshot.shown_names.clone(), ..summary }
     }
 
     fn count(miners: impl Iterator<Item = (&'a str, PayoutState)>) -> PayoutSummary<'a> {
@@ -82,15 +84,27 @@ impl<'a> PayoutSummary<'a> {
         if miners.len() == self.total() {
             return Some(format!("A block {what}"));
         }
-        Some(format!("A block of {} {what}", listed(miners, "or")))
+        Some(format!("A block of {} {what}", self.listed(miners, "or")))
     }
 
     /// `4 of 5 verified; noaddress is not`, if nobody is cheated.
     pub(super) fn partly_verified(&self) -> Option<String> {
         let is_part = self.unpaid_title().is_none() && self.verified > 0 && !self.unknown.is_empty();
         let verb = if self.unknown.len() == 1 { "is" } else { "are" };
-        is_part
-            .then(|| format!("Payout: {}; {} {verb} not", self.verified_of(), listed(&self.unknown, "and")))
+        is_part.then(|| {
+            format!("Payout: {}; {} {verb} not", self.verified_of(), self.listed(&self.unknown, "and"))
+        })
+    }
+
+    /// `rig-1, rig-2, rig-3 and 7 more`, with `last` before the last name.
+    fn listed(&self, workers: &[&str], last: &str) -> String {
+        let name = |worker: &&str| line_text(self.shown_names.name_of(worker), MAX_NAME);
+        let names: Vec<String> = workers.iter().take(MAX_NAMED).map(name).collect();
+        match (workers.len() - names.len(), names.as_slice()) {
+            (0, [one]) => one.clone(),
+            (0, [first @ .., end]) => format!("{} {last} {end}", first.join(", ")),
+            (more, names) => format!("{} and {} more", names.join(", "), grouped(more as u64)),
+        }
     }
 
     /// Whether a miner has no address. Other reasons end by themselves, or are the same for all miners.
@@ -108,24 +122,13 @@ impl<'a> PayoutSummary<'a> {
     }
 }
 
-/// `rig-1, rig-2, rig-3 and 7 more`, with `last` before the last name.
-fn listed(workers: &[&str], last: &str) -> String {
-    let name = |worker: &&str| line_text(name_of_worker(worker), MAX_NAME);
-    let names: Vec<String> = workers.iter().take(MAX_NAMED).map(name).collect();
-    match (workers.len() - names.len(), names.as_slice()) {
-        (0, [one]) => one.clone(),
-        (0, [first @ .., end]) => format!("{} {last} {end}", first.join(", ")),
-        (more, names) => format!("{} and {} more", names.join(", "), grouped(more as u64)),
-    }
-}
-
 /// Would a block pay me? The tone, the title and the details.
 pub(super) fn answer(status: &StatusSnapshot, activity: Activity) -> (Tone, String, String) {
     let pool = verdicts::payout(&status.snapshot);
     let Some(verdict) = pool.and_then(|pool| pool.payout.as_ref()) else {
         return (Tone::Neutral, String::from("Whom a block would pay"), String::from("no job received yet"));
     };
-    if matches!(activity, Activity::NoPool | Activity::NoMiner) {
+    if !activity.has_job() {
         return past_answer(verdict);
     }
     let summary = PayoutSummary::of(status);
@@ -189,12 +192,14 @@ fn shortened(address: &str) -> String {
 pub(super) fn section(status: &StatusSnapshot) -> Markup {
     let Some(pool) = verdicts::payout(&status.snapshot) else { return html! {} };
     let Some(verdict) = &pool.payout else { return html! {} };
-    let is_now = Activity::of(status) == Activity::Working && !is_work_old(pool);
+    let activity = Activity::of(status);
+    let is_now = activity == Activity::Working && !is_work_old(pool);
+    let bad = if activity.has_job() { Tone::Bad } else { Tone::Warn };
     let (tone, text) = match verdict.state {
         PayoutState::Verified if is_now => (Tone::Good, String::from("verified")),
         PayoutState::Verified => (Tone::Neutral, String::from("by the last job")),
-        PayoutState::Short => (Tone::Bad, String::from("too little is yours")),
-        PayoutState::Mismatch => (Tone::Bad, String::from("not yours")),
+        PayoutState::Short => (bad, String::from("too little is yours")),
+        PayoutState::Mismatch => (bad, String::from("not yours")),
         PayoutState::Unverifiable(why) => (Tone::Neutral, why.to_string()),
     };
     let is_doubtful = matches!(verdict.state, PayoutState::Unverifiable(Unverifiable::Doubt(_)));
@@ -235,6 +240,7 @@ fn outputs(pool: &PoolView, is_now: bool) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::page::tests::{change, miner, mining};
 
     const UNKNOWN: PayoutState = PayoutState::Unverifiable(Unverifiable::NoAddress);
 
@@ -256,6 +262,18 @@ mod tests {
     }
 
     #[test]
+    fn a_miner_has_the_name_that_a_person_gave_it() {
+        let mut now = mining();
+        change(&mut now, |snapshot| {
+            snapshot.shown_names.set("garage", "Kitchen");
+            snapshot.miners.push(miner(2, "garage"));
+            snapshot.miners[1].payout = Some(PayoutState::Mismatch);
+        });
+        let title = PayoutSummary::of(&now).unpaid_title();
+        assert_eq!(title.unwrap(), "A block of Kitchen would pay somebody else");
+    }
+
+    #[test]
     fn being_cheated_is_worse_than_not_knowing() {
         let miners = [("a", PayoutState::Verified), ("b", UNKNOWN), ("c", PayoutState::Mismatch)];
         let found = summary(&miners);
@@ -266,6 +284,24 @@ mod tests {
         assert_eq!(summary(&miners).unpaid_title().unwrap(), "A block would pay too little");
         let miners = [("a", PayoutState::Short), ("b", PayoutState::Mismatch), ("c", PayoutState::Mismatch)];
         assert_eq!(summary(&miners).unpaid_title().unwrap(), "A block of b or c would pay somebody else");
+    }
+
+    #[test]
+    fn the_verdict_on_a_pool_that_was_left_is_of_the_past() {
+        let mut now = mining();
+        let answer_of = |now: &StatusSnapshot| answer(now, Activity::of(now));
+        change(&mut now, |snapshot| {
+            snapshot.pools[0].payout.as_mut().unwrap().state = PayoutState::Mismatch;
+        });
+        assert_eq!(answer_of(&now).0, Tone::Bad);
+        change(&mut now, |snapshot| {
+            snapshot.pools[0].miners = 0;
+            snapshot.pools.push(PoolView { place: 1, miners: 1, ..PoolView::default() });
+            snapshot.miners[0].payout = None;
+        });
+        assert_eq!(Activity::of(&now), Activity::NoWork);
+        let past = "the last job would have paid you nothing";
+        assert_eq!(answer_of(&now), (Tone::Warn, "No block is worked on now".into(), past.into()));
     }
 
     #[test]

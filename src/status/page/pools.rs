@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::activity::is_still_used;
 use super::{Tone, list_item};
 use crate::status::snapshot::StatusSnapshot;
 use crate::upstream::{PoolStatus, UpstreamState};
@@ -28,6 +29,9 @@ fn item(status: &StatusSnapshot, number: usize, state: &UpstreamState) -> Markup
         PoolStatus::Up if is_heard => (Tone::Good, "up"),
         PoolStatus::Up => (Tone::Warn, "silent"),
         PoolStatus::Failed if state.gives_no_work => (Tone::Bad, "gives no work"),
+        PoolStatus::Failed if is_still_used(status, number - 1, state) => {
+            (Tone::Warn, "takes no new connection")
+        }
         PoolStatus::Failed => (Tone::Bad, "down"),
         PoolStatus::Blocked => (Tone::Bad, "out of rotation"),
         PoolStatus::Untried => (Tone::Neutral, "not needed yet"),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::activity::{Activity, RECENT, is_up, is_work_old, last_share, rejected_only};
-use super::headline::{alert_title, headline, is_disproved, no_pool};
+use super::activity::{Activity, RECENT, is_still_used, is_up, is_work_old, last_share, rejected_only};
+use super::headline::{alert_title, headline, is_disproved, no_pool, worst_of};
 use super::rates::{self, ShownRate};
 use super::{Tone, list_item, payout, pool_in_use, pool_name};
 use crate::analyzer::{ChainState, PoolView};
@@ -142,7 +142,7 @@ fn chain(status: &StatusSnapshot, activity: Activity) -> Markup {
     }
     let job = pool.and_then(|pool| pool.job.as_ref());
     let age = job.map_or_else(String::new, |job| format!(", {}", ago(status.age_of(job.at))));
-    if matches!(activity, Activity::NoPool | Activity::NoMiner) && verdict.state == ChainState::Plausible {
+    if !activity.has_job() && verdict.state == ChainState::Plausible {
         return answer(
             Tone::Neutral,
             "No chain is worked on now",
@@ -169,7 +169,11 @@ fn pool_answers(status: &StatusSnapshot, activity: Activity) -> Markup {
     let newest = job.map_or_else(String::new, |age| format!(", newest job {}", ago(age)));
     let detail = format!("{}{newest}", pool_name(status, pool));
     if let Some(state) = state.filter(|state| !is_up(state)) {
-        let title = if state.gives_no_work { "The pool gives no work" } else { "The pool is down" };
+        let title = match state.gives_no_work {
+            true => "The pool gives no work",
+            false if is_still_used(status, pool.place, state) => "The pool takes no new connection",
+            false => "The pool is down",
+        };
         let tone = if activity == Activity::NoPool { Tone::Bad } else { Tone::Warn };
         return answer(tone, title, &detail);
     }
@@ -211,8 +215,8 @@ pub(super) fn recent_answer(status: &StatusSnapshot, pool: &PoolView) -> Option<
 
 /// Is anything wrong?
 fn alerts(status: &StatusSnapshot, activity: Activity) -> Markup {
-    let serious = || status.active_alerts().filter(|alert| alert.severity > Severity::Info);
-    let Some(worst) = serious().max_by_key(|alert| alert.severity) else {
+    let serious = || status.present_alerts().filter(|alert| alert.severity > Severity::Info);
+    let Some(worst) = worst_of(status, serious()) else {
         let notes = status.active_alerts().count() as u64;
         let detail = if notes == 0 { String::from("nothing was reported") } else { count(notes, "note") };
         // Alerts wait until a state has lasted, and the answers above do not.

@@ -173,7 +173,7 @@ fn green_marks_are_about_now() {
         "No alert",
     ];
     assert_eq!(green(&now), all);
-    now.runtime.upstreams[0].standing = PoolStatus::Failed;
+    now.runtime.upstreams[0] = upstream(PoolStatus::Failed);
     assert_eq!(green(&now), Vec::<String>::new(), "no pool");
     let mut now = mining();
     (now.runtime.sessions, now.runtime.upstreams[0].sessions) = (0, 0);

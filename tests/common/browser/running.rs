@@ -74,6 +74,11 @@ impl Running {
         post(&self.agent, &format!("{}/{name}", self.url()), body)
     }
 
+    /// Like [`Running::command`]; the error is the driver's message.
+    pub fn try_command(&self, name: &str, body: &Value) -> Result<Value, String> {
+        try_post(&self.agent, &format!("{}/{name}", self.url()), body)
+    }
+
     fn url(&self) -> String {
         format!("{}/session/{}", self.driver.url, self.session)
     }
@@ -128,10 +133,17 @@ impl Drop for Driver {
 }
 
 fn post(agent: &ureq::Agent, url: &str, body: &Value) -> Value {
+    try_post(agent, url, body).unwrap_or_else(|why| panic!("{body}: {why}"))
+}
+
+fn try_post(agent: &ureq::Agent, url: &str, body: &Value) -> Result<Value, String> {
     let mut answer = agent.post(url).send_json(body).unwrap_or_else(|why| panic!("{url}: {why}"));
     let mut read: Value = answer.body_mut().read_json().unwrap();
-    assert!(answer.status().is_success(), "{body}: {}", read["value"]["message"]);
-    read["value"].take()
+    if answer.status().is_success() {
+        Ok(read["value"].take())
+    } else {
+        Err(read["value"]["message"].to_string())
+    }
 }
 
 /// chromedriver and the browser; `None` where one is missing, after saying so.

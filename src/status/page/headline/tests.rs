@@ -5,6 +5,7 @@ use super::*;
 use crate::analyzer::{PayoutState, Unverifiable, WorkDoubt};
 use crate::clock::NtpTime;
 use crate::status::page::tests::{change, gone, miner, mining, pool, share, status, upstream};
+use crate::upstream::UpstreamState;
 
 /// The tone and the title.
 fn said(status: &StatusSnapshot) -> (Tone, String) {
@@ -59,6 +60,33 @@ fn without_a_pool_nothing_else_matters() {
 }
 
 #[test]
+fn without_a_recent_share_nothing_is_well() {
+    let mut now = mining();
+    let late = |now: &mut StatusSnapshot, seconds| {
+        change(now, |snapshot| {
+            snapshot.recent = Default::default();
+            snapshot.miners[0].last_share_ago = Some(Duration::from_secs(seconds));
+        });
+    };
+    late(&mut now, 599);
+    assert_eq!(said(&now).0, Tone::Good);
+    late(&mut now, 1200);
+    assert_eq!(said(&now), (Tone::Neutral, "Connected: 1 miner, last share 20 min ago".into()));
+    assert_eq!(headline(&now).detail, "");
+    change(&mut now, |snapshot| snapshot.known_workers = vec![gone("nerd", an_hour_ago())].into());
+    assert_eq!(headline(&now).detail, "nerd has been offline for 1 h 0 min.");
+}
+
+#[test]
+fn one_failed_connection_does_not_end_the_mining() {
+    let mut now = mining();
+    now.runtime.upstreams[0] = UpstreamState { sessions: 1, ..upstream(PoolStatus::Failed) };
+    assert_eq!(said(&now), (Tone::Neutral, "Mining: 1 miner at 1.20 TH/s".into()));
+    let detail = "The connected miners go on, and no pool takes a new connection. pool.example:3333: connection refused.";
+    assert_eq!(headline(&now).detail, detail);
+}
+
+#[test]
 fn nobody_is_connected_since_when() {
     let mut now = status();
     assert_eq!(said(&now), (Tone::Warn, "Not mining: no miner is connected".into()));
@@ -82,11 +110,31 @@ fn the_worst_alert_is_in_the_words_of_its_message() {
         (worst.tone, worst.title.as_str()),
         (Tone::Bad, "Your pool builds on a block that is not real")
     );
-    assert_eq!(worst.detail, "Use another pool.");
+    assert_eq!(worst.detail, "Use another pool. There are 2 more below.", "notes are not counted");
     let mut now = mining();
     add_alert(&mut now, "record.failing", Severity::Medium, json!({}));
+    add_alert(&mut now, "pool.silent", Severity::Medium, json!({}));
+    assert_eq!(headline(&now).detail, "Nothing to do unless it lasts; then use another pool. There is 1 more below.");
+}
+
+#[test]
+fn an_alert_whose_state_is_visibly_over_is_not_the_first_line() {
+    let mut now = mining();
+    let mut known = gone("rig", an_hour_ago());
+    add_alert(&mut now, "miner.gone", Severity::Medium, json!({ "worker": "rig", "seconds": 300 }));
+    change(&mut now, |snapshot| snapshot.known_workers = vec![known.clone()].into());
+    assert_eq!(said(&now).1, "rig has been offline for 15 minutes");
+    known.is_connected = true;
+    change(&mut now, |snapshot| snapshot.known_workers = vec![known].into());
+    assert_eq!(said(&now).0, Tone::Good);
+
+    let mut now = mining();
     add_alert(&mut now, "pool.failed_over", Severity::Medium, json!({}));
-    assert_eq!(headline(&now).detail, "It is so; do something. There is 1 more below.");
+    let spare = UpstreamState { rank: Some(1), ..upstream(PoolStatus::Up) };
+    now.runtime.upstreams.push(UpstreamState { sessions: 1, ..spare.clone() });
+    assert_eq!(said(&now).0, Tone::Warn);
+    now.runtime.upstreams[1] = spare;
+    assert_eq!(said(&now).0, Tone::Good);
 }
 
 #[test]
@@ -97,6 +145,19 @@ fn an_alert_that_the_present_work_disproves_is_of_the_past() {
     assert!(headline(&now).detail.starts_with("It is not so of the miners' present work."));
     change(&mut now, |snapshot| snapshot.miners[0].payout = Some(PayoutState::Mismatch));
     assert_eq!(said(&now), (Tone::Bad, "Your pool pays somebody else".into()));
+}
+
+#[test]
+fn a_disproved_alert_hides_no_real_one() {
+    for ids in [["payout.mismatch", "chain.bad_prevhash"], ["chain.bad_prevhash", "payout.mismatch"]] {
+        let mut now = mining();
+        for id in ids {
+            add_alert(&mut now, id, Severity::High, json!({}));
+        }
+        assert_eq!(said(&now), (Tone::Bad, "Your pool builds on a block that is not real".into()));
+        let worst = worst_of(&now, now.active_alerts()).unwrap();
+        assert_eq!(worst.id, "chain.bad_prevhash", "the summary shows it, too");
+    }
 }
 
 #[test]
