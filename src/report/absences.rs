@@ -12,6 +12,8 @@ const MIN_PAUSE_MS: f64 = 300_000.0;
 const MAX_INTERVALS: f64 = 20.0;
 /// Shares before the mean interval is known.
 const MIN_SHARES: u32 = 10;
+/// Intervals behind a pause from which their mean is known.
+const MIN_INTERVALS: usize = 3;
 /// Shares over which the mean interval is taken.
 const MEAN_OVER: f64 = 50.0;
 /// Caps the absences of one worker, the longest.
@@ -30,8 +32,8 @@ pub(super) struct PauseFinder {
     last: Option<(UnixMs, usize)>,
     shares: u32,
     mean: f64,
-    /// A pause that was long by the shares before it, and the shares since.
-    doubtful: Option<(Absence, u32)>,
+    /// Pauses that are long by the shares before them, with the intervals since; fewer than [`MIN_SHARES`] each.
+    doubtful: Vec<(Absence, Vec<f64>)>,
     pub absences: Vec<Absence>,
     /// The sum of all, those that are no longer kept among them.
     pub total_ms: i64,
@@ -86,39 +88,45 @@ impl PauseFinder {
     pub fn add(&mut self, at: UnixMs, directory: usize) {
         let Some((last, before)) = self.last.replace((at, directory)) else { return };
         if before != directory || at < last {
-            self.settle(last);
+            self.settle(0);
             return;
         }
         let pause = (at - last) as f64;
-        if self.shares >= MIN_SHARES && pause > longest_pause(self.mean) {
-            self.settle(last);
-            self.doubtful = Some((Absence { from: last, to: at, is_open: false }, 0));
-            return;
+        if !self.doubtful.is_empty() {
+            self.doubtful.iter_mut().for_each(|(_, since)| since.push(pause));
+            self.settle(MIN_SHARES as usize);
         }
-        self.count(pause);
-        if let Some((_, since)) = &mut self.doubtful {
-            *since += 1;
-            if *since >= MIN_SHARES {
-                self.settle(at);
-            }
+        if self.shares >= MIN_SHARES && pause > longest_pause(self.mean) {
+            self.doubtful.push((Absence { from: last, to: at, is_open: false }, Vec::new()));
+        } else {
+            self.count(pause);
         }
     }
 
     /// Ends the records at this time: a miner that has not come back is absent until then.
     pub fn end(&mut self, end: UnixMs) {
         let Some((last, _)) = self.last else { return };
-        self.settle(last);
+        self.settle(0);
         if self.shares >= MIN_SHARES && (end - last) as f64 > longest_pause(self.mean) {
             self.push(Absence { from: last, to: end, is_open: true });
         }
     }
 
-    /// Decides about the doubtful pause, by the shares that came since until `at`.
-    fn settle(&mut self, at: UnixMs) {
-        let Some((absence, since)) = self.doubtful.take() else { return };
-        let mean = if since == 0 { 0.0 } else { (at - absence.to) as f64 / f64::from(since) };
-        let pause = absence.length_ms() as f64;
-        if pause > longest_pause(mean) { self.push(absence) } else { self.count(pause) }
+    /// Decides about the doubtful pauses that have at least `intervals` since.
+    fn settle(&mut self, intervals: usize) {
+        let pending = std::mem::take(&mut self.doubtful);
+        for (absence, mut since) in pending {
+            if since.len() < intervals {
+                self.doubtful.push((absence, since));
+                continue;
+            }
+            since.sort_by(f64::total_cmp);
+            // Another absence among the intervals moves their median little.
+            let median = since.get(since.len() / 2).filter(|_| since.len() >= MIN_INTERVALS);
+            let mean = median.map_or(self.mean, |median| median / std::f64::consts::LN_2);
+            let pause = absence.length_ms() as f64;
+            if pause > longest_pause(mean) { self.push(absence) } else { self.count(pause) }
+        }
     }
 
     fn count(&mut self, pause: f64) {
