@@ -159,8 +159,7 @@ impl TimeLine {
         // An alert's end is known from its beginning and its lane in the plot.
         let is_above_info = severity > Severity::Info && event.kind != "alert.ended";
         let is_shown = is_above_info || event.kind.starts_with("program.") || event.kind == "block.found";
-        let is_selected = event.worker.as_deref().is_none_or(|worker| selection.has_worker(worker))
-            && event.upstream.as_deref().is_none_or(|upstream| selection.has_upstream(upstream));
+        let is_selected = selection.has_subjects(event.worker.as_deref(), event.upstream.as_deref());
         if is_shown && is_selected {
             self.note(TimedNote { at, severity, kind: event.kind, text: event.text });
         }
@@ -233,7 +232,7 @@ impl TimeLine {
             }
             return;
         }
-        if event.upstream.as_deref().is_some_and(|upstream| !selection.has_upstream(upstream)) {
+        if !selection.has_subjects(event.worker.as_deref(), event.upstream.as_deref()) {
             return;
         }
         let state = AlertState {
@@ -251,7 +250,8 @@ impl TimeLine {
         }
     }
 
-    /// Reads `alerts.log`. Calls `damaged` as [`TimeLine::read_events`] does.
+    /// Reads `alerts.log`. Its entries do not name their worker and pool, so a selection of one counts none of them.
+    /// Calls `damaged` as [`TimeLine::read_events`] does.
     ///
     /// # Errors
     /// Errors of the disk and of a damaged gzip.
@@ -272,7 +272,9 @@ impl TimeLine {
                 }
             } else if let Some(text) = line.strip_prefix("Description: ") {
                 match entry.take() {
-                    Some((at, severity, id)) if selection.has_time(at) => self.alert(severity, &id, text),
+                    Some((at, severity, id)) if selection.has_time(at) && selection.has_everybody() => {
+                        self.alert(severity, &id, text)
+                    }
                     Some(_) => {}
                     None => damaged(number, "no alert"),
                 }
@@ -405,6 +407,22 @@ mod tests {
             .unwrap();
         assert_eq!(line.alert_counts.get("payout.mismatch"), Some(&(Severity::High, 1)));
         assert_eq!((line.alerts, damaged), (2, vec![9]));
+    }
+
+    #[test]
+    fn alerts_of_others_are_left_out() {
+        let alert = |worker: &str| {
+            let known = event("01:00", "alert.begun", "worker.hot", "{}");
+            known.replace("\"data\"", &format!("\"worker\":\"{worker}\",\"data\""))
+        };
+        let events = [alert("bc1qminer.rig"), alert("bc1qminer.other")].concat();
+        let selection = ReportSelection { worker: Some("rig".into()), ..ReportSelection::default() };
+        let mut line = TimeLine::default();
+        line.read_events(events.as_bytes(), 0, &selection, |_, _| {}).unwrap();
+        let log = "[2026-11-21T09:14:03.512Z] HIGH: worker.hot\nDescription: other is hot\nData: {}\n";
+        line.read_alerts(log.as_bytes(), &selection, |_, _| panic!("it is whole")).unwrap();
+        assert_eq!((line.alert_states.len(), line.alert_counts.len(), line.notes.len()), (1, 0, 1));
+        assert_eq!(line.alert_states[0].worker.as_deref(), Some("bc1qminer.rig"));
     }
 
     #[test]
