@@ -33,6 +33,7 @@ pub(super) fn read_all(
     on_progress: OnProgress<'_>,
 ) -> io::Result<Records> {
     let mut records = Records::new();
+    records.selection = selection.clone();
     let whole: u64 = sources.files.iter().map(|file| file.bytes).sum();
     records.unreadable = sources.unreadable;
     let read = Cell::new(0_u64);
