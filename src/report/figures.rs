@@ -61,6 +61,7 @@ pub struct ReportedWorker {
     #[serde(flatten)]
     pub shares: ShareFigures,
     /// The part of the report's time, from its first share on, in which it mined. Pauses of the pool and of Sluice are not held against it.
+    /// `None` if the report is about one pool: it may have mined at another.
     pub uptime: Option<f64>,
     pub absent_seconds: f64,
     pub absences: Vec<ReportedAbsence>,
@@ -187,7 +188,7 @@ impl ReportedWorker {
         ReportedWorker {
             worker: named.name.clone(),
             shares: ShareFigures::of(&named.tally, seconds),
-            uptime: (present > 0).then(|| (1.0 - absent as f64 / present as f64).max(0.0)),
+            uptime: (present > 0 && !named.is_part).then(|| (1.0 - absent as f64 / present as f64).max(0.0)),
             absent_seconds: absent as f64 / 1000.0,
             absences,
         }
