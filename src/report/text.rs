@@ -30,8 +30,10 @@ impl fmt::Display for ReportPrinter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.report;
         self.head(f)?;
-        if report.totals.submitted > 0 {
+        if report.from.is_some() {
             self.findings(f)?;
+        }
+        if report.totals.submitted > 0 {
             self.totals(f)?;
             self.workers(f)?;
             self.pools(f)?;

@@ -39,6 +39,8 @@ pub(super) struct TimeLine {
     pub ranks: BTreeMap<u64, String>,
     pub events: u64,
     pub alerts: u64,
+    /// The times of the first and the last event or alert.
+    pub period: Option<(UnixMs, UnixMs)>,
     open_pools: BTreeMap<String, UnixMs>,
     stopped_at: Option<UnixMs>,
     last_event_at: Option<UnixMs>,
@@ -126,6 +128,7 @@ impl TimeLine {
 
     fn event(&mut self, at: UnixMs, event: EventLine, selection: &ReportSelection) {
         self.events += 1;
+        self.saw(at);
         let severity = event.severity.as_deref().and_then(Severity::parse).unwrap_or(Severity::Info);
         let pool = event.upstream.clone().unwrap_or_else(|| event.subject.clone());
         if let Some(rank) = event.data.get("rank").and_then(Value::as_u64) {
@@ -254,7 +257,10 @@ impl TimeLine {
                 }
             } else if let Some(text) = line.strip_prefix("Description: ") {
                 match entry.take() {
-                    Some((at, severity, id)) if selection.has_time(at) => self.alert(severity, &id, text),
+                    Some((at, severity, id)) if selection.has_time(at) => {
+                        self.saw(at);
+                        self.alert(severity, &id, text);
+                    }
                     Some(_) => {}
                     None => damaged(number, "no alert"),
                 }
@@ -274,6 +280,11 @@ impl TimeLine {
             count.0 = count.0.max(severity);
             count.1 += 1;
         }
+    }
+
+    fn saw(&mut self, at: UnixMs) {
+        let (first, last) = self.period.unwrap_or((at, at));
+        self.period = Some((first.min(at), last.max(at)));
     }
 
     fn note(&mut self, note: TimedNote) {

@@ -30,7 +30,9 @@ pub(super) fn of_pools(context: &FindingContext<'_>) -> Vec<ReportFinding> {
             (covered.fold(0.0, f64::max) * silence.length_ms() as f64) as i64
         }).sum();
         (total >= LONG_OUTAGE_MS).then(|| {
-            let lost = if silent_ms > 0 {
+            let lost = if context.records.all.submitted == 0 {
+                String::from("; the records have no share")
+            } else if silent_ms > 0 {
                 format!("; nothing was mined for {} of it", time(silent_ms))
             } else {
                 String::from("; another pool got the work")

@@ -57,8 +57,8 @@ fn body(report: &Report) -> Markup {
         }
         main {
             (head(report))
+            @if report.from.is_some() { (findings(&report.findings)) }
             @if report.totals.submitted > 0 {
-                (findings(&report.findings))
                 (totals(report))
                 (plots_section(report))
                 (tables::workers(report))

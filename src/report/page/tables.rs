@@ -121,7 +121,13 @@ pub(super) fn gaps(report: &Report) -> Markup {
         } else {
             format!("pool {}", outage.subject)
         };
-        rows.push((&outage.from, outage.to.as_deref().unwrap_or(""), outage.seconds, what, &outage.reason));
+        rows.push((
+            &outage.from,
+            outage.to.as_deref().unwrap_or("the end"),
+            outage.seconds,
+            what,
+            &outage.reason,
+        ));
     }
     for worker in &report.workers {
         for absence in &worker.absences {
