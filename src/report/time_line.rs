@@ -19,11 +19,13 @@ const MAX_NOTES: usize = 2000;
 const MAX_OUTAGES: usize = 1000;
 /// Caps the pools and alert ids that are told apart.
 const MAX_NAMES: usize = 200;
+/// Events that are notes although they are no trouble: what was away is back.
+const SHOWN_KINDS: [&str; 4] = ["block.found", "miner.back", "pool.failed_back", "pool.returned"];
 
 /// Everything that was noted over time.
 #[derive(Debug, Default)]
 pub(super) struct TimeLine {
-    /// The newest notes above info, and those about the program.
+    /// The newest notes above info, returns, and those about the program.
     pub notes: VecDeque<TimedNote>,
     /// Notes that were left out because there are too many.
     pub left_out: u64,
@@ -156,7 +158,8 @@ impl TimeLine {
         self.last_event_at = Some(at);
         // An alert's end is known from its beginning and its lane in the plot.
         let is_above_info = severity > Severity::Info && event.kind != "alert.ended";
-        let is_shown = is_above_info || event.kind.starts_with("program.") || event.kind == "block.found";
+        let is_shown =
+            is_above_info || event.kind.starts_with("program.") || SHOWN_KINDS.contains(&event.kind.as_str());
         let is_selected = event.worker.as_deref().is_none_or(|worker| selection.has_worker(worker))
             && event.upstream.as_deref().is_none_or(|upstream| selection.has_upstream(upstream));
         if is_shown && is_selected {
@@ -386,6 +389,16 @@ mod tests {
             [(60, false), (60, true)]
         );
         assert_eq!((damaged, line.events, line.ranks.get(&0)), (vec![3], 7, Some(&String::from("a:1"))));
+    }
+
+    #[test]
+    fn what_comes_back_is_noted() {
+        let kinds =
+            ["miner.gone", "miner.back", "pool.failed", "pool.returned", "pool.failed_back", "miner.named"];
+        let event = |kind: &str| event("01:00", kind, "a:1", "{}").replace("medium", "info");
+        let (line, _) = read(&kinds.map(event));
+        let noted: Vec<&str> = line.notes.iter().map(|note| note.kind.as_str()).collect();
+        assert_eq!(noted, ["miner.back", "pool.returned", "pool.failed_back"]);
     }
 
     #[test]
