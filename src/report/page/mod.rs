@@ -170,7 +170,7 @@ fn plot(figure: &PlotFigure) -> Markup {
     html! {
         figure {
             h2 { (figure.title) }
-            div.plot tabindex="0" { (PreEscaped(&figure.svg)) }
+            div.plot { (PreEscaped(&figure.svg)) }
             ul.legend { @for (class, text) in &figure.legend { li { i class=(class) {} (text) } } }
             figcaption { (figure.summary) }
         }
