@@ -11,7 +11,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::document::{Report, cause_of};
 use super::figures::ShareFigures;
 use super::findings::ReportFinding;
-use super::layout::{minute, ms};
+use super::layout::{moment, ms};
 use super::plots::{self, PlotFigure};
 use crate::config::Severity;
 use crate::util::escape;
@@ -194,8 +194,8 @@ fn period(report: &Report) -> String {
         (Some(from), Some(to)) => {
             format!(
                 "{} to {} UTC, {}",
-                minute(from),
-                minute(to),
+                moment(from, report.seconds),
+                moment(to, report.seconds),
                 span(Duration::from_secs_f64(report.seconds))
             )
         }
@@ -231,7 +231,12 @@ fn reject_note(figures: &ShareFigures) -> String {
 }
 
 fn best_note(report: &Report) -> String {
-    let at = report.totals.best_at.as_deref().map(|at| format!("on {} UTC", minute(at))).unwrap_or_default();
+    let at = report
+        .totals
+        .best_at
+        .as_deref()
+        .map(|at| format!("on {} UTC", moment(at, report.seconds)))
+        .unwrap_or_default();
     match report.best_ever.first() {
         Some(best) => {
             format!("{at}; best ever {} by {}", short(best.difficulty), name_of_worker(&best.worker))

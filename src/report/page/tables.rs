@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::report::document::Report;
 use crate::report::figures::ShareFigures;
-use crate::report::layout::{minute, ms, seconds};
+use crate::report::layout::{moment, ms, seconds};
 use crate::report::selection::plain_pool;
 use crate::util::format::{count, grouped, rate, short};
 use crate::work::name_of_worker;
@@ -145,7 +145,7 @@ pub(super) fn gaps(report: &Report) -> Markup {
                         thead { tr { th { "who" } th { "from" } th { "to" } th { "length" } th { "why" } } }
                         tbody {
                             @for (from, to, length, who, why) in rows.iter().take(MAX_ROWS) {
-                                tr { th { (who) } td { (minute(from)) } td { (minute(to)) } td { (seconds(*length)) } td.text { (why) } }
+                                tr { th { (who) } td { (moment(from, report.seconds)) } td { (moment(to, report.seconds)) } td { (seconds(*length)) } td.text { (why) } }
                             }
                         }
                     }
@@ -173,7 +173,7 @@ pub(super) fn alerts(report: &Report) -> Markup {
                 h2 { "Events" }
                 ul.list {
                     @for note in notes.iter().skip(notes.len().saturating_sub(MAX_ROWS)) {
-                        li { time { (minute(&note.at)) } " " (note.text) }
+                        li { time { (moment(&note.at, report.seconds)) } " " (note.text) }
                     }
                 }
             }
