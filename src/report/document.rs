@@ -435,6 +435,7 @@ mod tests {
         let found: Vec<&str> = report.findings.iter().map(|finding| finding.id.as_str()).collect();
         assert_eq!(found, ["pool.outage", "payout.mismatch"]);
         let text = &report.findings[0].text;
+        assert!(report.findings[1].action.starts_with("Check the address in your miners' user names."));
         assert!(text.contains("for 30 min") && text.ends_with("; the records have no share."), "{text}");
         let nothing = Report::of_records(Records::new(), &selection);
         assert_eq!((nothing.from, nothing.seconds, nothing.findings.len()), (None, 0.0, 0));
