@@ -201,6 +201,10 @@ impl Report {
         let cause = |absence: &Absence| cause_of(&records, absence);
         let mut workers: Vec<ReportedWorker> =
             records.workers.iter().map(|named| ReportedWorker::of(named, seconds, to, cause)).collect();
+        for worker in &mut workers {
+            let given = records.states.iter().find_map(|state| state.shown_names.get(&worker.worker));
+            worker.shown_name = given.map(str::to_owned);
+        }
         workers.sort_by(|a, b| by_work(&a.shares, &b.shares).then_with(|| a.worker.cmp(&b.worker)));
         let mut pools = pools(&records, seconds, to);
         pools.sort_by(|a, b| by_work(&a.shares, &b.shares).then_with(|| a.upstream.cmp(&b.upstream)));

@@ -270,7 +270,7 @@ impl ReportPrinter<'_> {
                     "{} to {}  {} sent nothing ({}): {}",
                     moment(&absence.from),
                     moment(&absence.to),
-                    shown_worker(&worker.worker),
+                    shown_worker(&worker.shown()),
                     seconds(absence.seconds),
                     absence.reason.text()
                 );
@@ -352,7 +352,7 @@ fn worker_row(worker: &ReportedWorker) -> String {
     let shares = &worker.shares;
     format!(
         "  {:<NAME$} {:>12} {:>20} {:>8} {:>8} {:>8} {:>11}",
-        shown_worker(&worker.worker),
+        shown_worker(&worker.shown()),
         shares.hashrate.map_or_else(|| "–".to_owned(), rate),
         rate_range(shares),
         grouped(shares.submitted),

@@ -158,7 +158,7 @@ fn plots_section(report: &Report) -> Markup {
 fn worker_plots(report: &Report) -> Markup {
     let workers = report.workers.iter().take(MAX_WORKER_PLOTS).filter_map(|worker| {
         let named = report.records.workers.iter().find(|named| named.name == worker.worker)?;
-        plots::hash_rate(&format!("Hash rate of {}", name_of_worker(&worker.worker)), &named.tally)
+        plots::hash_rate(&format!("Hash rate of {}", worker.shown()), &named.tally)
     });
     let figures: Vec<PlotFigure> = workers.collect();
     html! {

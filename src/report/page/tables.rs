@@ -7,7 +7,6 @@ use crate::report::figures::ShareFigures;
 use crate::report::layout::{moment, ms, seconds};
 use crate::report::selection::plain_pool;
 use crate::util::format::{count, grouped, rate, short};
-use crate::work::name_of_worker;
 
 /// Caps the rows of a table. The JSON has all.
 const MAX_ROWS: usize = 100;
@@ -23,7 +22,7 @@ pub(super) fn workers(report: &Report) -> Markup {
                         @for worker in report.workers.iter().take(MAX_ROWS) {
                             @let shares = &worker.shares;
                             tr {
-                                th title=(worker.worker) { (name_of_worker(&worker.worker)) }
+                                th title=(worker.worker) { (worker.shown()) }
                                 td { (shares.hashrate.map_or_else(dash, rate)) }
                                 td { (range(shares)) }
                                 td { (grouped(shares.submitted)) }
@@ -131,7 +130,7 @@ pub(super) fn gaps(report: &Report) -> Markup {
     }
     for worker in &report.workers {
         for absence in &worker.absences {
-            let name = name_of_worker(&worker.worker).to_owned();
+            let name = worker.shown();
             rows.push((&absence.from, &absence.to, absence.seconds, name, absence.reason.text()));
         }
     }
