@@ -32,4 +32,4 @@ pub use notifier::{Notifier, is_wanted};
 pub use pace::SendPacing;
 pub use program::DailySummary;
 pub use test_message::{TestResult, send_test_messages};
-pub use wording::{advice, title};
+pub use wording::{advice, advice_on, title};

@@ -183,8 +183,12 @@ pub fn title(row: &AlertRow) -> String {
 
 /// The advice to the reader, if there is any.
 pub fn advice(row: &AlertRow) -> Option<&'static str> {
-    let advice = wording(row.id).filter(|_| row.kind != AlertKind::Ends)?.advice;
-    (!advice.is_empty()).then_some(advice)
+    advice_on(row.id).filter(|_| row.kind != AlertKind::Ends)
+}
+
+/// The advice for a rule by its id, if there is any.
+pub fn advice_on(rule: &str) -> Option<&'static str> {
+    wording(rule).map(|wording| wording.advice).filter(|advice| !advice.is_empty())
 }
 
 /// How long the state of an alert that ends had lasted: its time before the alert, if that is known, and since then.

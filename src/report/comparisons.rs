@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::layout::ms;
 use super::records::{NamedTally, Records};
 use super::selection::plain_pool;
 use super::statistics::{chance_text, proportions_differ, two_sided};
@@ -10,6 +11,8 @@ use crate::work::name_of_worker;
 
 /// A difference that comes by chance more rarely is real.
 const REAL: f64 = 0.001;
+/// A difference that comes by chance at least so often needs no figure.
+const USUAL: f64 = 0.05;
 /// Answered shares that a comparison needs on each side.
 const MIN_ANSWERED: u64 = 100;
 /// New blocks that a comparison needs.
@@ -107,7 +110,7 @@ fn pool_answers(first: &NamedTally, second: &NamedTally, tests: usize) -> Report
         tests,
     }
     .compare(|shown, _| {
-        format!("{} answers in {:.0} ms (median), {} in {:.0} ms", shown[0], medians[0], shown[1], medians[1])
+        format!("{} answers in {} (median), {} in {}", shown[0], ms(medians[0]), shown[1], ms(medians[1]))
     })
 }
 
@@ -125,14 +128,14 @@ fn new_blocks(records: &Records) -> Option<ReportedComparison> {
     let better = better(p_value, wins < blocks - wins);
     let lag = |lag: &super::jobs_seen::Propagation| lag.lag.quantile(0.5).unwrap_or(0.0);
     let text = format!(
-        "Of {}, {} had {} first and {} {} (median lag {:.0} and {:.0} ms): {}.",
+        "Of {}, {} had {} first and {} {} (median lag {} and {}): {}.",
         count(blocks, "new block"),
         shown_pool(&first.name),
         grouped(wins),
         shown_pool(&second.name),
         grouped(second_lag.first),
-        lag(first_lag),
-        lag(second_lag),
+        ms(lag(first_lag)),
+        ms(lag(second_lag)),
         verdict(p_value, better)
     );
     Some(ReportedComparison {
@@ -193,6 +196,7 @@ fn better(p_value: Option<f64>, is_second: bool) -> &'static str {
 fn verdict(p_value: Option<f64>, better: &str) -> String {
     match (p_value, better) {
         (None, _) => String::from("not enough data"),
+        (Some(p), "none") if p >= USUAL => String::from("no real difference; chance explains it"),
         (Some(p), "none") => {
             format!("no real difference ({} by chance alone)", chance_text(p))
         }
@@ -218,4 +222,17 @@ fn part_of((part, whole): (u64, u64)) -> String {
 
 fn shown_pool(name: &impl AsRef<str>) -> String {
     plain_pool(name.as_ref()).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usual_difference_is_chance_and_a_rare_one_has_its_figure() {
+        assert_eq!(verdict(None, "unknown"), "not enough data");
+        assert_eq!(verdict(Some(1.0), "none"), "no real difference; chance explains it");
+        assert_eq!(verdict(Some(0.02), "none"), "no real difference (1 in 50 by chance alone)");
+        assert_eq!(verdict(Some(1e-4), "first"), "a real difference (1 in 10,000 by chance alone)");
+    }
 }

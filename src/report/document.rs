@@ -28,12 +28,13 @@ const MAX_BEST_EVER: usize = 10;
 /// Caps the outages in the report, the longest.
 const MAX_SHOWN_OUTAGES: usize = 100;
 
-/// Everything that a report says. Without shares, times are `null`.
+/// Everything that a report says.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub version: u32,
     pub sluice: &'static str,
-    /// The times of the first and the last share.
+    /// The times of the first and the last share; without shares, of the first and the last event or alert; `null` without
+    /// any.
     pub from: Option<String>,
     pub to: Option<String>,
     pub seconds: f64,
@@ -186,16 +187,24 @@ impl Report {
 
     fn of_records(mut records: Records, selection: &ReportSelection) -> Report {
         let has_shares = records.all.submitted > 0;
-        let (from, to) = if has_shares { (records.all.first_at, records.all.last_at) } else { (0, 0) };
+        let of_shares = has_shares.then_some((records.all.first_at, records.all.last_at));
+        let period = of_shares.or(records.time_line.period);
+        let (from, to) = period.unwrap_or((0, 0));
         let seconds = (to - from) as f64 / 1000.0;
         if has_shares {
             records.workers.iter_mut().for_each(|worker| worker.pauses.end(to));
             records.all_pauses.end(to);
             records.date_crashes();
+        } else if to > from && records.not_selected == 0 {
+            records.all_pauses.absences.push(Absence { from, to, is_open: true });
         }
         let cause = |absence: &Absence| cause_of(&records, absence);
         let mut workers: Vec<ReportedWorker> =
             records.workers.iter().map(|named| ReportedWorker::of(named, seconds, to, cause)).collect();
+        for worker in &mut workers {
+            let given = records.states.iter().find_map(|state| state.shown_names.get(&worker.worker));
+            worker.shown_name = given.map(str::to_owned);
+        }
         workers.sort_by(|a, b| by_work(&a.shares, &b.shares).then_with(|| a.worker.cmp(&b.worker)));
         let mut pools = pools(&records, seconds, to);
         pools.sort_by(|a, b| by_work(&a.shares, &b.shares).then_with(|| a.upstream.cmp(&b.upstream)));
@@ -204,7 +213,7 @@ impl Report {
         let findings = findings::find(&context);
         let suspects: Vec<&str> = findings.iter().filter_map(ReportFinding::sick_worker).collect();
         let comparisons = compare(&records, &suspects);
-        let time = |at: UnixMs| has_shares.then(|| time_text(at));
+        let time = |at: UnixMs| period.map(|_| time_text(at));
         Report {
             version: VERSION,
             sluice: env!("CARGO_PKG_VERSION"),
@@ -404,3 +413,35 @@ impl fmt::Display for ReportError {
 }
 
 impl std::error::Error for ReportError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_shares_the_events_have_the_period_and_the_findings() {
+        let mut records = Records::new();
+        let event = |minute: u32, kind: &str, severity: &str, subject: &str| {
+            format!(
+                "{{\"at\":\"2026-11-21T01:{minute:02}:00.000Z\",\"kind\":\"{kind}\",\"severity\":\"{severity}\",\"subject\":\"{subject}\"}}\n"
+            )
+        };
+        let events = [
+            event(10, "pool.failed", "medium", "a:1"),
+            event(20, "alert.begun", "high", "payout.mismatch"),
+            event(40, "program.reload", "info", "sluice"),
+        ];
+        let selection = ReportSelection::default();
+        records.time_line.read_events(events.concat().as_bytes(), 0, &selection, |_, _| panic!()).unwrap();
+        let report = Report::of_records(records, &selection);
+        assert_eq!((report.seconds, report.from.as_deref()), (1800.0, Some("2026-11-21T01:10:00.000Z")));
+        assert_eq!(report.outages.pools[0].seconds, 1800.0);
+        let found: Vec<&str> = report.findings.iter().map(|finding| finding.id.as_str()).collect();
+        assert_eq!(found, ["pool.outage", "payout.mismatch"]);
+        let text = &report.findings[0].text;
+        assert!(report.findings[1].action.starts_with("Check the address in your miners' user names."));
+        assert!(text.contains("for 30 min") && text.ends_with("; the records have no share."), "{text}");
+        let nothing = Report::of_records(Records::new(), &selection);
+        assert_eq!((nothing.from, nothing.seconds, nothing.findings.len()), (None, 0.0, 0));
+    }
+}

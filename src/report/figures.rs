@@ -7,7 +7,7 @@ use super::fields::{UnixMs, time_text};
 use super::records::NamedTally;
 use super::statistics::{poisson_interval, proportion_interval};
 use super::tally::ShareTally;
-use crate::work::{HASHES_PER_DIFFICULTY, blocks_per_day};
+use crate::work::{HASHES_PER_DIFFICULTY, blocks_per_day, name_of_worker};
 
 /// Caps the absences that are listed for one worker.
 const MAX_LISTED_ABSENCES: usize = 20;
@@ -58,6 +58,8 @@ pub struct ShareFigures {
 #[derive(Debug, Clone, Serialize)]
 pub struct ReportedWorker {
     pub worker: String,
+    /// The name that a person has given to it.
+    pub shown_name: Option<String>,
     #[serde(flatten)]
     pub shares: ShareFigures,
     /// The part of the report's time, from its first share on, in which it mined. Pauses of the pool and of Sluice are not held against it.
@@ -156,6 +158,15 @@ impl ShareFigures {
 }
 
 impl ReportedWorker {
+    /// The name that a person has given to it and its own, without the address.
+    pub(super) fn shown(&self) -> String {
+        let own = name_of_worker(&self.worker);
+        match &self.shown_name {
+            Some(given) if given != own => format!("{given} ({own})"),
+            _ => own.to_owned(),
+        }
+    }
+
     /// The figures of a worker. `cause` says why it was absent.
     pub(super) fn of(
         named: &NamedTally,
@@ -187,10 +198,27 @@ impl ReportedWorker {
         let present = end - named.tally.first_at.min(end);
         ReportedWorker {
             worker: named.name.clone(),
+            shown_name: None,
             shares: ShareFigures::of(&named.tally, seconds),
             uptime: (present > 0 && !named.is_part).then(|| (1.0 - absent as f64 / present as f64).max(0.0)),
             absent_seconds: absent as f64 / 1000.0,
             absences,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_given_name_stands_before_the_workers_own() {
+        let (tally, pauses) = (ShareTally::new(4), Default::default());
+        let named =
+            NamedTally { name: String::from("rig-1"), tally, pauses, by_pool: Vec::new(), is_part: false };
+        let mut worker = ReportedWorker::of(&named, 0.0, 0, |_| AbsenceCause::Miner);
+        assert_eq!(worker.shown(), "rig-1");
+        worker.shown_name = Some(String::from("Kitchen"));
+        assert_eq!(worker.shown(), "Kitchen (rig-1)");
     }
 }

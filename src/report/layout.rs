@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use super::figures::ShareFigures;
 use crate::util::escape::printable;
-use crate::util::format::{count, delay, rate, span};
+use crate::util::format::{self, count, delay, rate, span};
 use crate::work::name_of_worker;
 
 /// The width of the text.
 const WIDTH: usize = 100;
+/// A report of fewer seconds has times to the second.
+const SHORT_REPORT: f64 = 3600.0;
 /// The width of a name.
 pub(super) const NAME: usize = 22;
 /// The width of a pool's name.
@@ -66,9 +68,20 @@ pub(super) fn seconds(seconds: f64) -> String {
     span(Duration::from_secs_f64(seconds.clamp(0.0, 1e12)))
 }
 
+/// Seconds to a tenth below ten.
+pub(super) fn age(seconds: f64) -> String {
+    format::seconds(Duration::from_secs_f64(seconds.clamp(0.0, 1e12)))
+}
+
 /// `2026-11-21 01:53` of an RFC 3339 time.
 pub(super) fn minute(time: &str) -> String {
     time.get(..16).unwrap_or(time).replace('T', " ")
+}
+
+/// The time to the minute, and to the second in a report of so few seconds that minutes say little.
+pub(super) fn moment(time: &str, report_seconds: f64) -> String {
+    let to_second = time.get(..19).filter(|_| report_seconds < SHORT_REPORT);
+    to_second.map_or_else(|| minute(time), |time| time.replace('T', " "))
 }
 
 /// Writes a line of names and their values.
@@ -145,5 +158,8 @@ mod tests {
             (ms(34.5), seconds(90.0), minute("2026-11-21T01:53:42.512Z")),
             ("34 ms".into(), "1 min".into(), "2026-11-21 01:53".into())
         );
+        assert_eq!((age(8.25), age(336.0), age(1728.0)), ("8.2 s".into(), "5 min".into(), "28 min".into()));
+        let moment = |seconds| moment("2026-11-21T01:53:42.512Z", seconds);
+        assert_eq!((moment(90.0), moment(7200.0)), ("2026-11-21 01:53:42".into(), "2026-11-21 01:53".into()));
     }
 }

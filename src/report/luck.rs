@@ -12,6 +12,8 @@ const MIN_SHARES: u64 = 10 * LUCK_PARTS as u64;
 pub(super) const ODD_LUCK: f64 = 1e-6;
 /// Chances outside these are worth a word.
 const RARE: f64 = 0.025;
+/// Chances outside these are good or bad luck, and those within are ordinary.
+const USUAL: f64 = 0.1;
 
 /// The luck of all shares.
 #[derive(Debug, Clone, Serialize)]
@@ -49,9 +51,9 @@ impl ReportedLuck {
         if let (Some(best), Some(chance)) = (best, best_chance) {
             let word = if chance < RARE {
                 "very good luck"
-            } else if chance < 0.25 {
+            } else if chance < USUAL {
                 "good luck"
-            } else if chance <= 0.75 {
+            } else if chance <= 1.0 - USUAL {
                 "ordinary luck"
             } else if chance <= 1.0 - RARE {
                 "bad luck"

@@ -7,7 +7,8 @@ use super::document::Report;
 use super::figures::{ReportedPool, ReportedWorker};
 use super::findings::ReportFinding;
 use super::layout::{
-    NAME, POOL_NAME, fitted, line, minute, ms, rate_range, reject_text, rest, seconds, shown_worker, wrapped,
+    NAME, POOL_NAME, age, fitted, line, minute, moment, ms, rate_range, reject_text, rest, seconds,
+    shown_worker, wrapped,
 };
 use super::selection::plain_pool;
 use crate::config::Severity;
@@ -30,8 +31,10 @@ impl fmt::Display for ReportPrinter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let report = self.report;
         self.head(f)?;
-        if report.totals.submitted > 0 {
+        if report.from.is_some() {
             self.findings(f)?;
+        }
+        if report.totals.submitted > 0 {
             self.totals(f)?;
             self.workers(f)?;
             self.pools(f)?;
@@ -54,8 +57,8 @@ impl ReportPrinter<'_> {
                 f,
                 "{} {} to {} UTC ({}), {} in {files}",
                 self.bold("Sluice report:"),
-                minute(from),
-                minute(to),
+                moment(from, report.seconds),
+                moment(to, report.seconds),
                 span(Duration::from_secs_f64(report.seconds)),
                 count(report.totals.submitted, "share")
             )?,
@@ -140,7 +143,7 @@ impl ReportPrinter<'_> {
             )?;
         }
         if let (Some(best), Some(at)) = (totals.best_difficulty, &totals.best_at) {
-            line(f, "Best share", &format!("{} on {} UTC", short(best), minute(at)))?;
+            line(f, "Best share", &format!("{} on {} UTC", short(best), moment(at, self.report.seconds)))?;
         }
         if let Some(best) = self.report.best_ever.first() {
             let text = format!(
@@ -165,7 +168,9 @@ impl ReportPrinter<'_> {
         }
         if let (Some(p50), Some(p99)) = (totals.job_age_seconds_p50, totals.job_age_seconds_p99) {
             let ages = format!(
-                "shares come {p50:.1} s (median) and {p99:.0} s (p99) after their job; {} stale",
+                "shares come {} (median) and {} (p99) after their job; {} stale",
+                age(p50),
+                age(p99),
                 grouped(totals.stale)
             );
             line(f, "Job age", &ages)?;
@@ -243,6 +248,7 @@ impl ReportPrinter<'_> {
     }
 
     fn absences(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let moment = |time: &str| moment(time, self.report.seconds);
         let outages = self.report.outages.sluice.iter().chain(&self.report.outages.pools);
         let mut rows: Vec<(String, String)> = outages
             .map(|outage| {
@@ -251,10 +257,10 @@ impl ReportPrinter<'_> {
                 } else {
                     format!("pool {} was away", outage.subject)
                 };
-                let to = outage.to.as_deref().map_or_else(|| "the end".to_owned(), minute);
+                let to = outage.to.as_deref().map_or_else(|| "the end".to_owned(), &moment);
                 (
                     outage.from.clone(),
-                    format!("{} to {to}  {what} ({})", minute(&outage.from), seconds(outage.seconds)),
+                    format!("{} to {to}  {what} ({})", moment(&outage.from), seconds(outage.seconds)),
                 )
             })
             .collect();
@@ -262,9 +268,9 @@ impl ReportPrinter<'_> {
             rows.extend(worker.absences.iter().map(|absence| {
                 let text = format!(
                     "{} to {}  {} sent nothing ({}): {}",
-                    minute(&absence.from),
-                    minute(&absence.to),
-                    shown_worker(&worker.worker),
+                    moment(&absence.from),
+                    moment(&absence.to),
+                    shown_worker(&worker.shown()),
                     seconds(absence.seconds),
                     absence.reason.text()
                 );
@@ -302,7 +308,8 @@ impl ReportPrinter<'_> {
                 writeln!(f, "  the newest {MAX_NOTE_ROWS} of {}; --json and --html have more", notes.len())?;
             }
             for note in notes.iter().skip(skipped) {
-                wrapped(f, &format!("{}  {}", minute(&note.at), printable(&note.text)), 2, 20)?;
+                let at = moment(&note.at, self.report.seconds);
+                wrapped(f, &format!("{at}  {}", printable(&note.text)), 2, 4 + at.len())?;
             }
         }
         Ok(())
@@ -345,7 +352,7 @@ fn worker_row(worker: &ReportedWorker) -> String {
     let shares = &worker.shares;
     format!(
         "  {:<NAME$} {:>12} {:>20} {:>8} {:>8} {:>8} {:>11}",
-        shown_worker(&worker.worker),
+        shown_worker(&worker.shown()),
         shares.hashrate.map_or_else(|| "–".to_owned(), rate),
         rate_range(shares),
         grouped(shares.submitted),

@@ -18,11 +18,13 @@ const MAX_NOTES: usize = 2000;
 const MAX_OUTAGES: usize = 1000;
 /// Caps the pools and alert ids that are told apart.
 const MAX_NAMES: usize = 200;
+/// Events that are notes although they are no trouble: what was away is back.
+const SHOWN_KINDS: [&str; 4] = ["block.found", "miner.back", "pool.failed_back", "pool.returned"];
 
 /// Everything that was noted over time.
 #[derive(Debug, Default)]
 pub(super) struct TimeLine {
-    /// The newest notes above info, and those about the program.
+    /// The newest notes above info, returns, and those about the program.
     pub notes: VecDeque<TimedNote>,
     /// Notes that were left out because there are too many.
     pub left_out: u64,
@@ -40,6 +42,8 @@ pub(super) struct TimeLine {
     pub alerts: u64,
     /// The directory of the events that were read last. What is open in it tells nothing about another Sluice.
     directory: Option<usize>,
+    /// The times of the first and the last event or alert.
+    pub period: Option<(UnixMs, UnixMs)>,
     open_pools: BTreeMap<String, UnixMs>,
     stopped_at: Option<UnixMs>,
     last_event_at: Option<UnixMs>,
@@ -131,6 +135,7 @@ impl TimeLine {
 
     fn event(&mut self, at: UnixMs, event: EventLine, selection: &ReportSelection) {
         self.events += 1;
+        self.saw(at);
         let severity = event.severity.as_deref().and_then(Severity::parse).unwrap_or(Severity::Info);
         let pool = event.upstream.clone().unwrap_or_else(|| event.subject.clone());
         if let Some(rank) = event.data.get("rank").and_then(Value::as_u64) {
@@ -158,7 +163,8 @@ impl TimeLine {
         self.last_event_at = Some(at);
         // An alert's end is known from its beginning and its lane in the plot.
         let is_above_info = severity > Severity::Info && event.kind != "alert.ended";
-        let is_shown = is_above_info || event.kind.starts_with("program.") || event.kind == "block.found";
+        let is_shown =
+            is_above_info || event.kind.starts_with("program.") || SHOWN_KINDS.contains(&event.kind.as_str());
         let is_selected = selection.has_subjects(event.worker.as_deref(), event.upstream.as_deref());
         if is_shown && is_selected {
             self.note(TimedNote { at, severity, kind: event.kind, text: event.text });
@@ -273,6 +279,7 @@ impl TimeLine {
             } else if let Some(text) = line.strip_prefix("Description: ") {
                 match entry.take() {
                     Some((at, severity, id)) if selection.has_time(at) && selection.has_everybody() => {
+                        self.saw(at);
                         self.alert(severity, &id, text)
                     }
                     Some(_) => {}
@@ -294,6 +301,11 @@ impl TimeLine {
             count.0 = count.0.max(severity);
             count.1 += 1;
         }
+    }
+
+    fn saw(&mut self, at: UnixMs) {
+        let (first, last) = self.period.unwrap_or((at, at));
+        self.period = Some((first.min(at), last.max(at)));
     }
 
     fn note(&mut self, note: TimedNote) {
@@ -385,6 +397,16 @@ mod tests {
         let crash = event("22:00", "program.start", "sluice", "{\"after_crash\":true}");
         line.read_events(crash.as_bytes(), 2, &ReportSelection::default(), |_, _| {}).unwrap();
         assert_eq!(line.sluice_outages.iter().map(minutes).collect::<Vec<_>>(), [Some(0)]);
+    }
+
+    #[test]
+    fn what_comes_back_is_noted() {
+        let kinds =
+            ["miner.gone", "miner.back", "pool.failed", "pool.returned", "pool.failed_back", "miner.named"];
+        let event = |kind: &str| event("01:00", kind, "a:1", "{}").replace("medium", "info");
+        let (line, _) = read(&kinds.map(event));
+        let noted: Vec<&str> = line.notes.iter().map(|note| note.kind.as_str()).collect();
+        assert_eq!(noted, ["miner.back", "pool.returned", "pool.failed_back"]);
     }
 
     #[test]

@@ -32,7 +32,9 @@ pub(super) fn of_pools(context: &FindingContext<'_>) -> Vec<ReportFinding> {
         }).sum();
         (total >= LONG_OUTAGE_MS).then(|| {
             let is_failover = silent_ms == 0 && another_mined(context, longest);
-            let lost = if silent_ms > 0 {
+            let lost = if context.records.all.submitted == 0 {
+                String::from("; the records have no share")
+            } else if silent_ms > 0 {
                 format!("; nothing was mined for {} of it", time(silent_ms))
             } else if is_failover {
                 String::from("; another pool got the work")

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::workers::IllWorker;
 use super::{FindingContext, ReportFinding};
 use crate::config::Severity;
+use crate::notify::advice_on;
 use crate::report::fields::{minute_text, time_text};
 use crate::report::records::NamedTally;
 use crate::report::statistics::proportion_interval;
@@ -89,7 +90,8 @@ pub(super) fn serious_alerts(context: &FindingContext<'_>) -> Vec<ReportFinding>
             severity: Severity::High,
             text,
             action: format!(
-                "docs/rules.md says what {rule} means and what to do; alerts.log has the evidence."
+                "{} docs/rules.md has more about {rule}, and alerts.log the evidence.",
+                advice_on(rule).unwrap_or("The alert says what to do.")
             ),
             evidence: json!({
                 "rule": rule, "alerts": alerts, "last_at": last.map(|state| time_text(state.from)),

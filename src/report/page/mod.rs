@@ -11,7 +11,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::document::{Report, cause_of};
 use super::figures::ShareFigures;
 use super::findings::ReportFinding;
-use super::layout::{minute, ms};
+use super::layout::{moment, ms};
 use super::plots::{self, PlotFigure};
 use crate::config::Severity;
 use crate::util::escape;
@@ -57,8 +57,8 @@ fn body(report: &Report) -> Markup {
         }
         main {
             (head(report))
+            @if report.from.is_some() { (findings(&report.findings)) }
             @if report.totals.submitted > 0 {
-                (findings(&report.findings))
                 (totals(report))
                 (plots_section(report))
                 (tables::workers(report))
@@ -158,7 +158,7 @@ fn plots_section(report: &Report) -> Markup {
 fn worker_plots(report: &Report) -> Markup {
     let workers = report.workers.iter().take(MAX_WORKER_PLOTS).filter_map(|worker| {
         let named = report.records.workers.iter().find(|named| named.name == worker.worker)?;
-        plots::hash_rate(&format!("Hash rate of {}", name_of_worker(&worker.worker)), &named.tally)
+        plots::hash_rate(&format!("Hash rate of {}", worker.shown()), &named.tally)
     });
     let figures: Vec<PlotFigure> = workers.collect();
     html! {
@@ -170,7 +170,7 @@ fn plot(figure: &PlotFigure) -> Markup {
     html! {
         figure {
             h2 { (figure.title) }
-            div.plot tabindex="0" { (PreEscaped(&figure.svg)) }
+            div.plot { (PreEscaped(&figure.svg)) }
             ul.legend { @for (class, text) in &figure.legend { li { i class=(class) {} (text) } } }
             figcaption { (figure.summary) }
         }
@@ -194,8 +194,8 @@ fn period(report: &Report) -> String {
         (Some(from), Some(to)) => {
             format!(
                 "{} to {} UTC, {}",
-                minute(from),
-                minute(to),
+                moment(from, report.seconds),
+                moment(to, report.seconds),
                 span(Duration::from_secs_f64(report.seconds))
             )
         }
@@ -231,7 +231,12 @@ fn reject_note(figures: &ShareFigures) -> String {
 }
 
 fn best_note(report: &Report) -> String {
-    let at = report.totals.best_at.as_deref().map(|at| format!("on {} UTC", minute(at))).unwrap_or_default();
+    let at = report
+        .totals
+        .best_at
+        .as_deref()
+        .map(|at| format!("on {} UTC", moment(at, report.seconds)))
+        .unwrap_or_default();
     match report.best_ever.first() {
         Some(best) => {
             format!("{at}; best ever {} by {}", short(best.difficulty), name_of_worker(&best.worker))

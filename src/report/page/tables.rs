@@ -4,10 +4,9 @@ use maud::{Markup, html};
 
 use crate::report::document::Report;
 use crate::report::figures::ShareFigures;
-use crate::report::layout::{minute, ms, seconds};
+use crate::report::layout::{moment, ms, seconds};
 use crate::report::selection::plain_pool;
 use crate::util::format::{count, grouped, rate, short};
-use crate::work::name_of_worker;
 
 /// Caps the rows of a table. The JSON has all.
 const MAX_ROWS: usize = 100;
@@ -23,7 +22,7 @@ pub(super) fn workers(report: &Report) -> Markup {
                         @for worker in report.workers.iter().take(MAX_ROWS) {
                             @let shares = &worker.shares;
                             tr {
-                                th title=(worker.worker) { (name_of_worker(&worker.worker)) }
+                                th title=(worker.worker) { (worker.shown()) }
                                 td { (shares.hashrate.map_or_else(dash, rate)) }
                                 td { (range(shares)) }
                                 td { (grouped(shares.submitted)) }
@@ -121,11 +120,17 @@ pub(super) fn gaps(report: &Report) -> Markup {
         } else {
             format!("pool {}", outage.subject)
         };
-        rows.push((&outage.from, outage.to.as_deref().unwrap_or(""), outage.seconds, what, &outage.reason));
+        rows.push((
+            &outage.from,
+            outage.to.as_deref().unwrap_or("the end"),
+            outage.seconds,
+            what,
+            &outage.reason,
+        ));
     }
     for worker in &report.workers {
         for absence in &worker.absences {
-            let name = name_of_worker(&worker.worker).to_owned();
+            let name = worker.shown();
             rows.push((&absence.from, &absence.to, absence.seconds, name, absence.reason.text()));
         }
     }
@@ -139,7 +144,7 @@ pub(super) fn gaps(report: &Report) -> Markup {
                         thead { tr { th { "who" } th { "from" } th { "to" } th { "length" } th { "why" } } }
                         tbody {
                             @for (from, to, length, who, why) in rows.iter().take(MAX_ROWS) {
-                                tr { th { (who) } td { (minute(from)) } td { (minute(to)) } td { (seconds(*length)) } td.text { (why) } }
+                                tr { th { (who) } td { (moment(from, report.seconds)) } td { (moment(to, report.seconds)) } td { (seconds(*length)) } td.text { (why) } }
                             }
                         }
                     }
@@ -167,7 +172,7 @@ pub(super) fn alerts(report: &Report) -> Markup {
                 h2 { "Events" }
                 ul.list {
                     @for note in notes.iter().skip(notes.len().saturating_sub(MAX_ROWS)) {
-                        li { time { (minute(&note.at)) } " " (note.text) }
+                        li { time { (moment(&note.at, report.seconds)) } " " (note.text) }
                     }
                 }
             }

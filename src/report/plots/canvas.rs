@@ -9,11 +9,13 @@ use crate::report::fields::{UnixMs, timestamp};
 use crate::util::escape::printable;
 
 /// The size in the SVG's own units.
-const WIDTH: u32 = 720;
+const WIDTH: u32 = 560;
 /// Plotters draws in whole numbers; without steps between them a line looks like a staircase.
 const STEPS: u32 = 4;
-const FONT: u32 = 15 * STEPS;
+const FONT: u32 = 17 * STEPS;
+const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 3_600_000;
+const DAY_MS: i64 = 24 * HOUR_MS;
 /// The most ticks of an axis of time.
 const MAX_TIME_TICKS: i64 = 7;
 
@@ -114,7 +116,7 @@ fn draw_into(
     let root = SVGBackend::with_string(to, (WIDTH * STEPS, axes.height * STEPS)).into_drawing_area();
     let mut chart = ChartBuilder::on(&root)
         .margin_top(10 * STEPS)
-        .margin_right(16 * STEPS)
+        .margin_right(24 * STEPS)
         .x_label_area_size(28 * STEPS)
         .y_label_area_size(axes.label_width * STEPS * 5 / 4)
         .build_cartesian_2d(TickAxis::new(axes.x, &axes.x_ticks), TickAxis::new(axes.y, &axes.y_ticks))?;
@@ -221,20 +223,26 @@ pub(super) fn bounds(ticks: &[(f64, String)]) -> (f64, f64) {
     (first, if last > first { last } else { first + 1.0 })
 }
 
-/// Ticks at full hours or days of UTC.
+/// Ticks at full seconds, minutes, hours or days of UTC.
 pub(super) fn time_ticks(from: UnixMs, to: UnixMs) -> Vec<(f64, String)> {
     let length = (to - from).max(1);
-    let steps = [1, 2, 3, 6, 12, 24, 48, 168, 720, 2160, 8760, 87_600].map(|hours| hours * HOUR_MS);
-    let step = if length < 2 * HOUR_MS {
-        HOUR_MS / 6
-    } else {
-        steps.into_iter().find(|step| length / step < MAX_TIME_TICKS).unwrap_or(length)
-    };
+    let seconds = [1, 2, 5, 10, 15, 30].map(|seconds| seconds * 1000);
+    let minutes = [1, 2, 5, 10, 15, 30].map(|minutes| minutes * MINUTE_MS);
+    let hours = [1, 2, 3, 6, 12, 24, 48, 168, 720, 2160, 8760, 87_600].map(|hours| hours * HOUR_MS);
+    // A label with seconds is wide.
+    let is_room =
+        |step: &i64| length / step < if *step < MINUTE_MS { MAX_TIME_TICKS - 2 } else { MAX_TIME_TICKS };
+    let step = seconds.into_iter().chain(minutes).chain(hours).find(is_room).unwrap_or(length);
     let first = (from + step - 1).div_euclid(step) * step;
     let mut ticks = Vec::new();
     let mut at = first;
     while at <= to && ticks.len() < 40 {
-        let form = if step < 24 * HOUR_MS && at.rem_euclid(24 * HOUR_MS) != 0 { "%H:%M" } else { "%-d %b" };
+        let form = match step {
+            _ if at.rem_euclid(DAY_MS) == 0 => "%-d %b",
+            ..MINUTE_MS => "%H:%M:%S",
+            ..DAY_MS => "%H:%M",
+            _ => "%-d %b",
+        };
         ticks.push((
             at as f64,
             timestamp(at).map_or_else(String::new, |time| time.strftime(form).to_string()),
@@ -263,8 +271,14 @@ mod tests {
         let begin = 1_790_000_000_000;
         for hours in [1, 5, 24, 168, 8760] {
             let ticks = time_ticks(begin, begin + hours * HOUR_MS);
-            assert!((1..=13).contains(&ticks.len()), "{hours}: {ticks:?}");
+            assert!((2..=8).contains(&ticks.len()), "{hours}: {ticks:?}");
         }
+        for seconds in [3, 10, 42, 90, 336, 1728, 3599] {
+            let ticks = time_ticks(begin, begin + seconds * 1000);
+            assert!((2..=8).contains(&ticks.len()), "{seconds}: {ticks:?}");
+        }
+        let labels = |seconds: i64| time_ticks(begin, begin + seconds * 1000).remove(0).1;
+        assert_eq!((labels(42), labels(336)), ("14:13:20".into(), "14:14".into()));
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub(in crate::report) fn hours(tally: &ShareTally) -> Option<PlotFigure> {
     };
     let every = rows.div_ceil(16);
     let y_ticks = (0..rows).step_by(every).map(|row| ((rows - row) as f64 - 0.5, label(row))).collect();
-    let x_ticks = (0..=HOURS).step_by(3).map(|hour| (hour as f64, format!("{hour}:00"))).collect();
+    let x_ticks = (0..=HOURS).step_by(4).map(|hour| (hour as f64, format!("{hour}:00"))).collect();
     let height = 44 + u32::try_from(rows).unwrap_or(1) * if rows > 16 { 14 } else { 24 };
     let axes =
         PlotAxes { x: (0.0, HOURS as f64), x_ticks, y: (0.0, rows as f64), y_ticks, height, label_width: 76 };

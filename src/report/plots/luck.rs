@@ -6,7 +6,7 @@ use crate::report::statistics::poisson_interval;
 use crate::report::tally::ShareTally;
 use crate::util::format::{count, grouped, short};
 
-const HEIGHT: u32 = 250;
+const HEIGHT: u32 = 220;
 /// Shares before the plots say anything.
 const MIN_SHARES: u64 = 20;
 
@@ -28,7 +28,7 @@ pub(in crate::report) fn share_difficulties(tally: &ShareTally) -> Option<PlotFi
     let high = (0..=last).rev().map(|power| (power as f64, place(poisson_interval(expected(power)).1)));
     let mut y_ticks = log_ticks(1.0, all as f64, |value| grouped(value as u64));
     y_ticks.insert(0, (0.5_f64.log10(), String::from("0")));
-    let step = last.div_ceil(7).max(1);
+    let step = last.div_ceil(5).max(1);
     let x_ticks = (0..=last)
         .step_by(step)
         .map(|power| (power as f64, format!("×{}", short(2_f64.powi(power as i32)))))

@@ -13,7 +13,7 @@ use std::time::Duration;
 const MAX_POINTS: usize = 170;
 /// Shares that a point should have: fewer are mostly noise.
 const SHARES_PER_POINT: u64 = 30;
-const HEIGHT: u32 = 250;
+const HEIGHT: u32 = 220;
 
 /// The shares of a stretch of time, as long as its neighbours.
 pub(super) struct PlotBucket {

@@ -114,7 +114,10 @@ fn the_worst_alert_is_in_the_words_of_its_message() {
     let mut now = mining();
     add_alert(&mut now, "record.failing", Severity::Medium, json!({}));
     add_alert(&mut now, "pool.silent", Severity::Medium, json!({}));
-    assert_eq!(headline(&now).detail, "Nothing to do unless it lasts; then use another pool. There is 1 more below.");
+    assert_eq!(
+        headline(&now).detail,
+        "Nothing to do unless it lasts; then use another pool. There is 1 more below."
+    );
 }
 
 #[test]
