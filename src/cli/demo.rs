@@ -243,7 +243,8 @@ impl DemoWorld {
             // During an outage miners connect and are closed again and again.
             if now.difficulty.is_some() && now.connections > device.printed_connections {
                 device.printed_connections = now.connections;
-                out.says(device.name, if now.reconnects > 0 { "connected again" } else { "connected" })?;
+                let is_first = device.totals().reconnects() == 0;
+                out.says(device.name, if is_first { "connected" } else { "connected again" })?;
             }
             if now.accepted > before.accepted && self.printed_shares < MAX_PRINTED_SHARES {
                 self.printed_shares += 1;
@@ -267,16 +268,15 @@ impl DemoWorld {
     fn print_table(&self, out: &mut Output<'_, impl Write>) -> io::Result<()> {
         out.plain("\n  miner          accepted  rejected        best  difficulty  reconnects")?;
         for device in &self.devices {
-            let stats = device.miner.stats();
-            let [accepted, rejected] = device.totals();
+            let totals = device.totals();
             out.plain(&format!(
                 "  {:<13} {:>9} {:>9} {:>11.7} {:>11} {:>11}",
                 device.name,
-                accepted,
-                rejected,
-                stats.best_difficulty,
-                stats.difficulty.map_or(0.0, Difficulty::value),
-                stats.reconnects
+                totals.accepted,
+                totals.rejected,
+                totals.best_difficulty,
+                device.miner.stats().difficulty.map_or(0.0, Difficulty::value),
+                totals.reconnects()
             ))?;
         }
         Ok(())
@@ -289,7 +289,7 @@ impl DemoWorld {
         let page = self.app.page_address();
         let snapshot = self.app.shut_down(|_| ());
         self.devices.iter_mut().for_each(DemoDevice::switch_off);
-        let acknowledged: u64 = self.devices.iter().map(|device| device.before[0]).sum();
+        let acknowledged: u64 = self.devices.iter().map(|device| device.totals().accepted).sum();
         let accepted = self.pools.iter().map(|pool| pool.stats().accepted()).sum();
         self.pools.iter().for_each(SimPool::stop);
         let accepted = count(accepted, "share");

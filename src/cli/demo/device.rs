@@ -34,8 +34,34 @@ pub(super) struct DemoDevice {
     /// The figures that were printed last.
     pub printed: MinerStats,
     pub printed_connections: u64,
-    /// The accepted and rejected shares before it was switched off.
-    pub before: [u64; 2],
+    /// The figures before it was switched off.
+    before: DeviceTotals,
+}
+
+/// The figures of a device since the demo's start. A power cut does not reset them.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct DeviceTotals {
+    pub accepted: u64,
+    pub rejected: u64,
+    pub best_difficulty: f64,
+    /// Connections that were made.
+    pub connections: u64,
+}
+
+impl DeviceTotals {
+    /// Connections after the first one.
+    pub fn reconnects(&self) -> u64 {
+        self.connections.saturating_sub(1)
+    }
+
+    fn add(self, stats: &MinerStats) -> DeviceTotals {
+        DeviceTotals {
+            accepted: self.accepted + stats.accepted,
+            rejected: self.rejected + stats.rejected,
+            best_difficulty: self.best_difficulty.max(stats.best_difficulty),
+            connections: self.connections + stats.connections,
+        }
+    }
 }
 
 impl DemoDevice {
@@ -53,13 +79,13 @@ impl DemoDevice {
         }
         let miner = SimMiner::start(options.clone())?;
         let printed = MinerStats::default();
-        Ok(DemoDevice { name, options, miner, is_on: true, printed, printed_connections: 0, before: [0, 0] })
+        let before = DeviceTotals::default();
+        Ok(DemoDevice { name, options, miner, is_on: true, printed, printed_connections: 0, before })
     }
 
-    /// The accepted and rejected shares since the start.
-    pub fn totals(&self) -> [u64; 2] {
-        let stats = if self.is_on { self.miner.stats() } else { MinerStats::default() };
-        [self.before[0] + stats.accepted, self.before[1] + stats.rejected]
+    /// The figures since the start.
+    pub fn totals(&self) -> DeviceTotals {
+        if self.is_on { self.before.add(&self.miner.stats()) } else { self.before }
     }
 
     pub fn switch_off(&mut self) {
@@ -75,5 +101,26 @@ impl DemoDevice {
             (self.printed, self.printed_connections, self.is_on) = (MinerStats::default(), 0, true);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_figures_add_up_over_power_cuts() {
+        let stats = |accepted, best_difficulty, connections| MinerStats {
+            accepted,
+            rejected: 1,
+            best_difficulty,
+            connections,
+            reconnects: connections - 1,
+            ..MinerStats::default()
+        };
+        let totals = DeviceTotals::default().add(&stats(7, 0.5, 2)).add(&stats(3, 0.25, 1));
+        let expected = DeviceTotals { accepted: 10, rejected: 2, best_difficulty: 0.5, connections: 3 };
+        assert_eq!((totals, totals.reconnects()), (expected, 2));
+        assert_eq!(DeviceTotals::default().reconnects(), 0);
     }
 }
