@@ -34,7 +34,7 @@ pub(super) fn section(facts: &WorkerFacts<'_>, may_change: bool) -> Markup {
             } @else {
                 p.quiet {
                     "To give this miner a name or to forget it, set http.token in the configuration, or open this page on the "
-                    "machine that runs Sluice."
+                    "machine that runs Sluice, if http.hosts and http.public_url are not set."
                 }
             }
         }

@@ -11,7 +11,7 @@ use super::login_page::{LOGIN_PATH, LoginForm, login_page};
 use super::refusal::GateRefusal;
 use super::token::{self, Token};
 use super::token_attempts::TokenAttempts;
-use crate::config::Secret;
+use crate::config::{HttpConfig, Secret};
 use crate::limits::AddressKey;
 
 /// Paths without a token, for monitors. They answer yes or no and nothing else.
@@ -25,6 +25,8 @@ const FORM_PATHS: [&str; 2] = ["/miner/name", "/miner/forget"];
 pub(super) struct Access {
     names: MachineNames,
     token: Option<Token>,
+    /// The configuration has a name or a URL for visitors from elsewhere, who may come through a proxy on this machine.
+    is_public: bool,
     attempts: TokenAttempts,
 }
 
@@ -38,11 +40,11 @@ pub(super) struct VisitorCredentials {
 }
 
 impl Access {
-    /// The rules for a token and the additional `hosts`, which are in lower case.
-    pub(super) fn new(token: Option<&Secret>, hosts: &[String]) -> Access {
+    pub(super) fn new(http: &HttpConfig) -> Access {
         Access {
-            names: MachineNames::new(hosts),
-            token: token.map(Token::new),
+            names: MachineNames::new(&http.hosts),
+            token: http.token.as_ref().map(Token::new),
+            is_public: !http.hosts.is_empty() || http.public_url.is_some(),
             attempts: TokenAttempts::default(),
         }
     }
@@ -101,9 +103,10 @@ impl Access {
     }
 
     /// Whether a visitor who may see the page may also change something with a form: who has the token, or, without one,
-    /// who sits at this machine.
+    /// who sits at this machine. A proxy may hide that its visitors do not, so with one there is nobody without a token.
     pub(super) fn may_change(&self, head: &RequestHead, peer: IpAddr) -> bool {
-        self.token.is_some() || head.sender.is_at_this_machine(peer, head.host.as_deref())
+        let is_here = || head.sender.is_at_this_machine(peer, head.host.as_deref());
+        self.token.is_some() || !self.is_public && is_here()
     }
 
     /// Whether this is the form with the token, which [`Access::log_in`] answers.
@@ -173,7 +176,7 @@ mod tests {
     }
 
     fn guarded() -> Access {
-        Access::new(Some(&Secret::new("hunter2")), &[])
+        Access::new(&HttpConfig { token: Some(Secret::new("hunter2")), ..HttpConfig::default() })
     }
 
     /// The cookie of a visitor who has logged in.
@@ -193,7 +196,7 @@ mod tests {
 
     #[test]
     fn without_a_configured_token_reading_is_open_and_writing_is_off() {
-        let access = Access::new(None, &[]);
+        let access = Access::new(&HttpConfig::default());
         assert_eq!(status(&access, "GET /status HTTP/1.1\nHost: pi\n\n"), 200);
         let refused = check(&access, "POST / HTTP/1.1\nHost: pi\nContent-Length: 0\nX-Sluice-Token: x\n\n")
             .unwrap_err();
@@ -276,7 +279,7 @@ mod tests {
 
     #[test]
     fn without_a_token_only_this_machine_may_send_a_form() {
-        let access = Access::new(None, &[]);
+        let access = Access::new(&HttpConfig::default());
         assert_eq!(form(&access, "/miner/name", OWN), 200);
         assert_eq!(form(&access, "/miner/name", ""), 403);
         assert_eq!(form(&access, "/miner/name", &format!("{OWN}X-Forwarded-For: 8.8.8.8\n")), 403);
@@ -288,6 +291,27 @@ mod tests {
         let (head, _) = RequestHead::parse(text.as_bytes()).unwrap().unwrap();
         let other = IpAddr::from([192, 168, 1, 7]);
         assert_eq!(access.check(&head, other, Instant::now()).map_err(|answer| answer.status), Err(403));
+    }
+
+    #[test]
+    fn behind_a_proxy_a_form_needs_the_token() {
+        let access = Access::new(&HttpConfig::default());
+        for header in super::super::form_origin::PROXY_HEADERS {
+            assert_eq!(form(&access, "/miner/name", &format!("{OWN}{header}: x\n")), 403, "{header}");
+        }
+        // What nginx sends by default.
+        assert_eq!(form(&access, "/miner/name", &format!("{OWN}Connection: close\n")), 403);
+        assert_eq!(form(&access, "/miner/name", &format!("{OWN}Connection: keep-alive\n")), 200);
+        let text = format!("POST /miner/name HTTP/1.0\nHost: localhost:8080\nContent-Length: 0\n{OWN}\n");
+        assert_eq!(status(&access, &text), 403);
+        let named = HttpConfig { hosts: vec![String::from("miner.example.org")], ..HttpConfig::default() };
+        let url = Some(String::from("https://miner.example.org/"));
+        let linked = HttpConfig { public_url: url, ..HttpConfig::default() };
+        for http in [named, linked] {
+            assert_eq!(form(&Access::new(&http), "/miner/name", OWN), 403);
+            let guarded = Access::new(&HttpConfig { token: Some(Secret::new("hunter2")), ..http });
+            assert_eq!(form(&guarded, "/miner/name", &format!("{OWN}Cookie: {}\n", cookie())), 200);
+        }
     }
 
     fn log_in(access: &Access, headers: &str, body: &str) -> HttpAnswer {
@@ -324,7 +348,7 @@ mod tests {
         let (head, _) = RequestHead::parse(b"POST /login HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
             .unwrap()
             .unwrap();
-        assert!(!Access::new(None, &[]).is_login(&head));
+        assert!(!Access::new(&HttpConfig::default()).is_login(&head));
     }
 
     #[test]

@@ -3,8 +3,15 @@
 use std::net::IpAddr;
 
 /// The headers that proxies add. A visitor behind one is not on this machine, although its connection is.
-pub(super) const PROXY_HEADERS: [&str; 5] =
-    ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP"];
+pub(super) const PROXY_HEADERS: [&str; 7] = [
+    "CF-Connecting-IP",
+    "Forwarded",
+    "Via",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Proto",
+    "X-Real-IP",
+];
 
 /// The page that a request comes from, as far as the visitor's browser tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,6 +19,7 @@ pub(super) struct RequestSender {
     pub(super) origin: Option<String>,
     /// The browser says that the page is not of this origin. Most browsers say it only to `localhost` and over TLS.
     pub(super) is_other_site: bool,
+    /// It comes through a proxy: one that says so, or that speaks as proxies do by default and no browser does.
     pub(super) is_forwarded: bool,
 }
 

@@ -146,7 +146,7 @@ impl RequestHead {
             expects_continue,
             credentials,
             accepts_html,
-            sender: headers.sender()?,
+            sender: headers.sender(version)?,
         };
         Ok(Some((head, length)))
     }
@@ -199,13 +199,17 @@ impl<'h> Headers<'h> {
         std::str::from_utf8(value).map(Some).map_err(|_| GateRefusal::Malformed("A header is not text."))
     }
 
-    fn sender(&self) -> Result<RequestSender, GateRefusal> {
+    fn sender(&self, version: u8) -> Result<RequestSender, GateRefusal> {
         let origin = self.only_one("Origin", "There is more than one Origin header.")?;
         let site = self.only_one("Sec-Fetch-Site", "There is more than one Sec-Fetch-Site header.")?;
+        // A default nginx sends none of the headers, but HTTP/1.0 or `Connection: close`.
+        let is_like_proxy =
+            version == 0 || self.texts("Connection").any(|value| value.trim().eq_ignore_ascii_case("close"));
+        let is_named = PROXY_HEADERS.iter().any(|name| self.all(name).next().is_some());
         Ok(RequestSender {
             origin: origin.map(String::from),
             is_other_site: site.is_some_and(|site| site != "same-origin"),
-            is_forwarded: PROXY_HEADERS.iter().any(|name| self.all(name).next().is_some()),
+            is_forwarded: is_named || is_like_proxy,
         })
     }
 

@@ -148,7 +148,7 @@ impl PagePort {
         let inner = TinyHttp::start(handler).map_err(|error| {
             io::Error::new(error.kind(), format!("can't start the page's server behind {address}: {error}"))
         })?;
-        let access = Access::new(http.token.as_ref(), &http.hosts);
+        let access = Access::new(http);
         let gate = Gate::start(listener, access, inner, stop.clone())?;
         Ok(HttpServer { address, gate: Some(gate) })
     }

@@ -48,7 +48,7 @@ impl GateRefusal {
             GateRefusal::WrongToken => (401, "Wrong token. The configuration has it as http.token."),
             GateRefusal::WritesDisabled => (
                 403,
-                "Changes are off, because no token is configured. To allow them, set http.token in the configuration, or open the page on the machine that runs Sluice.",
+                "Changes are off, because no token is configured. To allow them, set http.token in the configuration. Without it the two forms of a miner work on the machine that runs Sluice, if http.hosts and http.public_url are not set.",
             ),
             GateRefusal::WriteNeedsHeader => (
                 401,
