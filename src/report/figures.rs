@@ -192,7 +192,8 @@ impl ReportedWorker {
                 at: *absence,
             });
         }
-        absences.sort_by_key(|absence| std::cmp::Reverse(absence.at.length_ms()));
+        // The one that still lasts is listed, however short.
+        absences.sort_by_key(|absence| std::cmp::Reverse((absence.is_open, absence.at.length_ms())));
         absences.truncate(MAX_LISTED_ABSENCES);
         absences.sort_by_key(|absence| absence.at.from);
         let present = end - named.tally.first_at.min(end);

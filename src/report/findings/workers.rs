@@ -109,16 +109,22 @@ fn away_finding(context: &FindingContext<'_>, worker: &ReportedWorker) -> Option
     }
     let name = name_of_worker(&worker.worker);
     let time = |ms: i64| span(Duration::from_millis(ms.unsigned_abs()));
-    let is_gone = longest.is_open;
-    let text = if is_gone {
+    // One that is away now comes before a longer pause that is over.
+    let gone = own.iter().find(|absence| absence.is_open && absence.at.length_ms() >= LONG_ABSENCE_MS);
+    let others = if context.records.shows_everybody() && context.records.workers.len() > 1 {
+        ", while others mined"
+    } else {
+        ""
+    };
+    let text = if let Some(gone) = gone {
         format!(
             "{name} has sent no share since {} UTC, for {}.",
-            minute_text(longest.at.from),
-            time(longest.at.length_ms())
+            minute_text(gone.at.from),
+            time(gone.at.length_ms())
         )
     } else {
         format!(
-            "{name} was away for {} in {}, the longest from {} to {} UTC, while others mined.",
+            "{name} was away for {} in {}, the longest from {} to {} UTC{others}.",
             time(absent_ms),
             count(own.len() as u64, "pause"),
             minute_text(longest.at.from),
@@ -126,8 +132,8 @@ fn away_finding(context: &FindingContext<'_>, worker: &ReportedWorker) -> Option
         )
     };
     Some(ReportFinding {
-        id: String::from(if is_gone { "worker.gone" } else { "worker.away" }),
-        severity: if is_gone { Severity::Medium } else { Severity::Low },
+        id: String::from(if gone.is_some() { "worker.gone" } else { "worker.away" }),
+        severity: if gone.is_some() { Severity::Medium } else { Severity::Low },
         text,
         action: String::from(
             "Check its power and its Wi-Fi; events.jsonl says when it connected and disconnected.",
@@ -138,6 +144,7 @@ fn away_finding(context: &FindingContext<'_>, worker: &ReportedWorker) -> Option
             "pauses": own.len(),
             "longest_from": longest.from,
             "longest_to": longest.to,
+            "gone_since": gone.map(|gone| &gone.from),
         }),
         weight: worker.shares.hashrate.unwrap_or(0.0) * absent_ms as f64 / context.length_ms(),
     })
@@ -174,4 +181,80 @@ pub(super) fn rejects(context: &FindingContext<'_>, ill: &[IllWorker]) -> Vec<Re
         })
     });
     found.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::luck::ReportedLuck;
+    use crate::report::records::Records;
+    use crate::report::selection::ReportSelection;
+    use crate::report::share_line::{ShareLine, ShareResult};
+
+    const START: i64 = 1_790_000_000_000;
+
+    /// The findings about absences in a day of `rig`, which sends a share in these minutes, and of the other workers.
+    fn findings(is_on: fn(i64) -> bool, others: &[&str], selection: ReportSelection) -> Vec<ReportFinding> {
+        let mut records = Records::new();
+        records.selection = selection;
+        for minute in 0..1440 {
+            for worker in others.iter().chain(is_on(minute).then_some(&"rig")) {
+                let share = ShareLine {
+                    at: START + minute * 60_000,
+                    worker,
+                    upstream: "pool:1",
+                    result: ShareResult::Accepted,
+                    code: "",
+                    reason: "",
+                    share_difficulty: Some(9.0),
+                    assigned_difficulty: Some(8.0),
+                    job_age: None,
+                    response_ms: None,
+                    network_difficulty: None,
+                    hash: "",
+                    is_block: false,
+                };
+                records.add_share(&share, 0);
+            }
+        }
+        let (from, to) = (START, START + 1439 * 60_000);
+        records.workers.iter_mut().for_each(|worker| worker.pauses.end(to));
+        let all =
+            records.workers.iter().map(|named| ReportedWorker::of(named, 1.0, to, |_| AbsenceCause::Miner));
+        let workers: Vec<ReportedWorker> = all.collect();
+        let luck = ReportedLuck::of(&records.all);
+        away(&FindingContext { records: &records, workers: &workers, luck: &luck, from, to })
+    }
+
+    #[test]
+    fn others_mined_only_if_there_are_others() {
+        let is_on = |minute: i64| !(600..800).contains(&minute);
+        let says_others = |others: &[&str], selection| {
+            let found = findings(is_on, others, selection);
+            assert_eq!((found.len(), found[0].id.as_str()), (1, "worker.away"));
+            found[0].text.ends_with(", while others mined.")
+        };
+        assert!(says_others(&["b"], ReportSelection::default()));
+        assert!(!says_others(&[], ReportSelection::default()));
+        let selected = ReportSelection { worker: Some("rig".into()), ..ReportSelection::default() };
+        assert!(!says_others(&[], selected));
+    }
+
+    #[test]
+    fn a_miner_that_is_away_now_is_gone_though_it_was_away_for_longer_before() {
+        let found = findings(
+            |minute| !(300..600).contains(&minute) && minute < 1300,
+            &["b"],
+            ReportSelection::default(),
+        );
+        assert_eq!((found.len(), found[0].id.as_str()), (1, "worker.gone"));
+        assert!(found[0].text.contains("has sent no share since"), "{}", found[0].text);
+        assert_eq!(found[0].evidence["gone_since"], time_text(START + 1299 * 60_000));
+    }
+
+    #[test]
+    fn a_report_about_one_pool_says_nothing_about_absences() {
+        let selection = ReportSelection { upstream: Some("pool".into()), ..ReportSelection::default() };
+        assert!(findings(|minute| minute % 600 < 100, &["b"], selection).is_empty());
+    }
 }
