@@ -195,7 +195,7 @@ impl Report {
             records.workers.iter_mut().for_each(|worker| worker.pauses.end(to));
             records.all_pauses.end(to);
             records.date_crashes();
-        } else if to > from && records.not_selected == 0 {
+        } else if to > from && records.shows_everybody() {
             records.all_pauses.absences.push(Absence { from, to, is_open: true });
         }
         let cause = |absence: &Absence| cause_of(&records, absence);
@@ -432,7 +432,7 @@ mod tests {
             event(40, "program.reload", "info", "sluice"),
         ];
         let selection = ReportSelection::default();
-        records.time_line.read_events(events.concat().as_bytes(), &selection, |_, _| panic!()).unwrap();
+        records.time_line.read_events(events.concat().as_bytes(), 0, &selection, |_, _| panic!()).unwrap();
         let report = Report::of_records(records, &selection);
         assert_eq!((report.seconds, report.from.as_deref()), (1800.0, Some("2026-11-21T01:10:00.000Z")));
         assert_eq!(report.outages.pools[0].seconds, 1800.0);

@@ -60,6 +60,12 @@ fn parse_any(text: &str) -> Option<UnixMs> {
     Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp().as_millisecond())
 }
 
+/// Takes a time into the period of the first and the last one.
+pub(super) fn widen(period: &mut Option<(UnixMs, UnixMs)>, at: UnixMs) {
+    let (first, last) = period.unwrap_or((at, at));
+    *period = Some((first.min(at), last.max(at)));
+}
+
 /// A number that is not negative. `Err` if the text is another thing, `None` if it is empty.
 pub(super) fn parse_number(text: &str) -> Result<Option<f64>, ()> {
     if text.is_empty() {

@@ -63,6 +63,7 @@ pub struct ReportedWorker {
     #[serde(flatten)]
     pub shares: ShareFigures,
     /// The part of the report's time, from its first share on, in which it mined. Pauses of the pool and of Sluice are not held against it.
+    /// `None` if the report is about one pool: it may have mined at another.
     pub uptime: Option<f64>,
     pub absent_seconds: f64,
     pub absences: Vec<ReportedAbsence>,
@@ -199,7 +200,7 @@ impl ReportedWorker {
             worker: named.name.clone(),
             shown_name: None,
             shares: ShareFigures::of(&named.tally, seconds),
-            uptime: (present > 0).then(|| (1.0 - absent as f64 / present as f64).max(0.0)),
+            uptime: (present > 0 && !named.is_part).then(|| (1.0 - absent as f64 / present as f64).max(0.0)),
             absent_seconds: absent as f64 / 1000.0,
             absences,
         }
@@ -213,7 +214,8 @@ mod tests {
     #[test]
     fn a_given_name_stands_before_the_workers_own() {
         let (tally, pauses) = (ShareTally::new(4), Default::default());
-        let named = NamedTally { name: String::from("rig-1"), tally, pauses, by_pool: Vec::new() };
+        let named =
+            NamedTally { name: String::from("rig-1"), tally, pauses, by_pool: Vec::new(), is_part: false };
         let mut worker = ReportedWorker::of(&named, 0.0, 0, |_| AbsenceCause::Miner);
         assert_eq!(worker.shown(), "rig-1");
         worker.shown_name = Some(String::from("Kitchen"));

@@ -8,6 +8,8 @@ use crate::util::format::{grouped, short};
 
 /// Shares that the test of the distribution needs: ten in each part.
 const MIN_SHARES: u64 = 10 * LUCK_PARTS as u64;
+/// Chance of the distribution below which honest hashes do not explain it.
+pub(super) const ODD_LUCK: f64 = 1e-6;
 /// Chances outside these are worth a word.
 const RARE: f64 = 0.025;
 /// Chances outside these are good or bad luck, and those within are ordinary.
@@ -69,7 +71,7 @@ impl ReportedLuck {
                 "Not enough data to test the shares' difficulties: {} of at least {MIN_SHARES} shares.",
                 grouped(all.proven_shares)
             ),
-            Some(found) if found.p_value < 1e-6 => format!(
+            Some(found) if found.p_value < ODD_LUCK => format!(
                 "The difficulties of {} shares do not follow the law of honest hashes (p = {:.1e}): some shares are \
                  missing, invented or counted twice.",
                 grouped(found.shares),
@@ -110,7 +112,7 @@ mod tests {
         parts[3] = 110;
         assert!(LuckDistribution::of(&parts).unwrap().p_value > 0.9);
         parts[0] = 20;
-        assert!(LuckDistribution::of(&parts).unwrap().p_value < 1e-6);
+        assert!(LuckDistribution::of(&parts).unwrap().p_value < ODD_LUCK);
         assert!(LuckDistribution::of(&[5; LUCK_PARTS]).is_none());
     }
 }

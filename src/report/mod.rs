@@ -29,6 +29,7 @@ mod share_line;
 mod statistics;
 mod tally;
 mod text;
+mod text_lines;
 mod time_line;
 
 pub use document::{Report, ReportError};

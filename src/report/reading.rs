@@ -33,6 +33,7 @@ pub(super) fn read_all(
     on_progress: OnProgress<'_>,
 ) -> io::Result<Records> {
     let mut records = Records::new();
+    records.selection = selection.clone();
     let whole: u64 = sources.files.iter().map(|file| file.bytes).sum();
     records.unreadable = sources.unreadable;
     let read = Cell::new(0_u64);
@@ -74,7 +75,7 @@ impl FileJob<'_> {
                 Ok(())
             }
             RecordKind::Events | RecordKind::Alerts => {
-                self.notes(source, file.kind);
+                self.notes(source, file);
                 Ok(())
             }
             RecordKind::State => {
@@ -176,16 +177,16 @@ impl FileJob<'_> {
         }
     }
 
-    fn notes(&mut self, source: impl Read, kind: RecordKind) {
+    fn notes(&mut self, source: impl Read, file: &RecordSource) {
         let mut time_line = std::mem::take(&mut self.records.time_line);
         let mut last = 0;
         let damaged = |line: u64, reason| {
             last = line;
             self.records.add_damage(self.name, line, reason);
         };
-        let read = match kind {
+        let read = match file.kind {
             RecordKind::Alerts => time_line.read_alerts(source, self.selection, damaged),
-            _ => time_line.read_events(source, self.selection, damaged),
+            _ => time_line.read_events(source, file.directory, self.selection, damaged),
         };
         self.records.time_line = time_line;
         if let Err(error) = read {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use super::absences::PauseFinder;
 use super::input::UnreadableFile;
 use super::jobs_seen::JobsSeen;
+use super::selection::ReportSelection;
 use super::series::BucketSeries;
 use super::share_line::{ShareLine, ShareResult};
 use super::tally::{DelayBucket, ShareTally};
@@ -35,6 +36,7 @@ const DELAY_BUCKETS: usize = 400;
 #[derive(Debug)]
 pub(super) struct Records {
     pub all: ShareTally,
+    /// Times without a share from anybody. None if a selection, or another Sluice, hides who else mined.
     pub all_pauses: PauseFinder,
     pub delays: BucketSeries<DelayBucket>,
     pub workers: Vec<NamedTally>,
@@ -51,6 +53,10 @@ pub(super) struct Records {
     pub bytes: u64,
     /// Rows that the selection leaves out.
     pub not_selected: u64,
+    pub selection: ReportSelection,
+    /// The directory of the first share, and whether others have shares as well.
+    first_directory: Option<usize>,
+    has_more_directories: bool,
     worker_places: HashMap<Box<str>, usize>,
     pool_places: HashMap<Box<str>, usize>,
     hashes: HashSet<u64>,
@@ -65,6 +71,8 @@ pub(super) struct NamedTally {
     pub name: String,
     pub tally: ShareTally,
     pub pauses: PauseFinder,
+    /// Only its shares at the selected pool are here, so nobody knows when it was away.
+    pub is_part: bool,
     /// A worker's rejected and answered shares at each pool, in the order of the pools.
     pub by_pool: Vec<(u64, u64)>,
 }
@@ -103,6 +111,9 @@ impl Records {
             files: 0,
             bytes: 0,
             not_selected: 0,
+            selection: ReportSelection::default(),
+            first_directory: None,
+            has_more_directories: false,
             worker_places: HashMap::new(),
             pool_places: HashMap::new(),
             hashes: HashSet::with_capacity(MAX_HASHES + 1),
@@ -116,7 +127,11 @@ impl Records {
     pub fn add_share(&mut self, share: &ShareLine<'_>, directory: usize) {
         let is_repeated = share.hash_key().is_some_and(|key| self.is_repeated(key));
         self.all.add(share, is_repeated);
-        self.all_pauses.add(share.at, directory);
+        let is_part = self.selection.upstream.is_some();
+        self.has_more_directories |= *self.first_directory.get_or_insert(directory) != directory;
+        if !is_part {
+            self.all_pauses.add(share.at, directory);
+        }
         let is_last = |names: &[NamedTally], place: usize, name: &str| {
             names.get(place).is_some_and(|last| last.name == name)
         };
@@ -128,7 +143,10 @@ impl Records {
         }
         let worker = &mut self.workers[self.last_worker];
         worker.tally.add(share, is_repeated);
-        worker.pauses.add(share.at, directory);
+        worker.is_part = is_part;
+        if !is_part {
+            worker.pauses.add(share.at, directory);
+        }
         worker.add_answer(self.last_pool, share.result);
         self.pools[self.last_pool].tally.add(share, is_repeated);
         let delays = self.delays.at(share.at);
@@ -179,14 +197,24 @@ impl Records {
     }
 
     /// Dates the beginning of crashes, which no event has: the last share before. A pause that is too short to be an absence
-    /// tells nothing, and the outage has no length.
+    /// tells nothing, and the outage has no length. Then drops the silences that are not known to be everybody's.
     pub fn date_crashes(&mut self) {
         for crash in self.time_line.sluice_outages.iter_mut().filter(|outage| outage.is_crash) {
             let back = crash.to.unwrap_or(crash.from);
             let silence =
-                self.all_pauses.absences.iter().find(|silence| silence.from <= back && back <= silence.to);
+                self.all_pauses.absences.iter().filter(|silence| silence.from <= back && back <= silence.to);
+            // Two Sluices have silences of their own: the shorter one claims less.
+            let silence = silence.min_by_key(|silence| silence.length_ms());
             crash.from = silence.map_or(back, |silence| silence.from);
         }
+        if !self.shows_everybody() {
+            self.all_pauses.absences.clear();
+        }
+    }
+
+    /// True if nobody is left out and there is one Sluice: only then a time without shares is everybody's.
+    pub fn shows_everybody(&self) -> bool {
+        self.selection.has_everybody() && !self.has_more_directories
     }
 
     /// The shares of workers that were too many to be told apart.
@@ -227,7 +255,7 @@ fn place(
     }
     let tally = ShareTally::new(BUCKETS_OF_ONE);
     let pauses = PauseFinder::default();
-    tallies.push(NamedTally { name: name.to_owned(), tally, pauses, by_pool: Vec::new() });
+    tallies.push(NamedTally { name: name.to_owned(), tally, pauses, is_part: false, by_pool: Vec::new() });
     tallies.len() - 1
 }
 
@@ -261,6 +289,38 @@ mod tests {
         records.add_share(&share("b", hash), 0);
         assert_eq!((records.all.proven_difficulty, records.all.accepted_difficulty), (8.0, 16.0));
         assert_eq!((records.all.duplicates, records.workers[1].tally.duplicates), (1, 1));
+    }
+
+    /// Shares every minute, with a pause of two hours.
+    fn with_pause(directories: &[usize], selection: ReportSelection) -> Records {
+        let mut records = Records::new();
+        records.selection = selection;
+        for directory in directories {
+            for minute in (0..60).chain(180..240) {
+                for worker in ["a", "b"] {
+                    let at = 1_790_000_000_000 + minute * 60_000;
+                    records.add_share(&ShareLine { at, ..share(worker, "") }, *directory);
+                }
+            }
+        }
+        records.workers.iter_mut().for_each(|worker| worker.pauses.end(1_790_000_000_000 + 240 * 60_000));
+        records.date_crashes();
+        records
+    }
+
+    #[test]
+    fn a_silence_is_everybodys_only_if_nobody_is_left_out() {
+        let silences =
+            |records: &Records| (records.all_pauses.absences.len(), records.workers[0].pauses.absences.len());
+        assert_eq!(silences(&with_pause(&[0], ReportSelection::default())), (1, 1));
+        // Another Sluice may have mined on.
+        assert_eq!(silences(&with_pause(&[0, 1], ReportSelection::default())), (0, 2));
+        let worker = ReportSelection { worker: Some("a".into()), ..ReportSelection::default() };
+        assert_eq!(silences(&with_pause(&[0], worker)), (0, 1));
+        // Another pool may have got the work.
+        let upstream = ReportSelection { upstream: Some("pool".into()), ..ReportSelection::default() };
+        let records = with_pause(&[0], upstream);
+        assert_eq!((silences(&records), records.workers[0].is_part), ((0, 0), true));
     }
 
     #[test]

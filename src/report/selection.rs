@@ -28,6 +28,17 @@ impl ReportSelection {
         self.worker.as_deref().is_none_or(|wanted| worker == wanted || name_of_worker(worker) == wanted)
     }
 
+    /// True if nothing is selected but a time.
+    pub(super) fn has_everybody(&self) -> bool {
+        self.worker.is_none() && self.upstream.is_none()
+    }
+
+    /// True unless the worker or the pool that something is about is another.
+    pub(super) fn has_subjects(&self, worker: Option<&str>, upstream: Option<&str>) -> bool {
+        worker.is_none_or(|worker| self.has_worker(worker))
+            && upstream.is_none_or(|upstream| self.has_upstream(upstream))
+    }
+
     /// A pool is selected by its name in the records, or by its host.
     pub(super) fn has_upstream(&self, upstream: &str) -> bool {
         self.upstream.as_deref().is_none_or(|wanted| {

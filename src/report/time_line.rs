@@ -2,25 +2,24 @@
 //! was raised.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, BufRead, Read};
+use std::io::{self, Read};
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::fields::{TimeParser, UnixMs};
+use super::fields::{TimeParser, UnixMs, widen};
 use super::selection::ReportSelection;
+use super::text_lines::each_line;
 use crate::config::Severity;
 
-/// Caps the bytes of a line. Sluice's longest has about 16 KiB.
-const MAX_LINE: u64 = 64 * 1024;
 /// Caps the notes that are kept, the newest.
 const MAX_NOTES: usize = 2000;
 /// Caps the outages that are kept, the first.
 const MAX_OUTAGES: usize = 1000;
 /// Caps the pools and alert ids that are told apart.
 const MAX_NAMES: usize = 200;
-/// Events that are notes although they are no trouble: what was away is back.
-const SHOWN_KINDS: [&str; 4] = ["block.found", "miner.back", "pool.failed_back", "pool.returned"];
+/// The beginnings of kinds that are notes although they are no trouble: what was away is back.
+const SHOWN_KINDS: [&str; 5] = ["block.found", "miner.back", "pool.failed_back", "pool.returned", "program."];
 
 /// Everything that was noted over time.
 #[derive(Debug, Default)]
@@ -43,6 +42,8 @@ pub(super) struct TimeLine {
     pub alerts: u64,
     /// The times of the first and the last event or alert.
     pub period: Option<(UnixMs, UnixMs)>,
+    /// The directory of the events that were read last. What is open in it tells nothing about another Sluice.
+    directory: Option<usize>,
     open_pools: BTreeMap<String, UnixMs>,
     stopped_at: Option<UnixMs>,
     last_event_at: Option<UnixMs>,
@@ -102,16 +103,20 @@ struct EventLine {
 }
 
 impl TimeLine {
-    /// Reads `events.jsonl`. Calls `damaged` with the line and the reason for each line that can't be used.
+    /// Reads `events.jsonl` of the Sluice in this directory. Calls `damaged` with the line and the reason for each line that can't be used.
     ///
     /// # Errors
     /// Errors of the disk and of a damaged gzip.
     pub fn read_events(
         &mut self,
         source: impl Read,
+        directory: usize,
         selection: &ReportSelection,
         mut damaged: impl FnMut(u64, &'static str),
     ) -> io::Result<()> {
+        if self.directory.replace(directory).is_some_and(|before| before != directory) {
+            self.leave_directory();
+        }
         let mut times = TimeParser::default();
         each_line(source, |number, line| {
             let Some(line) = line else { return damaged(number, "longer than 64 KiB") };
@@ -130,7 +135,7 @@ impl TimeLine {
 
     fn event(&mut self, at: UnixMs, event: EventLine, selection: &ReportSelection) {
         self.events += 1;
-        self.saw(at);
+        widen(&mut self.period, at);
         let severity = event.severity.as_deref().and_then(Severity::parse).unwrap_or(Severity::Info);
         let pool = event.upstream.clone().unwrap_or_else(|| event.subject.clone());
         if let Some(rank) = event.data.get("rank").and_then(Value::as_u64) {
@@ -158,12 +163,25 @@ impl TimeLine {
         self.last_event_at = Some(at);
         // An alert's end is known from its beginning and its lane in the plot.
         let is_above_info = severity > Severity::Info && event.kind != "alert.ended";
-        let is_shown =
-            is_above_info || event.kind.starts_with("program.") || SHOWN_KINDS.contains(&event.kind.as_str());
-        let is_selected = event.worker.as_deref().is_none_or(|worker| selection.has_worker(worker))
-            && event.upstream.as_deref().is_none_or(|upstream| selection.has_upstream(upstream));
+        let is_shown = is_above_info || SHOWN_KINDS.iter().any(|kind| event.kind.starts_with(kind));
+        let is_selected = selection.has_subjects(event.worker.as_deref(), event.upstream.as_deref());
         if is_shown && is_selected {
             self.note(TimedNote { at, severity, kind: event.kind, text: event.text });
+        }
+    }
+
+    /// Forgets what is open: the next events are another Sluice's. A pool's state is not known after a stop.
+    fn leave_directory(&mut self) {
+        if let Some(stopped) = self.stopped_at.take() {
+            self.close_pools(stopped);
+        }
+        self.open_pools.clear();
+        self.last_event_at = None;
+    }
+
+    fn close_pools(&mut self, at: UnixMs) {
+        for pool in self.open_pools.keys().cloned().collect::<Vec<_>>() {
+            self.close_pool(&pool, at);
         }
     }
 
@@ -196,9 +214,7 @@ impl TimeLine {
             }
         }
         // A pool's state is not known over a restart.
-        for pool in self.open_pools.keys().cloned().collect::<Vec<_>>() {
-            self.close_pool(&pool, at);
-        }
+        self.close_pools(at);
     }
 
     fn alert_event(
@@ -221,7 +237,7 @@ impl TimeLine {
             }
             return;
         }
-        if event.upstream.as_deref().is_some_and(|upstream| !selection.has_upstream(upstream)) {
+        if !selection.has_subjects(event.worker.as_deref(), event.upstream.as_deref()) {
             return;
         }
         let state = AlertState {
@@ -239,7 +255,8 @@ impl TimeLine {
         }
     }
 
-    /// Reads `alerts.log`. Calls `damaged` as [`TimeLine::read_events`] does.
+    /// Reads `alerts.log`. Its entries do not name their worker and pool, so a selection of one counts none of them.
+    /// Calls `damaged` as [`TimeLine::read_events`] does.
     ///
     /// # Errors
     /// Errors of the disk and of a damaged gzip.
@@ -260,8 +277,8 @@ impl TimeLine {
                 }
             } else if let Some(text) = line.strip_prefix("Description: ") {
                 match entry.take() {
-                    Some((at, severity, id)) if selection.has_time(at) => {
-                        self.saw(at);
+                    Some((at, severity, id)) if selection.has_time(at) && selection.has_everybody() => {
+                        widen(&mut self.period, at);
                         self.alert(severity, &id, text);
                     }
                     Some(_) => {}
@@ -283,11 +300,6 @@ impl TimeLine {
             count.0 = count.0.max(severity);
             count.1 += 1;
         }
-    }
-
-    fn saw(&mut self, at: UnixMs) {
-        let (first, last) = self.period.unwrap_or((at, at));
-        self.period = Some((first.min(at), last.max(at)));
     }
 
     fn note(&mut self, note: TimedNote) {
@@ -315,42 +327,6 @@ fn alert_head(head: &str, times: &mut TimeParser) -> Option<(UnixMs, Severity, S
     is_id.then_some((times.parse(time)?, severity, id.to_owned()))
 }
 
-/// Calls `take` with each line and its number from 1; with `None` for a line that is too long.
-fn each_line(source: impl Read, mut take: impl FnMut(u64, Option<&str>)) -> io::Result<()> {
-    let mut source = io::BufReader::with_capacity(64 * 1024, source);
-    let (mut line, mut number) = (Vec::new(), 0);
-    loop {
-        line.clear();
-        if source.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
-            return Ok(());
-        }
-        number += 1;
-        if line.last() != Some(&b'\n') && line.len() as u64 >= MAX_LINE {
-            take(number, None);
-            skip_rest(&mut source)?;
-            continue;
-        }
-        let text = String::from_utf8_lossy(&line);
-        take(number, Some(text.trim_end_matches(['\n', '\r'])));
-    }
-}
-
-fn skip_rest(source: &mut impl BufRead) -> io::Result<()> {
-    loop {
-        let buffer = source.fill_buf()?;
-        let Some(place) = buffer.iter().position(|byte| *byte == b'\n') else {
-            let length = buffer.len();
-            if length == 0 {
-                return Ok(());
-            }
-            source.consume(length);
-            continue;
-        };
-        source.consume(place + 1);
-        return Ok(());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,7 +340,7 @@ mod tests {
     fn read(lines: &[String]) -> (TimeLine, Vec<u64>) {
         let (mut line, mut damaged) = (TimeLine::default(), Vec::new());
         let text = lines.concat();
-        line.read_events(text.as_bytes(), &ReportSelection::default(), |number, _| damaged.push(number))
+        line.read_events(text.as_bytes(), 0, &ReportSelection::default(), |number, _| damaged.push(number))
             .unwrap();
         (line, damaged)
     }
@@ -393,12 +369,36 @@ mod tests {
 
     #[test]
     fn what_comes_back_is_noted() {
-        let kinds =
-            ["miner.gone", "miner.back", "pool.failed", "pool.returned", "pool.failed_back", "miner.named"];
-        let event = |kind: &str| event("01:00", kind, "a:1", "{}").replace("medium", "info");
-        let (line, _) = read(&kinds.map(event));
+        let kinds = ["miner.named", "miner.back", "pool.returned", "pool.connected", "pool.failed_back"];
+        let (line, _) = read(&kinds.map(|kind| event("01:00", kind, "a:1", "{}").replace("medium", "info")));
         let noted: Vec<&str> = line.notes.iter().map(|note| note.kind.as_str()).collect();
         assert_eq!(noted, ["miner.back", "pool.returned", "pool.failed_back"]);
+    }
+
+    #[test]
+    fn what_is_open_in_one_directory_is_no_outage_of_the_next() {
+        let (first, second) = (
+            [event("01:00", "pool.failed", "a:1", "{}"), event("06:00", "program.stop", "sluice", "{}")]
+                .concat(),
+            [
+                event("19:00", "pool.returned", "a:1", "{}"),
+                event("20:00", "program.start", "sluice", "{\"after_crash\":false}"),
+                event("21:00", "pool.failed", "a:1", "{}"),
+                event("21:30", "pool.returned", "a:1", "{}"),
+            ]
+            .concat(),
+        );
+        let mut line = TimeLine::default();
+        for (directory, events) in [first, second].iter().enumerate() {
+            line.read_events(events.as_bytes(), directory, &ReportSelection::default(), |_, _| {}).unwrap();
+        }
+        assert!(line.sluice_outages.is_empty(), "{:?}", line.sluice_outages);
+        let minutes = |outage: &Outage| outage.to.map(|to| (to - outage.from) / 60_000);
+        assert_eq!(line.pool_outages.iter().map(minutes).collect::<Vec<_>>(), [Some(300), Some(30)]);
+        // A crash of the second Sluice has no earlier sign of life in the first one's events.
+        let crash = event("22:00", "program.start", "sluice", "{\"after_crash\":true}");
+        line.read_events(crash.as_bytes(), 2, &ReportSelection::default(), |_, _| {}).unwrap();
+        assert_eq!(line.sluice_outages.iter().map(minutes).collect::<Vec<_>>(), [Some(0)]);
     }
 
     #[test]
@@ -421,6 +421,22 @@ mod tests {
             .unwrap();
         assert_eq!(line.alert_counts.get("payout.mismatch"), Some(&(Severity::High, 1)));
         assert_eq!((line.alerts, damaged), (2, vec![9]));
+    }
+
+    #[test]
+    fn alerts_of_others_are_left_out() {
+        let alert = |worker: &str| {
+            let known = event("01:00", "alert.begun", "worker.hot", "{}");
+            known.replace("\"data\"", &format!("\"worker\":\"{worker}\",\"data\""))
+        };
+        let events = [alert("bc1qminer.rig"), alert("bc1qminer.other")].concat();
+        let selection = ReportSelection { worker: Some("rig".into()), ..ReportSelection::default() };
+        let mut line = TimeLine::default();
+        line.read_events(events.as_bytes(), 0, &selection, |_, _| {}).unwrap();
+        let log = "[2026-11-21T09:14:03.512Z] HIGH: worker.hot\nDescription: other is hot\nData: {}\n";
+        line.read_alerts(log.as_bytes(), &selection, |_, _| panic!("it is whole")).unwrap();
+        assert_eq!((line.alert_states.len(), line.alert_counts.len(), line.notes.len()), (1, 0, 1));
+        assert_eq!(line.alert_states[0].worker.as_deref(), Some("bc1qminer.rig"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::absences::Absence;
 use super::fields::UnixMs;
 use super::figures::ReportedWorker;
-use super::luck::ReportedLuck;
+use super::luck::{ODD_LUCK, ReportedLuck};
 use super::records::Records;
 use super::statistics::chance_text;
 use crate::config::Severity;
@@ -24,8 +24,6 @@ const MAX_FINDINGS: usize = 5;
 const DAMAGED_PART: f64 = 0.01;
 /// Blocks that are worth a finding. On a test network every share is one.
 const MAX_BLOCKS: u64 = 20;
-/// Chance of luck that is worth a finding.
-const ODD_LUCK: f64 = 1e-5;
 
 /// One thing to know, and what to do about it.
 #[derive(Debug, Clone, Serialize)]

@@ -9,6 +9,7 @@ use super::{FindingContext, ReportFinding};
 use crate::config::Severity;
 use crate::report::absences::AbsenceCause;
 use crate::report::fields::{minute_text, time_text};
+use crate::report::selection::plain_pool;
 use crate::report::time_line::Outage;
 use crate::util::format::{count, grouped, span};
 
@@ -30,12 +31,15 @@ pub(super) fn of_pools(context: &FindingContext<'_>) -> Vec<ReportFinding> {
             (covered.fold(0.0, f64::max) * silence.length_ms() as f64) as i64
         }).sum();
         (total >= LONG_OUTAGE_MS).then(|| {
+            let is_failover = silent_ms == 0 && another_mined(context, longest);
             let lost = if context.records.all.submitted == 0 {
                 String::from("; the records have no share")
             } else if silent_ms > 0 {
                 format!("; nothing was mined for {} of it", time(silent_ms))
-            } else {
+            } else if is_failover {
                 String::from("; another pool got the work")
+            } else {
+                String::new()
             };
             let why = if longest.reason.is_empty() { String::new() } else { format!(" ({})", longest.reason) };
             ReportFinding {
@@ -48,10 +52,12 @@ pub(super) fn of_pools(context: &FindingContext<'_>) -> Vec<ReportFinding> {
                     minute_text(longest.from),
                     minute_text(longest.to.unwrap_or(context.to))
                 ),
-                action: String::from(if silent_ms > 0 {
+                action: String::from(if is_failover {
+                    "Nothing to do if it was once: failover worked. If it happens often, put another pool first."
+                } else if silent_ms > 0 {
                     "Add a second [[upstream]] at another operator, so that miners go on when this pool is away."
                 } else {
-                    "Nothing to do if it was once: failover worked. If it happens often, put another pool first."
+                    "Add a second [[upstream]] at another operator if there is none, so that miners go on when this pool is away."
                 }),
                 evidence: json!({
                     "upstream": pool, "seconds": total as f64 / 1000.0, "outages": outages.len(),
@@ -63,6 +69,22 @@ pub(super) fn of_pools(context: &FindingContext<'_>) -> Vec<ReportFinding> {
         })
     });
     found.collect()
+}
+
+/// True if another pool has shares of the time of this outage. The pools of another Sluice prove nothing.
+fn another_mined(context: &FindingContext<'_>, outage: &Outage) -> bool {
+    let to = outage.to.unwrap_or(context.to);
+    let mut others = context
+        .records
+        .pools
+        .iter()
+        .filter(|pool| !pool.name.is_empty() && plain_pool(&pool.name) != plain_pool(&outage.subject));
+    context.records.shows_everybody()
+        && others.any(|pool| {
+            let width = pool.tally.work.width_ms();
+            let mut buckets = pool.tally.work.iter();
+            buckets.any(|(at, bucket)| at < to && at + width > outage.from && bucket.accepted > 0)
+        })
 }
 
 /// Times in which Sluice did not run.
@@ -138,4 +160,72 @@ pub(super) fn of_everything(context: &FindingContext<'_>) -> Option<ReportFindin
 
 fn time(ms: i64) -> String {
     span(Duration::from_millis(ms.unsigned_abs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::luck::ReportedLuck;
+    use crate::report::records::Records;
+    use crate::report::selection::ReportSelection;
+    use crate::report::share_line::{ShareLine, ShareResult};
+
+    const START: i64 = 1_790_000_000_000;
+
+    /// The finding about pool `a`, away from minute 60 to 75 of two hours with a share every minute; `pool` names the pool of
+    /// each minute, and `directory` its Sluice.
+    fn outage_of_a(pool: fn(i64) -> &'static str, directory: fn(i64) -> usize) -> ReportFinding {
+        let mut records = Records::new();
+        for minute in 0..120 {
+            let share = ShareLine {
+                at: START + minute * 60_000,
+                worker: "rig",
+                upstream: pool(minute),
+                result: ShareResult::Accepted,
+                code: "",
+                reason: "",
+                share_difficulty: Some(9.0),
+                assigned_difficulty: Some(8.0),
+                job_age: None,
+                response_ms: None,
+                network_difficulty: None,
+                hash: "",
+                is_block: false,
+            };
+            records.add_share(&share, directory(minute));
+        }
+        let time = |minute: i64| time_text(START + minute * 60_000);
+        let event = |minute, kind| {
+            format!("{{\"at\":\"{}\",\"kind\":\"{kind}\",\"subject\":\"a:1\"}}\n", time(minute))
+        };
+        let events = [event(60, "pool.failed"), event(75, "pool.returned")].concat();
+        let selection = ReportSelection::default();
+        records
+            .time_line
+            .read_events(events.as_bytes(), 0, &selection, |_, _| panic!("it is whole"))
+            .unwrap();
+        let luck = ReportedLuck::of(&records.all);
+        let (from, to) = (START, START + 119 * 60_000);
+        let context = FindingContext { records: &records, workers: &[], luck: &luck, from, to };
+        of_pools(&context).pop().unwrap()
+    }
+
+    #[test]
+    fn only_shares_at_another_pool_tell_that_failover_worked() {
+        const A: &str = "stratum+tcp://a:1";
+        const B: &str = "stratum+tcp://b:1";
+        let is_failover = |finding: &ReportFinding| {
+            let says = [finding.text.contains("another pool"), finding.action.contains("failover worked")];
+            assert_eq!(says[0], says[1], "{finding:?}");
+            assert_ne!(says[0], finding.action.contains("Add a second [[upstream]]"), "{finding:?}");
+            says[0]
+        };
+        assert!(is_failover(&outage_of_a(|minute| if (60..75).contains(&minute) { B } else { A }, |_| 0)));
+        // The sessions that were open went on.
+        assert!(!is_failover(&outage_of_a(|_| A, |_| 0)));
+        assert!(!is_failover(&outage_of_a(|minute| if minute < 30 { B } else { A }, |_| 0)));
+        // The other pool is another Sluice's.
+        let by_half = |minute: i64| usize::from(minute >= 60);
+        assert!(!is_failover(&outage_of_a(|minute| if minute < 60 { A } else { B }, by_half)));
+    }
 }

@@ -29,7 +29,7 @@ pub(super) struct IllWorker {
 
 /// Miners whose hash rate sank for hours.
 pub(super) fn ill(context: &FindingContext<'_>) -> Vec<IllWorker> {
-    let named = context.records.workers.iter();
+    let named = context.records.workers.iter().filter(|named| !named.is_part);
     let found = named.filter_map(|named| {
         let slump = slump::find(&named.tally, &named.pauses.absences)?;
         Some(IllWorker { name: named.name.clone(), finding: ill_finding(context, &named.name, &slump) })
