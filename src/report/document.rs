@@ -195,7 +195,7 @@ impl Report {
             records.workers.iter_mut().for_each(|worker| worker.pauses.end(to));
             records.all_pauses.end(to);
             records.date_crashes();
-        } else if to > from && records.not_selected == 0 {
+        } else if to > from && records.shows_everybody() {
             records.all_pauses.absences.push(Absence { from, to, is_open: true });
         }
         let cause = |absence: &Absence| cause_of(&records, absence);

@@ -60,6 +60,9 @@ pub(super) fn fitted(name: &str, width: usize) -> String {
 
 /// Milliseconds with a fitting unit.
 pub(super) fn ms(milliseconds: f64) -> String {
+    if milliseconds <= 0.0 {
+        return String::from("0 ms");
+    }
     delay(Duration::from_secs_f64((milliseconds / 1000.0).clamp(0.0, 1e9)))
 }
 

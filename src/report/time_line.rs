@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::fields::{TimeParser, UnixMs};
+use super::fields::{TimeParser, UnixMs, widen};
 use super::selection::ReportSelection;
 use super::text_lines::each_line;
 use crate::config::Severity;
@@ -18,8 +18,8 @@ const MAX_NOTES: usize = 2000;
 const MAX_OUTAGES: usize = 1000;
 /// Caps the pools and alert ids that are told apart.
 const MAX_NAMES: usize = 200;
-/// Events that are notes although they are no trouble: what was away is back.
-const SHOWN_KINDS: [&str; 4] = ["block.found", "miner.back", "pool.failed_back", "pool.returned"];
+/// The beginnings of kinds that are notes although they are no trouble: what was away is back.
+const SHOWN_KINDS: [&str; 5] = ["block.found", "miner.back", "pool.failed_back", "pool.returned", "program."];
 
 /// Everything that was noted over time.
 #[derive(Debug, Default)]
@@ -40,10 +40,10 @@ pub(super) struct TimeLine {
     pub ranks: BTreeMap<u64, String>,
     pub events: u64,
     pub alerts: u64,
-    /// The directory of the events that were read last. What is open in it tells nothing about another Sluice.
-    directory: Option<usize>,
     /// The times of the first and the last event or alert.
     pub period: Option<(UnixMs, UnixMs)>,
+    /// The directory of the events that were read last. What is open in it tells nothing about another Sluice.
+    directory: Option<usize>,
     open_pools: BTreeMap<String, UnixMs>,
     stopped_at: Option<UnixMs>,
     last_event_at: Option<UnixMs>,
@@ -135,7 +135,7 @@ impl TimeLine {
 
     fn event(&mut self, at: UnixMs, event: EventLine, selection: &ReportSelection) {
         self.events += 1;
-        self.saw(at);
+        widen(&mut self.period, at);
         let severity = event.severity.as_deref().and_then(Severity::parse).unwrap_or(Severity::Info);
         let pool = event.upstream.clone().unwrap_or_else(|| event.subject.clone());
         if let Some(rank) = event.data.get("rank").and_then(Value::as_u64) {
@@ -163,8 +163,7 @@ impl TimeLine {
         self.last_event_at = Some(at);
         // An alert's end is known from its beginning and its lane in the plot.
         let is_above_info = severity > Severity::Info && event.kind != "alert.ended";
-        let is_shown =
-            is_above_info || event.kind.starts_with("program.") || SHOWN_KINDS.contains(&event.kind.as_str());
+        let is_shown = is_above_info || SHOWN_KINDS.iter().any(|kind| event.kind.starts_with(kind));
         let is_selected = selection.has_subjects(event.worker.as_deref(), event.upstream.as_deref());
         if is_shown && is_selected {
             self.note(TimedNote { at, severity, kind: event.kind, text: event.text });
@@ -279,8 +278,8 @@ impl TimeLine {
             } else if let Some(text) = line.strip_prefix("Description: ") {
                 match entry.take() {
                     Some((at, severity, id)) if selection.has_time(at) && selection.has_everybody() => {
-                        self.saw(at);
-                        self.alert(severity, &id, text)
+                        widen(&mut self.period, at);
+                        self.alert(severity, &id, text);
                     }
                     Some(_) => {}
                     None => damaged(number, "no alert"),
@@ -301,11 +300,6 @@ impl TimeLine {
             count.0 = count.0.max(severity);
             count.1 += 1;
         }
-    }
-
-    fn saw(&mut self, at: UnixMs) {
-        let (first, last) = self.period.unwrap_or((at, at));
-        self.period = Some((first.min(at), last.max(at)));
     }
 
     fn note(&mut self, note: TimedNote) {
@@ -374,6 +368,14 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_back_is_noted() {
+        let kinds = ["miner.named", "miner.back", "pool.returned", "pool.connected", "pool.failed_back"];
+        let (line, _) = read(&kinds.map(|kind| event("01:00", kind, "a:1", "{}").replace("medium", "info")));
+        let noted: Vec<&str> = line.notes.iter().map(|note| note.kind.as_str()).collect();
+        assert_eq!(noted, ["miner.back", "pool.returned", "pool.failed_back"]);
+    }
+
+    #[test]
     fn what_is_open_in_one_directory_is_no_outage_of_the_next() {
         let (first, second) = (
             [event("01:00", "pool.failed", "a:1", "{}"), event("06:00", "program.stop", "sluice", "{}")]
@@ -397,16 +399,6 @@ mod tests {
         let crash = event("22:00", "program.start", "sluice", "{\"after_crash\":true}");
         line.read_events(crash.as_bytes(), 2, &ReportSelection::default(), |_, _| {}).unwrap();
         assert_eq!(line.sluice_outages.iter().map(minutes).collect::<Vec<_>>(), [Some(0)]);
-    }
-
-    #[test]
-    fn what_comes_back_is_noted() {
-        let kinds =
-            ["miner.gone", "miner.back", "pool.failed", "pool.returned", "pool.failed_back", "miner.named"];
-        let event = |kind: &str| event("01:00", kind, "a:1", "{}").replace("medium", "info");
-        let (line, _) = read(&kinds.map(event));
-        let noted: Vec<&str> = line.notes.iter().map(|note| note.kind.as_str()).collect();
-        assert_eq!(noted, ["miner.back", "pool.returned", "pool.failed_back"]);
     }
 
     #[test]
@@ -437,14 +429,18 @@ mod tests {
             let known = event("01:00", "alert.begun", "worker.hot", "{}");
             known.replace("\"data\"", &format!("\"worker\":\"{worker}\",\"data\""))
         };
-        let events = [alert("bc1qminer.rig"), alert("bc1qminer.other")].concat();
+        let events =
+            [alert("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4.rig"), alert("bc1qminer.other")].concat();
         let selection = ReportSelection { worker: Some("rig".into()), ..ReportSelection::default() };
         let mut line = TimeLine::default();
         line.read_events(events.as_bytes(), 0, &selection, |_, _| {}).unwrap();
         let log = "[2026-11-21T09:14:03.512Z] HIGH: worker.hot\nDescription: other is hot\nData: {}\n";
         line.read_alerts(log.as_bytes(), &selection, |_, _| panic!("it is whole")).unwrap();
         assert_eq!((line.alert_states.len(), line.alert_counts.len(), line.notes.len()), (1, 0, 1));
-        assert_eq!(line.alert_states[0].worker.as_deref(), Some("bc1qminer.rig"));
+        assert_eq!(
+            line.alert_states[0].worker.as_deref(),
+            Some("bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4.rig")
+        );
     }
 
     #[test]
