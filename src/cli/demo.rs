@@ -102,7 +102,11 @@ impl DemoWorld {
     fn start(options: &DemoOptions, stop: &Stop) -> Result<DemoWorld, CommandFailure> {
         let difficulty = if options.aggregate { SHARED_DIFFICULTY } else { POOL_DIFFICULTY };
         let pools = [start_pool(1, difficulty)?, start_pool(2, difficulty)?];
-        let config = demo_config(&pools, options.aggregate);
+        let mut config = demo_config(&pools, options.aggregate);
+        if let Some(dir) = &options.data_dir {
+            // The page shows it.
+            config.data_dir.clone_from(dir);
+        }
         let data_dir = options.data_dir.as_ref().map(lock_data_dir).transpose()?;
         let app_options = AppOptions {
             page: page_port(options)?,
