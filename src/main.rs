@@ -1,9 +1,8 @@
 use std::process::ExitCode;
 
-use clap::Parser;
 use sluice::cli;
 use sluice::cli::Cli;
 
 fn main() -> ExitCode {
-    cli::exit::code(cli::execute(Cli::parse()))
+    cli::exit::code(cli::execute(Cli::read()))
 }

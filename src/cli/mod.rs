@@ -13,14 +13,17 @@ mod run;
 mod signals;
 mod verify;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
 pub use exit::CommandFailure;
 
 use crate::config::{Config, ConfigError, Overrides, find_file};
+use crate::util::escape::printable;
 use crate::util::logging;
 use crate::util::stop::Stop;
 
@@ -50,6 +53,28 @@ codes: 0 good, 1 bad, 2 unknown.";
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+}
+
+impl Cli {
+    /// Reads the command line. Ends the program after a wrong one, or one that asks for help.
+    pub fn read() -> Cli {
+        Cli::try_parse()
+            .unwrap_or_else(|fault| with_hint(fault, std::env::args_os().nth(1).as_deref()).exit())
+    }
+}
+
+/// Adds the flag that was meant when a configuration follows `run` or `check` without it.
+fn with_hint(mut fault: clap::Error, command: Option<&OsStr>) -> clap::Error {
+    let takes_config = command.is_some_and(|command| command == "run" || command == "check");
+    let file = match fault.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(text)) if !text.starts_with('-') => Some(printable(text).into_owned()),
+        _ => None,
+    };
+    if let Some(file) = file.filter(|_| takes_config && fault.kind() == ErrorKind::UnknownArgument) {
+        let hint = format!("the configuration is given as --config {file}").into();
+        fault.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint]));
+    }
+    fault
 }
 
 #[derive(Subcommand)]
@@ -144,5 +169,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_configuration_without_its_flag_gets_a_hint() {
+        let said = |line: [&str; 3]| {
+            let fault = Cli::try_parse_from(line).err().unwrap();
+            with_hint(fault, Some(OsStr::new(line[1]))).to_string()
+        };
+        assert!(said(["sluice", "check", "real.toml"]).contains("--config real.toml"));
+        assert!(!said(["sluice", "check", "--colour"]).contains("--config --colour"));
+        assert!(!said(["sluice", "demo", "real.toml"]).contains("--config real.toml"));
     }
 }
