@@ -17,7 +17,7 @@ fn the_token_is_asked_for_once_and_leaves_the_address() {
     assert!(browser.text("body").contains("http.token"));
     browser.click("summary");
     let text = browser.text("body");
-    assert!(text.contains("?token=") && text.contains("Authorization: Bearer"), "{text}");
+    assert!(!text.contains("?token=") && text.contains("Authorization: Bearer"), "{text}");
     for screen in [Screen::PHONE, Screen::DESK] {
         browser.screen(screen);
         assert_fine(&browser, screen, "the token's page");

@@ -43,7 +43,7 @@ impl GateRefusal {
             GateRefusal::Malformed(what) => (400, what),
             GateRefusal::NoToken => (
                 401,
-                "A token is needed. Add ?token=... to the address once, or send it as the header Authorization: Bearer ... or X-Sluice-Token: ...",
+                "A token is needed. Send it as the header Authorization: Bearer ... or X-Sluice-Token: ...",
             ),
             GateRefusal::WrongToken => (401, "Wrong token. The configuration has it as http.token."),
             GateRefusal::WritesDisabled => (
@@ -115,6 +115,8 @@ mod tests {
     #[test]
     fn only_a_missing_or_wrong_token_is_a_page() {
         assert!(GateRefusal::NoToken.asks_for_token() && !GateRefusal::WriteNeedsHeader.asks_for_token());
+        let missing = GateRefusal::NoToken.status().1;
+        assert!(missing.contains("Authorization: Bearer") && !missing.contains("?token="), "{missing}");
         assert!(GateRefusal::UnknownHost.status().1.contains("http.hosts"));
         assert!(GateRefusal::WritesDisabled.status().1.contains("http.token"));
     }
