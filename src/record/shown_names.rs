@@ -20,6 +20,8 @@ const MAX_CHARS: usize = 40;
 pub struct ShownNames(Arc<BTreeMap<String, String>>);
 
 impl ShownNames {
+    /// The number of names that are kept.
+    pub const MAX: usize = MAX_NAMES;
     /// The longest name, in characters.
     pub const MAX_CHARS: usize = MAX_CHARS;
 
@@ -36,6 +38,11 @@ impl ShownNames {
         self.get(worker).unwrap_or_else(|| name_of_worker(worker))
     }
 
+    /// Whether this worker can get a name: it has one, or there are not too many yet.
+    pub fn has_room_for(&self, worker: &str) -> bool {
+        self.0.len() < MAX_NAMES || self.get(worker).is_some()
+    }
+
     /// Gives a worker a name; an empty one takes it away. Returns whether anything has changed. If there are too many
     /// names, nothing changes.
     pub fn set(&mut self, worker: &str, name: &str) -> bool {
@@ -44,8 +51,7 @@ impl ShownNames {
         if name.is_empty() {
             return self.0.contains_key(&*key) && Arc::make_mut(&mut self.0).remove(&*key).is_some();
         }
-        let is_known = self.0.contains_key(&*key);
-        if self.0.get(&*key) == Some(&name) || !is_known && self.0.len() >= MAX_NAMES {
+        if self.0.get(&*key) == Some(&name) || !self.has_room_for(&key) {
             return false;
         }
         Arc::make_mut(&mut self.0).insert(key.into_owned(), name);

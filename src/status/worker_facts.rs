@@ -8,6 +8,8 @@ use crate::clock::NtpTime;
 use crate::record::{Bucket, EventRow, SavedState, ShareRow, Span, WorkerHistory};
 use crate::work::HASHES_PER_DIFFICULTY;
 
+const HOUR_SECONDS: u64 = 3600;
+
 /// The facts about one worker.
 #[derive(Debug)]
 pub(super) struct WorkerFacts<'a> {
@@ -32,6 +34,15 @@ pub(super) struct WorkerDay {
     pub(super) connected: f64,
     /// The seconds since its history began, at most a day.
     pub(super) watched: f64,
+}
+
+/// Up to an hour of a worker.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct WorkerHour {
+    /// Hashes per second while it was connected.
+    pub(super) hash_rate: f64,
+    /// The seconds in which it was connected.
+    pub(super) connected: f64,
 }
 
 impl<'a> WorkerFacts<'a> {
@@ -125,9 +136,30 @@ impl<'a> WorkerFacts<'a> {
         events.filter(move |event: &&EventRow| event.worker.as_deref().is_some_and(is_its_own))
     }
 
+    /// The last hour, over all its connections. `None` if it was not connected in it.
+    pub(super) fn last_hour(&self) -> Option<WorkerHour> {
+        WorkerHour::of(&self.history?.series(Span::Hour, self.now()))
+    }
+
+    /// The hour that ended when it last mined, by the finest series that reaches back so far.
+    pub(super) fn last_mined_hour(&self) -> Option<WorkerHour> {
+        let history = self.history?;
+        Span::ALL.into_iter().find_map(|span| {
+            let series = history.series(span, self.now());
+            let end = series.iter().rposition(|bucket| bucket.work > 0.0)? + 1;
+            let (_, seconds) = WorkerHistory::layout(span);
+            let buckets = usize::try_from(HOUR_SECONDS / seconds).unwrap_or(1).max(1);
+            WorkerHour::of(&series[end.saturating_sub(buckets)..end])
+        })
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.status.at.unix_seconds()).unwrap_or(0)
+    }
+
     /// The last day. `None` without a history.
     pub(super) fn day(&self) -> Option<WorkerDay> {
-        let now = u64::try_from(self.status.at.unix_seconds()).unwrap_or(0);
+        let now = self.now();
         let series = self.history?.series(Span::Day, now);
         let (_, seconds) = WorkerHistory::layout(Span::Day);
         let first = series.iter().position(|bucket| bucket.watched > 0.0)?;
@@ -137,6 +169,15 @@ impl<'a> WorkerFacts<'a> {
         let watched = (now as f64 - begin).max(connected).max(1.0);
         let hash_rate = work * HASHES_PER_DIFFICULTY / connected.max(1.0);
         Some(WorkerDay { hash_rate, connected, watched })
+    }
+}
+
+impl WorkerHour {
+    fn of(buckets: &[Bucket]) -> Option<WorkerHour> {
+        let connected: f64 = buckets.iter().map(|bucket| bucket.watched).sum();
+        let work: f64 = buckets.iter().map(|bucket| bucket.work).sum();
+        (connected >= 1.0)
+            .then(|| WorkerHour { hash_rate: work * HASHES_PER_DIFFICULTY / connected, connected })
     }
 }
 

@@ -135,7 +135,7 @@ fn a_form_needs_the_token_or_this_machine() {
     browser.click(".naming button");
     browser.wait("document.querySelector('#identity h1')?.textContent === 'Kitchen'");
     let name = |address: SocketAddr, headers: &str| {
-        let body = "worker=x&name=y";
+        let body = format!("worker={ADDRESS}.first&name=y");
         let text = format!(
             "POST /miner/name HTTP/1.1\nHost: {address}\nContent-Length: {}\n{headers}\n{body}",
             body.len()

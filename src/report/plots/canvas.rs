@@ -240,7 +240,7 @@ pub(super) fn time_ticks(from: UnixMs, to: UnixMs) -> Vec<(f64, String)> {
         let form = match step {
             _ if at.rem_euclid(DAY_MS) == 0 => "%-d %b",
             ..MINUTE_MS => "%H:%M:%S",
-            ..DAY_MS => "%H:%M",
+            MINUTE_MS..DAY_MS => "%H:%M",
             _ => "%-d %b",
         };
         ticks.push((

@@ -1,6 +1,7 @@
 //! The head of a miner's page: who it is, whether it works now, and its figures.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use maud::{Markup, html};
 
@@ -8,9 +9,13 @@ use super::{Tone, list_item, time};
 use crate::analyzer::PayoutState;
 use crate::status::snapshot::StatusSnapshot;
 use crate::status::user_agent::device_name;
-use crate::status::worker_facts::WorkerFacts;
+use crate::status::worker_facts::{WorkerFacts, WorkerHour};
 use crate::util::format::{ago, count, rate, short, span};
 use crate::work::account_of_worker;
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// The seconds by which a worker's history may differ from the age of its connection.
+const HISTORY_LAG: f64 = 10.0;
 
 pub(super) fn section(status: &StatusSnapshot, facts: &WorkerFacts<'_>) -> Markup {
     html! {
@@ -108,13 +113,7 @@ fn figures(status: &StatusSnapshot, facts: &WorkerFacts<'_>) -> Markup {
         dl.tiles {
             div {
                 dt { "hash rate, 1 h" }
-                @match newest {
-                    Some(newest) => dd {
-                        (rate(facts.sum(|miner| miner.hash_rates.one_hour)))
-                        small { @if newest.connected_for.as_secs() < 3600 { "of " (span(newest.connected_for)) } @else { "5 min: " (rate(facts.sum(|miner| miner.hash_rates.five_minutes))) } }
-                    },
-                    None => dd { "–" small { "offline" } },
-                }
+                (hour(status, facts))
             }
             div {
                 dt { "hash rate, 24 h" }
@@ -139,15 +138,90 @@ fn figures(status: &StatusSnapshot, facts: &WorkerFacts<'_>) -> Markup {
     }
 }
 
+/// The hash rate of the last hour, over reconnects. Of a miner that is gone, that of the last hour in which it mined.
+fn hour(status: &StatusSnapshot, facts: &WorkerFacts<'_>) -> Markup {
+    let Some(connected_for) = facts.connections.iter().map(|miner| miner.connected_for).max() else {
+        let last = facts.known.map(|known| format!("last here {}", ago(status.age_of(known.last_seen))));
+        let last = last.unwrap_or_else(|| String::from("offline"));
+        return match facts.last_mined_hour() {
+            Some(hour) => html! { dd.old { (rate(hour.hash_rate)) small { "when it mined, " (last) } } },
+            None => html! { dd.old { "–" small { (last) } } },
+        };
+    };
+    let is_longer = |hour: &WorkerHour| hour.connected > connected_for.as_secs_f64() + HISTORY_LAG;
+    match facts.last_hour().filter(is_longer) {
+        _ if connected_for >= HOUR => html! {
+            dd {
+                (rate(facts.sum(|miner| miner.hash_rates.one_hour)))
+                small { "5 min: " (rate(facts.sum(|miner| miner.hash_rates.five_minutes))) }
+            }
+        },
+        Some(hour) => html! {
+            dd { (rate(hour.hash_rate)) small { "while connected, " (span(Duration::from_secs_f64(hour.connected))) } }
+        },
+        None => html! {
+            dd { (rate(facts.sum(|miner| miner.hash_rates.one_hour))) small { "of " (span(connected_for)) } }
+        },
+    }
+}
+
 /// `97 % of 24 h`
 fn uptime(connected: f64, watched: f64) -> String {
     let percent = (connected / watched * 100.0).min(100.0).floor();
-    format!("{percent:.0} % of {}", span(std::time::Duration::from_secs_f64(watched)))
+    format!("{percent:.0} % of {}", span(Duration::from_secs_f64(watched)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::record::{HistoryShare, ShareOutcome, WorkerHistories};
+    use crate::status::page::tests::{change, gone, miner, status};
+    use crate::stratum::Difficulty;
+
+    /// The tile of the last hour, without tags.
+    fn shown(status: &StatusSnapshot) -> String {
+        hour(status, &WorkerFacts::of(status, "rig").unwrap()).into_string()
+    }
+
+    #[test]
+    fn the_hour_goes_over_reconnects_and_stays_when_the_miner_is_gone() {
+        let mut now = status();
+        let (second, mut histories) =
+            (u64::try_from(now.at.unix_seconds()).unwrap(), WorkerHistories::default());
+        // Half an hour with a share of difficulty 1 every 10 s.
+        for at in (second - 1800..=second).step_by(10) {
+            histories.tick(at, ["rig"].into_iter());
+            let work = Some(Difficulty::ONE);
+            let outcome = &ShareOutcome::Accepted;
+            histories.share("rig", at, &HistoryShare { work, difficulty: None, outcome, stale: false });
+        }
+        let mut again = miner(2, "rig");
+        again.connected_for = Duration::from_secs(13);
+        change(&mut now, |snapshot| {
+            snapshot.worker_histories = Arc::new(histories);
+            snapshot.miners = vec![again];
+        });
+        let reconnected = shown(&now);
+        assert!(reconnected.contains("<dd>43") && reconnected.contains("MH/s"), "{reconnected}");
+        assert!(reconnected.contains("while connected, 30 min"), "{reconnected}");
+
+        change(&mut now, |snapshot| snapshot.miners[0].connected_for = Duration::from_secs(1800));
+        assert!(shown(&now).contains("of 30 min"), "{}", shown(&now));
+
+        let last_seen = now.at;
+        change(&mut now, |snapshot| {
+            snapshot.miners.clear();
+            snapshot.known_workers = [gone("rig", last_seen)].into();
+        });
+        now.at = "2026-11-21T16:00:00Z".parse().unwrap();
+        let offline = shown(&now);
+        assert!(offline.contains("class=\"old\"") && offline.contains("MH/s"), "{offline}");
+        assert!(offline.contains("when it mined, last here 4 h"), "{offline}");
+        change(&mut now, |snapshot| snapshot.worker_histories = Arc::default());
+        assert!(shown(&now).contains("–<small>last here 4 h"), "{}", shown(&now));
+    }
 
     #[test]
     fn only_devices_of_a_home_network_have_a_link() {

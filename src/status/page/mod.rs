@@ -257,4 +257,4 @@ fn list_item(tone: Tone, title: &str, details: Markup) -> Markup {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

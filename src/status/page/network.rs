@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::activity::Activity;
 use super::{pool_in_use, pool_name, time};
-use crate::analyzer::{ChainState, NewestBlock};
+use crate::analyzer::{ChainState, JobView, NewestBlock, PoolView};
 use crate::status::snapshot::StatusSnapshot;
 use crate::util::format::{ago, count, grouped, short, span};
 
@@ -26,7 +26,7 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
             dl.old[!is_now] {
                 @if let Some(height) = job.height {
                     // The job is for the block after the newest.
-                    div { dt { "newest block" } dd { (grouped(u64::from(height.0).saturating_sub(1))) small { (block_age(status, pool.newest_block)) } } }
+                    div { dt { "newest block" } dd { (grouped(u64::from(height.0).saturating_sub(1))) small { (block_age(status, first_seen(&status.snapshot.pools, job))) } } }
                 }
                 @if let Some(difficulty) = job.network_difficulty {
                     div { dt { "difficulty" } dd { (short(difficulty)) small { "of the network" } } }
@@ -42,7 +42,13 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
     }
 }
 
-/// How long ago the pool's first job came that builds on the block.
+/// When the first job came that builds on this job's block, from any pool: after a failover, the pool before had it.
+fn first_seen(pools: &[PoolView], job: &JobView) -> Option<NewestBlock> {
+    let has_it = |pool: &&PoolView| pool.job.as_ref().is_some_and(|newest| newest.parent == job.parent);
+    pools.iter().filter(has_it).filter_map(|pool| pool.newest_block).min_by_key(|block| block.since)
+}
+
+/// How long ago the first job came that builds on the block.
 fn block_age(status: &StatusSnapshot, block: Option<NewestBlock>) -> String {
     match block {
         Some(NewestBlock { since, is_first_seen: true }) => ago(status.age_of(since)),
@@ -72,6 +78,24 @@ fn in_years(blocks: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::page::tests::pool;
+    use crate::stratum::PrevHash;
+    use crate::work::parent_hash;
+
+    #[test]
+    fn a_failover_keeps_when_a_block_was_first_seen() {
+        let block = |at: &str, is_first_seen| NewestBlock { since: at.parse().unwrap(), is_first_seen };
+        let (early, late) = (block("2026-11-21T11:40:00Z", true), block("2026-11-21T11:59:44Z", false));
+        let with = |newest_block| PoolView { newest_block: Some(newest_block), ..pool() };
+        let job = pool().job.unwrap();
+        assert_eq!(first_seen(&[with(early), with(late)], &job), Some(early));
+        assert_eq!(first_seen(&[with(late)], &job), Some(late));
+        // A pool that is behind has another block.
+        let mut other = (*job).clone();
+        other.parent = parent_hash(&PrevHash::from_wire_bytes([0x22; 32]));
+        let behind = PoolView { job: Some(other.into()), ..with(early) };
+        assert_eq!(first_seen(&[behind, with(late)], &job), Some(late));
+    }
 
     #[test]
     fn the_halving_is_at_the_next_multiple() {

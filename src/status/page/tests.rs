@@ -15,7 +15,7 @@ use crate::tap::SessionId;
 use crate::upstream::{PoolStatus, UpstreamState};
 
 /// A proxy with one pool that nobody has needed yet, up for an hour, without miners.
-pub(super) fn status() -> StatusSnapshot {
+pub(in crate::status) fn status() -> StatusSnapshot {
     let text = "[[upstream]]\nurl = \"stratum+tcp://pool.example:3333\"\n";
     let config = Config::parse(text, &Overrides::default()).unwrap();
     let at: NtpTime = "2026-11-21T12:00:00Z".parse().unwrap();
@@ -30,11 +30,11 @@ pub(super) fn status() -> StatusSnapshot {
     }
 }
 
-pub(super) fn change(status: &mut StatusSnapshot, change: impl FnOnce(&mut Snapshot)) {
+pub(in crate::status) fn change(status: &mut StatusSnapshot, change: impl FnOnce(&mut Snapshot)) {
     change(Arc::make_mut(&mut status.snapshot));
 }
 
-pub(super) fn upstream(standing: PoolStatus) -> UpstreamState {
+pub(in crate::status) fn upstream(standing: PoolStatus) -> UpstreamState {
     let trouble = (standing == PoolStatus::Failed)
         .then(|| (String::from("connection refused"), Duration::from_secs(12)));
     UpstreamState {
@@ -52,7 +52,7 @@ pub(super) fn upstream(standing: PoolStatus) -> UpstreamState {
 }
 
 /// The pool with one miner and a good job of half a minute ago.
-pub(super) fn pool() -> PoolView {
+pub(in crate::status) fn pool() -> PoolView {
     let at: NtpTime = "2026-11-21T11:59:30Z".parse().unwrap();
     let job = JobView::for_tests(at);
     PoolView {
@@ -68,7 +68,7 @@ pub(super) fn pool() -> PoolView {
 }
 
 /// A connected miner without a share.
-pub(super) fn miner(session: u64, worker: &str) -> MinerView {
+pub(in crate::status) fn miner(session: u64, worker: &str) -> MinerView {
     MinerView {
         session: SessionId(session),
         miner: "10.0.0.7:50123".parse().unwrap(),
@@ -97,7 +97,7 @@ pub(super) fn miner(session: u64, worker: &str) -> MinerView {
 }
 
 /// A known worker without a connection.
-pub(super) fn gone(worker: &str, last_seen: NtpTime) -> KnownWorkerView {
+pub(in crate::status) fn gone(worker: &str, last_seen: NtpTime) -> KnownWorkerView {
     KnownWorkerView {
         worker: worker.into(),
         is_connected: false,
@@ -110,7 +110,7 @@ pub(super) fn gone(worker: &str, last_seen: NtpTime) -> KnownWorkerView {
 }
 
 /// A share of a second ago.
-pub(super) fn share(status: &StatusSnapshot, outcome: ShareOutcome) -> ShareRow {
+pub(in crate::status) fn share(status: &StatusSnapshot, outcome: ShareOutcome) -> ShareRow {
     ShareRow {
         at: NtpTime::from_timestamp(status.at.timestamp() - jiff::SignedDuration::from_secs(1)),
         miner: "10.0.0.7:50123".parse().unwrap(),
@@ -138,7 +138,7 @@ pub(super) fn share(status: &StatusSnapshot, outcome: ShareOutcome) -> ShareRow 
 }
 
 /// The proxy with one miner that mines well.
-pub(super) fn mining() -> StatusSnapshot {
+pub(in crate::status) fn mining() -> StatusSnapshot {
     let mut now = status();
     now.runtime.sessions = 1;
     now.runtime.upstreams[0] = UpstreamState { sessions: 1, ..upstream(PoolStatus::Up) };
