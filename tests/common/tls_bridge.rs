@@ -50,7 +50,8 @@ fn run(mut tls: Connection, mut socket: &TcpStream, mut plain: &TcpStream) -> io
             plain.shutdown(Shutdown::Write)?;
             told_plain = true;
         }
-        if plain_ended && told_plain && !tls.wants_write() {
+        let is_over = plain_ended || tls.is_handshaking();
+        if is_over && told_plain && !tls.wants_write() {
             return Ok(());
         }
         let wants = |read: bool, write: bool| {
@@ -65,7 +66,9 @@ fn run(mut tls: Connection, mut socket: &TcpStream, mut plain: &TcpStream) -> io
             PollFd::new(socket.as_fd(), wants(room && !tls_ended && tls.wants_read(), tls.wants_write())),
             PollFd::new(plain.as_fd(), wants(take_plain, !to_plain.is_empty())),
         ];
-        poll(&mut entries, PollTimeout::try_from(DEADLINE).unwrap())?;
+        // A socket whose peer has gone is always ready.
+        let first = usize::from(tls_ended && !tls.wants_write());
+        poll(&mut entries[first..], PollTimeout::try_from(DEADLINE).unwrap())?;
         while tls.wants_write() {
             match tls.write_tls(&mut socket) {
                 Ok(_) => {}
