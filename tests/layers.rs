@@ -108,7 +108,7 @@ const BACKWARD: &[(&str, &str, &str)] = &[
 ];
 
 /// Beginnings that leave out the noun.
-const CLAUSES: &[&str] = &["What ", "Those ", "Who ", "Of ", "So many ", "As [`"];
+const CLAUSES: &[&str] = &["It ", "What ", "Those ", "Who ", "Of ", "So many ", "As [`"];
 
 #[test]
 fn arrows_between_folders_point_down() {

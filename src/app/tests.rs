@@ -94,7 +94,7 @@ fn copies_go_to_the_given_queue_instead_of_an_analyzer() {
     app.shut_down(|_| panic!("there is no analyzer to report on"));
 }
 
-/// It takes the two seconds in which more miners may follow, in both modes at once.
+/// Takes the two seconds in which more miners may follow, in both modes at once.
 #[test]
 fn a_new_block_is_followed_from_the_pool_to_its_last_miner() {
     let follow = |mode| {

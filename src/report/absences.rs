@@ -45,7 +45,7 @@ pub(super) struct Absence {
     pub from: UnixMs,
     /// The next share, or the end of the records.
     pub to: UnixMs,
-    /// It still lasts at the end of the records.
+    /// Whether it still lasts at the end of the records.
     pub is_open: bool,
 }
 

@@ -30,7 +30,7 @@ pub struct TypedExport {
 /// The way in which a column is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ColumnForm {
-    /// As in the records: a number, a time, a fixed word.
+    /// The text of the records: a number, a time, a fixed word.
     Plain,
     Prefixed(&'static str),
     Text,
@@ -40,7 +40,7 @@ impl TypedExport {
     /// Creates the file, with its header.
     ///
     /// # Errors
-    /// It can't be written.
+    /// The file can't be written.
     pub fn create(path: &Path) -> io::Result<TypedExport> {
         let mut out = BufWriter::with_capacity(256 * 1024, File::create(path)?);
         writeln!(out, "{}", ShareRow::COLUMNS.join(","))?;

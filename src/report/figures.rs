@@ -98,7 +98,7 @@ pub struct ReportedAbsence {
     pub seconds: f64,
     /// `sluice`, `pool`, `everything` or `miner`.
     pub cause: &'static str,
-    /// It still lasted at the end of the records.
+    /// Whether it still lasted at the end of the records.
     pub is_open: bool,
     #[serde(skip)]
     pub(super) reason: AbsenceCause,

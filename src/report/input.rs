@@ -131,7 +131,7 @@ impl RecordSource {
     /// Opens the file. Reads of a compressed one give its content. `count` sees the bytes that are read from the disk.
     ///
     /// # Errors
-    /// It can't be opened.
+    /// The file can't be opened.
     pub fn open<'a>(&self, count: impl FnMut(usize) + 'a) -> io::Result<Box<dyn Read + 'a>> {
         let file = CountedFile { file: File::open(&self.path)?, count };
         if self.is_compressed {

@@ -264,21 +264,7 @@ mod tests {
     use super::*;
 
     fn share<'a>(worker: &'a str, hash: &'a str) -> ShareLine<'a> {
-        ShareLine {
-            at: 1_790_000_000_000,
-            worker,
-            upstream: "pool:1",
-            result: ShareResult::Accepted,
-            code: "",
-            reason: "",
-            share_difficulty: Some(9.0),
-            assigned_difficulty: Some(8.0),
-            job_age: None,
-            response_ms: None,
-            network_difficulty: None,
-            hash,
-            is_block: false,
-        }
+        ShareLine { hash, ..ShareLine::for_tests(worker, 1_790_000_000_000) }
     }
 
     #[test]

@@ -242,7 +242,7 @@ impl<R: Read> RowReader<R> {
 #[derive(Clone, Copy)]
 struct LineScan {
     length: usize,
-    /// It may have a quote or a NUL.
+    /// Whether it may have a quote or a NUL.
     is_special: bool,
     is_too_long: bool,
 }

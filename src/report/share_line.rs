@@ -41,6 +41,28 @@ pub(super) struct ShareLine<'a> {
     pub is_block: bool,
 }
 
+#[cfg(test)]
+impl<'a> ShareLine<'a> {
+    /// An accepted share of difficulty 9, where 8 was asked for.
+    pub fn for_tests(worker: &'a str, at: UnixMs) -> ShareLine<'a> {
+        ShareLine {
+            at,
+            worker,
+            upstream: "pool:1",
+            result: ShareResult::Accepted,
+            code: "",
+            reason: "",
+            share_difficulty: Some(9.0),
+            assigned_difficulty: Some(8.0),
+            job_age: None,
+            response_ms: None,
+            network_difficulty: None,
+            hash: "",
+            is_block: false,
+        }
+    }
+}
+
 const TIMESTAMP: usize = 0;
 const WORKER: usize = 2;
 const SHARE_DIFFICULTY: usize = 5;

@@ -241,19 +241,13 @@ mod tests {
 
     fn share(result: ShareResult, found: f64, assigned: f64) -> ShareLine<'static> {
         ShareLine {
-            at: 1_790_000_000_000,
-            worker: "rig",
-            upstream: "pool:1",
             result,
-            code: "",
             reason: "Stale share",
             share_difficulty: Some(found),
             assigned_difficulty: Some(assigned),
             job_age: Some(1.0),
             response_ms: Some(30.0),
-            network_difficulty: None,
-            hash: "",
-            is_block: false,
+            ..ShareLine::for_tests("rig", 1_790_000_000_000)
         }
     }
 

@@ -111,6 +111,6 @@ pub enum Suggestion {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedReconnect {
     pub target: Reconnect,
-    /// It leads to another host.
+    /// Whether it leads to another host.
     pub is_foreign: bool,
 }

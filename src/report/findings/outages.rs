@@ -168,7 +168,7 @@ mod tests {
     use crate::report::luck::ReportedLuck;
     use crate::report::records::Records;
     use crate::report::selection::ReportSelection;
-    use crate::report::share_line::{ShareLine, ShareResult};
+    use crate::report::share_line::ShareLine;
 
     const START: i64 = 1_790_000_000_000;
 
@@ -177,21 +177,8 @@ mod tests {
     fn outage_of_a(pool: fn(i64) -> &'static str, directory: fn(i64) -> usize) -> ReportFinding {
         let mut records = Records::new();
         for minute in 0..120 {
-            let share = ShareLine {
-                at: START + minute * 60_000,
-                worker: "rig",
-                upstream: pool(minute),
-                result: ShareResult::Accepted,
-                code: "",
-                reason: "",
-                share_difficulty: Some(9.0),
-                assigned_difficulty: Some(8.0),
-                job_age: None,
-                response_ms: None,
-                network_difficulty: None,
-                hash: "",
-                is_block: false,
-            };
+            let share =
+                ShareLine { upstream: pool(minute), ..ShareLine::for_tests("rig", START + minute * 60_000) };
             records.add_share(&share, directory(minute));
         }
         let time = |minute: i64| time_text(START + minute * 60_000);

@@ -189,7 +189,7 @@ mod tests {
     use crate::report::luck::ReportedLuck;
     use crate::report::records::Records;
     use crate::report::selection::ReportSelection;
-    use crate::report::share_line::{ShareLine, ShareResult};
+    use crate::report::share_line::ShareLine;
 
     const START: i64 = 1_790_000_000_000;
 
@@ -199,21 +199,7 @@ mod tests {
         records.selection = selection;
         for minute in 0..1440 {
             for worker in others.iter().chain(is_on(minute).then_some(&"rig")) {
-                let share = ShareLine {
-                    at: START + minute * 60_000,
-                    worker,
-                    upstream: "pool:1",
-                    result: ShareResult::Accepted,
-                    code: "",
-                    reason: "",
-                    share_difficulty: Some(9.0),
-                    assigned_difficulty: Some(8.0),
-                    job_age: None,
-                    response_ms: None,
-                    network_difficulty: None,
-                    hash: "",
-                    is_block: false,
-                };
+                let share = ShareLine::for_tests(worker, START + minute * 60_000);
                 records.add_share(&share, 0);
             }
         }

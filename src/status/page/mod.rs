@@ -46,6 +46,7 @@ pub use job_list::jobs_page;
 pub use miner::{miner_page, unknown_miner_page};
 pub use miner_query::MinersQuery;
 pub use share_list::shares_page;
+use shell::head;
 pub use shell::{ListQuery, miner_address};
 
 use std::sync::OnceLock;
@@ -101,17 +102,7 @@ pub fn page(status: &StatusSnapshot, request: &PageRequest<'_>) -> Page {
     let html = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta name="theme-color" content="#f6f5f1" media="(prefers-color-scheme: light)";
-                meta name="theme-color" content="#11140f" media="(prefers-color-scheme: dark)";
-                title { (title) }
-                link rel="icon" href=(ICON);
-                noscript { meta http-equiv="refresh" content="30"; }
-                style { (PreEscaped(STYLE)) }
-            }
+            (head(&title))
             body data-version=(status.program.version) data-started=(status.program.started) {
                 header {
                     p.mark { span aria-hidden="true" { "≋" } " Sluice" }

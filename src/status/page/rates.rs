@@ -23,7 +23,7 @@ pub(super) struct ShownRate {
     pub(super) hashes: f64,
     /// Such as "last hour" or "14 min ago".
     pub(super) scope: String,
-    /// It is that of now.
+    /// Whether it is that of now.
     pub(super) is_now: bool,
 }
 

@@ -80,6 +80,23 @@ impl<Row> ListPart<'_, Row> {
     }
 }
 
+/// The head of every page, with its title.
+pub(super) fn head(title: &str) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="color-scheme" content="light dark";
+            meta name="theme-color" content="#f6f5f1" media="(prefers-color-scheme: light)";
+            meta name="theme-color" content="#11140f" media="(prefers-color-scheme: dark)";
+            title { (title) }
+            link rel="icon" href=(ICON);
+            noscript { meta http-equiv="refresh" content="30"; }
+            style { (PreEscaped(STYLE)) }
+        }
+    }
+}
+
 /// A page with the content of `main`. Only the markup of this program is in `content`; all else is escaped by the
 /// templates.
 pub(super) fn subpage(status: &StatusSnapshot, path: &str, title: &str, content: &Markup) -> Page {
@@ -88,17 +105,7 @@ pub(super) fn subpage(status: &StatusSnapshot, path: &str, title: &str, content:
     let html = html! {
         (DOCTYPE)
         html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta name="theme-color" content="#f6f5f1" media="(prefers-color-scheme: light)";
-                meta name="theme-color" content="#11140f" media="(prefers-color-scheme: dark)";
-                title { (title) " · Sluice" }
-                link rel="icon" href=(ICON);
-                noscript { meta http-equiv="refresh" content="30"; }
-                style { (PreEscaped(STYLE)) }
-            }
+            (head(&format!("{title} · Sluice")))
             body.sub data-version=(status.program.version) data-started=(status.program.started) {
                 header {
                     p.mark { a href="/" { span aria-hidden="true" { "≋" } " Sluice" } }

@@ -19,7 +19,7 @@ pub(super) struct RequestSender {
     pub(super) origin: Option<String>,
     /// The browser says that the page is not of this origin. Most browsers say it only to `localhost` and over TLS.
     pub(super) is_other_site: bool,
-    /// It comes through a proxy: one that says so, or that speaks as proxies do by default and no browser does.
+    /// Whether it comes through a proxy: one that says so, or that speaks as proxies do by default and no browser does.
     pub(super) is_forwarded: bool,
 }
 
