@@ -4,9 +4,11 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use log::Level;
+
 use crate::app::AppError;
 use crate::config::ConfigError;
-use crate::util::logging;
+use crate::util::{journal, logging};
 
 /// A fault of the machine, such as a port in use.
 const ENVIRONMENT: u8 = 1;
@@ -30,7 +32,8 @@ pub fn code(result: Result<ExitCode, CommandFailure>) -> ExitCode {
         Err(failure) => failure,
     };
     // stderr may be closed; the code still shows the failure.
-    let _ = writeln!(io::stderr(), "sluice: {failure}");
+    let text = journal::marked(Level::Error, &format!("sluice: {failure}\n"));
+    let _ = io::stderr().write_all(text.as_bytes());
     ExitCode::from(match failure {
         CommandFailure::Config(_) => CONFIGURATION,
         CommandFailure::Environment(_) => ENVIRONMENT,
