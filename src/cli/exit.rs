@@ -20,6 +20,9 @@ const CONFIGURATION: u8 = 2;
 #[derive(Debug)]
 pub enum CommandFailure {
     Config(ConfigError),
+    /// Faults of a configuration as another part of the system sees it, one in a line: the service manager has opened
+    /// other sockets, or the running Sluice does not take the new file.
+    ConfigFaults(Vec<String>),
     /// A fault of the machine, or several, one in a line.
     Environment(AppError),
 }
@@ -35,7 +38,7 @@ pub fn code(result: Result<ExitCode, CommandFailure>) -> ExitCode {
     let text = journal::marked(Level::Error, &format!("sluice: {failure}\n"));
     let _ = io::stderr().write_all(text.as_bytes());
     ExitCode::from(match failure {
-        CommandFailure::Config(_) => CONFIGURATION,
+        CommandFailure::Config(_) | CommandFailure::ConfigFaults(_) => CONFIGURATION,
         CommandFailure::Environment(_) => ENVIRONMENT,
     })
 }
@@ -44,6 +47,7 @@ impl fmt::Display for CommandFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CommandFailure::Config(reason) => reason.fmt(f),
+            CommandFailure::ConfigFaults(faults) => f.write_str(&faults.join("\n")),
             CommandFailure::Environment(reason) => reason.fmt(f),
         }
     }
