@@ -31,7 +31,7 @@ use crate::record::{
 use crate::stratum::Difficulty;
 use crate::tap::{Role, SessionId};
 
-/// Caps the rows of one session between two ticks, half a second apart, while the recorder's queue is crowded.
+/// Caps the rows of one session between two ticks, half a second to two apart, while the recorder's queue is crowded.
 /// An honest miner has a few. A miner that floods must not crowd out the rows of others.
 const MAX_ROWS_WHILE_CROWDED: u32 = 64;
 
@@ -178,7 +178,7 @@ impl Accounting {
         }
     }
 
-    /// Does the work that is due twice a second: runs the rules' timers, expires alerts, advances the history
+    /// Does the work of a tick: runs the rules' timers, expires alerts, advances the history
     /// and saves the state.
     pub(super) fn tick(&mut self, sessions: &[SessionSample<'_>], now: Stamp) {
         let now = self.correct(now);

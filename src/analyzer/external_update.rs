@@ -10,7 +10,7 @@ use crate::config;
 use crate::pool_stats::PoolFigures;
 use crate::reference;
 
-/// Caps the queued updates. They come every few seconds at most and are read twice a second.
+/// Caps the queued updates. They come every few seconds at most and are read at each tick.
 pub(super) const MAX_QUEUED_UPDATES: usize = 256;
 
 /// An update from outside the conversations.
