@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use maud::{Markup, html};
 use serde_json::json;
 
-use super::activity::{Activity, RECENT, is_up, last_share, rejected_only};
+use super::activity::{Activity, is_up, last_share, max_share_age, rejected_only};
 use super::payout::PayoutSummary;
 use super::{Tone, pool_in_use, rates};
 use crate::analyzer::{Alert, ChainState};
@@ -281,7 +281,7 @@ fn going_well(status: &StatusSnapshot) -> Headline {
         Some(doubt) => (doubt, false),
         None => (absent(status).unwrap_or_else(|| format!("Last share {}.", ago(last))), true),
     };
-    if last >= RECENT {
+    if last >= max_share_age(status) {
         // A miner that hangs keeps its connection.
         let detail = if is_all_known { absent(status).unwrap_or_default() } else { detail };
         return new(Tone::Neutral, format!("Connected: {miners}, last share {}", ago(last)), detail);
