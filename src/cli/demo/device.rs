@@ -60,7 +60,7 @@ pub(super) struct DemoDevice {
     options: MinerOptions,
     pub miner: SimMiner,
     is_on: bool,
-    /// What it says about itself, if it has an interface.
+    /// The device's own interface, if it has one.
     interface: Option<SimDevice>,
     /// The hashes at the last measurement of the hash rate, and its time.
     measured: (u64, Instant),

@@ -112,7 +112,7 @@ fn troubles(device: &DeviceView, reading: &DeviceReading) -> Markup {
     }
 }
 
-/// What the device says, what its shares prove, what the pool accepts.
+/// The three numbers: said by the device, proven by its shares, accepted by the pool.
 fn way(status: &StatusSnapshot, device: &DeviceView, has_others: bool) -> Markup {
     let Some(work) = &device.work else {
         return html! {
