@@ -4,6 +4,8 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::sim::{MinerModel, MinerOptions, MinerStats, SimDevice, SimFigures, SimHashRate, SimMiner};
 
 /// The example address of BIP173, whose key is public: nobody can mistake the demo for earnings.
@@ -147,7 +149,14 @@ impl DemoDevice {
         let rate = stats.hashes.saturating_sub(before) as f64 / passed.as_secs_f64();
         // A hot chip and a busy one are the same.
         let temperature = 35.0 + 40.0 * (rate / (rate + 400e3));
-        interface.change(|figures| (figures.hash_rate, figures.temperature) = (rate, temperature));
+        let more = json!({
+            "bestDiff": stats.best_difficulty,
+            "sharesAccepted": stats.accepted,
+            "sharesRejected": stats.rejected,
+        });
+        interface.change(|figures| {
+            (figures.hash_rate, figures.temperature, figures.more) = (rate, temperature, more);
+        });
         self.measured = (stats.hashes, Instant::now());
     }
 

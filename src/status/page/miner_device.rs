@@ -21,7 +21,7 @@ pub(super) fn sections(status: &StatusSnapshot, facts: &WorkerFacts<'_>) -> Mark
     let devices: Vec<&DeviceView> = facts.devices().collect();
     html! {
         @if !devices.is_empty() {
-            section.device #device data-live {
+            section.readings #device data-live {
                 h2 { "What the device says" }
                 @for device in &devices { (says(status, device, devices.len() > 1)) }
             }
