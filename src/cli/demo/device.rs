@@ -148,7 +148,7 @@ impl DemoDevice {
         let stats = self.miner.stats();
         let rate = stats.hashes.saturating_sub(before) as f64 / passed.as_secs_f64();
         // A hot chip and a busy one are the same.
-        let temperature = 35.0 + 40.0 * (rate / (rate + 400e3));
+        let temperature = (350.0 + 400.0 * (rate / (rate + 400e3))).round() / 10.0;
         let more = json!({
             "bestDiff": stats.best_difficulty,
             "sharesAccepted": stats.accepted,
