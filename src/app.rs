@@ -16,7 +16,7 @@ use crate::analyzer::{
 };
 use crate::clock::Clock;
 use crate::config::{Config, DevicesRead, Mode};
-use crate::devices::{self, ConnectedMiner, DevicePorts};
+use crate::devices::{self, DeviceConnection, DevicePorts};
 use crate::net::inherited::InheritedSockets;
 use crate::notify::Notifier;
 use crate::pool_stats::PublishedStats;
@@ -297,7 +297,7 @@ fn start_devices(
         let status = snapshots.newest();
         let stalled = status.snapshot.devices.iter().filter(|device| device.is_stalled);
         let stalled: Vec<IpAddr> = stalled.map(|device| device.address).collect();
-        let miners = status.snapshot.miners.iter().map(|miner| ConnectedMiner {
+        let miners = status.snapshot.miners.iter().map(|miner| DeviceConnection {
             address: miner.miner.ip(),
             worker: miner.worker.clone(),
             user_agent: miner.user_agent.clone(),
