@@ -51,6 +51,10 @@ test *ARGS:
 analysis:
     .ci/run analysis
 
+# The images, manifests and configurations under deploy/ are right
+manifests:
+    .ci/run manifests
+
 # The Debian package of the tests' program, in a fresh Debian (needs root)
 package:
     .ci/run package

@@ -148,7 +148,7 @@ fn nginx(dir: &Path, address: SocketAddr, pool: SocketAddr) -> Command {
     };
     let text = format!(
         "{load}daemon off;\nmaster_process off;\npid nginx.pid;\nerror_log stderr;\n\
-         worker_rlimit_nofile 20000;\nevents {{ worker_connections 9000; }}\n\
+         worker_rlimit_nofile 20000;\nevents {{ worker_connections 12000; }}\n\
          stream {{ server {{ listen {address}; proxy_pass {pool}; proxy_timeout 1h; tcp_nodelay on; }} }}\n"
     );
     let file = dir.join("nginx.conf");

@@ -1,5 +1,5 @@
 //! The analyzer's thread: takes copies out of the queue, puts each session's copies in order, has the session
-//! tracker read them, and publishes a snapshot twice a second.
+//! tracker read them, and publishes a snapshot every half second, or every two with thousands of miners.
 
 use std::any::Any;
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -24,17 +24,22 @@ use crate::util::stop::Stop;
 use crate::util::supervise;
 use crate::util::thread::panic_text;
 
-/// The shortest pause when the queue is empty. The thread never blocks in the channel: waking a parked consumer would
-/// make the forwarding threads' `try_send` up to 1 ms slow.
-const MIN_PAUSE: Duration = Duration::from_millis(10);
-/// The longest pause. A copy is held for as long anyway.
-const MAX_PAUSE: Duration = HOLD_TIME;
+/// The pause when the queue is empty. The thread never blocks in the channel: waking a parked consumer would make the
+/// forwarding threads' `try_send` up to 1 ms slow. A copy is held for as long anyway.
+const PAUSE: Duration = HOLD_TIME;
+/// The pause while few copies come: each time that the thread wakes up costs more than such a copy.
+const QUIET_PAUSE: Duration = Duration::from_millis(40);
+/// The part of the queue's places that fills at most within one pause while few copies come.
+const QUIET_PART: u64 = 1024;
 /// The pause while the queue fills fast.
 const BUSY_PAUSE: Duration = Duration::from_millis(2);
 /// The part of the queue's places that fills within one pause when it fills fast.
-const BUSY_PART: usize = 64;
-/// The time between two ticks, at which counts are published, shares time out and old entries are forgotten.
-const TICK: Duration = Duration::from_millis(500);
+const BUSY_PART: u64 = 64;
+/// The time between two ticks, at which counts are published, shares time out and old entries are forgotten. Each
+/// session makes it longer, because a tick costs some microseconds a session.
+const MIN_TICK: Duration = Duration::from_millis(500);
+const TICK_PER_SESSION: Duration = Duration::from_micros(500);
+const MAX_TICK: Duration = Duration::from_secs(2);
 /// The time between two readings of the clocks while copies come without a pause. A step of the system's clock within
 /// this time puts the time of a share off by the step, and by at most a minute.
 const CLOCK_READING_INTERVAL: Duration = Duration::from_millis(1);
@@ -124,7 +129,7 @@ impl Consumer {
     }
 
     pub(super) fn consume(&mut self, stop: &Stop) {
-        let mut next_tick = Instant::now() + TICK;
+        let mut next_tick = Instant::now() + MIN_TICK;
         let mut taken_before = self.taken;
         loop {
             supervise::beat();
@@ -138,7 +143,7 @@ impl Consumer {
                     now
                 }
                 Err(TryRecvError::Empty) => {
-                    std::thread::sleep(self.pause(self.taken - taken_before, Instant::now()));
+                    std::thread::sleep(self.pause(self.taken - taken_before));
                     taken_before = self.taken;
                     Instant::now()
                 }
@@ -147,7 +152,7 @@ impl Consumer {
             self.release(now);
             if now >= next_tick {
                 self.tick();
-                next_tick = now + TICK;
+                next_tick = now + self.tick_interval();
             }
         }
         self.drain(next_tick);
@@ -161,13 +166,17 @@ impl Consumer {
 
     /// Returns the time for which the thread may sleep now that the queue is empty, after it took so many copies since
     /// its last sleep.
-    fn pause(&self, taken: u64, now: Instant) -> Duration {
-        let capacity = self.copies.capacity().unwrap_or(usize::MAX);
-        if taken > (capacity / BUSY_PART) as u64 {
-            return BUSY_PAUSE;
+    fn pause(&self, taken: u64) -> Duration {
+        let capacity = self.copies.capacity().unwrap_or(usize::MAX) as u64;
+        match taken {
+            many if many > capacity / BUSY_PART => BUSY_PAUSE,
+            some if some > capacity / QUIET_PART => PAUSE,
+            _ => QUIET_PAUSE,
         }
-        let is_due_in = |(until, ..): &(Instant, _, _)| until.saturating_duration_since(now);
-        self.held.front().map_or(MAX_PAUSE, is_due_in).clamp(MIN_PAUSE, MAX_PAUSE)
+    }
+
+    fn tick_interval(&self) -> Duration {
+        (MIN_TICK + TICK_PER_SESSION.saturating_mul(self.tracker.session_count())).min(MAX_TICK)
     }
 
     /// Reads the rest of the queue before the end. The program does not wait for ever, so the sessions take turns:
@@ -188,7 +197,7 @@ impl Consumer {
             supervise::beat();
             if Instant::now() >= next_tick {
                 self.tick();
-                next_tick = Instant::now() + TICK;
+                next_tick = Instant::now() + self.tick_interval();
             }
         }
     }
@@ -337,7 +346,7 @@ impl Consumer {
         }
     }
 
-    /// Does the work that is due twice a second, and publishes a snapshot.
+    /// Does the work of a tick, and publishes a snapshot.
     pub(super) fn tick(&mut self) {
         self.check_clock(Instant::now());
         let now = self.steady.now();

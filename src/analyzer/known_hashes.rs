@@ -12,14 +12,14 @@ use parking_lot::Mutex;
 use crate::stratum::Submit;
 use crate::work::{HashedShare, PreparedJob};
 
-/// Caps the shares that are kept of half a second. A share that is missing is hashed again.
+/// Caps the shares that are kept of the time between two ticks. A share that is missing is hashed again.
 const MAX_RECENT_SHARES: usize = 8192;
 
 /// The hashed shares, shared by all sessions. Only the analyzer's thread uses them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct KnownHashes(Arc<Mutex<Generations>>);
 
-/// Two generations of half a second. A copy of a share is read within some milliseconds, so older ones are not needed.
+/// Two generations, each of the time between two ticks. A copy of a share is read within some milliseconds, so older ones are not needed.
 #[derive(Debug, Default)]
 struct Generations {
     newer: HashMap<u64, Arc<HashedShare>>,
@@ -46,7 +46,7 @@ impl KnownHashes {
         shares.newer.get(&key).or_else(|| shares.older.get(&key)).cloned()
     }
 
-    /// Drops the older generation. Called each half second.
+    /// Drops the older generation. Called at each tick.
     pub(super) fn drop_older(&self) {
         let mut shares = self.0.lock();
         shares.older = std::mem::take(&mut shares.newer);

@@ -44,7 +44,7 @@ impl Replay {
         self.tracker.close(conversation.id, conversation.opened);
     }
 
-    /// Lets time pass. The analyzer's thread does so twice a second.
+    /// Lets time pass. The analyzer's thread does so at each tick.
     pub fn tick(&mut self, now: Stamp) {
         self.tracker.tick(now);
     }

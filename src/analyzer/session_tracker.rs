@@ -119,6 +119,7 @@ impl SessionTracker {
             ExternalUpdate::Policy(policy) => self.set_policy(policy),
             ExternalUpdate::Tip(_)
             | ExternalUpdate::PoolStats(_)
+            | ExternalUpdate::Device(_)
             | ExternalUpdate::Pools(_)
             | ExternalUpdate::NameWorker { .. }
             | ExternalUpdate::ForgetWorker(_)
@@ -200,7 +201,11 @@ impl SessionTracker {
         open.into_iter().for_each(|id| self.close(id, now));
     }
 
-    /// Does what is due twice a second. If the message of a session's end was dropped, the session ends here: the
+    pub(super) fn session_count(&self) -> u32 {
+        u32::try_from(self.sessions.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Does what is due at a tick. If the message of a session's end was dropped, the session ends here: the
     /// analyzer is then the last to hold the conversation.
     pub(super) fn tick(&mut self, now: Stamp) {
         let mut over = Vec::new();

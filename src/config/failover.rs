@@ -28,6 +28,9 @@ pub struct FailoverConfig {
     pub backoff_min: Duration,
     /// Longest such pause; `backoff_min` to 1 d, default 60 s.
     pub backoff_max: Duration,
+    /// Time between two checks of the pool that the next miner would get, while no miner uses it. The pools after it
+    /// are checked a tenth as often. 100 ms to 1 d, default 30 s; `None` is never.
+    pub idle_check: Option<Duration>,
 }
 
 impl Default for FailoverConfig {
@@ -40,6 +43,7 @@ impl Default for FailoverConfig {
             failback_after: Duration::from_secs(300),
             backoff_min: Duration::from_secs(1),
             backoff_max: Duration::from_secs(60),
+            idle_check: Some(Duration::from_secs(30)),
         }
     }
 }
@@ -56,6 +60,7 @@ pub(super) fn read(mut section: Section) -> FailoverConfig {
     section.duration("failback_after", &mut failover.failback_after, Duration::ZERO..=DAY);
     section.duration("backoff_min", &mut failover.backoff_min, 10 * millisecond..=HOUR);
     section.duration("backoff_max", &mut failover.backoff_max, 10 * millisecond..=DAY);
+    section.duration_or_never("idle_check", &mut failover.idle_check, 100 * millisecond..=DAY);
     if failover.backoff_min > failover.backoff_max {
         let key = if section.is_set("backoff_min") { "backoff_min" } else { "backoff_max" };
         section.conflict(

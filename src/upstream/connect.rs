@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::entry::UpstreamEntry;
+use super::entry::{PoolInUse, UpstreamEntry};
 use super::{PoolFailure, UpstreamId, Upstreams};
 use crate::net::{Stream, process};
 
@@ -16,6 +16,8 @@ const MIN_DIAL_TIME: Duration = Duration::from_secs(3);
 pub struct PoolConnection {
     pub stream: Arc<Stream>,
     pub upstream: UpstreamId,
+    /// Kept for as long as miners use the connection.
+    pub usage: PoolInUse,
 }
 
 /// The reason that there is no connection to any upstream.
@@ -39,6 +41,12 @@ impl fmt::Display for NoUpstream {
 }
 
 impl std::error::Error for NoUpstream {}
+
+impl PoolConnection {
+    fn new(stream: Stream, upstream: &UpstreamEntry) -> PoolConnection {
+        PoolConnection { stream: Arc::new(stream), upstream: upstream.id, usage: upstream.usage() }
+    }
+}
 
 impl Upstreams {
     /// Connects to the most preferred upstream that is healthy and not among `tried`. If one fails, it is
@@ -79,7 +87,7 @@ impl Upstreams {
     ) -> Result<PoolConnection, NoUpstream> {
         let upstream = self.entry(id);
         match upstream.dial_at(port, deadline) {
-            Ok(stream) => Ok(PoolConnection { stream: Arc::new(stream), upstream: id }),
+            Ok(stream) => Ok(PoolConnection::new(stream, &upstream)),
             Err(error) => {
                 log::warn!(
                     "pool {id} {}: it asks Sluice to connect to port {port}, which fails: {error}",
@@ -117,9 +125,7 @@ impl Upstreams {
     /// when no other could be reached either.
     fn dial(&self, upstream: &UpstreamEntry, time: Duration) -> Result<Option<PoolConnection>, NoUpstream> {
         let error = match upstream.dial(Instant::now() + time) {
-            Ok(stream) => {
-                return Ok(Some(PoolConnection { stream: Arc::new(stream), upstream: upstream.id }));
-            }
+            Ok(stream) => return Ok(Some(PoolConnection::new(stream, upstream))),
             Err(error) => error,
         };
         // No pool is at fault, and no other pool would be reached either.

@@ -22,7 +22,7 @@ use crate::util::stop::Stop;
 /// The state of an upstream, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolStatus {
-    /// No miner has needed it yet.
+    /// Sluice has not been connected to it yet.
     Untried,
     Up,
     Failed,
@@ -33,7 +33,7 @@ pub enum PoolStatus {
 impl fmt::Display for PoolStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            PoolStatus::Untried => "not needed yet",
+            PoolStatus::Untried => "not tried yet",
             PoolStatus::Up => "up",
             PoolStatus::Failed => "FAILED",
             PoolStatus::Blocked => "BLOCKED",
@@ -65,6 +65,10 @@ pub struct UpstreamState {
     pub gives_no_work: bool,
 }
 
+/// Shows, as long as it exists, that miners use a pool.
+#[derive(Debug, Clone, Default)]
+pub struct PoolInUse(Arc<()>);
+
 #[derive(Debug)]
 pub(super) struct UpstreamEntry {
     pub(super) id: UpstreamId,
@@ -79,6 +83,8 @@ pub(super) struct UpstreamEntry {
     blocked: Mutex<Option<String>>,
     /// Sluice has connected to the pool at least once.
     reached: AtomicBool,
+    /// Copied for each connection that miners use.
+    usage: PoolInUse,
     probe_logins: Mutex<ProbeLogins>,
     /// Notified when there is something to probe.
     probe_wanted: Condvar,
@@ -107,6 +113,7 @@ impl UpstreamEntry {
             health: Mutex::new(PoolHealth::new(failover.backoff_min, failover.backoff_max, Instant::now())),
             blocked: Mutex::new(None),
             reached: AtomicBool::new(false),
+            usage: PoolInUse::default(),
             probe_logins: Mutex::default(),
             probe_wanted: Condvar::new(),
             spares: SpareConnections::new(configured.warm),
@@ -131,6 +138,16 @@ impl UpstreamEntry {
     /// The reason that it is out of rotation.
     pub(super) fn blocked(&self) -> MutexGuard<'_, Option<String>> {
         self.blocked.lock()
+    }
+
+    /// Counts as a use of the pool until it is dropped.
+    pub(super) fn usage(&self) -> PoolInUse {
+        self.usage.clone()
+    }
+
+    /// Whether miners have a connection to it.
+    pub(super) fn is_used(&self) -> bool {
+        Arc::strong_count(&self.usage.0) > 1
     }
 
     /// The logins that probes use.
@@ -160,7 +177,7 @@ impl UpstreamEntry {
             standing: match due {
                 _ if blocked.is_some() => PoolStatus::Blocked,
                 Some(_) => PoolStatus::Failed,
-                None if self.reached.load(Ordering::Relaxed) => PoolStatus::Up,
+                None if self.is_reached() => PoolStatus::Up,
                 None => PoolStatus::Untried,
             },
             sessions,
@@ -179,7 +196,7 @@ impl UpstreamEntry {
             Some(stream) => stream,
             None => self.dial_new(deadline)?,
         };
-        self.reached.store(true, Ordering::Relaxed);
+        self.note_reached();
         Ok(stream)
     }
 
@@ -218,8 +235,18 @@ impl UpstreamEntry {
 
     /// Marks it as working. `true` when it had counted as failed.
     pub(super) fn recover(&self) -> bool {
-        self.reached.store(true, Ordering::Relaxed);
+        self.note_reached();
         self.health().recovered(Instant::now())
+    }
+
+    /// Notes that Sluice has connected to it.
+    pub(super) fn note_reached(&self) {
+        self.reached.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether Sluice has connected to it at least once.
+    pub(super) fn is_reached(&self) -> bool {
+        self.reached.load(Ordering::Relaxed)
     }
 
     /// Sleeps for `time`, or until there is something new to probe.

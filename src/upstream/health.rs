@@ -18,6 +18,8 @@ pub enum PoolFailure {
     LostUnanswered(String),
     /// The pool accepted the connection and sent nothing for this long.
     Silent(Duration),
+    /// Another service than a pool answers there.
+    OtherProtocol(OtherProtocol),
     /// The pool can be reached and refuses the miner. Has what it refused.
     Refused(String),
     /// The pool accepts miners and has sent no job for this long. A probe must see a job before it is trusted
@@ -26,6 +28,25 @@ pub enum PoolFailure {
     /// The pool refuses every miner, or closes before they have work. A probe must see a job, or that its subscribe
     /// is accepted if no login is known.
     TurnsMinersAway(String),
+}
+
+/// A protocol in which the wrong port, or the right one with the wrong scheme, answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherProtocol {
+    Http,
+    Tls,
+}
+
+impl OtherProtocol {
+    /// Recognises the first bytes of an answer that is not Stratum.
+    pub fn of(answer: &[u8]) -> Option<OtherProtocol> {
+        match answer {
+            [b'H', b'T', b'T', b'P', b'/', ..] => Some(OtherProtocol::Http),
+            // An alert (RFC 8446, section 5.1): what came before it was no handshake.
+            [0x15, 3, ..] => Some(OtherProtocol::Tls),
+            _ => None,
+        }
+    }
 }
 
 impl PoolFailure {
@@ -43,6 +64,12 @@ impl fmt::Display for PoolFailure {
             PoolFailure::LostUnanswered(why) => write!(f, "its connections end without an answer: {why}"),
             PoolFailure::Refused(why) | PoolFailure::TurnsMinersAway(why) => f.write_str(why),
             PoolFailure::Silent(time) => write!(f, "it has sent nothing for {}", seconds(*time)),
+            PoolFailure::OtherProtocol(OtherProtocol::Http) => {
+                f.write_str("a web server answers there: check the port in its url")
+            }
+            PoolFailure::OtherProtocol(OtherProtocol::Tls) => {
+                f.write_str("it expects TLS: write stratum+ssl:// in its url, or use another port")
+            }
             PoolFailure::NoWork(time) => {
                 write!(f, "it gives no work: it accepts miners and has sent no job for {}", seconds(*time))
             }
@@ -255,6 +282,15 @@ mod tests {
         assert_eq!(health.owes_work(), None);
         health.failed(dial(), now);
         assert!(!health.answered() && !health.gives_no_work());
+    }
+
+    #[test]
+    fn answers_of_other_services_are_recognised() {
+        assert_eq!(OtherProtocol::of(b"HTTP/1.1 400 Bad Request\r\n"), Some(OtherProtocol::Http));
+        assert_eq!(OtherProtocol::of(&[0x15, 3, 1, 0, 2, 2, 70]), Some(OtherProtocol::Tls));
+        for answer in [&b"{\"id\":1}\n"[..], b"HTTP", b"", b"\x15", b"\r\n{"] {
+            assert_eq!(OtherProtocol::of(answer), None, "{answer:?}");
+        }
     }
 
     #[test]

@@ -24,8 +24,8 @@ use crate::stratum::Reconnect;
 use crate::util::stop::Stop;
 
 pub use connect::{NoUpstream, PoolConnection};
-pub use entry::{PoolStatus, UpstreamState};
-pub use health::{PoolFailure, PoolHealth};
+pub use entry::{PoolInUse, PoolStatus, UpstreamState};
+pub use health::{OtherProtocol, PoolFailure, PoolHealth};
 pub use list::{UpstreamId, UpstreamList};
 pub use route::{SetupError, route_to};
 
@@ -268,6 +268,11 @@ impl Upstreams {
     /// Whether the upstream counts as up.
     pub fn is_up(&self, id: UpstreamId) -> bool {
         self.entry(id).up_since().is_some()
+    }
+
+    /// Whether the next miner would get this upstream.
+    fn is_next(&self, id: UpstreamId) -> bool {
+        self.order().into_iter().find(|id| self.is_up(*id)) == Some(id)
     }
 
     fn listed(&self) -> Arc<Listed> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::entry::UpstreamEntry;
 use super::probe_work::ask_for_work;
-use super::{PoolFailure, Upstreams};
+use super::{OtherProtocol, PoolFailure, Upstreams};
 use crate::net::options::is_timeout;
 use crate::net::{Stream, StreamReader};
 use crate::stratum::LineReader;
@@ -24,6 +24,11 @@ const MAX_RECHECK_INTERVAL: Duration = Duration::from_secs(30);
 const STUCK_AFTER: Duration = Duration::from_secs(60);
 /// The longest time between two checks of the probes' thread for work.
 const MAX_SLEEP: Duration = Duration::from_secs(1);
+
+/// A pool that no miner needs after the start is checked after this part of `failover.idle_check`.
+const FIRST_IDLE_CHECK: u32 = 3;
+/// A pool that the next miner would not get is checked this many times more rarely than the one it would get.
+const RARER_IDLE_CHECK: u32 = 10;
 
 /// Caps the bytes that a probe reads. The answer to a subscribe has a few hundred; other lines before it may
 /// have more.
@@ -52,12 +57,18 @@ fn keep_probing(upstreams: &Upstreams, upstream: &UpstreamEntry) {
     // The failure that a pool must keep disproving until miners are moved back to it.
     let mut last_failure: Option<PoolFailure> = None;
     let mut addresses = upstream.address_changes();
+    let mut idle = IdleCheck::new(upstreams);
     loop {
         supervise::beat();
+        if last_failure.is_none() {
+            idle.suspect(upstreams, upstream);
+        }
         let suspicion = upstream.health().take_suspicion();
         if let Some(suspicion) = suspicion {
-            if let ProbeResult::Failed(failure) = probe(upstreams, upstream, &suspicion) {
-                upstreams.fail(upstream, failure);
+            match probe(upstreams, upstream, &suspicion) {
+                ProbeResult::Failed(failure) => upstreams.fail(upstream, failure),
+                ProbeResult::Nothing => {}
+                _ => upstream.note_reached(),
             }
         }
         let due = upstream.health().due().map(|(until, failure)| (until, failure.clone()));
@@ -102,6 +113,41 @@ fn keep_probing(upstreams: &Upstreams, upstream: &UpstreamEntry) {
         }
         if !pause.is_zero() {
             upstream.wait_for_probe_request(pause.min(MAX_SLEEP), due_before);
+        }
+    }
+}
+
+/// The regular checks of a pool that no miner uses, so that the owner hears of a dead or mistyped one before a miner
+/// needs it.
+struct IdleCheck {
+    interval: Option<Duration>,
+    /// When the pool was last known to be used or checked.
+    checked_at: Instant,
+}
+
+impl IdleCheck {
+    fn new(upstreams: &Upstreams) -> IdleCheck {
+        let interval = upstreams.shared.failover.idle_check;
+        let now = Instant::now();
+        // Miners connect as soon as the program runs. A pool that they use needs no check.
+        let early = interval.map_or(Duration::ZERO, |interval| interval - interval / FIRST_IDLE_CHECK);
+        IdleCheck { interval, checked_at: now.checked_sub(early).unwrap_or(now) }
+    }
+
+    /// Has the pool probed if a check is due: it must answer a subscribe. One that the next miner would not get, and
+    /// that has been reached before, is checked less often.
+    fn suspect(&mut self, upstreams: &Upstreams, upstream: &UpstreamEntry) {
+        let Some(interval) = self.interval else { return };
+        let now = Instant::now();
+        if upstream.is_used() || upstream.up_since().is_none() {
+            self.checked_at = now;
+            return;
+        }
+        let factor =
+            if upstreams.is_next(upstream.id) || !upstream.is_reached() { 1 } else { RARER_IDLE_CHECK };
+        if now.saturating_duration_since(self.checked_at) >= interval * factor {
+            self.checked_at = now;
+            upstream.suspect(PoolFailure::Silent(upstreams.shared.failover.answer_timeout));
         }
     }
 }
@@ -162,7 +208,8 @@ pub(super) fn subscribing_client() -> Client<()> {
     client
 }
 
-/// Subscribes and waits for the answer. Any answer will do, except from a pool that had refused miners.
+/// Subscribes and waits for the answer. Any answer that may be Stratum will do, except from a pool that had refused
+/// miners.
 fn probe_subscribe(stream: Stream, limit: Duration, failed: &PoolFailure) -> ProbeResult {
     let deadline = Instant::now() + limit;
     let mut client = subscribing_client();
@@ -179,12 +226,16 @@ fn probe_subscribe(stream: Stream, limit: Duration, failed: &PoolFailure) -> Pro
         let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         let received = reader.stream().set_read_timeout(Some(left)).and_then(|()| reader.recv(&mut buffer));
         match received {
-            Ok(received) if received.length > 0 && !must_accept => return ProbeResult::Works,
             Ok(received) if received.length > 0 => {
-                read += received.length;
-                lines.read(&buffer[..received.length], |line| {
-                    answer = answer.or_else(|| subscribed(&mut client, line))
-                });
+                let bytes = &buffer[..received.length];
+                if let Some(protocol) = OtherProtocol::of(bytes).filter(|_| read == 0) {
+                    return ProbeResult::Failed(PoolFailure::OtherProtocol(protocol));
+                }
+                if !must_accept {
+                    return ProbeResult::Works;
+                }
+                read += bytes.len();
+                lines.read(bytes, |line| answer = answer.or_else(|| subscribed(&mut client, line)));
             }
             Ok(_) => return ProbeResult::Failed(PoolFailure::ClosedUnanswered),
             Err(error) => return ProbeResult::Failed(unanswered(&error, limit)),

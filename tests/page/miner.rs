@@ -60,6 +60,17 @@ fn a_miner_has_a_page_of_its_own() {
     let values = browser.value(pointer);
     assert!(values[0].as_str().is_some_and(|text| text.contains("H/s")), "{values}");
     assert_eq!(values[1], "1 hour");
+    // The same by the keyboard, from the newest value backwards.
+    let keys = "(() => { const plot = [...document.querySelectorAll('.plot')].find(each => each.checkVisibility()); \
+        const caption = plot.closest('figure').querySelector('.value'); const seen = []; plot.focus(); \
+        for (const key of ['ArrowLeft', 'ArrowLeft', 'ArrowRight', 'Home', 'Escape']) { \
+            plot.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true })); seen.push(caption.textContent); } \
+        return [document.activeElement === plot, ...seen] })()";
+    let values = browser.value(keys);
+    assert_eq!(values[0], true);
+    assert!(values[1].as_str().is_some_and(|text| text.contains("H/s")), "{values}");
+    assert!(values[1] == values[3] && values[2] != values[1] && values[4] != values[2], "{values}");
+    assert_eq!(values[5], "1 hour");
     assert!(browser.is("document.querySelectorAll('.chart .scale span').length > 4"));
     assert_fine_everywhere(&browser, &url, "a miner");
     browser.assert_silent();

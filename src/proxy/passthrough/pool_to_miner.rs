@@ -19,7 +19,7 @@ use crate::net::{ReadBuffer, Received, Stamp, Stream, StreamReader};
 use crate::proxy::{LogTopic, OnTimeout, Watch, linger};
 use crate::tap::Tap;
 use crate::tap::{Direction, SessionClock};
-use crate::upstream::{PoolConnection, PoolFailure, UpstreamId};
+use crate::upstream::{OtherProtocol, PoolConnection, PoolFailure, UpstreamId};
 use crate::util::format::seconds;
 use crate::util::stop::Stopped;
 
@@ -49,6 +49,19 @@ enum FirstEvent {
     Bytes(Received),
     Closed(DirectionEnd),
     Silent,
+    /// Something else than a pool answered.
+    OtherProtocol(OtherProtocol),
+}
+
+impl FirstEvent {
+    /// The failure of a pool that has answered nothing, and will not.
+    fn failure(&self) -> Option<PoolFailure> {
+        match self {
+            FirstEvent::Bytes(_) | FirstEvent::Silent => None,
+            FirstEvent::Closed(_) => Some(PoolFailure::ClosedUnanswered),
+            FirstEvent::OtherProtocol(protocol) => Some(PoolFailure::OtherProtocol(*protocol)),
+        }
+    }
 }
 
 /// Notes the first job. `true` when the scan can end.
@@ -166,12 +179,11 @@ impl PoolToMiner {
                     }
                 }
             }
-            if let (FirstEvent::Closed(_), true) =
-                (&opened.first, self.may_try_another(&opened.connection, &tried))
-            {
-                let upstream = opened.connection.upstream;
+            let Some(failure) = opened.first.failure() else { return Some(opened) };
+            let upstream = opened.connection.upstream;
+            if self.may_try_another(&opened.connection, &tried) {
                 tried.push(upstream);
-                self.suspect(upstream, PoolFailure::ClosedUnanswered);
+                self.suspect(upstream, failure);
                 // A pool that closes an old, idle connection gives the next one its time, once.
                 if Instant::now() >= deadline && !extended {
                     extended = true;
@@ -179,9 +191,9 @@ impl PoolToMiner {
                 }
                 continue;
             }
-            if matches!(opened.first, FirstEvent::Closed(_)) && self.owed_answer() {
+            if self.owed_answer() {
                 // There is no other pool, and the miner is disconnected; a probe finds out what is wrong.
-                self.suspect(opened.connection.upstream, PoolFailure::ClosedUnanswered);
+                self.suspect(upstream, failure);
             }
             return Some(opened);
         }
@@ -222,7 +234,13 @@ impl PoolToMiner {
                 Err(error) => Err(error),
             };
             match read {
-                Ok(received) if received.length > 0 => return FirstEvent::Bytes(received),
+                Ok(received) if received.length > 0 => {
+                    let bytes = self.buffer.filled(received.length);
+                    return match OtherProtocol::of(bytes) {
+                        Some(protocol) => FirstEvent::OtherProtocol(protocol),
+                        None => FirstEvent::Bytes(received),
+                    };
+                }
                 Ok(_) => return FirstEvent::Closed(DirectionEnd::Finished),
                 Err(error) if is_timeout(&error) && !self.guard.session.first_answer.is_over() => {}
                 Err(_) => return FirstEvent::Closed(DirectionEnd::SourceBroken),
@@ -292,6 +310,7 @@ impl PoolToMiner {
                 self.guard.session.first_answer.settle_on_connection();
                 return *end;
             }
+            FirstEvent::OtherProtocol(_) => return DirectionEnd::SourceBroken,
             FirstEvent::Silent => {
                 self.fell_silent(opened.connection.upstream, failover.silence_timeout);
                 return DirectionEnd::SourceBroken;

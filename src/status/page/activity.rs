@@ -7,8 +7,12 @@ use crate::record::{ShareOutcome, ShareRow};
 use crate::status::snapshot::StatusSnapshot;
 use crate::upstream::{PoolStatus, UpstreamState};
 
-/// Older shares say nothing about now.
+/// Older answers say nothing about now; nor do older shares, unless the miners are slow.
 pub(super) const RECENT: Duration = Duration::from_secs(600);
+/// A miner is unlikely to need so many times its mean time for a share: 1 in 150 (e^-5).
+const UNLIKELY_GAP: u32 = 5;
+/// Beyond this, even a slow miner's last share says nothing about now.
+const MAX_SHARE_AGE: Duration = Duration::from_secs(24 * 3600);
 
 /// The number of newest shares of which one must be accepted, and the least number that a statement needs.
 const REJECTED_OF: usize = 20;
@@ -87,12 +91,26 @@ pub(super) fn last_share(status: &StatusSnapshot) -> Option<Duration> {
     connected.into_iter().chain(judged).min()
 }
 
+/// The age from which on a share says nothing about now: longer for miners that find few.
+pub(super) fn max_share_age(status: &StatusSnapshot) -> Duration {
+    let newest: Vec<Duration> =
+        status.snapshot.recent.shares.iter().take(REJECTED_OF).map(|share| status.age_of(share.at)).collect();
+    let mean = match newest.as_slice() {
+        [first, .., last] if newest.len() >= REJECTED_LEAST => {
+            last.saturating_sub(*first) / u32::try_from(newest.len() - 1).unwrap_or(u32::MAX)
+        }
+        _ => Duration::ZERO,
+    };
+    (mean * UNLIKELY_GAP).clamp(RECENT, MAX_SHARE_AGE)
+}
+
 /// The newest rejected share, if none of the newest shares is accepted.
 pub(super) fn rejected_only(status: &StatusSnapshot) -> Option<&ShareRow> {
     let is_judged = |share: &&ShareRow| share.outcome != ShareOutcome::Unknown;
     let recent = status.snapshot.recent.shares.iter().map(AsRef::as_ref);
+    let limit = max_share_age(status);
     let newest: Vec<&ShareRow> = recent
-        .take_while(|share| status.age_of(share.at) < RECENT)
+        .take_while(|share| status.age_of(share.at) < limit)
         .filter(is_judged)
         .take(REJECTED_OF)
         .collect();
@@ -107,6 +125,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::clock::NtpTime;
     use crate::status::page::tests::{change, mining, pool, share, status, upstream};
 
     #[test]
@@ -149,6 +168,27 @@ mod tests {
             snapshot.pools[0].chain.as_mut().unwrap().doubt = Some(WorkDoubt::Old);
         });
         assert_eq!(Activity::of(&now), Activity::OldWork);
+    }
+
+    #[test]
+    fn a_share_of_miners_that_find_few_counts_for_longer() {
+        let mut now = status();
+        let minutes_ago = |now: &StatusSnapshot, minutes: i64| {
+            let before = jiff::SignedDuration::from_mins(minutes);
+            Arc::new(ShareRow {
+                at: NtpTime::from_timestamp(now.at.timestamp() - before),
+                ..share(now, ShareOutcome::Accepted)
+            })
+        };
+        let mut limit = |minutes: &[i64]| {
+            let shares = minutes.iter().map(|minutes| minutes_ago(&now, *minutes)).collect();
+            change(&mut now, |snapshot| snapshot.recent.shares = shares);
+            max_share_age(&now)
+        };
+        assert_eq!(limit(&[0, 1, 2, 3]), RECENT);
+        assert_eq!(limit(&[20, 45]), RECENT, "two shares show no rate");
+        assert_eq!(limit(&[20, 35, 50, 65]), Duration::from_secs(75 * 60));
+        assert_eq!(limit(&[0, 10_000, 20_000]), MAX_SHARE_AGE);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-// Shows the values of a chart under the pointer or the finger, in its caption. Without script the charts have titles.
+// Shows the values of a chart in its caption: under the pointer or the finger, or by the arrow keys. Without script the charts
+// have titles.
 (() => {
   'use strict';
   const UNITS = ['', 'k', 'M', 'G', 'T', 'P', 'E', 'Z'];
@@ -40,11 +41,10 @@
     shown = null;
   }
 
-  function show(plot, x) {
+  function show(plot, wanted) {
     const { start, step, values, kind } = plot.dataset;
     const all = values.split(',');
-    const box = plot.getBoundingClientRect();
-    const place = Math.max(0, Math.min(all.length - 1, Math.floor((x - box.left) / box.width * all.length)));
+    const place = Math.max(0, Math.min(all.length - 1, wanted));
     const caption = plot.closest('figure')?.querySelector('.value');
     if (!caption) return;
     if (shown?.plot !== plot) {
@@ -56,6 +56,7 @@
       plot.querySelector('.over').append(cursor);
       shown = { plot, caption, cursor, text: caption.textContent };
     }
+    shown.place = place;
     const [from, length] = [Number(start) + place * step, Number(step)];
     const middle = ((place + .5) * 720 / all.length).toFixed(1);
     shown.cursor.setAttribute('d', `M${middle} 0V200`);
@@ -65,13 +66,35 @@
     caption.textContent = [`${clock(from, length)}: ${value}`, ...marks].join(' · ');
   }
 
+  function count(plot) {
+    return plot.dataset.values.split(',').length;
+  }
+
+  function step(event) {
+    const plot = event.target.closest?.('.plot[data-values]');
+    if (!plot) return;
+    if (event.key === 'Escape') hide();
+    const last = count(plot) - 1;
+    const from = shown?.plot === plot ? shown.place : last + 1;
+    const place = { ArrowLeft: from - 1, ArrowRight: from + 1, Home: 0, End: last }[event.key];
+    if (place === undefined) return;
+    event.preventDefault();
+    // Read aloud only for those who ask: the figures of the caption change all the time.
+    plot.closest('figure')?.querySelector('.value')?.setAttribute('aria-live', 'polite');
+    show(plot, place);
+  }
+
   function follow(event) {
     const plot = event.target.closest?.('.plot[data-values]');
-    if (plot) show(plot, event.clientX);
-    else if (shown && !shown.plot.contains(event.target)) hide();
+    if (plot) {
+      const box = plot.getBoundingClientRect();
+      show(plot, Math.floor((event.clientX - box.left) / box.width * count(plot)));
+    } else if (shown && !shown.plot.contains(event.target)) hide();
   }
 
   document.addEventListener('pointermove', follow);
   document.addEventListener('pointerdown', follow);
+  document.addEventListener('keydown', step);
+  document.addEventListener('focusout', hide);
   document.documentElement.addEventListener('pointerleave', hide);
 })();

@@ -122,7 +122,8 @@ fn plot(
                 @if !chart.is_empty { @for line in lines { span { (label(line)) } } }
             }
             // The drawings are made of numbers. The texts of events in them are escaped.
-            div class=(if is_low { "plot low" } else { "plot" }) data-kind=(kind) data-start=(start)
+            div class=(if is_low { "plot low" } else { "plot" }) tabindex="0" role="group"
+                aria-label=(if is_low { "shares; the arrow keys show values" } else { "hash rate; the arrow keys show values" }) data-kind=(kind) data-start=(start)
                 data-step=(data.seconds) data-values=(chart.values) {
                 (PreEscaped(&chart.svg)) (PreEscaped(&chart.over))
             }

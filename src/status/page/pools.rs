@@ -25,7 +25,7 @@ fn item(status: &StatusSnapshot, number: usize, state: &UpstreamState) -> Markup
     let pool = status.pool(number - 1);
     let is_heard = state.heard_ago.is_none_or(|heard| heard < status.program.config.failover.silence_timeout);
     let (tone, text) = match state.standing {
-        PoolStatus::Up if state.sessions == 0 => (Tone::Neutral, "not in use; it worked when it was"),
+        PoolStatus::Up if state.sessions == 0 => (Tone::Neutral, "not in use; it answered when last asked"),
         PoolStatus::Up if is_heard => (Tone::Good, "up"),
         PoolStatus::Up => (Tone::Warn, "silent"),
         PoolStatus::Failed if state.gives_no_work => (Tone::Bad, "gives no work"),
@@ -34,7 +34,7 @@ fn item(status: &StatusSnapshot, number: usize, state: &UpstreamState) -> Markup
         }
         PoolStatus::Failed => (Tone::Bad, "down"),
         PoolStatus::Blocked => (Tone::Bad, "out of rotation"),
-        PoolStatus::Untried => (Tone::Neutral, "not needed yet"),
+        PoolStatus::Untried => (Tone::Neutral, "not tried yet"),
     };
     let details = html! {
         span {

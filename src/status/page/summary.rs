@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::activity::{Activity, RECENT, is_still_used, is_up, is_work_old, last_share, rejected_only};
+use super::activity::{
+    Activity, RECENT, is_still_used, is_up, is_work_old, last_share, max_share_age, rejected_only,
+};
 use super::headline::{alert_title, headline, is_disproved, no_pool, worst_of};
 use super::rates::{self, ShownRate};
 use super::{Tone, list_item, payout, pool_in_use, pool_name};
@@ -108,7 +110,7 @@ fn mining(status: &StatusSnapshot, activity: Activity) -> Markup {
         (Activity::OldWork, _) => answer(Tone::Warn, "Mining on old work", &format!("{miners}, no new job")),
         (Activity::Working, Some(last)) => {
             let detail = format!("{miners}, last share {}", ago(last));
-            match (rejected_only(status), last < RECENT) {
+            match (rejected_only(status), last < max_share_age(status)) {
                 (Some(_), _) => answer(Tone::Bad, "No share is accepted", &detail),
                 (None, true) => answer(Tone::Good, "Mining", &detail),
                 (None, false) => answer(Tone::Neutral, "Connected", &detail),

@@ -9,7 +9,7 @@ use crate::net::sched::wake_first;
 use crate::proxy::aggregate::{MinerGroup, SharedConnection};
 use crate::tap::{Conversation, Direction, TapEvent};
 use crate::tap::{Tap, send_event};
-use crate::upstream::{PoolConnection, PoolFailure};
+use crate::upstream::{PoolConnection, PoolFailure, PoolInUse};
 use crate::util::os_error::describe;
 use crate::util::stop::{Stop, Stopped};
 use crate::util::thread::{SERVICE_STACK, spawn};
@@ -111,12 +111,12 @@ fn start_connection(
         services.upstreams.name(connection.upstream),
         group.number
     );
-    start_threads(group, &connection);
+    start_threads(group, &connection, dialled.usage);
     connection.open(configure);
     connection
 }
 
-fn start_threads(group: &Arc<MinerGroup>, connection: &Arc<SharedConnection>) {
+fn start_threads(group: &Arc<MinerGroup>, connection: &Arc<SharedConnection>, usage: PoolInUse) {
     let name = format!("pool-{}", group.number);
     let (sending, receiving, reading_group) = (connection.clone(), connection.clone(), group.clone());
     let silence = group.services.config.failover.silence_timeout;
@@ -127,6 +127,7 @@ fn start_threads(group: &Arc<MinerGroup>, connection: &Arc<SharedConnection>) {
     .and_then(|_| {
         spawn(name, SERVICE_STACK, move || {
             wake_first();
+            let _used = usage;
             let _ended = ReaderEndGuard { group: &reading_group, connection: &receiving };
             let end = read(&reading_group, &receiving, silence);
             note_end(&reading_group, &receiving, &end);
