@@ -17,6 +17,7 @@ mod common;
 mod config;
 mod console;
 mod demo;
+mod devices;
 mod enforcement;
 mod failover;
 mod floods;

@@ -21,6 +21,7 @@ mod external;
 mod headline;
 mod job_list;
 mod miner;
+mod miner_device;
 mod miner_forms;
 mod miner_identity;
 mod miner_query;
