@@ -16,7 +16,8 @@ use crate::analyzer::{
 };
 use crate::clock::Clock;
 use crate::config::{Config, DevicesRead, Mode};
-use crate::devices::{self, ConnectedMiner, DevicePorts};
+use crate::devices::{self, DeviceConnection, DevicePorts};
+use crate::net::inherited::InheritedSockets;
 use crate::notify::Notifier;
 use crate::pool_stats::PublishedStats;
 use crate::proxy::aggregate::{self, Limits};
@@ -55,6 +56,8 @@ pub struct AppOptions {
     pub least_stall: Option<Duration>,
     /// The opened port of the page.
     pub page: Option<PagePort>,
+    /// Sockets that the service manager has opened for miners.
+    pub inherited: InheritedSockets,
     /// A queue for copies of the forwarded bytes, instead of the analyzer's.
     pub queue: Option<Sender<TapMessage>>,
     /// The limits of aggregate mode.
@@ -130,10 +133,11 @@ impl App {
             let (started, copies) = Analyzer::start(setup)?;
             (analyzer, to_analyzer) = (Some(started), Some(copies));
         }
-        let server = ProxyServer::open(&config.listen, stop, |own| match config.mode {
-            Mode::Passthrough => passthrough::start(config, to_analyzer, own, stop),
-            Mode::Aggregate => aggregate::start(config, options.limits, to_analyzer, own, stop),
-        })?;
+        let server =
+            ProxyServer::open(&config.listen, &mut options.inherited, stop, |own| match config.mode {
+                Mode::Passthrough => passthrough::start(config, to_analyzer, own, stop),
+                Mode::Aggregate => aggregate::start(config, options.limits, to_analyzer, own, stop),
+            })?;
         let proxy = server.proxy.clone();
         enforcement::start(&proxy, requests, stop)?;
         if is_analyzed && options.uses_network {
@@ -200,6 +204,12 @@ impl App {
     /// The address of the page, if there is one.
     pub fn page_address(&self) -> Option<SocketAddr> {
         self.page.as_ref().map(HttpServer::address)
+    }
+
+    /// A check whether the page's server hangs, which can be asked from another thread.
+    pub fn page_check(&self) -> impl Fn() -> bool + Send + use<> {
+        let check = self.page.as_ref().map(HttpServer::stuck_check);
+        move || check.as_ref().is_some_and(|is_stuck| is_stuck())
     }
 
     /// The analyzer's results, at most a second old; empty without an analyzer.
@@ -287,7 +297,7 @@ fn start_devices(
         let status = snapshots.newest();
         let stalled = status.snapshot.devices.iter().filter(|device| device.is_stalled);
         let stalled: Vec<IpAddr> = stalled.map(|device| device.address).collect();
-        let miners = status.snapshot.miners.iter().map(|miner| ConnectedMiner {
+        let miners = status.snapshot.miners.iter().map(|miner| DeviceConnection {
             address: miner.miner.ip(),
             worker: miner.worker.clone(),
             user_agent: miner.user_agent.clone(),

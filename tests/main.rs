@@ -40,7 +40,7 @@ mod reference;
 mod regressions;
 mod reload;
 mod report;
-
+mod service_manager;
 mod sim;
 mod status_json;
 mod status_metrics;

@@ -19,4 +19,4 @@ mod roster;
 pub use interface::{DeviceInterface, DevicePorts};
 pub use reader::start_reading;
 pub use reading::{DeviceReading, DeviceReport};
-pub use roster::{ConnectedMiner, MAX_DEVICES};
+pub use roster::{DeviceConnection, MAX_DEVICES};

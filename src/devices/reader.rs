@@ -12,7 +12,7 @@ use super::http::DeviceHttp;
 use super::interface::{DeviceInterface, DevicePorts};
 use super::nmminer::NmMinerApi;
 use super::reading::{DeviceApi, DeviceReading, DeviceReport, ReadError};
-use super::roster::{ConnectedMiner, DeviceRoster, ReadJob};
+use super::roster::{DeviceConnection, DeviceRoster, ReadJob};
 use crate::clock::Clock;
 use crate::config::DevicesConfig;
 use crate::util::stop::{Stop, Stopped};
@@ -46,7 +46,7 @@ pub fn start_reading(
     (config, listening): (&DevicesConfig, Vec<u16>),
     ports: DevicePorts,
     clock: Clock,
-    connected: impl Fn() -> Vec<ConnectedMiner> + Send + 'static,
+    connected: impl Fn() -> Vec<DeviceConnection> + Send + 'static,
     tell: impl Fn(DeviceReport) + Send + 'static,
     stop: &Stop,
 ) -> io::Result<()> {
@@ -88,7 +88,7 @@ struct DevicesReader {
 impl DevicesReader {
     fn run(
         &mut self,
-        connected: &impl Fn() -> Vec<ConnectedMiner>,
+        connected: &impl Fn() -> Vec<DeviceConnection>,
         tell: &impl Fn(DeviceReport),
         stop: &Stop,
     ) -> Result<(), Stopped> {

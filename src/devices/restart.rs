@@ -11,7 +11,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Caps the restarts of a device in a day.
 const MAX_A_DAY: usize = 3;
 
-/// What a device must say of itself once more before it is restarted.
+/// The answer that a device must give once more before it is restarted.
 #[derive(Debug, Clone)]
 pub(super) struct RestartCheck {
     /// The hardware address by its last reading. The address may belong to another device by now.

@@ -25,7 +25,7 @@ const LOST_AFTER: Duration = Duration::from_secs(15);
 
 /// A connection of a miner.
 #[derive(Debug, Clone)]
-pub struct ConnectedMiner {
+pub struct DeviceConnection {
     pub address: IpAddr,
     /// The worker that the pool has accepted; empty for none yet.
     pub worker: Arc<str>,
@@ -95,8 +95,8 @@ impl DeviceRoster {
     }
 
     /// Takes in which miners are connected now.
-    pub(super) fn update(&mut self, connected: &[ConnectedMiner], now: Instant) {
-        let mut miners: BTreeMap<IpAddr, Option<&ConnectedMiner>> = BTreeMap::new();
+    pub(super) fn update(&mut self, connected: &[DeviceConnection], now: Instant) {
+        let mut miners: BTreeMap<IpAddr, Option<&DeviceConnection>> = BTreeMap::new();
         for miner in connected {
             // Several connections from one address are several devices behind it, or one that reconnects.
             miners.entry(miner.address.to_canonical()).and_modify(|only| *only = None).or_insert(Some(miner));
@@ -188,7 +188,13 @@ impl DeviceRoster {
         Some(ReadResult { worker: one.worker.clone(), is_connected, outcome })
     }
 
-    fn connect(&mut self, address: IpAddr, miner: &ConnectedMiner, interface: DeviceInterface, now: Instant) {
+    fn connect(
+        &mut self,
+        address: IpAddr,
+        miner: &DeviceConnection,
+        interface: DeviceInterface,
+        now: Instant,
+    ) {
         let is_same = |one: &RosterEntry| one.worker == miner.worker && one.user_agent == miner.user_agent;
         if let Some(one) = self.devices.get_mut(&address).filter(|one| is_same(one)) {
             one.is_stalled = miner.is_stalled;
@@ -239,8 +245,8 @@ mod tests {
         now: Instant,
     }
 
-    fn miner(address: &str, worker: &str, user_agent: &str) -> ConnectedMiner {
-        ConnectedMiner {
+    fn miner(address: &str, worker: &str, user_agent: &str) -> DeviceConnection {
+        DeviceConnection {
             address: address.parse().unwrap(),
             worker: worker.into(),
             user_agent: user_agent.into(),
@@ -259,7 +265,7 @@ mod tests {
         }
 
         /// Lets so much time pass with these miners. Returns the addresses that are asked then.
-        fn after(&mut self, time: Duration, miners: &[ConnectedMiner]) -> Vec<ReadJob> {
+        fn after(&mut self, time: Duration, miners: &[DeviceConnection]) -> Vec<ReadJob> {
             self.roster.update(miners, self.now);
             self.now += time;
             self.roster.update(miners, self.now);

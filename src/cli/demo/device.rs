@@ -4,6 +4,8 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::sim::{MinerModel, MinerOptions, MinerStats, SimDevice, SimFigures, SimHashRate, SimMiner};
 
 /// The example address of BIP173, whose key is public: nobody can mistake the demo for earnings.
@@ -60,7 +62,7 @@ pub(super) struct DemoDevice {
     options: MinerOptions,
     pub miner: SimMiner,
     is_on: bool,
-    /// What it says about itself, if it has an interface.
+    /// The device's own interface, if it has one.
     interface: Option<SimDevice>,
     /// The hashes at the last measurement of the hash rate, and its time.
     measured: (u64, Instant),
@@ -146,8 +148,15 @@ impl DemoDevice {
         let stats = self.miner.stats();
         let rate = stats.hashes.saturating_sub(before) as f64 / passed.as_secs_f64();
         // A hot chip and a busy one are the same.
-        let temperature = 35.0 + 40.0 * (rate / (rate + 400e3));
-        interface.change(|figures| (figures.hash_rate, figures.temperature) = (rate, temperature));
+        let temperature = (350.0 + 400.0 * (rate / (rate + 400e3))).round() / 10.0;
+        let more = json!({
+            "bestDiff": stats.best_difficulty,
+            "sharesAccepted": stats.accepted,
+            "sharesRejected": stats.rejected,
+        });
+        interface.change(|figures| {
+            (figures.hash_rate, figures.temperature, figures.more) = (rate, temperature, more);
+        });
         self.measured = (stats.hashes, Instant::now());
     }
 

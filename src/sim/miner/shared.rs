@@ -25,7 +25,7 @@ pub(super) struct SimMinerShared {
     pub options: MinerOptions,
     pub stop: Stop,
     pub stats: Observable<MinerStats>,
-    /// It is connected and does not hash.
+    /// True while the miner is connected and does not hash.
     pub is_stalled: AtomicBool,
     work: Mutex<Option<SimWork>>,
     work_changed: Condvar,

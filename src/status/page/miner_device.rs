@@ -21,7 +21,7 @@ pub(super) fn sections(status: &StatusSnapshot, facts: &WorkerFacts<'_>) -> Mark
     let devices: Vec<&DeviceView> = facts.devices().collect();
     html! {
         @if !devices.is_empty() {
-            section.device #device data-live {
+            section.readings #device data-live {
                 h2 { "What the device says" }
                 @for device in &devices { (says(status, device, devices.len() > 1)) }
             }
@@ -112,7 +112,7 @@ fn troubles(device: &DeviceView, reading: &DeviceReading) -> Markup {
     }
 }
 
-/// What the device says, what its shares prove, what the pool accepts.
+/// The three numbers: said by the device, proven by its shares, accepted by the pool.
 fn way(status: &StatusSnapshot, device: &DeviceView, has_others: bool) -> Markup {
     let Some(work) = &device.work else {
         return html! {
