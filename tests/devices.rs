@@ -230,9 +230,12 @@ fn a_request_is_one_plain_get_without_origin_and_redirects() {
     assert!(other.asked().is_empty());
 }
 
+/// Makes one answer.
+type MakesAnswer = fn() -> Answer;
+
 #[test]
 fn whoever_answers_badly_harms_nothing_and_raises_nothing() {
-    let answers: [(fn() -> Answer, &str); 9] = [
+    let answers: [(MakesAnswer, &str); 9] = [
         (|| Answer::Never, "no answer in time"),
         (|| Answer::HugeBody(200), "the answer is too long"),
         (|| Answer::HugeHeader, "its answer is not valid HTTP"),

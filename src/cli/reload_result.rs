@@ -44,11 +44,11 @@ pub(super) struct ReloadResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum ReloadOutcome {
-    /// It is in effect, or takes effect at the next start.
+    /// In effect, or in effect from the next start on.
     Taken,
-    /// It is wrong. The old one stays in effect.
+    /// Wrong. The old one stays in effect.
     Refused,
-    /// It could not be applied for another reason.
+    /// Not applied, for another reason.
     Failed,
 }
 

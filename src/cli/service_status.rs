@@ -65,7 +65,7 @@ impl ServiceStatus {
                 }
             }
             let stopped = Instant::now();
-            while stopped.elapsed() < MAX_SHUTDOWN {
+            while self.manager.watchdog().is_some() && stopped.elapsed() < MAX_SHUTDOWN {
                 self.manager.feed_watchdog();
                 std::thread::sleep(interval);
             }

@@ -154,7 +154,7 @@ mod tests {
         }
     }
 
-    /// What a service manager does: it keeps a copy of the socket for the next start.
+    /// The test does what a service manager does: it keeps a copy of the socket for the next start.
     #[test]
     fn an_inherited_socket_goes_on_listening_when_its_user_ends() {
         let managers = TcpListener::bind("127.0.0.1:0").unwrap();

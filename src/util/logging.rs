@@ -44,7 +44,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(60);
 /// The characters before the message: the time, a space, the level, a space.
 const HEAD_CHARS: usize = 31;
 
-/// Those of the time and the space behind it.
+/// The characters of the time and the space behind it.
 const TIME_CHARS: usize = 25;
 
 /// The interval of checks that the file still exists: somebody may delete the whole directory.
