@@ -34,6 +34,7 @@ mod odd_jobs;
 mod page;
 mod pool_stats;
 mod process;
+mod readiness;
 mod record;
 mod reference;
 mod regressions;
