@@ -51,6 +51,10 @@ test *ARGS:
 analysis:
     .ci/run analysis
 
+# The images, manifests and configurations under deploy/ are right
+manifests:
+    .ci/run manifests
+
 # A complete world on this machine: a simulated pool, simulated miners, the proxy, the page
 demo *ARGS:
     cargo run --release --locked -- demo {{ARGS}}

@@ -3,9 +3,10 @@
 
 use std::error::Error;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use crossbeam_channel::Sender;
@@ -14,7 +15,9 @@ use crate::analyzer::{
     self, Analyzer, Enforcement, ExternalUpdate, MAX_EVENTS, Setup, Snapshot, UpstreamNames,
 };
 use crate::clock::Clock;
-use crate::config::{Config, Mode};
+use crate::config::{Config, DevicesRead, Mode};
+use crate::devices::{self, DeviceConnection, DevicePorts};
+use crate::net::inherited::InheritedSockets;
 use crate::notify::Notifier;
 use crate::pool_stats::PublishedStats;
 use crate::proxy::aggregate::{self, Limits};
@@ -41,14 +44,20 @@ pub struct AppOptions {
     /// The directory for records.
     pub record_to: Option<PathBuf>,
     /// Contact the other machines that the configuration names: NTP servers, references, the pool's statistics API,
-    /// and recipients of alerts.
+    /// and recipients of alerts. Devices are read in any case, if `devices.read` says so: they have called first.
     pub uses_network: bool,
     /// The clock, instead of one that follows the NTP servers.
     pub clock: Option<Clock>,
     /// The notifier, instead of one for the configured recipients.
     pub notifier: Option<Notifier>,
+    /// The ports of the interfaces of devices, for simulations.
+    pub device_ports: DevicePorts,
+    /// The least time without a share before a device counts as stalled, for simulations.
+    pub least_stall: Option<Duration>,
     /// The opened port of the page.
     pub page: Option<PagePort>,
+    /// Sockets that the service manager has opened for miners.
+    pub inherited: InheritedSockets,
     /// A queue for copies of the forwarded bytes, instead of the analyzer's.
     pub queue: Option<Sender<TapMessage>>,
     /// The limits of aggregate mode.
@@ -107,7 +116,7 @@ impl App {
         let page = options.page.take();
         let is_analyzed = config.analysis.enabled && options.queue.is_none();
         let (mut analyzer, mut to_analyzer) = (None, options.queue.take());
-        let (mut notifier, mut pool_stats) = (None, None);
+        let (mut notifier, mut pool_stats, mut clock) = (None, None, None);
         let (mut names, mut references) = (config.upstreams.iter().collect(), References::default());
         if is_analyzed {
             let mut setup = analyzer_setup(config, &mut options, stop)?;
@@ -117,16 +126,18 @@ impl App {
             setup.external_updates = Some(external_updates);
             notifier = setup.notifier.clone();
             names = setup.upstreams.clone();
+            clock = Some(setup.clock.clone());
             if options.uses_network {
                 pool_stats = start_pool_stats(config, &setup, news.clone(), stop)?;
             }
             let (started, copies) = Analyzer::start(setup)?;
             (analyzer, to_analyzer) = (Some(started), Some(copies));
         }
-        let server = ProxyServer::open(&config.listen, stop, |own| match config.mode {
-            Mode::Passthrough => passthrough::start(config, to_analyzer, own, stop),
-            Mode::Aggregate => aggregate::start(config, options.limits, to_analyzer, own, stop),
-        })?;
+        let server =
+            ProxyServer::open(&config.listen, &mut options.inherited, stop, |own| match config.mode {
+                Mode::Passthrough => passthrough::start(config, to_analyzer, own, stop),
+                Mode::Aggregate => aggregate::start(config, options.limits, to_analyzer, own, stop),
+            })?;
         let proxy = server.proxy.clone();
         enforcement::start(&proxy, requests, stop)?;
         if is_analyzed && options.uses_network {
@@ -150,6 +161,11 @@ impl App {
         };
         let snapshots =
             StatusSnapshots::start(sources, ProgramInfo::new(config, server.addresses.clone()), stop)?;
+        if let (Some(clock), DevicesRead::Connected) = (clock, config.devices.read) {
+            let listening = server.addresses.iter().map(SocketAddr::port).collect();
+            let ports = (listening, options.device_ports);
+            start_devices(config, (ports, clock), to_rules.clone(), snapshots.clone(), stop)?;
+        }
         if let Some(notifier) = &notifier {
             let page_url = config.http.page_url(page.as_ref().map(PagePort::address));
             let newest = snapshots.clone();
@@ -188,6 +204,12 @@ impl App {
     /// The address of the page, if there is one.
     pub fn page_address(&self) -> Option<SocketAddr> {
         self.page.as_ref().map(HttpServer::address)
+    }
+
+    /// A check whether the page's server hangs, which can be asked from another thread.
+    pub fn page_check(&self) -> impl Fn() -> bool + Send + use<> {
+        let check = self.page.as_ref().map(HttpServer::stuck_check);
+        move || check.as_ref().is_some_and(|is_stuck| is_stuck())
     }
 
     /// The analyzer's results, at most a second old; empty without an analyzer.
@@ -236,6 +258,7 @@ fn analyzer_setup(config: &Config, options: &mut AppOptions, stop: &Stop) -> io:
         None => Clock::system(),
     };
     let mut setup = Setup { clock, reports_restarts: options.owns_process, ..Setup::of(config) };
+    setup.least_stall = options.least_stall.unwrap_or(setup.least_stall);
     if let Some(directory) = &options.record_to {
         let (recorder, saved) = Recorder::start(&config.record, directory, setup.clock.clone())?;
         (setup.recorder, setup.saved) = (Some(recorder), saved);
@@ -260,6 +283,35 @@ fn start_pool_stats(
     // Dropped if the analyzer's channel is full: newer figures follow.
     let tell = move |figures| drop(to_analyzer.try_send(ExternalUpdate::PoolStats(figures)));
     PublishedStats::start(stats, setup.account.as_deref(), setup.clock.clone(), tell, stop).map(Some)
+}
+
+/// Starts to read the devices of the connected miners.
+fn start_devices(
+    config: &Config,
+    ((listening, ports), clock): ((Vec<u16>, DevicePorts), Clock),
+    to_analyzer: Option<Sender<ExternalUpdate>>,
+    snapshots: StatusSnapshots,
+    stop: &Stop,
+) -> io::Result<()> {
+    let connected = move || {
+        let status = snapshots.newest();
+        let stalled = status.snapshot.devices.iter().filter(|device| device.is_stalled);
+        let stalled: Vec<IpAddr> = stalled.map(|device| device.address).collect();
+        let miners = status.snapshot.miners.iter().map(|miner| DeviceConnection {
+            address: miner.miner.ip(),
+            worker: miner.worker.clone(),
+            user_agent: miner.user_agent.clone(),
+            is_stalled: stalled.contains(&miner.miner.ip().to_canonical()),
+        });
+        miners.collect()
+    };
+    let tell = move |report| {
+        if let Some(to_analyzer) = &to_analyzer {
+            // Dropped if the analyzer's channel is full: a newer reading follows.
+            let _ = to_analyzer.try_send(ExternalUpdate::Device(Arc::new(report)));
+        }
+    };
+    devices::start_reading((&config.devices, listening), ports, clock, connected, tell, stop)
 }
 
 /// Passes references' tips to the analyzer. Drops a tip if the channel is full: it is repeated.

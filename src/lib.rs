@@ -17,6 +17,7 @@
 //! | [`crate::notify`] | messages about alerts |
 //! | [`mod@crate::reference`] | pools and nodes that are watched and never mined on |
 //! | [`crate::record`] | the files in `data_dir` |
+//! | [`crate::devices`] | the miners' own interfaces: what each says of itself |
 //! | [`crate::pool_stats`] | the statistics that the pool publishes, compared with the miners' work |
 //! | [`crate::upstream`] | the list of pools: order, health, probes, spare connections |
 //! | [`crate::clock`] | NTP time beside the system's clock |
@@ -49,6 +50,7 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod devices;
 pub mod limits;
 pub mod net;
 pub mod notify;

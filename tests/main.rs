@@ -17,6 +17,7 @@ mod common;
 mod config;
 mod console;
 mod demo;
+mod devices;
 mod enforcement;
 mod failover;
 mod floods;
@@ -40,7 +41,7 @@ mod reference;
 mod regressions;
 mod reload;
 mod report;
-
+mod service_manager;
 mod sim;
 mod status_json;
 mod status_metrics;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::common::shown::{ADDRESS, Shown, empty, miner};
+use crate::common::shown::{ADDRESS, Shown, device, empty, miner};
 use serde_json::Value;
 use sluice::analyzer::KnownWorkerView;
 use sluice::status::json::{api, status};
@@ -142,11 +142,20 @@ fn has_the_promised_names(status: &Value) {
 
 fn every_document(moment: &StatusSnapshot) -> Vec<Value> {
     let named = moment.snapshot.miners.iter().find(|miner| !miner.worker.is_empty());
-    ["/status", "/api/miners", "/api/shares", "/api/alerts", "/api/jobs", "/api/upstreams", "/api/history"]
-        .into_iter()
-        .map(|path| document(path, &[], moment))
-        .chain(named.map(|miner| document("/api/miner", &[("worker", &miner.worker)], moment)))
-        .collect()
+    [
+        "/status",
+        "/api/miners",
+        "/api/shares",
+        "/api/alerts",
+        "/api/jobs",
+        "/api/upstreams",
+        "/api/devices",
+        "/api/history",
+    ]
+    .into_iter()
+    .map(|path| document(path, &[], moment))
+    .chain(named.map(|miner| document("/api/miner", &[("worker", &miner.worker)], moment)))
+    .collect()
 }
 
 /// The keys of a document, those of lists' elements merged.
@@ -291,6 +300,12 @@ fn a_miner_that_is_gone_stays_listed(mut moment: StatusSnapshot) {
     for (query, total) in [(("worker", "away"), 1), (("worker", "here"), 0), (("upstream", "1"), 0)] {
         assert_eq!(document("/api/miners", &[query], &moment)["offline_total"], total, "{query:?}");
     }
+    let devices = [device("away", moment.at), device("here", moment.at)].into();
+    Arc::make_mut(&mut moment.snapshot).devices = devices;
+    let found = document("/api/devices", &[("worker", "here")], &moment);
+    assert_eq!((&found["total"], &found["devices"][0]["worker"]), (&1.into(), &"here".into()));
+    let reading = &found["devices"][0]["reading"];
+    assert_eq!((&reading["power_watts"], &reading["paused"]), (&17.9.into(), &Value::Null));
     every_name_is_explained(&moment);
 }
 

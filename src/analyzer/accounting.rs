@@ -1,5 +1,6 @@
 //! The accounting of findings: counts, best shares, alerts and records.
 
+mod devices;
 mod reports;
 mod workers;
 
@@ -84,6 +85,7 @@ impl Accounting {
         let chains = setup.expectations.chains();
         let mut rules = RuleSet::new(&setup.rules, setup.silence, setup.first_job, setup.account, chains);
         rules.workers.restore(&state.known_workers);
+        rules.devices.least_stall = setup.least_stall.as_secs_f64();
         let events = EventBook::new(setup.events);
         let start = system_news::start(events.newest(), clock.correct(now));
         let mut accounting = Accounting {
@@ -164,6 +166,7 @@ impl Accounting {
             ExternalUpdate::PoolStats(figures) => {
                 self.with_rules(figures.at, |rules, context| rules.credit.pool_figures(figures, context));
             }
+            ExternalUpdate::Device(report) => self.device_report(report),
             ExternalUpdate::Pools(pools) => {
                 self.add_events(pool_events(self.rules.pool_reach.pools(), pools, self.clock.now()));
                 self.rules.pool_reach.set_pools(pools.clone(), Instant::now());
@@ -187,6 +190,7 @@ impl Accounting {
         // The recorder asks rarely, and a disagreement of the clocks in between must not be missed.
         self.clock.date_certainty();
         let recording = self.recording();
+        self.rules.devices.note_gaps(self.summary.gaps);
         self.with_rules(now, |rules, context| rules.tick(sessions, recording.as_ref(), context));
         let rows = self.alerts.expire(now);
         self.record_alerts(rows);

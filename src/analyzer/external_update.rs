@@ -7,10 +7,12 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::pool_reach::PoolReach;
 use super::verdicts::Expectations;
 use crate::config;
+use crate::devices::DeviceReport;
 use crate::pool_stats::PoolFigures;
 use crate::reference;
 
-/// Caps the queued updates. They come every few seconds at most and are read at each tick.
+/// Caps the queued updates. A farm's readings are the most frequent, a few dozen a second; they are taken every two seconds
+/// at the latest.
 pub(super) const MAX_QUEUED_UPDATES: usize = 256;
 
 /// An update from outside the conversations.
@@ -20,6 +22,8 @@ pub enum ExternalUpdate {
     Tip(reference::Tip),
     /// The figures that the pool publishes.
     PoolStats(Arc<PoolFigures>),
+    /// The result of a request to a device.
+    Device(Arc<DeviceReport>),
     /// The pools as connecting and probing know them, by their numbers.
     Pools(Arc<[PoolReach]>),
     /// The policy of a reloaded configuration.

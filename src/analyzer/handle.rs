@@ -75,7 +75,7 @@ impl Analyzer {
         let until = stop.clone();
         let mut starts = 0_u32;
         // If the thread fails again and again, it stays off. Miners are served without it.
-        let thread = service("analyzer").beats_within(STUCK_AFTER).start(move || {
+        let thread = service("analyzer").beats_within(STUCK_AFTER).watched().start(move || {
             yield_to_others("the analyzer");
             starts += 1;
             consumer.resume(starts <= MAX_STARTS_WITH_STATE);

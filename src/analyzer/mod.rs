@@ -59,7 +59,7 @@ pub use pool_reach::PoolReach;
 pub use pools::{NewestBlock, PoolView, UpstreamNames};
 pub use recent::{JobView, RecentJob, RecentView};
 pub use replay::Replay;
-pub use rules::{CreditView, KnownWorkerView};
+pub use rules::{CreditView, DeviceView, KnownWorkerView, WorkLegs};
 pub use session_event::JobSeen;
 
 pub use latency::Latency;

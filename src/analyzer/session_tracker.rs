@@ -119,6 +119,7 @@ impl SessionTracker {
             ExternalUpdate::Policy(policy) => self.set_policy(policy),
             ExternalUpdate::Tip(_)
             | ExternalUpdate::PoolStats(_)
+            | ExternalUpdate::Device(_)
             | ExternalUpdate::Pools(_)
             | ExternalUpdate::NameWorker { .. }
             | ExternalUpdate::ForgetWorker(_)

@@ -13,6 +13,9 @@ use crate::notify::Notifier;
 use crate::record::{EventRow, Recorder, SavedFiles};
 use crate::stratum::Difficulty;
 
+/// The least time without a share before a device counts as stalled. Devices restart within this time.
+const DEVICE_STALL: Duration = Duration::from_secs(600);
+
 /// The analyzer's inputs besides the copies.
 pub struct Setup {
     pub analysis: config::AnalysisConfig,
@@ -40,6 +43,8 @@ pub struct Setup {
     /// The least difficulty of a share that ends a doubt: a hash made for another job reaches it once in a million
     /// shares. Lower only where shares must be cheap, as in a simulation.
     pub least_proof: Difficulty,
+    /// The least time without a share before a device counts as stalled. Shorter only in a simulation.
+    pub least_stall: Duration,
     /// Whether this analyzer reports the restarts of the program's threads. Only one analyzer of a program does.
     pub reports_restarts: bool,
 }
@@ -68,6 +73,7 @@ impl Setup {
             external_updates: None,
             account: config.pool_stats.as_ref().and_then(|stats| stats.account(&config.payout)),
             least_proof: Difficulty::MILLION_HASHES,
+            least_stall: DEVICE_STALL,
             reports_restarts: false,
         }
     }

@@ -9,7 +9,7 @@ use super::alerts::AlertsView;
 use super::hashrate::HashRates;
 use super::pools::PoolView;
 use super::recent::RecentView;
-use super::rules::{CreditView, KnownWorkerView};
+use super::rules::{CreditView, DeviceView, KnownWorkerView};
 use super::session::AnalyzedSession;
 use super::session_map::SessionMap;
 use super::verdicts::PayoutState;
@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub miners: Vec<MinerView>,
     /// The workers that are remembered, in the order of their names: those connected and those that are gone.
     pub known_workers: Arc<[KnownWorkerView]>,
+    /// The devices that are read, in the order of their workers.
+    pub devices: Arc<[DeviceView]>,
     /// The pool connections of aggregate mode, each shown like a miner.
     pub shared: Vec<MinerView>,
     pub pools: Vec<PoolView>,
@@ -124,6 +126,7 @@ impl Snapshot {
             shown_names: accounting.state.shown_names.clone(),
             miners,
             known_workers: accounting.rules.workers.view(),
+            devices: accounting.rules.devices.view(),
             shared,
             pools,
             recent: accounting.recent.view(),

@@ -10,6 +10,7 @@ use clap::Args;
 use self::summary::ConfigSummary;
 use super::{CommandFailure, Options, preflight};
 use crate::config::Config;
+use crate::net::inherited::InheritedSockets;
 use crate::notify::{TestResult, send_test_messages};
 use crate::util::escape::printable;
 use crate::util::format::count;
@@ -33,7 +34,7 @@ pub fn run(CheckOptions { options, notify }: &CheckOptions) -> Result<(), Comman
     let config = options.load()?;
     let file = options.file()?;
     let source = file.map_or_else(|| String::from("the command line"), |file| file.display().to_string());
-    let report = preflight::check(&config);
+    let report = preflight::check(&config, &InheritedSockets::default());
     let mut text = format!("Configuration from {source}\n{}", ConfigSummary(&config));
     let warnings: Vec<String> = config.warnings().into_iter().chain(report.warnings).collect();
     for warning in &warnings {

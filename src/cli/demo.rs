@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use self::device::{DEVICES, DemoDevice, UNPLUGGED};
+use self::device::{DEVICES, DemoDevice, STALLED, UNPLUGGED, open_interfaces};
 use self::output::{Output, time};
 use self::story::{Cue, Incident, Story};
 use super::CommandFailure;
@@ -21,7 +21,8 @@ use super::run::service_failure;
 use super::signals::stop_on_signals;
 use crate::analyzer::{AnalyzerCounts, Snapshot};
 use crate::app::{App, AppError, AppOptions};
-use crate::config::{Config, HttpConfig, Mode, UpstreamConfig};
+use crate::config::{Config, DevicesRead, HttpConfig, Mode, UpstreamConfig};
+use crate::devices::DevicePorts;
 use crate::sim::{Misbehaviour, PoolOptions, SimPool};
 use crate::status::server::{HttpServer, PagePort};
 use crate::stratum::{Difficulty, Nbits};
@@ -34,6 +35,8 @@ const POOL_DIFFICULTY: f64 = 0.000_05;
 /// The pools' difficulty in aggregate mode, for all miners together: a NerdMiner alone would find a share in a day.
 const SHARED_DIFFICULTY: f64 = 0.000_8;
 const TICK: Duration = Duration::from_millis(200);
+/// The silence after which a device has stalled: usually 10 minutes.
+const LEAST_STALL: Duration = Duration::from_secs(10);
 const FIGURES_INTERVAL: Duration = Duration::from_secs(15);
 /// The accepted shares that are printed one by one, and the rejected ones of a scene. The figures count the others.
 const MAX_PRINTED_SHARES: u64 = 10;
@@ -108,15 +111,23 @@ impl DemoWorld {
             config.data_dir.clone_from(dir);
         }
         let data_dir = options.data_dir.as_ref().map(lock_data_dir).transpose()?;
+        let mut interfaces = open_interfaces();
+        let http = interfaces.first().map_or(0, |(_, device)| device.address().port());
         let app_options = AppOptions {
+            device_ports: DevicePorts { http, cgminer: 0 },
+            least_stall: Some(LEAST_STALL),
             page: page_port(options)?,
             record_to: options.data_dir.clone(),
             owns_process: true,
             ..AppOptions::default()
         };
         let app = App::start(&config, app_options, stop)?;
-        let start = |device| DemoDevice::start(device, app.addresses()[0]);
-        let devices = DEVICES.into_iter().map(start).collect::<io::Result<_>>()?;
+        let start = |(place, device)| {
+            let own = interfaces.iter().position(|(of, _)| *of == place);
+            let interface = own.map(|index| interfaces.swap_remove(index).1);
+            DemoDevice::start(device, interface, app.addresses()[0])
+        };
+        let devices = DEVICES.into_iter().enumerate().map(start).collect::<io::Result<_>>()?;
         let began = Instant::now();
         Ok(DemoWorld {
             pools,
@@ -142,6 +153,7 @@ impl DemoWorld {
         while stop.sleep(TICK).is_ok() && seconds.is_none_or(|seconds| self.began.elapsed() < seconds) {
             let now = self.began.elapsed();
             self.print_miners(out)?;
+            self.devices.iter_mut().for_each(DemoDevice::measure);
             let snapshot = self.app.snapshot();
             out.events(&snapshot.events)?;
             let has_block = blocks(&snapshot) > self.blocks_before;
@@ -181,6 +193,7 @@ impl DemoWorld {
                 self.misbehave(Misbehaviour { reject_valid_shares: true, ..normal() });
             }
             Incident::NoPool => self.pools.iter().for_each(SimPool::stop),
+            Incident::DeviceStalls => self.devices[STALLED].miner.set_stalled(true),
         }
         Ok(())
     }
@@ -188,6 +201,7 @@ impl DemoWorld {
     fn end(&mut self, incident: Incident) -> io::Result<()> {
         match incident {
             Incident::MinerUnplugged => self.devices[UNPLUGGED].switch_on()?,
+            Incident::DeviceStalls => self.devices[STALLED].miner.set_stalled(false),
             // The pools listen again in the next round of `keep_pools_up`.
             Incident::NewBlock | Incident::FirstPoolDown | Incident::NoPool => {}
             Incident::BlockFound => {
@@ -371,6 +385,7 @@ fn demo_config(pools: &[SimPool; 2], is_aggregate: bool) -> Config {
     config.failover.failback_after = Duration::from_secs(5);
     config.failover.silence_timeout = Duration::from_secs(10);
     config.rules.miner_gone_after = Some(Duration::from_secs(20));
+    (config.devices.read, config.devices.interval) = (DevicesRead::Connected, Duration::from_secs(2));
     // All miners have one address, and all connect again when the line is down.
     config.ratelimit.max_connections_per_minute = 0;
     config

@@ -4,9 +4,11 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use log::Level;
+
 use crate::app::AppError;
 use crate::config::ConfigError;
-use crate::util::logging;
+use crate::util::{journal, logging};
 
 /// A fault of the machine, such as a port in use.
 const ENVIRONMENT: u8 = 1;
@@ -18,6 +20,9 @@ const CONFIGURATION: u8 = 2;
 #[derive(Debug)]
 pub enum CommandFailure {
     Config(ConfigError),
+    /// Faults of a configuration as another part of the system sees it, one in a line: the service manager has opened
+    /// other sockets, or the running Sluice does not take the new file.
+    ConfigFaults(Vec<String>),
     /// A fault of the machine, or several, one in a line.
     Environment(AppError),
 }
@@ -30,9 +35,10 @@ pub fn code(result: Result<ExitCode, CommandFailure>) -> ExitCode {
         Err(failure) => failure,
     };
     // stderr may be closed; the code still shows the failure.
-    let _ = writeln!(io::stderr(), "sluice: {failure}");
+    let text = journal::marked(Level::Error, &format!("sluice: {failure}\n"));
+    let _ = io::stderr().write_all(text.as_bytes());
     ExitCode::from(match failure {
-        CommandFailure::Config(_) => CONFIGURATION,
+        CommandFailure::Config(_) | CommandFailure::ConfigFaults(_) => CONFIGURATION,
         CommandFailure::Environment(_) => ENVIRONMENT,
     })
 }
@@ -41,6 +47,7 @@ impl fmt::Display for CommandFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CommandFailure::Config(reason) => reason.fmt(f),
+            CommandFailure::ConfigFaults(faults) => f.write_str(&faults.join("\n")),
             CommandFailure::Environment(reason) => reason.fmt(f),
         }
     }

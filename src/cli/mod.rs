@@ -1,6 +1,6 @@
-//! The command line. Each subcommand has a file: `run`, `check`, `demo`, `verify`, `report`.
-//! `preflight` checks what `run` and
-//! `check` need of the machine; `exit` maps failures to exit codes.
+//! The command line. Each subcommand has a file: `run`, `check`, `demo`, `verify`, `report`; `reload` has `reload_result`.
+//! `preflight` checks what `run` and `check` need of the machine; `exit` maps failures to exit codes; `service_status`
+//! reports to the service manager.
 
 mod check;
 mod data_dir_lock;
@@ -8,8 +8,10 @@ mod demo;
 pub mod exit;
 mod preflight;
 mod reload;
+mod reload_result;
 mod report;
 mod run;
+mod service_status;
 mod signals;
 mod verify;
 
@@ -23,6 +25,7 @@ use clap::{Args, Parser, Subcommand};
 pub use exit::CommandFailure;
 
 use crate::config::{Config, ConfigError, Overrides, find_file};
+use crate::net::inherited::InheritedSockets;
 use crate::util::escape::printable;
 use crate::util::logging;
 use crate::util::stop::Stop;
@@ -91,6 +94,8 @@ enum Command {
     /// Connect to pools as a miner: would a block pay this address?
     #[command(after_help = verify::EXAMPLES)]
     Verify(verify::VerifyOptions),
+    /// Have a running Sluice read its configuration again, and wait for the result (for the unit file of systemd)
+    Reload(reload_result::ReloadOptions),
     /// Say what the records of a week, or any other time, show
     #[command(after_help = report::EXAMPLES)]
     Report(report::ReportOptions),
@@ -131,14 +136,16 @@ impl Options {
 pub fn execute(cli: Cli) -> Result<ExitCode, CommandFailure> {
     match cli.command {
         Command::Run(options) => {
+            // Before anything opens a descriptor.
+            let inherited = InheritedSockets::from_environment().map_err(CommandFailure::ConfigFaults)?;
             let config = options.load()?;
-            let preflight_warnings = preflight::prepare(&config)?;
+            let preflight_warnings = preflight::prepare(&config, &inherited)?;
             logging::start(Some(&config.data_dir), "info");
             let warnings = config.warnings().into_iter().chain(config.ignored_key_warnings());
             for warning in warnings.chain(preflight_warnings) {
                 log::warn!("{warning}");
             }
-            run::run(options, config, Stop::new())?;
+            run::run(options, config, inherited, Stop::new())?;
         }
         Command::Check(options) => {
             logging::start(None, "info");
@@ -153,6 +160,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode, CommandFailure> {
             logging::start(None, "warn");
             return verify::run(&options, &Stop::new());
         }
+        Command::Reload(options) => reload_result::run(&options)?,
         Command::Report(options) => {
             logging::start(None, "warn");
             return report::run(&options);

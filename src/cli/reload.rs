@@ -2,15 +2,20 @@
 //! other sections are named in the log. A wrong or unchanged configuration changes nothing.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::Receiver;
+use log::Level;
 
+use super::reload_result::{ReloadFile, ReloadOutcome, ReloadResult};
 use super::{Options, preflight};
 use crate::analyzer::{ExternalUpdate, ReloadedPolicy};
 use crate::app::Reloadable;
 use crate::config::Config;
+use crate::net::service_manager::{ServiceManager, monotonic_micros};
 use crate::upstream::SetupError;
 use crate::util::supervise::{self, service};
 
@@ -30,31 +35,52 @@ const ANALYZER_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Reload {
     pub(super) options: Options,
     pub(super) app: Reloadable,
+    pub(super) manager: ServiceManager,
+    /// The last reload was not taken: the file and the configuration in effect differ.
+    pub(super) is_refused: Arc<AtomicBool>,
 }
 
 impl Reload {
     /// Starts the thread that reloads at each signal, until the channel is closed.
     pub(super) fn start(self, signals: Receiver<()>) -> io::Result<()> {
+        let file = ReloadFile::create();
         service("reload").start(move || {
             for () in &signals {
                 supervise::beat();
-                self.reload();
+                self.reload_and_report(&file);
             }
         })?;
         Ok(())
     }
 
-    fn reload(&self) {
+    /// Reloads, and reports it: in the log, in the file, and to the service manager.
+    fn reload_and_report(&self, file: &ReloadFile) {
+        let began = monotonic_micros();
+        self.manager.reloading();
+        // After a panic the thread starts again, and the others have to know that this reload is over.
+        let result = catch_unwind(AssertUnwindSafe(|| self.reload()));
+        let panicked = || ReloadResult::failed("the reload panicked; the log says why".to_owned());
+        let result = result.map_err(|panic| (panic, panicked()));
+        let shown = result.as_ref().unwrap_or_else(|(_, result)| result);
+        for (level, line) in &shown.lines {
+            log::log!(*level, "SIGHUP: {line}");
+        }
+        self.is_refused.store(shown.outcome != ReloadOutcome::Taken, Ordering::Relaxed);
+        file.record(began, shown);
+        self.manager.ready();
+        if let Err((panic, _)) = result {
+            resume_unwind(panic);
+        }
+    }
+
+    fn reload(&self) -> ReloadResult {
+        supervise::fault_point("reload-file");
         let config = match self.options.load() {
             Ok(config) => config,
-            Err(error) => {
-                log::error!("SIGHUP: the old configuration stays in effect: {error}");
-                return;
-            }
+            Err(error) => return ReloadResult::refused(&error),
         };
         if let Some(error) = preflight::check_upstreams(&config).first() {
-            log::error!("SIGHUP: the old configuration stays in effect: {error}");
-            return;
+            return ReloadResult::refused(error);
         }
         let before = self.app.config.load_full();
         let mut changes = before.changes(&config);
@@ -64,22 +90,23 @@ impl Reload {
         if account(&before) != account(&config) && !changes.contains(&POOL_STATS) {
             changes.push(POOL_STATS);
         }
+        let mut lines = Vec::new();
         if changes.is_empty() {
-            log::info!("SIGHUP: configuration unchanged; nothing to reload");
-            return;
+            lines.push((Level::Info, "configuration unchanged; nothing to reload".to_owned()));
         }
         let (now, later): (Vec<_>, Vec<_>) = changes.into_iter().partition(|name| RELOADABLE.contains(name));
         if !now.is_empty() {
             if let Err(error) = self.apply(&before, &config, &now) {
-                log::error!("SIGHUP: {error}");
-                return;
+                return ReloadResult::failed(error);
             }
-            log::info!("SIGHUP: applied the new {}", now.join(", "));
+            lines.push((Level::Info, format!("applied the new {}", now.join(", "))));
             self.tell(now);
         }
         if !later.is_empty() {
-            log::warn!("SIGHUP: {} changed; this takes effect at the next start", later.join(", "));
+            let text = format!("{} changed; this takes effect at the next start", later.join(", "));
+            lines.push((Level::Warn, text));
         }
+        ReloadResult::taken(lines)
     }
 
     /// Applies the changes, all or none.
@@ -174,7 +201,8 @@ mod tests {
         let arguments = ["test", "--listen", "127.0.0.1:0", "--http", "", "--config", file.to_str().unwrap()];
         let options = TestOptions::parse_from(arguments).options;
         let app = App::start(&options.load().unwrap(), AppOptions::default(), &Stop::new()).unwrap();
-        let reload = Reload { options, app: app.reloadable.clone() };
+        let (manager, is_refused) = (ServiceManager::default(), Arc::default());
+        let reload = Reload { options, app: app.reloadable.clone(), manager, is_refused };
         (app, reload)
     }
 

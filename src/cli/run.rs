@@ -1,14 +1,18 @@
 //! `sluice run`: forwards until it is stopped.
 
 use std::io::{self, ErrorKind, IsTerminal};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::data_dir_lock::DataDirLock;
 use super::reload::Reload;
+use super::service_status::ServiceStatus;
 use super::signals::stop_on_signals;
 use super::{CommandFailure, Options};
 use crate::app::{App, AppOptions};
 use crate::config::{Config, ConsoleReport};
+use crate::net::inherited::InheritedSockets;
+use crate::net::service_manager::ServiceManager;
 use crate::status::console;
 use crate::status::server::{HttpServer, PagePort};
 use crate::status::snapshot::StatusSnapshot;
@@ -17,22 +21,36 @@ use crate::util::os_error::describe;
 use crate::util::stop::Stop;
 use crate::util::supervise;
 
-/// Forwards until `stop` or a signal.
-pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFailure> {
+/// Forwards until `stop` or a signal. Uses the sockets that the service manager has opened.
+pub fn run(
+    options: Options,
+    config: Config,
+    mut inherited: InheritedSockets,
+    stop: Stop,
+) -> Result<(), CommandFailure> {
+    let manager = ServiceManager::from_environment();
     let reload_signals = stop_on_signals(&stop)?;
     let lock = DataDirLock::take(&config.data_dir).map_err(|why| vec![why])?;
     lock.keep_locked(&stop)?;
     // Opened before any part starts, so that a port in use is found first.
-    let page = page_port(&config)?;
+    let page = page_port(&config, &mut inherited)?;
     let app_options = AppOptions {
         record_to: Some(config.data_dir.clone()),
         uses_network: true,
         page,
+        inherited,
         owns_process: true,
         ..AppOptions::default()
     };
     let mut app = App::prepare(&config, app_options, &stop)?;
-    Reload { options, app: app.reloadable.clone() }.start(reload_signals)?;
+    let is_refused = Arc::default();
+    let reload = Reload {
+        options,
+        app: app.reloadable.clone(),
+        manager: manager.clone(),
+        is_refused: Arc::clone(&is_refused),
+    };
+    reload.start(reload_signals)?;
     for (index, upstream) in config.upstreams.iter().enumerate() {
         log::info!("pool #{} {upstream}", index + 1);
     }
@@ -44,6 +62,8 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFa
     for address in app.addresses() {
         log::info!("miners can connect to {address}");
     }
+    let (snapshots, page_hangs) = (app.snapshots.clone(), Box::new(app.page_check()));
+    ServiceStatus { manager: manager.clone(), snapshots, page_hangs, is_refused }.start(&stop)?;
     while let Some(interval) = report_interval(config.report.console) {
         if stop.sleep(interval).is_err() {
             break;
@@ -51,6 +71,8 @@ pub fn run(options: Options, config: Config, stop: Stop) -> Result<(), CommandFa
         report(&app.snapshots.newest());
     }
     stop.wait();
+    manager.show("stopping; shares in flight still get their answers");
+    manager.stopping();
     log::info!("Sluice forwards no new shares; shares in flight still get their answers");
     app.shut_down(report);
     service_failure()
@@ -68,8 +90,8 @@ pub(super) fn service_failure() -> Result<(), CommandFailure> {
 ///
 /// # Errors
 /// The address is in use or not this machine's: a fault of the configuration that is better reported at once.
-fn page_port(config: &Config) -> io::Result<Option<PagePort>> {
-    match HttpServer::bind(&config.http) {
+fn page_port(config: &Config, inherited: &mut InheritedSockets) -> io::Result<Option<PagePort>> {
+    match HttpServer::bind_or_inherit(&config.http, inherited) {
         Err(why) if !matches!(why.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable) => {
             log::error!("the page can't be served: {}; miners are not affected", describe(&why));
             Ok(None)

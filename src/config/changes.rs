@@ -26,6 +26,7 @@ impl Config {
             ("[aggregate]", self.aggregate == other.aggregate),
             ("[vardiff]", self.vardiff == other.vardiff),
             ("[pool_stats]", self.pool_stats == other.pool_stats),
+            ("[devices]", self.devices == other.devices),
             ("[[notify]]", self.notify == other.notify),
             ("[report]", self.report == other.report),
         ];

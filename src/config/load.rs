@@ -11,8 +11,8 @@ use super::error::{ConfigFault, Origin};
 use super::reader::Section;
 use super::redaction::Redaction;
 use super::{
-    Config, ConfigError, Mode, Network, Overrides, aggregate, external_sources, failover, listen, network,
-    notify, outputs, policy, report, traffic, upstream,
+    Config, ConfigError, Mode, Network, Overrides, aggregate, devices, external_sources, failover, listen,
+    network, notify, outputs, policy, report, traffic, upstream,
 };
 
 /// Paths that are tried if no file is named.
@@ -188,6 +188,7 @@ fn read_document(document: &DeTable, diagnostics: &Diagnostics, overrides: &Over
         aggregate: aggregate::read(top.section("aggregate")),
         vardiff: aggregate::read_vardiff(top.section("vardiff")),
         pool_stats: external_sources::read_pool_stats(top.section("pool_stats"), network, &payout),
+        devices: devices::read(top.section("devices")),
         payout,
         notify: top.sections("notify").into_iter().filter_map(notify::read_notify).collect(),
         report: report::read(top.section("report")),

@@ -7,6 +7,7 @@
 
 mod aggregate;
 mod changes;
+mod devices;
 mod diagnostics;
 mod did_you_mean;
 mod duration;
@@ -37,6 +38,7 @@ use std::path::PathBuf;
 use crate::limits::RateLimitConfig;
 
 pub use aggregate::{AggregateConfig, VardiffConfig};
+pub use devices::{DevicesConfig, DevicesRead};
 pub use duration::format_duration;
 pub use endpoint::Socks5;
 pub(crate) use endpoint::{credentials as url_credentials, shown_host as url_host};
@@ -82,6 +84,7 @@ pub struct Config {
     pub aggregate: AggregateConfig,
     pub vardiff: VardiffConfig,
     pub pool_stats: Option<PoolStatsConfig>,
+    pub devices: DevicesConfig,
     pub notify: Vec<NotifyConfig>,
     pub report: ReportConfig,
     /// Keys that the file sets although this mode ignores them: `[vardiff]`, `upstream[1].user`.
@@ -121,6 +124,7 @@ impl Config {
             aggregate: AggregateConfig::default(),
             vardiff: VardiffConfig::default(),
             pool_stats: None,
+            devices: DevicesConfig::default(),
             notify: Vec::new(),
             report: ReportConfig::default(),
             ignored_keys: Vec::new(),
@@ -160,6 +164,10 @@ impl Config {
                 "there is nothing to compare the pool's figures with, so [pool_stats] is not polled",
             ),
             (!self.references.is_empty(), "nothing is compared, so no [[reference]] is contacted"),
+            (
+                self.devices.read != DevicesRead::Off,
+                "nobody knows which devices are connected, so none is read",
+            ),
         ];
         for (_, effect) in idle.iter().filter(|(is_set, _)| *is_set && !self.analysis.enabled) {
             warnings.push(format!("analysis.enabled = false: {effect}"));

@@ -78,7 +78,7 @@ pub struct RuleId(&'static str);
 
 impl RuleId {
     /// Every rule there is.
-    pub const ALL: [RuleId; 43] = [
+    pub const ALL: [RuleId; 48] = [
         RuleId("payout.mismatch"),
         RuleId("payout.short"),
         RuleId("payout.changed"),
@@ -117,6 +117,11 @@ impl RuleId {
         RuleId("pool.stats_mismatch"),
         RuleId("pool.refused"),
         RuleId("miner.gone"),
+        RuleId("device.loses_work"),
+        RuleId("device.stalled"),
+        RuleId("device.hot"),
+        RuleId("device.restarted"),
+        RuleId("device.elsewhere"),
         RuleId("internal.restarted"),
         RuleId("record.failing"),
         RuleId("block.found"),

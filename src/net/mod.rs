@@ -6,6 +6,7 @@
 pub mod dial;
 mod happy_eyeballs;
 pub mod https;
+pub mod inherited;
 pub mod interfaces;
 pub mod listen;
 pub mod options;
@@ -16,6 +17,7 @@ pub mod proxy_protocol;
 pub mod read_buffer;
 pub mod resolve;
 pub mod sched;
+pub mod service_manager;
 pub mod socks5;
 pub mod splice;
 pub mod stack;

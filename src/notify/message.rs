@@ -151,9 +151,17 @@ pub fn is_good_news(id: &str) -> bool {
     matches!(id, "block.found" | "share.near_miss" | "share.best")
 }
 
-/// True if an alert is an outage: a pool gives no work, or a miner is gone.
+/// True if an alert is an outage: a pool gives no work, or a miner is gone or does none here.
 pub(super) fn is_outage(id: &str) -> bool {
-    matches!(id, "pool.unreachable" | "pool.failed_over" | "pool.no_work" | "miner.gone")
+    matches!(
+        id,
+        "pool.unreachable"
+            | "pool.failed_over"
+            | "pool.no_work"
+            | "miner.gone"
+            | "device.stalled"
+            | "device.elsewhere"
+    )
 }
 
 /// Lists ids with their counts, the most frequent first: `payout.mismatch ×30, chain.wrong ×7`.

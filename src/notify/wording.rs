@@ -136,6 +136,16 @@ const WORDINGS: &[Wording] = &[
     ),
     words("pool.refused", "Your pool refuses {worker}", "", "Check the miner's user name."),
     words("miner.gone", "{worker} has been offline{for}", "{worker} is back{after}", ""),
+    words(
+        "device.loses_work",
+        "{worker} loses a part of its work",
+        "{worker} proves all its work again{after}",
+        "",
+    ),
+    words("device.stalled", "{worker} has stalled", "{worker} works again{after}", ""),
+    words("device.hot", "{worker} is too hot", "{worker} has cooled down{after}", ""),
+    words("device.restarted", "{worker} has restarted", "", "If it was not you, check its power supply."),
+    words("device.elsewhere", "{worker} mines elsewhere", "{worker} no longer mines elsewhere{after}", ""),
     words("internal.restarted", "A part of Sluice failed and was restarted", "", ""),
     words("record.failing", "Sluice can't write its records", "Sluice writes its records again{after}", ""),
     words("block.found", "Block candidate found by {worker}", "", "Look its hash up in a block explorer."),
@@ -207,7 +217,7 @@ fn worker(row: &AlertRow) -> Option<String> {
         return Some(defang_links(&line_text(name, MAX_NAME)));
     }
     let of_worker = |row: &AlertRow| {
-        let families = ["share.", "block.", "miner.", "timing.share_ntime", "payout.address_typo"];
+        let families = ["share.", "block.", "miner.", "device.", "timing.share_ntime", "payout.address_typo"];
         families.iter().any(|family| row.id.starts_with(family)).then(|| subject(row).to_owned())
     };
     let named = row.data.get("worker").and_then(Value::as_str).map(str::to_owned);

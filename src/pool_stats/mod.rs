@@ -11,5 +11,6 @@ mod pool_api;
 
 pub use comparison::{AcceptedWork, CreditVerdict, compare};
 pub use figures::{AnswerError, PoolFigures, PublishedHashRate};
+pub(crate) use numbers::with_unit;
 pub use poller::{PublishedStats, StatsHealth};
 pub use pool_api::read;

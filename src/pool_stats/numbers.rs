@@ -39,7 +39,7 @@ pub(super) fn unix_time(document: &Value, field: &str, now: i64) -> Result<Optio
 }
 
 /// Parses a number with an optional unit, a power of 1000: `1.48T`, `78.2K`, `1e15`, `0`.
-pub(super) fn with_unit(text: &str) -> Option<f64> {
+pub(crate) fn with_unit(text: &str) -> Option<f64> {
     let text = text.trim();
     let text = strip_suffix_ignoring_case(text, "h/s").unwrap_or(text).trim_end();
     let (digits, factor) = match text.chars().next_back()? {

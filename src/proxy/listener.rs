@@ -2,21 +2,21 @@
 //! a thread for it. Whatever can wait for the network happens in that thread.
 
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-use socket2::SockRef;
 
 use super::handshake::IncomingConnection;
 use super::peer_log::LogTopic;
 use super::{ListenerContext, Proxy};
 use crate::config::{ListenConfig, ProxyProtocol};
 use crate::limits::{Admission, AdmissionError};
+use crate::net::inherited::InheritedSockets;
+use crate::net::listen::{Listener, is_peer_error};
+use crate::net::process;
 use crate::net::tls::TlsServer;
-use crate::net::{listen, process};
 use crate::upstream::SetupError;
 use crate::util::address::canonical;
 use crate::util::os_error::describe;
@@ -30,10 +30,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// The time that the loop may take to end. It only hands over the last connection.
 const MAX_CLOSE_TIME: Duration = Duration::from_secs(2);
 
+/// To accept a connection and start its threads takes a millisecond. A loop that is still at it after this time hangs.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+
 /// A listening socket that does not accept yet.
 #[derive(Debug)]
 pub struct OpenListener {
-    socket: TcpListener,
+    socket: Arc<Listener>,
     pub address: SocketAddr,
     /// `None` on a plain port.
     tls: Option<TlsServer>,
@@ -43,54 +46,63 @@ pub struct OpenListener {
 #[derive(Debug)]
 pub struct Acceptor {
     /// The same socket as the loop's.
-    socket: TcpListener,
+    socket: Arc<Listener>,
     address: SocketAddr,
     thread: JoinHandle<()>,
 }
 
-/// Opens every listener of the configuration, or none.
-pub fn open_all(config: &ListenConfig) -> Result<Vec<OpenListener>, SetupError> {
+/// Opens every listener of the configuration, or none. Inherited sockets are used for their addresses.
+pub fn open_all(
+    config: &ListenConfig,
+    inherited: &mut InheritedSockets,
+) -> Result<Vec<OpenListener>, SetupError> {
     let mut listeners = Vec::new();
     for address in &config.stratum {
-        listeners.push(OpenListener::open(*address, None)?);
+        listeners.push(OpenListener::open(*address, None, inherited)?);
     }
     if let Some(tls) = &config.tls {
         let server =
             TlsServer::new(&tls.cert, &tls.key).map_err(|why| SetupError(format!("listen.tls: {why}")))?;
         for address in &tls.listen {
-            listeners.push(OpenListener::open(*address, Some(server.clone()))?);
+            listeners.push(OpenListener::open(*address, Some(server.clone()), inherited)?);
         }
     }
     Ok(listeners)
 }
 
 impl OpenListener {
-    fn open(address: SocketAddr, tls: Option<TlsServer>) -> Result<OpenListener, SetupError> {
+    fn open(
+        address: SocketAddr,
+        tls: Option<TlsServer>,
+        inherited: &mut InheritedSockets,
+    ) -> Result<OpenListener, SetupError> {
         let failed = |why: io::Error| SetupError(describe(&why));
-        let socket = listen::bind(address).map_err(failed)?;
-        let address = socket.local_addr().map_err(failed)?;
-        Ok(OpenListener { socket, address, tls })
+        let socket = inherited.listen(address).map_err(failed)?;
+        let address = socket.address().map_err(failed)?;
+        Ok(OpenListener { socket: Arc::new(socket), address, tls })
     }
 
     /// Starts to accept.
     pub fn start(self, proxy: &Arc<dyn Proxy>, stop: &Stop) -> io::Result<Acceptor> {
         let (proxy, stop, address) = (proxy.clone(), stop.clone(), self.address);
-        let socket = self.socket.try_clone()?;
-        let name = format!("listen-{}", address.port());
-        let thread = service(name).on_panic(OnPanic::EndProgram).start(move || {
-            self.accept_all(&proxy, &stop);
-        })?;
+        let socket = self.socket.clone();
+        let thread = service(format!("listen-{}", address.port()))
+            .on_panic(OnPanic::EndProgram)
+            .beats_within(STUCK_AFTER)
+            .watched()
+            .start(move || self.accept_all(&proxy, &stop))?;
         Ok(Acceptor { socket, address, thread })
     }
 
     fn accept_all(&self, proxy: &Arc<dyn Proxy>, stop: &Stop) {
         let mut failing = false;
-        while !stop.is_stopped() {
-            let accepted = self.socket.accept();
+        loop {
+            supervise::rest();
+            let accepted = self.socket.accept(|| stop.is_stopped());
             supervise::beat();
             match accepted {
-                Ok(_) if stop.is_stopped() => return,
-                Ok((socket, peer)) => {
+                Ok(None) => return,
+                Ok(Some((socket, peer))) => {
                     failing = false;
                     let peer = canonical(peer);
                     // A panic over one connection must not end the program.
@@ -101,9 +113,7 @@ impl OpenListener {
                         supervise::note_restart(&reason);
                     }
                 }
-                Err(error) if listen::is_peer_error(&error) => {}
-                // The socket was shut down for the end.
-                Err(_) if stop.is_stopped() => return,
+                Err(error) if is_peer_error(&error) => {}
                 Err(error) => {
                     if !failing {
                         let why = match process::is_out_of_fds(&error) {
@@ -125,8 +135,7 @@ impl OpenListener {
 impl Acceptor {
     /// Wakes the loop after its stop was requested, and waits for its end for a bounded time.
     pub fn join(self) {
-        // Ends the wait in accept even when the address has left this machine meanwhile.
-        let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
+        self.socket.close();
         if !join_within(self.thread, MAX_CLOSE_TIME) {
             log::warn!("{}: the port is still being closed", self.address);
         }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::listener::{Acceptor, OpenListener, open_all};
 use super::{ListenerContext, Proxy};
 use crate::config::{Config, ListenConfig};
+use crate::net::inherited::InheritedSockets;
 use crate::upstream::{SetupError, Upstreams};
 use crate::util::stop::Stop;
 
@@ -23,16 +24,17 @@ pub struct ProxyServer {
 }
 
 impl ProxyServer {
-    /// Opens the listeners, then starts the mode. No connection is accepted yet.
+    /// Opens the listeners, or takes inherited ones, then starts the mode. No connection is accepted yet.
     ///
     /// # Errors
     /// [`SetupError`] when a listener, a certificate or an upstream can't be set up; nothing runs then.
     pub fn open(
         listen: &ListenConfig,
+        inherited: &mut InheritedSockets,
         stop: &Stop,
         start: impl FnOnce(&[SocketAddr]) -> Result<Arc<dyn Proxy>, SetupError>,
     ) -> Result<ProxyServer, SetupError> {
-        let listeners = open_all(listen)?;
+        let listeners = open_all(listen, inherited)?;
         let addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
         let proxy = start(&addresses)?;
         Ok(ProxyServer { proxy, listeners, acceptors: Vec::new(), addresses, stop: stop.clone() })

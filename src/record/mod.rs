@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | `shares.csv` | one row a share: [`ShareRow::COLUMNS`] | `shares_csv` |
 //! | `timing.csv` | one row a job: [`JobRow::COLUMNS`] | `timing_csv` |
+//! | `devices.csv` | one row a reading of a device: [`DeviceRow::COLUMNS`] | `devices_csv` |
 //! | `alerts.log` | `[time] SEVERITY: id`, `Description: …`, `Data: {json}`, 80 dashes | `alerts_log` |
 //! | `events.jsonl` | the time line, one JSON object a line: [`EventRow`] | `events_jsonl` |
 //! | `geek.log` | `[time] TOPIC: text` | `geek_log` |
@@ -29,6 +30,7 @@ mod alerts_log;
 mod archive;
 mod block;
 mod csv;
+mod devices_csv;
 mod events_jsonl;
 mod geek_log;
 mod history;
@@ -53,6 +55,7 @@ mod writer;
 pub use alerts_log::{AlertKind, AlertRow};
 pub use archive::{Retention, apply_retention};
 pub use block::{BLOCKS_DIR, BlockRecord};
+pub use devices_csv::DeviceRow;
 pub use events_jsonl::EventRow;
 pub use geek_log::GeekTopic;
 pub use history::{Bucket, History, HistoryShare, Span};

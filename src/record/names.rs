@@ -28,6 +28,8 @@ impl FileName {
     pub const SHARES: FileName = FileName { stem: "shares", extension: "csv" };
     /// `timing.csv`
     pub const TIMING: FileName = FileName { stem: "timing", extension: "csv" };
+    /// `devices.csv`
+    pub const DEVICES: FileName = FileName { stem: "devices", extension: "csv" };
     /// `alerts.log`
     pub const ALERTS: FileName = FileName { stem: "alerts", extension: "log" };
     /// `geek.log`
@@ -35,8 +37,14 @@ impl FileName {
     /// `events.jsonl`
     pub const EVENTS: FileName = FileName { stem: "events", extension: "jsonl" };
     /// All rotating files.
-    pub const ALL: [FileName; 5] =
-        [FileName::SHARES, FileName::TIMING, FileName::ALERTS, FileName::GEEK, FileName::EVENTS];
+    pub const ALL: [FileName; 6] = [
+        FileName::SHARES,
+        FileName::TIMING,
+        FileName::DEVICES,
+        FileName::ALERTS,
+        FileName::GEEK,
+        FileName::EVENTS,
+    ];
 
     /// The name of the live file.
     pub fn live(self) -> String {

@@ -12,6 +12,7 @@ use crossbeam_channel::{Sender, bounded};
 use super::alerts_log::AlertRow;
 use super::archive::{Archive, Retention};
 use super::block::BlockRecord;
+use super::devices_csv::DeviceRow;
 use super::events_jsonl;
 use super::events_jsonl::EventRow;
 use super::geek_log::{GeekTopic, geek_line};
@@ -140,6 +141,11 @@ impl Recorder {
         if self.wanted.timing {
             self.enqueue(RecordFile::Timing, row.to_csv());
         }
+    }
+
+    /// Records a row of `devices.csv`.
+    pub fn record_device(&self, row: &DeviceRow) {
+        self.enqueue(RecordFile::Devices, row.to_csv());
     }
 
     /// Records an alert in `alerts.log`.

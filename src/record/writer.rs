@@ -12,6 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::archive::Archive;
 use super::block::{BLOCKS_DIR, BlockRecord};
+use super::devices_csv::DeviceRow;
 use super::history::History;
 use super::names::FileName;
 use super::persisted_json::{PersistedFile, SaveSlot};
@@ -58,6 +59,7 @@ pub(super) struct QueuedRecord {
 pub(super) enum RecordFile {
     Shares,
     Timing,
+    Devices,
     Alerts,
     Geek,
     Events,
@@ -85,6 +87,7 @@ pub(super) struct Writer {
     flush: Duration,
     shares: RotatingFile,
     timing: RotatingFile,
+    devices: RotatingFile,
     alerts: RotatingFile,
     geek: RotatingFile,
     events: RotatingFile,
@@ -126,6 +129,7 @@ impl Writer {
             flush: record.flush,
             shares: file(FileName::SHARES, &ShareRow::COLUMNS.join(",")),
             timing: file(FileName::TIMING, &JobRow::COLUMNS.join(",")),
+            devices: file(FileName::DEVICES, &DeviceRow::COLUMNS.join(",")),
             alerts: file(FileName::ALERTS, ""),
             geek: file(FileName::GEEK, ""),
             events: file(FileName::EVENTS, ""),
@@ -219,6 +223,7 @@ impl Writer {
             let file = match entry.to {
                 RecordFile::Shares => &mut self.shares,
                 RecordFile::Timing => &mut self.timing,
+                RecordFile::Devices => &mut self.devices,
                 RecordFile::Alerts => &mut self.alerts,
                 RecordFile::Geek => &mut self.geek,
                 RecordFile::Events => &mut self.events,
@@ -340,8 +345,15 @@ impl Writer {
         }
     }
 
-    fn files(&mut self) -> [&mut RotatingFile; 5] {
-        [&mut self.shares, &mut self.timing, &mut self.alerts, &mut self.geek, &mut self.events]
+    fn files(&mut self) -> [&mut RotatingFile; 6] {
+        [
+            &mut self.shares,
+            &mut self.timing,
+            &mut self.devices,
+            &mut self.alerts,
+            &mut self.geek,
+            &mut self.events,
+        ]
     }
 
     fn moment(&self) -> TimePair {

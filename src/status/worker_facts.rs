@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::snapshot::StatusSnapshot;
-use crate::analyzer::{KnownWorkerView, MinerView, PayoutState, WorkerTotals};
+use crate::analyzer::{DeviceView, KnownWorkerView, MinerView, PayoutState, WorkerTotals};
 use crate::clock::NtpTime;
 use crate::record::{Bucket, EventRow, SavedState, ShareRow, Span, WorkerHistory};
 use crate::work::HASHES_PER_DIFFICULTY;
@@ -121,6 +121,11 @@ impl<'a> WorkerFacts<'a> {
     /// The worst payout verdict of its connections.
     pub(super) fn payout(&self) -> Option<PayoutState> {
         self.connections.iter().filter_map(|miner| miner.payout).max()
+    }
+
+    /// Its devices that are read: more than one if several have its name.
+    pub(super) fn devices(&self) -> impl Iterator<Item = &'a DeviceView> {
+        self.status.snapshot.devices.iter().filter(|device| *device.worker == *self.key)
     }
 
     /// Its newest shares, newest first.

@@ -33,6 +33,14 @@ pub(crate) fn cut_trailing_nuls(file: &mut File) -> io::Result<u64> {
     Ok(end)
 }
 
+/// The directory that this variable of the environment names, the first one if it lists several. `None` if it is not
+/// absolute.
+pub(crate) fn directory_of_variable(name: &str) -> Option<PathBuf> {
+    let value = std::env::var_os(name)?;
+    let first = std::env::split_paths(&value).next()?;
+    first.is_absolute().then_some(first)
+}
+
 /// The path with `suffix` behind the file's name.
 pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

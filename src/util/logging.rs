@@ -4,7 +4,8 @@
 //! and no accept loop. Lines that find the queue full are dropped and counted.
 //!
 //! The format is `2026-11-21T02:13:40.123Z INFO  message`; `RUST_LOG` sets the level, `info` by default. On a terminal
-//! long lines are wrapped and addresses shortened; in the file and in a pipe each message is one line, for programs.
+//! long lines are wrapped and addresses shortened; in the file and in a pipe each message is one line, for programs. The
+//! journal of systemd gets a priority in place of the time, which it writes itself: `<6>INFO  message`.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Read, Seek, SeekFrom, Write};
@@ -15,8 +16,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, bounded};
 use env_logger::{Builder, Env, Target};
 use jiff::Timestamp;
+use log::Level;
 
 use super::files::{cut_trailing_nuls, is_at_path, with_suffix};
+use super::journal;
 use super::supervise::{self, service};
 use crate::util::escape::Printable;
 use crate::util::format::count_of;
@@ -41,6 +44,9 @@ const RETRY_PAUSE: Duration = Duration::from_secs(60);
 /// The characters before the message: the time, a space, the level, a space.
 const HEAD_CHARS: usize = 31;
 
+/// The characters of the time and the space behind it.
+const TIME_CHARS: usize = 25;
+
 /// The interval of checks that the file still exists: somebody may delete the whole directory.
 const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -48,7 +54,7 @@ const FILE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// once and the program goes on. `RUST_LOG` overrides `level`. A second call has no effect.
 pub fn start(data_dir: Option<&Path>, level: &str) {
     let file = data_dir.map(|dir| LogFile::new(dir.join(FILE_NAME), MAX_FILE_BYTES));
-    let queue = LogQueue::start(LogOutput { file, is_terminal: io::stderr().is_terminal() });
+    let queue = LogQueue::start(LogOutput { file, reader: StderrReader::find() });
     let started = Builder::from_env(Env::default().default_filter_or(level))
         .format(|out, record| {
             // The HTTP client logs the URLs it requests, which may be secrets.
@@ -112,7 +118,7 @@ impl LogQueue {
                 let _ = TO_WRITER.set(sender.clone());
                 LogQueue::Thread { sender, lost: 0 }
             }
-            Err(_) => LogQueue::Direct(LogOutput { file: None, is_terminal: false }),
+            Err(_) => LogQueue::Direct(LogOutput { file: None, reader: StderrReader::find() }),
         }
     }
 }
@@ -147,16 +153,42 @@ fn lost_lines(lost: u64) -> Vec<u8> {
 /// Writes to stderr and the file.
 struct LogOutput {
     file: Option<LogFile>,
-    /// stderr is a terminal, for people.
-    is_terminal: bool,
+    reader: StderrReader,
+}
+
+/// The reader of stderr, who decides the form of a line.
+enum StderrReader {
+    /// A person.
+    Terminal,
+    Journal,
+    /// A program, or a file.
+    Pipe,
+}
+
+impl StderrReader {
+    fn find() -> StderrReader {
+        match io::stderr().is_terminal() {
+            true => StderrReader::Terminal,
+            false if journal::reads_stderr() => StderrReader::Journal,
+            false => StderrReader::Pipe,
+        }
+    }
+
+    fn form(&self, line: &str) -> String {
+        match self {
+            StderrReader::Terminal => for_terminal(line),
+            StderrReader::Journal => for_journal(line),
+            StderrReader::Pipe => line.to_owned(),
+        }
+    }
 }
 
 impl LogOutput {
     fn write_line(&mut self, line: &[u8]) {
         // stderr may be closed; the file still gets the line.
         let _ = match std::str::from_utf8(line) {
-            Ok(text) if self.is_terminal => io::stderr().write_all(for_terminal(text).as_bytes()),
-            _ => io::stderr().write_all(line),
+            Ok(text) => io::stderr().write_all(self.reader.form(text).as_bytes()),
+            Err(_) => io::stderr().write_all(line),
         };
         if let Some(file) = &mut self.file {
             file.append(line);
@@ -174,6 +206,13 @@ fn for_terminal(line: &str) -> String {
         return format!("{head}{message}\n");
     }
     wrapped(head, &message, HEAD_CHARS, CONSOLE_COLUMNS).join("\n") + "\n"
+}
+
+/// The line with its priority and without the time.
+fn for_journal(line: &str) -> String {
+    let Some((_, message)) = line.split_at_checked(TIME_CHARS) else { return line.to_owned() };
+    let level = message.split(' ').next().and_then(|level| level.parse().ok());
+    level.map_or_else(|| line.to_owned(), |level| format!("{}{message}", journal::priority(level)))
 }
 
 struct LogFile {
@@ -199,7 +238,8 @@ impl LogFile {
             Err(reason) => {
                 if self.failed_at.is_none() {
                     let (path, reason) = (self.path.display(), describe(&reason));
-                    let _ = writeln!(io::stderr(), "{path}: {reason}; from now on the log is on stderr only");
+                    let text = format!("{path}: {reason}; from now on the log is on stderr only\n");
+                    let _ = io::stderr().write_all(journal::marked(Level::Warn, &text).as_bytes());
                 }
                 self.open = None;
                 self.failed_at = Some(Instant::now());
@@ -290,6 +330,17 @@ mod tests {
         assert_eq!(lines.lines().count(), 2);
         assert!(lines.ends_with(" bc1qw508…f3t4\n"), "{lines}");
         assert_eq!(for_terminal("short\n"), "short\n");
+    }
+
+    #[test]
+    fn the_journal_gets_a_priority_in_place_of_the_time() {
+        for (level, priority) in [("ERROR", 3), ("WARN ", 4), ("INFO ", 6), ("DEBUG", 7), ("TRACE", 7)] {
+            let line = format!("2026-11-21T02:13:40.123Z {level} the pool is silent: 5 s\n");
+            assert_eq!(for_journal(&line), format!("<{priority}>{level} the pool is silent: 5 s\n"));
+        }
+        let lost = String::from_utf8(lost_lines(2)).unwrap();
+        assert!(for_journal(&lost).starts_with("<4>WARN  2 lines"), "{lost}");
+        assert_eq!(for_journal("short\n"), "short\n");
     }
 
     #[test]

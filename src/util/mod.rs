@@ -8,6 +8,7 @@
 //! | [`escape`] | escaping of peers' texts for every output |
 //! | [`files`] | files that a power cut has damaged, or that were replaced |
 //! | [`mod@format`] | numbers, counted nouns ("1 connection") and durations for people |
+//! | [`journal`] | priorities for the journal, if it reads stderr |
 //! | [`logging`] | the log, on stderr and in `sluice.log` |
 //! | [`os_error`] | operating system errors in words |
 //! | [`stop`] | shutdown as an ordinary error |
@@ -20,6 +21,7 @@ pub(crate) mod budget;
 pub mod escape;
 pub(crate) mod files;
 pub mod format;
+pub mod journal;
 pub mod logging;
 pub mod os_error;
 pub mod stop;

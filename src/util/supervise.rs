@@ -20,9 +20,11 @@ use super::thread::{SERVICE_STACK, ThreadEnd, panic_text, spawn};
 
 /// Marks a place in a service, beside its heartbeat, at which tests can make it panic.
 pub(crate) use fault::check as fault_point;
+/// The time for which a thread may be stuck, unless a test has set another.
+pub(crate) use fault::or_test_limit;
 pub use registry::{
     Restart, ServiceHealth, end_program_through, ends_program, failure, health, note_restart, restarts,
-    unwell,
+    unwell, unwell_watched,
 };
 
 /// Restarts of a thread within [`RESTART_WINDOW`]. A thread that fails more often would fail always, and fill the log.
@@ -52,11 +54,18 @@ pub struct ServiceBuilder {
     stack: usize,
     on_panic: OnPanic,
     stale_after: Option<Duration>,
+    is_watched: bool,
 }
 
 /// Describes a service of this name that is restarted after a panic and sends no heartbeat.
 pub fn service(name: impl Into<String>) -> ServiceBuilder {
-    ServiceBuilder { name: name.into(), stack: SERVICE_STACK, on_panic: OnPanic::Restart, stale_after: None }
+    ServiceBuilder {
+        name: name.into(),
+        stack: SERVICE_STACK,
+        on_panic: OnPanic::Restart,
+        stale_after: None,
+        is_watched: false,
+    }
 }
 
 impl ServiceBuilder {
@@ -70,9 +79,15 @@ impl ServiceBuilder {
         ServiceBuilder { stack, ..self }
     }
 
-    /// Sets the longest time between two calls of [`beat`]; a thread that exceeds it is reported as stuck.
+    /// Sets the longest time from a call of [`beat`] to the next one, or to [`rest`]; a thread that exceeds it is reported
+    /// as stuck.
     pub fn beats_within(self, time: Duration) -> ServiceBuilder {
-        ServiceBuilder { stale_after: Some(fault::stale_after().unwrap_or(time)), ..self }
+        ServiceBuilder { stale_after: Some(or_test_limit(time)), ..self }
+    }
+
+    /// The watchdog of the service manager looks after this thread: if it is stuck, the program is of no use.
+    pub fn watched(self) -> ServiceBuilder {
+        ServiceBuilder { is_watched: true, ..self }
     }
 
     /// Starts the thread. After a panic `body` is called again; its captured state is as the panic left it.
@@ -83,8 +98,8 @@ impl ServiceBuilder {
         self,
         mut body: impl FnMut() -> E + Send + 'static,
     ) -> io::Result<JoinHandle<()>> {
-        let ServiceBuilder { name, stack, on_panic, stale_after } = self;
-        let guard = ServiceGuard::new(&name, stale_after);
+        let ServiceBuilder { name, stack, on_panic, stale_after, is_watched } = self;
+        let guard = ServiceGuard::new(&name, stale_after, is_watched);
         spawn(name, stack, move || {
             // Borrowed from the guard, which is moved into the thread: its end removes the registry entry.
             let service = &guard.0;
@@ -135,6 +150,11 @@ pub fn beat() {
         service.beat();
         fault::check(&service.name);
     });
+}
+
+/// Marks the current service thread as waiting for work until its next [`beat`]: it is not stuck, however long it waits.
+pub fn rest() {
+    registry::with_current(|service: &Arc<Service>| service.rest());
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -207,5 +227,36 @@ mod tests {
         drop(release);
         thread.join().unwrap();
         assert!(!unwell().iter().any(|line| line.contains("t-stuck")));
+    }
+
+    #[test]
+    fn a_thread_that_waits_for_work_is_not_stuck_and_only_a_watched_one_is_the_watchdogs() {
+        let start = |builder: ServiceBuilder| {
+            let (to_thread, work) = crossbeam_channel::bounded::<()>(0);
+            let thread = builder.beats_within(Duration::from_millis(1)).start(move || {
+                rest();
+                let _ = work.recv();
+                beat();
+                let _ = work.recv();
+            });
+            (thread.unwrap(), to_thread)
+        };
+        let threads = [start(service("t-watched").watched()), start(service("t-unwatched"))];
+        std::thread::sleep(Duration::from_millis(20));
+        let is_named = |lines: Vec<String>, name: &str| lines.iter().any(|line| line.contains(name));
+        assert!(!is_named(unwell(), "t-watched") && !is_named(unwell(), "t-unwatched"));
+        threads.iter().for_each(|(_, to_thread)| to_thread.send(()).unwrap());
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !is_named(unwell(), "t-watched") || !is_named(unwell(), "t-unwatched") {
+            assert!(Instant::now() < deadline, "{:?}", unwell());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(
+            is_named(unwell_watched(false), "t-watched") && !is_named(unwell_watched(true), "t-unwatched")
+        );
+        for (thread, to_thread) in threads {
+            drop(to_thread);
+            thread.join().unwrap();
+        }
     }
 }

@@ -178,7 +178,9 @@ fn a_pool_that_refuses_everybody_is_left_by_them_alone() {
 #[test]
 fn refused_by_every_pool_a_miner_hears_it() {
     let (pool, backup) = (Scripted::start(), Scripted::start());
-    let site = Site::with(&format!("{}{}", upstream(&pool, "farm"), upstream(&backup, "farm")));
+    // No probe comes to the first pool while the test looks.
+    let failover = "[failover]\nconnect_deadline = \"60s\"\nanswer_timeout = \"30s\"\nbackoff_min = \"1h\"\nbackoff_max = \"1h\"\n";
+    let site = Site::with(&format!("{failover}{}{}", upstream(&pool, "farm"), upstream(&backup, "farm")));
     let mut line = site.connect();
     line.ask(1, "mining.configure", json!([["subscribe-extranonce"], {}]));
     line.ask(2, "mining.subscribe", json!(["first"]));
@@ -197,5 +199,6 @@ fn refused_by_every_pool_a_miner_hears_it() {
     let id = send(&mut miner);
     assert_eq!(miner.answer(id)["error"], json!([24, "not here", null]));
     assert!(is_within(&miner, "bb000001"));
-    assert!(end.line.is_quiet_for(QUIET) && pool.accept_within(QUIET).is_none());
+    assert!(end.line.is_quiet_for(QUIET), "the pool has said so already");
+    assert!(pool.accept_within(QUIET).is_none());
 }

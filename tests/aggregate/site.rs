@@ -303,6 +303,8 @@ impl Line {
         self.stream.set_read_timeout(Some(time)).unwrap();
         let mut text = String::new();
         let quiet = self.reader.read_line(&mut text).is_err();
+        // For a test that fails.
+        print!("{text}");
         self.stream.set_read_timeout(Some(DEADLINE)).unwrap();
         quiet
     }

@@ -1,7 +1,8 @@
 //! The real program in a process of its own.
 
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -30,7 +31,26 @@ impl Sluice {
     }
 
     /// By this command, which gets the program's arguments.
-    pub fn run_by(mut command: Command, text: &str) -> Sluice {
+    pub fn run_by(command: Command, text: &str) -> Sluice {
+        Sluice::spawn(command, [Stdio::null(), Stdio::null()], text)
+    }
+
+    /// As a service manager starts it, with these sockets, of which the program gets copies.
+    pub fn run_with_sockets(sockets: &[&TcpListener], env: &[(&str, &str)], text: &str) -> Sluice {
+        // The shell has the sockets as stdin and stdout, and its own process becomes the program.
+        let move_them = ["", "3<&0 0</dev/null", "3<&0 4<&1 0</dev/null 1>/dev/null"][sockets.len()];
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("exec {move_them}; LISTEN_PID=$$ exec \"$0\" \"$@\""));
+        shell.arg(env!("CARGO_BIN_EXE_sluice")).env("LISTEN_FDS", sockets.len().to_string());
+        shell.envs(env.iter().copied());
+        let copy = |place: usize| match sockets.get(place) {
+            Some(socket) => OwnedFd::from(socket.try_clone().unwrap()).into(),
+            None => Stdio::null(),
+        };
+        Sluice::spawn(shell, [copy(0), copy(1)], text)
+    }
+
+    fn spawn(mut command: Command, [stdin, stdout]: [Stdio; 2], text: &str) -> Sluice {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("config.toml");
         let has_data_dir = text.contains("data_dir");
@@ -48,8 +68,8 @@ impl Sluice {
             .env_remove("RUST_LOG")
             // Where the page's sockets are: a program that is killed leaves them behind.
             .env("RUNTIME_DIRECTORY", directory.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdin(stdin)
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -107,6 +127,12 @@ impl Sluice {
     pub fn address(&self) -> SocketAddr {
         let line = self.wait_line("miners can connect to ");
         line.rsplit(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// The address of the page.
+    pub fn page(&self) -> SocketAddr {
+        let line = self.wait_line("the page is at http://");
+        line.rsplit("http://").next().unwrap().trim_end_matches('/').parse().unwrap()
     }
 
     pub fn connect(&self) -> TcpStream {

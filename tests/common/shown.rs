@@ -1,11 +1,12 @@
 //! A recorded proxy between simulated peers, and what there is to see of it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use sluice::analyzer::{MinerView, Snapshot};
+use sluice::analyzer::{DeviceView, MinerView, Snapshot, WorkLegs};
 use sluice::clock::NtpTime;
 use sluice::config::Config;
+use sluice::devices::{DeviceInterface, DeviceReading};
 use sluice::sim::{MinerModel, MinerOptions, PoolOptions, SimHashRate, SimMiner, SimPool};
 use sluice::status::snapshot::{ProgramInfo, RuntimeStatus, StatusSnapshot, StatusSnapshots};
 use sluice::stratum::Difficulty;
@@ -114,5 +115,40 @@ pub fn miner(session: u64, at: NtpTime) -> MinerView {
         extranonce1: None,
         extranonce2_size: None,
         payout: None,
+    }
+}
+
+/// A Bitaxe of this worker that was read just now.
+pub fn device(worker: &str, at: NtpTime) -> DeviceView {
+    let reading = DeviceReading {
+        model: Some(String::from("BM1370, board 601")),
+        firmware: Some(String::from("v2.15.0")),
+        mac: Some(String::from("AA:BB:CC:00:11:22")),
+        hash_rate: Some(1.187e12),
+        minute_hash_rate: Some(1.19e12),
+        expected_hash_rate: Some(1.224e12),
+        error_percent: Some(0.31),
+        power: Some(17.9),
+        temperature: Some(59.1),
+        regulator_temperature: Some(63.0),
+        fan_rpm: Some(4120.0),
+        uptime: Some(Duration::from_secs(90_211)),
+        reset_reason: Some(String::from("Power on")),
+        wifi_rssi: Some(-57.0),
+        best_difficulty: Some(73_120_455.2),
+        uses_fallback: Some(false),
+        pool: Some(String::from("192.168.7.2:3333")),
+        ..DeviceReading::empty(DeviceInterface::AxeOs)
+    };
+    let work =
+        WorkLegs { seconds: 3600.0, reported: 1.19e12, proven: 1.171e12, accepted: 1.17e12, chance: 0.065 };
+    DeviceView {
+        worker: worker.into(),
+        address: "10.0.0.7".parse().unwrap(),
+        is_connected: true,
+        reading: Some((at, Arc::new(reading))),
+        failure: None,
+        work: Some(work),
+        is_stalled: false,
     }
 }

@@ -15,8 +15,10 @@ use sluice::upstream::PoolStatus;
 use sluice::work::Height;
 
 use crate::common::browser::{Browser, Screen};
+use crate::common::shown::device;
 use crate::common::site::{ADDRESS, PageServer, Site};
 use crate::page::look::{assert_fine, assert_fine_everywhere};
+use crate::page::miner::miner_url;
 
 /// The status with one miner, repeated for many.
 fn with_miners(status: &StatusSnapshot, count: usize) -> StatusSnapshot {
@@ -215,5 +217,30 @@ fn references_are_shown_in_every_state() {
     assert_eq!(browser.value(signs), "✓!·✕");
     assert!(browser.text("#references").contains("block 970,001 for"));
     assert!(browser.text("#references").contains("<img src=x>"));
+    browser.assert_silent();
+}
+
+#[test]
+fn a_miner_whose_device_is_read_has_a_fine_page() {
+    let Some(browser) = Browser::start() else { return };
+    let mut site = Site::start();
+    site.mine("first", MinerModel::Bitaxe);
+    site.wait_accepted(1);
+    let mut status = site.status();
+    let worker = format!("{ADDRESS}.first");
+    let mut devices = vec![device(&worker, status.at), device(&worker, status.at)];
+    devices[1].address = "10.0.0.8".parse().unwrap();
+    (devices[1].failure, devices[1].work) = (Some("no answer in time".into()), None);
+    Arc::make_mut(&mut status.snapshot).devices = devices.into();
+    let page = PageServer::fixed(status);
+    let url = miner_url(&page, &worker);
+    assert_fine_everywhere(&browser, &url, "a miner with devices");
+    let said = browser.text("#device");
+    for wanted in
+        ["59 °C", "15.0 J/TH", "-57 dBm", "BM1370, board 601", "can't be read now: no answer in time"]
+    {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+    assert!(browser.text("#work").contains("98.4 % of that"), "{}", browser.text("#work"));
     browser.assert_silent();
 }

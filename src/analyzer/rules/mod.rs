@@ -9,6 +9,10 @@ mod address_typo;
 mod alert_context;
 mod best_block;
 mod chain;
+mod device_loss;
+mod device_roll;
+mod device_state;
+mod device_work;
 mod difficulty;
 mod extranonce;
 pub(super) mod good_news;
@@ -30,6 +34,8 @@ mod worker_roll;
 
 pub(super) use alert_context::AlertContext;
 use alert_context::AlertType;
+pub use device_roll::DeviceView;
+pub use device_work::WorkLegs;
 pub(super) use poisson::longest_gap;
 pub use pool_credit::CreditView;
 pub(super) use session_sample::SessionSample;
@@ -65,6 +71,7 @@ pub(super) struct RuleSet {
     pub(super) workers: worker_roll::WorkerRoll,
     miner_gone: miner_gone::MinerGoneRule,
     miner_news: miner_news::MinerNews,
+    pub(super) devices: device_roll::DeviceRoll,
     recording: recording::RecordingRules,
 }
 
@@ -94,6 +101,7 @@ impl RuleSet {
             workers: worker_roll::WorkerRoll::default(),
             miner_gone: miner_gone::MinerGoneRule::new(rules.miner_gone_after),
             miner_news: miner_news::MinerNews::default(),
+            devices: device_roll::DeviceRoll::default(),
             recording: recording::RecordingRules::default(),
         }
     }
@@ -107,8 +115,9 @@ impl RuleSet {
         let (mut workers, miner_news) =
             (std::mem::take(&mut self.workers), std::mem::take(&mut self.miner_news));
         workers.clock_was_set();
+        let devices = self.devices.start_over();
         let fresh = RuleSet::new(rules, silence, first_job, self.credit.address.take(), Vec::new());
-        *self = RuleSet { pool_reach, address_typo, workers, miner_news, ..fresh };
+        *self = RuleSet { pool_reach, address_typo, workers, miner_news, devices, ..fresh };
     }
 
     /// Applies changed thresholds. Families that have thresholds start afresh, the others go on.
@@ -144,6 +153,7 @@ impl RuleSet {
             self.timing.share(judged, context);
             self.extranonce.share(judged, context);
             self.share_rate.share(judged, context);
+            self.devices.share(judged);
         }
         if role.is_with_pool() {
             self.unreadable_job.share(judged, context);
@@ -196,6 +206,7 @@ impl RuleSet {
         self.pool_reach.tick(Instant::now(), context);
         self.address_typo.tick(context);
         self.miners(&miners, context);
+        self.devices.tick(&miners, self.pool_reach.is_out(), context);
         if let Some(health) = recording {
             self.recording.tick(health, context);
         }

@@ -16,6 +16,16 @@ pub(super) fn poisson_at_least(count: f64, mean: f64) -> f64 {
     (count - mean - count * (count / mean).ln()).exp()
 }
 
+/// An upper bound of the chance of `count` or fewer where `mean` are expected (Chernoff's bound). It also holds for sums of
+/// parts of at most 1.
+pub(super) fn poisson_at_most(count: f64, mean: f64) -> f64 {
+    if count >= mean || mean <= 0.0 || count.is_nan() || mean.is_nan() {
+        return 1.0;
+    }
+    let part = if count > 0.0 { count * (count / mean).ln() } else { 0.0 };
+    (count - mean - part).exp()
+}
+
 /// The gap that is as likely as [`FALSE_ALARM_CHANCE`] after `count` events in `seconds`. The rate itself is known only
 /// from these events, and (1 + gap / seconds)^-count is exact for that.
 pub(in super::super) fn longest_gap(count: f64, seconds: f64) -> f64 {
@@ -53,6 +63,17 @@ mod tests {
         let (ten, thirty) = (poisson_at_least(10.0, 2.0), poisson_at_least(30.0, 5.0));
         assert!((4.65e-5..1e-3).contains(&ten), "{ten}");
         assert!((5.7e-14..1e-11).contains(&thirty), "{thirty}");
+    }
+
+    #[test]
+    fn the_bound_on_few_is_above_the_truth_too() {
+        assert_eq!(
+            (poisson_at_most(5.0, 3.0), poisson_at_most(0.0, 0.0), poisson_at_most(f64::NAN, 1.0)),
+            (1.0, 1.0, 1.0)
+        );
+        // P(X <= 0 | 23) is 1.0e-10, P(X <= 5 | 30) is 2.3e-8.
+        let (none, five) = (poisson_at_most(0.0, 23.0), poisson_at_most(5.0, 30.0));
+        assert!((1.0e-10..1.1e-10).contains(&none) && (2.3e-8..1e-6).contains(&five), "{none} {five}");
     }
 
     #[test]

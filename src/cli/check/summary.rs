@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::connections::{list, write_limits, write_listen, write_upstreams};
 use crate::config::{
-    AggregateConfig, AnalysisConfig, Config, ConsoleReport, ForwardPath, HttpConfig, Mode, Network,
-    NotifyConfig, NotifyRecipient, NtpConfig, OnViolation, PayoutKind, PayoutPolicy, RecordConfig,
-    ReferenceConfig, RulesConfig, VardiffConfig, format_duration, url_host,
+    AggregateConfig, AnalysisConfig, Config, ConsoleReport, DevicesConfig, DevicesRead, ForwardPath,
+    HttpConfig, Mode, Network, NotifyConfig, NotifyRecipient, NtpConfig, OnViolation, PayoutKind,
+    PayoutPolicy, RecordConfig, ReferenceConfig, RulesConfig, VardiffConfig, format_duration, url_host,
 };
 use crate::util::format::{count, short};
 
@@ -28,6 +28,7 @@ impl fmt::Display for ConfigSummary<'_> {
         write_rules(f, &config.rules, config.chain.on_wrong)?;
         write_references(f, &config.references)?;
         write_pool_stats(f, config)?;
+        write_devices(f, &config.devices)?;
         write_notify(f, &config.notify)?;
         write_ntp(f, &config.ntp)?;
         write_http(f, &config.http)?;
@@ -153,6 +154,21 @@ fn write_pool_stats(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result 
         write!(f, ", about {account}")?;
     }
     writeln!(f, "{}", if stats.token.is_some() { ", with a token" } else { "" })
+}
+
+fn write_devices(f: &mut fmt::Formatter<'_>, devices: &DevicesConfig) -> fmt::Result {
+    match devices.read {
+        DevicesRead::Off => writeln!(f, "The devices themselves: not read"),
+        DevicesRead::Connected => {
+            let family = if devices.cgminer { ", the cgminer family on port 4028 too" } else { "" };
+            let interval = format_duration(devices.interval);
+            let restarts = if devices.restart_stalled { "; those that stall are restarted" } else { "" };
+            writeln!(
+                f,
+                "The devices themselves: those that are connected are read every {interval}{family}{restarts}"
+            )
+        }
+    }
 }
 
 fn write_notify(f: &mut fmt::Formatter<'_>, recipients: &[NotifyConfig]) -> fmt::Result {

@@ -1,10 +1,12 @@
 //! The simulated devices of the demo.
 
 use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
-use crate::sim::{MinerModel, MinerOptions, MinerStats, SimHashRate, SimMiner};
+use serde_json::json;
+
+use crate::sim::{MinerModel, MinerOptions, MinerStats, SimDevice, SimFigures, SimHashRate, SimMiner};
 
 /// The example address of BIP173, whose key is public: nobody can mistake the demo for earnings.
 const ADDRESS: &str = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
@@ -22,8 +24,37 @@ pub(super) const DEVICES: [(&str, MinerModel, f64, Option<f64>); 5] = [
 ];
 /// How long `usb-stick` goes on with old work: long enough for a late share or two.
 const OLD_WORK: Duration = Duration::from_secs(8);
-/// The place of the one that is unplugged.
+/// The place of the one that is unplugged, and of the one whose chips hang.
 pub(super) const UNPLUGGED: usize = 3;
+pub(super) const STALLED: usize = 1;
+/// The time over which a device measures the hash rate that it reports.
+const RATE_TIME: Duration = Duration::from_secs(3);
+/// The attempts to find a port that is free at the address of each device.
+const PORT_ATTEMPTS: u32 = 10;
+
+/// The interfaces of the Bitaxes, by their places in [`DEVICES`]: each has an address of its own, and all one port.
+/// Empty if this machine has no such addresses or ports.
+pub(super) fn open_interfaces() -> Vec<(usize, SimDevice)> {
+    (0..PORT_ATTEMPTS).find_map(|_| try_interfaces().ok()).unwrap_or_default()
+}
+
+fn try_interfaces() -> io::Result<Vec<(usize, SimDevice)>> {
+    let (mut opened, mut port) = (Vec::new(), 0);
+    for (place, (name, model, rate, _)) in DEVICES.into_iter().enumerate() {
+        if model != MinerModel::Bitaxe {
+            continue;
+        }
+        let number = u8::try_from(place).unwrap_or(0);
+        let address = SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2 + number), port));
+        let mut figures = SimFigures::new(format!("{ADDRESS}.{name}"), address, rate);
+        figures.mac = format!("AA:BB:CC:00:11:{number:02X}");
+        figures.power = 17.5 + f64::from(number);
+        let device = SimDevice::start(address, figures)?;
+        port = device.address().port();
+        opened.push((place, device));
+    }
+    Ok(opened)
+}
 
 /// A simulated device, which can be switched off.
 pub(super) struct DemoDevice {
@@ -31,6 +62,10 @@ pub(super) struct DemoDevice {
     options: MinerOptions,
     pub miner: SimMiner,
     is_on: bool,
+    /// The device's own interface, if it has one.
+    interface: Option<SimDevice>,
+    /// The hashes at the last measurement of the hash rate, and its time.
+    measured: (u64, Instant),
     /// The figures that were printed last.
     pub printed: MinerStats,
     pub printed_connections: u64,
@@ -68,6 +103,7 @@ impl DemoDevice {
     /// Starts a device of [`DEVICES`] that connects to `sluice`.
     pub fn start(
         (name, model, rate, suggests): (&'static str, MinerModel, f64, Option<f64>),
+        interface: Option<SimDevice>,
         sluice: SocketAddr,
     ) -> io::Result<DemoDevice> {
         let mut options = MinerOptions::new(sluice, model, format!("{ADDRESS}.{name}"));
@@ -77,15 +113,51 @@ impl DemoDevice {
         if model == MinerModel::Cgminer {
             options.job_switch_delay = OLD_WORK;
         }
+        if let Some(interface) = &interface {
+            options.connects_from = Some(interface.address().ip());
+            interface.change(|figures| figures.pool = sluice);
+        }
         let miner = SimMiner::start(options.clone())?;
         let printed = MinerStats::default();
         let before = DeviceTotals::default();
-        Ok(DemoDevice { name, options, miner, is_on: true, printed, printed_connections: 0, before })
+        let measured = (0, Instant::now());
+        let (is_on, printed_connections) = (true, 0);
+        Ok(DemoDevice {
+            name,
+            options,
+            miner,
+            is_on,
+            interface,
+            measured,
+            printed,
+            printed_connections,
+            before,
+        })
     }
 
     /// The figures since the start.
     pub fn totals(&self) -> DeviceTotals {
         if self.is_on { self.before.add(&self.miner.stats()) } else { self.before }
+    }
+
+    /// Measures the hash rate that it reports, now and then.
+    pub fn measure(&mut self) {
+        let (before, since) = self.measured;
+        let passed = since.elapsed();
+        let Some(interface) = self.interface.as_ref().filter(|_| passed >= RATE_TIME) else { return };
+        let stats = self.miner.stats();
+        let rate = stats.hashes.saturating_sub(before) as f64 / passed.as_secs_f64();
+        // A hot chip and a busy one are the same.
+        let temperature = (350.0 + 400.0 * (rate / (rate + 400e3))).round() / 10.0;
+        let more = json!({
+            "bestDiff": stats.best_difficulty,
+            "sharesAccepted": stats.accepted,
+            "sharesRejected": stats.rejected,
+        });
+        interface.change(|figures| {
+            (figures.hash_rate, figures.temperature, figures.more) = (rate, temperature, more);
+        });
+        self.measured = (stats.hashes, Instant::now());
     }
 
     pub fn switch_off(&mut self) {

@@ -14,6 +14,7 @@ pub(super) enum Incident {
     SilentPool,
     GoodSharesRejected,
     NoPool,
+    DeviceStalls,
 }
 
 /// An incident with its time and its words.
@@ -34,7 +35,7 @@ pub(super) struct Scene {
 
 /// The scenes in their order. Between two of them is time for what Sluice does about the first: a miner returns to the
 /// first pool 5 s after that works again.
-pub(super) const SCENES: [Scene; 9] = [
+pub(super) const SCENES: [Scene; 10] = [
     Scene {
         incident: Incident::StrangerPaid,
         begins: 10,
@@ -116,10 +117,19 @@ pub(super) const SCENES: [Scene; 9] = [
         at_end: "the line works again",
         rule: Some("pool.unreachable"),
     },
+    Scene {
+        incident: Incident::DeviceStalls,
+        begins: 345,
+        lasts: 30,
+        title: "a device whose chips hang",
+        at_begin: "bitaxe-shelf stays connected and hashes nothing: told after 10 s (usually 10 min)",
+        at_end: "bitaxe-shelf hashes again",
+        rule: Some("device.stalled"),
+    },
 ];
 
 /// A round of the story. The next one begins after it.
-const ROUND: Duration = Duration::from_secs(355);
+const ROUND: Duration = Duration::from_secs(390);
 
 /// A change of the scene.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,7 +206,7 @@ mod tests {
     #[test]
     fn each_scene_begins_and_ends_once_a_round_and_a_block_ends_its_scene() {
         let (mut story, mut cues) = (Story::default(), Vec::new());
-        for tenth in 0..7_000 {
+        for tenth in 0..7_800 {
             let is_over = story.running() == Some(Incident::BlockFound) && tenth % 50 == 0;
             cues.extend(story.cue(Duration::from_millis(tenth * 100), is_over).map(|cue| (tenth / 10, cue)));
         }

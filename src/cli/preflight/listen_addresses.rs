@@ -4,12 +4,20 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
 use crate::config::{Config, UpstreamConfig};
+use crate::net::inherited::InheritedSockets;
 use crate::net::listen;
 use crate::net::port_owner::port_owner;
 use crate::util::os_error::describe;
 
-/// Opens every port for a moment, all at the same time, without accepting a connection.
-pub(super) fn check_ports(config: &Config) -> Vec<String> {
+/// All addresses that Sluice listens on with this configuration.
+pub(super) fn configured(config: &Config) -> Vec<SocketAddr> {
+    let tls = config.listen.tls.iter().flat_map(|tls| &tls.listen);
+    config.listen.stratum.iter().chain(tls).copied().chain(config.http.listen).collect()
+}
+
+/// Opens every port for a moment, all at the same time, without accepting a connection. Those of inherited sockets are
+/// open already.
+pub(super) fn check_ports(config: &Config, inherited: &InheritedSockets) -> Vec<String> {
     let plain = config.listen.stratum.iter();
     let plain = plain.map(|address| ("listen.stratum", "listen.stratum or --listen", *address));
     let tls = config.listen.tls.iter().flat_map(|tls| &tls.listen);
@@ -17,7 +25,8 @@ pub(super) fn check_ports(config: &Config) -> Vec<String> {
     let page = config.http.listen.map(|address| ("http.listen", "http.listen or --http", address));
     let mut open: Vec<TcpListener> = Vec::new();
     let mut errors = Vec::new();
-    for (key, setting, address) in plain.chain(tls).chain(page) {
+    let to_open = plain.chain(tls).chain(page).filter(|(.., address)| !inherited.has(*address));
+    for (key, setting, address) in to_open {
         match listen::bind_bare(address) {
             Ok(socket) => open.push(socket),
             Err(reason) => {

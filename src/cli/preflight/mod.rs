@@ -14,8 +14,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
 pub(super) use self::listen_addresses::check_upstreams;
+use super::CommandFailure;
 use super::data_dir_lock::{in_use, is_locked};
 use crate::config::{Config, ForwardPath, ListenTls, Mode, NotifyRecipient, ReferenceConfig};
+use crate::net::inherited::InheritedSockets;
 use crate::net::pem;
 use crate::net::process::{self, OWN_DESCRIPTORS, SOCKETS_PER_SESSION};
 use crate::proxy::passthrough::DESCRIPTORS_PER_PIPE;
@@ -31,8 +33,8 @@ pub struct PreflightReport {
 }
 
 /// Runs all checks without changing anything on the machine. A `data_dir` that does not exist is fine if it can be
-/// created.
-pub fn check(config: &Config) -> PreflightReport {
+/// created, and an address in use if its socket is `inherited`.
+pub fn check(config: &Config, inherited: &InheritedSockets) -> PreflightReport {
     let mut report = PreflightReport::default();
     if let Some(tls) = &config.listen.tls {
         report.errors.extend(check_pair(tls).err());
@@ -63,7 +65,7 @@ pub fn check(config: &Config) -> PreflightReport {
             config.data_dir.display()
         ));
     } else {
-        report.errors.extend(listen_addresses::check_ports(config));
+        report.errors.extend(listen_addresses::check_ports(config, inherited));
     }
     report
 }
@@ -71,14 +73,18 @@ pub fn check(config: &Config) -> PreflightReport {
 /// Runs all checks for a start and creates `data_dir`. Returns the warnings.
 ///
 /// # Errors
-/// All faults with which Sluice can't start.
-pub fn prepare(config: &Config) -> Result<Vec<String>, Vec<String>> {
-    if is_locked(&config.data_dir) {
-        return Err(vec![in_use(&config.data_dir)]);
+/// All faults with which Sluice can't start. An inherited socket that no address is configured for is one of them.
+pub fn prepare(config: &Config, inherited: &InheritedSockets) -> Result<Vec<String>, CommandFailure> {
+    let unused = inherited.without_use(&listen_addresses::configured(config));
+    if !unused.is_empty() {
+        return Err(CommandFailure::ConfigFaults(unused));
     }
-    let PreflightReport { errors, warnings } = check(config);
+    if is_locked(&config.data_dir) {
+        return Err(vec![in_use(&config.data_dir)].into());
+    }
+    let PreflightReport { errors, warnings } = check(config, inherited);
     if !errors.is_empty() {
-        return Err(errors);
+        return Err(errors.into());
     }
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|reason| vec![not_writable(&config.data_dir, &reason)])?;

@@ -1,5 +1,6 @@
 //! The thread that hashes.
 
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::options::SimHashRate;
@@ -10,6 +11,9 @@ use crate::work::share_difficulty;
 
 /// Hashes between two checks for new work: a few milliseconds.
 const BATCH: u32 = 4096;
+
+/// The time between two looks of a stalled miner at whether it hashes again.
+const STALLED_REST: Duration = Duration::from_millis(50);
 
 /// Hashes until the miner is stopped.
 pub(super) fn hash(shared: &SimMinerShared) -> Result<(), Stopped> {
@@ -46,6 +50,10 @@ fn work_off(
         }
         if shared.stop.is_stopped() || switch_at.is_some_and(|at| at <= Instant::now()) {
             return;
+        }
+        if shared.is_stalled.load(Ordering::Relaxed) {
+            shared.rest(generation, STALLED_REST);
+            continue;
         }
         run(shared, search, pace.batch(), generation, best);
         pace.wait(shared, generation);

@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use socket2::{Domain, Socket, Type};
 
 pub use model::MinerModel;
 pub use options::{MinerOptions, SimHashRate};
@@ -67,6 +68,11 @@ impl SimMiner {
         self.shared.stats.wait_until(deadline, done)
     }
 
+    /// Has it go on without hashing, as a device does whose chips hang: it stays connected and sends no share.
+    pub fn set_stalled(&self, is_stalled: bool) {
+        self.shared.is_stalled.store(is_stalled, Ordering::Relaxed);
+    }
+
     /// Ends it. The statistics stay.
     pub fn stop(&self) {
         self.shared.stop.stop();
@@ -95,7 +101,7 @@ fn reconnect_loop(shared: &SimMinerShared, seed: u64) -> Result<(), Stopped> {
     loop {
         shared.stop.check()?;
         let peer = redirected.take().unwrap_or(shared.options.pool);
-        let wait = match TcpStream::connect_timeout(&peer, shared.options.model.connect_timeout()) {
+        let wait = match connect(&shared.options, peer) {
             Ok(stream) => match SimMinerSession::run(shared, stream, peer) {
                 SessionEnd::Stopped => return Err(Stopped),
                 SessionEnd::Reconnect(target) => {
@@ -113,6 +119,16 @@ fn reconnect_loop(shared: &SimMinerShared, seed: u64) -> Result<(), Stopped> {
         };
         shared.stop.sleep(wait)?;
     }
+}
+
+/// Connects, from the address that the miner is to have.
+fn connect(options: &MinerOptions, peer: SocketAddr) -> io::Result<TcpStream> {
+    let limit = options.model.connect_timeout();
+    let Some(own) = options.connects_from else { return TcpStream::connect_timeout(&peer, limit) };
+    let socket = Socket::new(Domain::for_address(peer), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(own, 0).into())?;
+    socket.connect_timeout(&peer.into(), limit)?;
+    Ok(socket.into())
 }
 
 fn retry_wait(shared: &SimMinerShared, random: &mut Random) -> Duration {

@@ -1,6 +1,6 @@
 //! Settings of a simulated miner.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::model::MinerModel;
@@ -14,6 +14,8 @@ pub struct SimHashRate(pub f64);
 pub struct MinerOptions {
     /// The address it connects to: the pool, or a proxy before it.
     pub pool: SocketAddr,
+    /// The address of this machine that it connects from; `None` for any. Each of 127/8 can be one.
+    pub connects_from: Option<IpAddr>,
     pub model: MinerModel,
     /// The user name, usually `address.worker`.
     pub worker: String,
@@ -37,6 +39,7 @@ impl MinerOptions {
     pub fn new(pool: SocketAddr, habit: MinerModel, worker: impl Into<String>) -> MinerOptions {
         MinerOptions {
             pool,
+            connects_from: None,
             model: habit,
             worker: worker.into(),
             hash_rate_limit: None,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
@@ -25,6 +25,8 @@ pub(super) struct SimMinerShared {
     pub options: MinerOptions,
     pub stop: Stop,
     pub stats: Observable<MinerStats>,
+    /// True while the miner is connected and does not hash.
+    pub is_stalled: AtomicBool,
     work: Mutex<Option<SimWork>>,
     work_changed: Condvar,
     /// Counts the changes of `work`, to be looked at without its lock.
@@ -50,6 +52,7 @@ impl SimMinerShared {
             options,
             stop,
             stats: Observable::default(),
+            is_stalled: AtomicBool::new(false),
             work: Mutex::new(None),
             work_changed: Condvar::new(),
             generation: AtomicU64::new(0),

@@ -1,5 +1,6 @@
 //! `/api/miner`: one miner, connected or not.
 
+use super::devices::DevicesJson;
 use super::miners::MinersJson;
 use super::query::JsonQuery;
 use super::text;
@@ -33,6 +34,7 @@ pub(super) fn miner(status: &StatusSnapshot, query: &JsonQuery<'_>) -> Option<St
             reasons = &totals.reasons,
         )),
         connections = MinersJson { status, miners: facts.connections.clone() },
+        devices = DevicesJson { status, devices: facts.devices().collect() },
     )))
 }
 

@@ -15,6 +15,7 @@ macro_rules! object {
 
 mod alerts;
 mod counts;
+mod devices;
 mod events;
 mod health;
 mod history;
@@ -52,6 +53,7 @@ pub fn api(
             None => return Some(HttpAnswer { status: 404, ..HttpAnswer::json(miner::unknown_miner()) }),
         },
         "/api/miners" => miners::miners(status, &query),
+        "/api/devices" => devices::devices(status, &query),
         "/api/shares" => shares::shares(status, &query),
         "/api/alerts" => alerts::alerts(status, &query),
         "/api/events" => events::events(status, &query),

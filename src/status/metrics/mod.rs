@@ -3,6 +3,7 @@
 //! Base units: seconds, bytes, hashes per second, ratios of one. An unknown value has no sample, so
 //! that no chart shows it as zero.
 
+mod devices;
 mod pools;
 mod process;
 mod shares;
@@ -21,6 +22,7 @@ pub fn metrics(status: &StatusSnapshot) -> String {
     pools::write(&mut document, status);
     references(&mut document, status);
     workers::write(&mut document, status);
+    devices::write(&mut document, status);
     document.finish()
 }
 

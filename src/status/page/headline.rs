@@ -15,6 +15,7 @@ use crate::record::{AlertKind, ShareOutcome};
 use crate::status::snapshot::StatusSnapshot;
 use crate::status::verdicts;
 use crate::upstream::{PoolStatus, UpstreamState};
+use crate::util::escape::Printable;
 use crate::util::format::{ago, count, span};
 
 /// After a start, miners need some time to connect again.
@@ -47,6 +48,20 @@ pub(super) fn section(status: &StatusSnapshot) -> Markup {
             }
         }
     }
+}
+
+/// One line without markup, for the service manager: the miners and their hash rate, and what is badly wrong. Every text
+/// from the network is escaped.
+pub fn status_line(status: &StatusSnapshot) -> String {
+    let mut line = count(status.runtime.sessions as u64, "miner");
+    if let Some(shown) = rates::shown(status).filter(|shown| shown.is_now) {
+        line.push_str(&format!(", {}", shown.text()));
+    }
+    let Headline { tone, title, .. } = headline(status);
+    if tone == Tone::Bad {
+        line.push_str(&format!("; {}", Printable(&title)));
+    }
+    line
 }
 
 /// The worst that is wrong now, else how it goes.

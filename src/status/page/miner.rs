@@ -6,7 +6,7 @@ use super::charts::{ChartedHistory, charts};
 use super::events::event_details;
 use super::share_list::share_table;
 use super::shell::{address_with_worker, subpage};
-use super::{Page, miner_forms, miner_identity, time};
+use super::{Page, miner_device, miner_forms, miner_identity, time};
 use crate::analyzer::MinerView;
 use crate::record::{EventRow, ShareRow};
 use crate::status::snapshot::StatusSnapshot;
@@ -32,6 +32,7 @@ pub fn miner_page(
         (history(status, &facts, has_charts))
         (fate(&facts))
         (miner_forms::section(&facts, may_change))
+        (miner_device::sections(status, &facts))
         (shares(status, &facts))
         (connections(status, &facts))
         (events(status, &facts))

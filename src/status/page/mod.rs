@@ -21,6 +21,7 @@ mod external;
 mod headline;
 mod job_list;
 mod miner;
+mod miner_device;
 mod miner_forms;
 mod miner_identity;
 mod miner_query;
@@ -42,6 +43,7 @@ mod welcome;
 
 pub use alert_list::alerts_page;
 pub use events::events_page;
+pub use headline::status_line;
 pub use job_list::jobs_page;
 pub use miner::{miner_page, unknown_miner_page};
 pub use miner_query::MinersQuery;

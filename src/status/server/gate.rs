@@ -2,12 +2,10 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-use socket2::SockRef;
 
 use super::access::Access;
 use super::connection;
@@ -16,7 +14,8 @@ use super::refusal::GateRefusal;
 use super::tiny_http::TinyHttp;
 use super::visitors::Visitors;
 use crate::limits::AddressKey;
-use crate::net::{listen, process, sched};
+use crate::net::listen::{Listener, is_peer_error};
+use crate::net::{process, sched};
 use crate::util::address::canonical;
 use crate::util::os_error::describe;
 use crate::util::stop::Stop;
@@ -29,6 +28,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Caps the rejected connections that stay open for a while. If they were closed at once, with the
 /// request unread, the reset would overtake the answer.
 const MAX_LINGERING: usize = 32;
+
+/// To accept a connection and start its thread takes a millisecond. A loop that is still at it after this time hangs.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 /// The time for pending answers at shutdown, and then for their threads.
 const ANSWER_GRACE: Duration = Duration::from_millis(400);
@@ -45,7 +47,7 @@ pub(super) struct GateShared {
 #[derive(Debug)]
 pub(super) struct Gate {
     /// The same socket as the loop's.
-    listener: TcpListener,
+    listener: Arc<Listener>,
     shared: Arc<GateShared>,
     visitors: Arc<Visitors>,
     /// Stops this gate only, not the program.
@@ -55,37 +57,37 @@ pub(super) struct Gate {
 
 impl Gate {
     /// Starts to accept connections.
-    pub(super) fn start(
-        listener: TcpListener,
-        access: Access,
-        inner: TinyHttp,
-        stop: Stop,
-    ) -> io::Result<Gate> {
+    pub(super) fn start(listener: Listener, access: Access, inner: TinyHttp, stop: Stop) -> io::Result<Gate> {
+        let listener = Arc::new(listener);
         let shared = Arc::new(GateShared { access, inner });
         let visitors = Arc::new(Visitors::default());
         let gate_stop = Stop::new();
         let mut accept_loop = AcceptLoop {
-            listener: listener.try_clone()?,
+            listener: listener.clone(),
             shared: shared.clone(),
             visitors: visitors.clone(),
             stops: [gate_stop.clone(), stop],
             lingering: VecDeque::new(),
         };
-        let thread = service("http").stack(SESSION_STACK).start(move || {
+        let service = service("http").stack(SESSION_STACK).beats_within(STUCK_AFTER).watched();
+        let thread = service.start(move || {
             // Threads that this one starts inherit its scheduling.
             sched::yield_to_others("the page");
             accept_loop.run();
             // The other handle would keep the port open, and visitors waiting, when the program stops.
-            let _ = SockRef::from(&accept_loop.listener).shutdown(Shutdown::Both);
+            accept_loop.listener.close();
         })?;
         Ok(Gate { listener, shared, visitors, gate_stop, thread })
+    }
+
+    pub(super) fn shared(&self) -> Arc<GateShared> {
+        self.shared.clone()
     }
 
     /// Closes the port, and every connection after a short time for pending answers.
     pub(super) fn shut_down(self) {
         self.gate_stop.stop();
-        // Ends the wait in accept.
-        let _ = SockRef::from(&self.listener).shutdown(Shutdown::Both);
+        self.listener.close();
         if !join_within(self.thread, THREAD_GRACE) {
             log::debug!("the page's port is still being closed");
         }
@@ -100,7 +102,7 @@ impl Gate {
 }
 
 struct AcceptLoop {
-    listener: TcpListener,
+    listener: Arc<Listener>,
     shared: Arc<GateShared>,
     visitors: Arc<Visitors>,
     stops: [Stop; 2],
@@ -110,14 +112,14 @@ struct AcceptLoop {
 impl AcceptLoop {
     fn run(&mut self) {
         let failures = LogOnce::default();
-        while !self.is_stopped() {
+        loop {
+            supervise::rest();
+            let accepted = self.listener.accept(|| self.is_stopped());
             supervise::beat();
-            match self.listener.accept() {
-                Ok(_) if self.is_stopped() => return,
-                Ok((socket, peer)) => self.serve(socket, canonical(peer)),
-                Err(error) if listen::is_peer_error(&error) => {}
-                // The shutdown has closed the socket.
-                Err(_) if self.is_stopped() => return,
+            match accepted {
+                Ok(None) => return,
+                Ok(Some((socket, peer))) => self.serve(socket, canonical(peer)),
+                Err(error) if is_peer_error(&error) => {}
                 Err(error) => {
                     if failures.is_first(Instant::now()) {
                         log::error!("the page's port can't accept connections: {}", describe(&error));

@@ -42,12 +42,15 @@ mod visitors;
 mod worker;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config;
-use crate::net::listen;
+use crate::net::inherited::InheritedSockets;
+use crate::net::listen::Listener;
 use crate::util::stop::Stop;
+use crate::util::supervise::or_test_limit;
 
 pub use answer::HttpAnswer;
 pub(in crate::status) use percent::encode as percent_encode;
@@ -84,10 +87,13 @@ pub enum Method {
 /// Answers a request. At most two threads call it at the same time. If it panics, the answer is 500.
 pub type Handler = Arc<dyn Fn(&GatedRequest) -> HttpAnswer + Send + Sync>;
 
+/// A handler takes milliseconds. When all have taken this long, the page serves nobody any more.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+
 /// The page's open port, before it serves requests.
 #[derive(Debug)]
 pub struct PagePort {
-    listener: TcpListener,
+    listener: Listener,
     address: SocketAddr,
 }
 
@@ -115,15 +121,32 @@ impl HttpServer {
     /// # Errors
     /// The address is in use or not available; the text names it.
     pub fn bind(http: &config::HttpConfig) -> io::Result<Option<PagePort>> {
+        HttpServer::bind_or_inherit(http, &mut InheritedSockets::default())
+    }
+
+    /// Takes the inherited socket for `http.listen`, or else does the same as [`HttpServer::bind`].
+    ///
+    /// # Errors
+    /// The same as [`HttpServer::bind`].
+    pub fn bind_or_inherit(
+        http: &config::HttpConfig,
+        inherited: &mut InheritedSockets,
+    ) -> io::Result<Option<PagePort>> {
         let Some(address) = http.listen else { return Ok(None) };
-        let listener = listen::bind(address)?;
-        let address = listener.local_addr()?;
+        let listener = inherited.listen(address)?;
+        let address = listener.address()?;
         Ok(Some(PagePort { listener, address }))
     }
 
     /// The address it listens on, with the port that the system chose.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// A check whether every thread that answers requests hangs. It may outlive the server.
+    pub(crate) fn stuck_check(&self) -> impl Fn() -> bool + Send + use<> {
+        let (shared, limit) = (self.gate.as_ref().map(Gate::shared), or_test_limit(STUCK_AFTER));
+        move || shared.as_ref().is_some_and(|shared| shared.inner.is_stuck(limit))
     }
 
     /// Closes the port, gives pending answers half a second, and removes the private socket. Returns

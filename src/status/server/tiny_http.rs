@@ -138,6 +138,12 @@ impl TinyHttp {
         Err(self.failed(GateRefusal::Unavailable, &reason))
     }
 
+    /// Whether every worker has been in the handler for this time.
+    pub(super) fn is_stuck(&self, time: Duration) -> bool {
+        let instance = self.state.lock().instance.clone();
+        instance.is_some_and(|instance| instance.work.is_stuck(time))
+    }
+
     /// Ends the server and removes its socket.
     pub(super) fn shut_down(&self) {
         let instance = {

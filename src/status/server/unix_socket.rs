@@ -8,6 +8,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
+use crate::util::files::directory_of_variable;
+
 /// 128 random bits as hex. The hasher's keys come from the system's random number generator.
 pub(super) fn random_name() -> String {
     let half = || RandomState::new().hash_one(std::process::id());
@@ -28,12 +30,11 @@ pub(super) struct PrivateDirectory(pub(super) PathBuf);
 impl PrivateDirectory {
     /// Creates the directory in the service's runtime directory, the user's, or the temporary one.
     pub(super) fn new() -> io::Result<PrivateDirectory> {
-        let own = |name: &str| {
-            let value = std::env::var_os(name)?;
-            let first = std::env::split_paths(&value).next()?;
-            first.is_absolute().then_some(first)
-        };
-        let parents = [own("RUNTIME_DIRECTORY"), own("XDG_RUNTIME_DIR"), Some(std::env::temp_dir())];
+        let parents = [
+            directory_of_variable("RUNTIME_DIRECTORY"),
+            directory_of_variable("XDG_RUNTIME_DIR"),
+            Some(std::env::temp_dir()),
+        ];
         let mut result = Err(io::ErrorKind::NotFound.into());
         for parent in parents.into_iter().flatten() {
             let path = parent.join(format!("sluice-{}-{}", std::process::id(), random_name()));

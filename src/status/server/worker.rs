@@ -18,6 +18,7 @@ use super::relay::{CHANGE_HEADER, HOST_HEADER, KEY_HEADER};
 use super::target::RequestTarget;
 use super::{GatedRequest, Handler, HttpAnswer, Method};
 use crate::net::sched;
+use crate::util::supervise;
 use crate::util::thread::{SERVICE_STACK, spawn};
 
 /// The number of workers. A slow request blocks one of them.
@@ -132,7 +133,11 @@ fn read_gated(request: &mut tiny_http::Request, key: &str) -> Option<GatedReques
 
 fn call_handler(handler: &Handler, request: &GatedRequest, work: &WorkerShared) -> HttpAnswer {
     // The handler shares no state with the worker, and its own survives a panic.
-    if let Ok(answer) = catch_unwind(AssertUnwindSafe(|| handler(request))) {
+    let answered = || {
+        supervise::fault_point("page-handler");
+        handler(request)
+    };
+    if let Ok(answer) = catch_unwind(AssertUnwindSafe(answered)) {
         return answer;
     }
     if work.panics.is_first(Instant::now()) {

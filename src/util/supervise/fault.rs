@@ -28,11 +28,13 @@ pub(crate) fn check(thread: &str) {
     }
 }
 
-/// The time set by tests after which threads without heartbeats are reported as stuck.
-pub(super) fn stale_after() -> Option<Duration> {
-    directory()?;
-    let text = std::env::var("SLUICE_TEST_STALE_MS").ok()?;
-    text.parse().ok().map(Duration::from_millis)
+/// The time after which a thread that does not move is reported as stuck: that of a test, or else `usual`.
+pub(crate) fn or_test_limit(usual: Duration) -> Duration {
+    let of_test = || {
+        directory()?;
+        std::env::var("SLUICE_TEST_STALE_MS").ok()?.parse().ok().map(Duration::from_millis)
+    };
+    of_test().unwrap_or(usual)
 }
 
 fn directory() -> Option<&'static PathBuf> {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -34,9 +35,19 @@ pub(super) struct Service {
     /// The thread has panicked and is not restarted.
     is_off: AtomicBool,
     restarts: AtomicU64,
-    /// The time of the last heartbeat, in milliseconds since [`STARTED_AT`].
+    /// The time of the last heartbeat, in milliseconds since [`STARTED_AT`]; [`RESTING`] while it waits for work.
     last_beat: AtomicU64,
     stale_after: Option<Duration>,
+    is_watched: bool,
+}
+
+/// The heartbeat of a thread that waits for work: never late.
+const RESTING: u64 = u64::MAX;
+
+/// The reason why a service does not work.
+enum Trouble {
+    Off,
+    Stuck { quiet: Duration },
 }
 
 /// A service's entry in the registry. Dropping it removes the entry, unless the service has failed.
@@ -91,6 +102,13 @@ pub fn unwell() -> Vec<String> {
     troubled.map(|(name, trouble)| format!("thread {name} {trouble}")).collect()
 }
 
+/// A line for each service that the watchdog looks after and that does not work. `with_off`: including those that have
+/// panicked and stay off.
+pub fn unwell_watched(with_off: bool) -> Vec<String> {
+    let services = REGISTRY.lock().services.clone();
+    services.iter().filter_map(|service| service.watched_trouble(with_off)).collect()
+}
+
 /// The number of restarts so far, and the restarts after the first `seen`, as far as they are kept.
 pub fn restarts(seen: u64) -> (u64, Vec<Restart>) {
     let registry = REGISTRY.lock();
@@ -124,14 +142,8 @@ pub(super) fn end_program(name: &str, reason: &str) {
 }
 
 impl ServiceGuard {
-    pub(super) fn new(name: &str, stale_after: Option<Duration>) -> ServiceGuard {
-        let service = Arc::new(Service {
-            name: name.to_owned(),
-            is_off: AtomicBool::new(false),
-            restarts: AtomicU64::new(0),
-            last_beat: AtomicU64::new(millis_since_start()),
-            stale_after,
-        });
+    pub(super) fn new(name: &str, stale_after: Option<Duration>, is_watched: bool) -> ServiceGuard {
+        let service = Arc::new(Service::new(name, stale_after, is_watched));
         REGISTRY.lock().services.push(service.clone());
         ServiceGuard(service)
     }
@@ -146,8 +158,23 @@ impl Drop for ServiceGuard {
 }
 
 impl Service {
+    fn new(name: &str, stale_after: Option<Duration>, is_watched: bool) -> Service {
+        Service {
+            name: name.to_owned(),
+            is_off: AtomicBool::new(false),
+            restarts: AtomicU64::new(0),
+            last_beat: AtomicU64::new(millis_since_start()),
+            stale_after,
+            is_watched,
+        }
+    }
+
     pub(super) fn beat(&self) {
         self.last_beat.store(millis_since_start(), Ordering::Relaxed);
+    }
+
+    pub(super) fn rest(&self) {
+        self.last_beat.store(RESTING, Ordering::Relaxed);
     }
 
     /// Marks the service as failed; it stays in the registry.
@@ -170,20 +197,56 @@ impl Service {
         self.is_off.load(Ordering::Relaxed)
     }
 
-    fn health(&self) -> ServiceHealth {
+    fn trouble(&self) -> Option<Trouble> {
+        if self.is_off() {
+            return Some(Trouble::Off);
+        }
         let quiet = Duration::from_millis(
             millis_since_start().saturating_sub(self.last_beat.load(Ordering::Relaxed)),
         );
-        let trouble = if self.is_off() {
-            Some("has panicked and does not run".to_owned())
-        } else {
-            let is_stale = self.stale_after.is_some_and(|limit| quiet > limit);
-            is_stale.then(|| format!("has not moved for {} s", quiet.as_secs()))
-        };
+        self.stale_after.filter(|limit| quiet > *limit).map(|_| Trouble::Stuck { quiet })
+    }
+
+    fn watched_trouble(&self, with_off: bool) -> Option<String> {
+        match self.trouble()? {
+            _ if !self.is_watched => None,
+            Trouble::Off if !with_off => None,
+            trouble => Some(format!("thread {} {trouble}", self.name)),
+        }
+    }
+
+    fn health(&self) -> ServiceHealth {
+        let trouble = self.trouble().map(|trouble| trouble.to_string());
         ServiceHealth { name: self.name.clone(), restarts: self.restarts.load(Ordering::Relaxed), trouble }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Off => f.write_str("has panicked and does not run"),
+            Trouble::Stuck { quiet } => write!(f, "has not moved for {} s", quiet.as_secs()),
+        }
     }
 }
 
 fn millis_since_start() -> u64 {
     u64::try_from(STARTED_AT.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watched_thread_that_is_off_counts_only_if_it_is_asked_for() {
+        for is_watched in [true, false] {
+            let service = Service::new("t-off", None, is_watched);
+            assert_eq!(service.watched_trouble(true), None);
+            service.stay_off();
+            let line = String::from("thread t-off has panicked and does not run");
+            assert_eq!(service.watched_trouble(true), is_watched.then_some(line));
+            assert_eq!(service.watched_trouble(false), None);
+        }
+    }
 }
