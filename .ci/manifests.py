@@ -88,6 +88,10 @@ def check_compose():
         source = mount.split(":")[0]
         if source.startswith(".") and not (compose.parent / source).exists():
             fault(f"compose.yaml mounts {source}, which does not exist")
+    for file in (compose, umbrel):
+        for name, service in yaml.safe_load(file.read_text())["services"].items():
+            if service.get("read_only") and "/tmp" not in service.get("tmpfs", []):
+                fault(f"{file.name}: {name} is read-only and has no /tmp to write to")
 
 
 def check_umbrel():
@@ -166,7 +170,8 @@ def check_kubernetes():
 
 
 def check_objects(name, objects):
-    """What no schema knows: that selectors meet the pods, and that the grace is longer than Sluice's own."""
+    """What no schema knows: that selectors meet the pods, that the grace is longer than Sluice's own, and that there is a
+    /tmp to write to."""
     pods = next(one for one in objects if one["kind"] == "StatefulSet")["spec"]["template"]
     labels = pods["metadata"]["labels"].items()
     selectors = {
@@ -181,6 +186,11 @@ def check_objects(name, objects):
     sleep = pods["spec"]["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     if pods["spec"]["terminationGracePeriodSeconds"] < sleep + 10 + 10:
         fault(f"kubernetes/{name}: shares in flight have 10 s after preStop, and the records need time, too")
+    volumes = {volume["name"]: volume for volume in pods["spec"]["volumes"]}
+    for container in pods["spec"]["containers"]:
+        mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+        if container["securityContext"]["readOnlyRootFilesystem"] and "emptyDir" not in volumes.get(mounts.get("/tmp"), {}):
+            fault(f"kubernetes/{name}: {container['name']} is read-only and has no /tmp to write to")
 
 
 def check_versions():
