@@ -150,6 +150,8 @@ impl DeviceRoll {
     /// Takes in a share of this proven difficulty, or of an unknown one.
     fn proven(&mut self, address: IpAddr, proven: Option<f64>, accepted: f64) {
         let Some(entry) = self.devices.get_mut(&address.to_canonical()) else { return };
+        // Whoever restarts devices is to know at once.
+        self.is_view_old |= entry.loss.is_stalled;
         entry.loss.end_silence();
         match proven {
             Some(proven) if entry.is_counting => entry.work.add_share(proven, accepted),

@@ -193,6 +193,27 @@ fn a_device_that_stalls_is_told_once_and_works_again() {
 }
 
 #[test]
+fn a_verdict_does_not_outlive_a_share_nor_the_readings() {
+    let mut run = Run::new();
+    run.pass(HOUR);
+    run.part = 0.0;
+    run.pass(HOUR);
+    assert!(run.roll.view()[0].is_stalled);
+    // Its web server hangs too: nobody can say what it does.
+    run.is_read = false;
+    run.pass(HOUR);
+    assert!(!run.roll.view()[0].is_stalled);
+    run.is_read = true;
+    run.pass(60);
+    assert!(run.roll.view()[0].is_stalled);
+    // It mines again while it can't be read.
+    run.is_read = false;
+    run.roll.proven(ADDRESS.parse().unwrap(), Some(DIFFICULTY), DIFFICULTY);
+    run.pass(1);
+    assert!(!run.roll.view()[0].is_stalled);
+}
+
+#[test]
 fn a_device_that_is_paused_or_slow_has_not_stalled() {
     let mut run = Run::new();
     (run.part, run.reading.is_paused) = (0.0, Some(true));
