@@ -78,6 +78,8 @@ struct DeviceEntry {
     is_connected: bool,
     /// Shares are counted now: it is connected with work, and its reading is fresh.
     is_counting: bool,
+    /// It had a reason to prove nothing here, by its last reading.
+    was_excused: bool,
     work: DeviceWork,
     loss: LossRule,
     state: StateRules,
@@ -252,6 +254,7 @@ impl DeviceEntry {
             recorded_at: None,
             is_connected: true,
             is_counting: false,
+            was_excused: false,
             work: DeviceWork::default(),
             loss: LossRule::default(),
             state: StateRules::default(),
@@ -271,10 +274,15 @@ impl DeviceEntry {
         let working = tick.sample.filter(has_work);
         let fresh = self.fresh(context.at).cloned();
         let rate = fresh.as_ref().and_then(|reading| reading.steady_hash_rate());
+        if let Some(reading) = &fresh {
+            let is_excused = is_excused(reading);
+            if std::mem::replace(&mut self.was_excused, is_excused) && !is_excused {
+                self.loss.end_silence();
+            }
+        }
         self.is_counting = false;
         if let (Some(sample), Some(rate)) = (working, rate) {
-            let is_excused = fresh.as_deref().is_some_and(is_excused);
-            if !is_excused && may_compare(rate, sample.difficulty) {
+            if !self.was_excused && may_compare(rate, sample.difficulty) {
                 self.is_counting = true;
                 self.work.pass(tick.seconds, rate, sample.difficulty);
             }

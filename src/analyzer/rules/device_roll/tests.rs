@@ -288,6 +288,16 @@ fn a_dead_connection_of_a_device_on_its_fallback_pool_is_no_stall() {
 }
 
 #[test]
+fn silence_during_an_excuse_is_none_afterwards() {
+    let mut run = Run::new();
+    run.pass(HOUR);
+    (run.part, run.reading.is_paused) = (0.0, Some(true));
+    run.pass(2 * HOUR);
+    (run.reading.is_paused, run.next_share, run.part) = (Some(false), 300.0, 1.0);
+    assert_eq!(run.pass(2 * HOUR), []);
+}
+
+#[test]
 fn devices_of_one_name_are_told_apart() {
     let mut run = Run::new();
     run.pass(60);
