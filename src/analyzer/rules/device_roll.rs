@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::device_loss::{LossRule, is_excused};
-use super::device_state::{DeviceTick, StateRules};
+use super::device_state::{DeviceTick, StateRules, has_restarted};
 use super::device_work::{DeviceWork, WorkLegs};
 use super::{AlertContext, SessionSample, seconds_between};
 use crate::analyzer::share::JudgedShare;
@@ -13,6 +13,7 @@ use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::devices::{DeviceInterface, DeviceReading, DeviceReport, MAX_DEVICES};
 use crate::record::{EventRow, SavedState};
+use crate::tap::SessionId;
 use crate::util::escape::printable;
 
 /// The age up to which a reading says what the device does now.
@@ -78,6 +79,8 @@ struct DeviceEntry {
     is_connected: bool,
     /// Shares are counted now: it is connected with work, and its reading is fresh.
     is_counting: bool,
+    /// Its only connection.
+    session: Option<SessionId>,
     /// It had a reason to prove nothing here, by its last reading.
     was_excused: bool,
     work: DeviceWork,
@@ -106,7 +109,10 @@ impl DeviceRoll {
         entry.reported_at = report.at;
         if let Some(restart) = &report.restart {
             tell_restart(entry, restart, context);
-            entry.state.is_restart_expected |= restart.is_ok();
+            if restart.is_ok() {
+                entry.state.is_restart_expected = true;
+                entry.loss.end_silence();
+            }
         }
         match &report.outcome {
             Err(why) => {
@@ -123,6 +129,9 @@ impl DeviceRoll {
                     tell_first(entry, reading, context);
                 }
                 let before = before.as_ref().map(|(at, before)| (*at, &**before));
+                if before.is_some_and(|(_, before)| has_restarted(before, reading)) {
+                    entry.loss.end_silence();
+                }
                 entry.state.read(
                     (entry.worker.as_str(), subject.as_str()),
                     before,
@@ -254,6 +263,7 @@ impl DeviceEntry {
             recorded_at: None,
             is_connected: true,
             is_counting: false,
+            session: None,
             was_excused: false,
             work: DeviceWork::default(),
             loss: LossRule::default(),
@@ -279,6 +289,11 @@ impl DeviceEntry {
             if std::mem::replace(&mut self.was_excused, is_excused) && !is_excused {
                 self.loss.end_silence();
             }
+        }
+        let session = tick.sample.map(|sample| sample.session);
+        if std::mem::replace(&mut self.session, session) != session && self.loss.is_stalled {
+            // It has connected anew by itself, and gets the time to begin.
+            self.loss.end_silence();
         }
         self.is_counting = false;
         if let (Some(sample), Some(rate)) = (working, rate) {

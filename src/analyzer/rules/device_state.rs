@@ -66,7 +66,7 @@ impl StateRules {
         context: &mut AlertContext<'_>,
     ) {
         if let Some((at, before)) = before {
-            if is_restart(before, reading) && !std::mem::take(&mut self.is_restart_expected) {
+            if is_surprise(before, reading) && !std::mem::take(&mut self.is_restart_expected) {
                 restarted((worker, subject), (at, before), reading, context);
             }
         }
@@ -183,10 +183,15 @@ fn chip_limit(reading: &DeviceReading) -> Option<f64> {
     reading.temperature_limit.or(usual)
 }
 
-/// Whether the uptime has become shorter. A new firmware needs a restart.
-fn is_restart(before: &DeviceReading, reading: &DeviceReading) -> bool {
+/// Whether the uptime has become shorter.
+pub(super) fn has_restarted(before: &DeviceReading, reading: &DeviceReading) -> bool {
     let (Some(was), Some(is)) = (before.uptime, reading.uptime) else { return false };
-    is.as_secs_f64() + UPTIME_SLACK < was.as_secs_f64() && before.firmware == reading.firmware
+    is.as_secs_f64() + UPTIME_SLACK < was.as_secs_f64()
+}
+
+/// Whether it has restarted without an obvious reason. A new firmware needs a restart.
+fn is_surprise(before: &DeviceReading, reading: &DeviceReading) -> bool {
+    has_restarted(before, reading) && before.firmware == reading.firmware
 }
 
 fn restarted(

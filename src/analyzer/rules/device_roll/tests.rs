@@ -298,6 +298,29 @@ fn silence_during_an_excuse_is_none_afterwards() {
 }
 
 #[test]
+fn after_a_restart_or_a_new_connection_a_stall_needs_new_silence() {
+    for begins_anew in [
+        (|run: &mut Run| run.started = run.second - 20) as fn(&mut Run),
+        |run| {
+            run.is_connected = false;
+            run.pass(5);
+            run.is_connected = true;
+        },
+    ] {
+        let mut run = Run::new();
+        run.pass(HOUR);
+        run.part = 0.0;
+        run.pass(HOUR);
+        assert!(run.roll.view()[0].is_stalled);
+        begins_anew(&mut run);
+        run.pass(300);
+        assert!(!run.roll.view()[0].is_stalled);
+        run.pass(HOUR);
+        assert!(run.roll.view()[0].is_stalled);
+    }
+}
+
+#[test]
 fn devices_of_one_name_are_told_apart() {
     let mut run = Run::new();
     run.pass(60);
