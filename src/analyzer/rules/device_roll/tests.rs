@@ -299,14 +299,11 @@ fn silence_during_an_excuse_is_none_afterwards() {
 
 #[test]
 fn after_a_restart_or_a_new_connection_a_stall_needs_new_silence() {
-    for begins_anew in [
-        (|run: &mut Run| run.started = run.second - 20) as fn(&mut Run),
-        |run| {
-            run.is_connected = false;
-            run.pass(5);
-            run.is_connected = true;
-        },
-    ] {
+    for begins_anew in [(|run: &mut Run| run.started = run.second - 20) as fn(&mut Run), |run| {
+        run.is_connected = false;
+        run.pass(5);
+        run.is_connected = true;
+    }] {
         let mut run = Run::new();
         run.pass(HOUR);
         run.part = 0.0;
