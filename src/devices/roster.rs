@@ -16,6 +16,9 @@ use crate::util::backoff::{Backoff, jittered};
 pub const MAX_DEVICES: usize = 1024;
 /// Longest pause after failures; pauses double up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// Caps the devices that stall at once, up to 20 that are read: beyond, the tenth part of them. With more, none is
+/// restarted.
+const MAX_STALLED: usize = 2;
 /// The time from a miner's connection to the first request. A device that starts has other things to do.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// The time for which a device is asked that was read and has left.
@@ -127,6 +130,7 @@ impl DeviceRoster {
 
     /// The next device that is due, the one first that has waited for longest.
     pub(super) fn next_due(&mut self, now: Instant) -> Option<ReadJob> {
+        let is_common = self.have_many_stalled();
         let is_free =
             |one: &RosterEntry| one.asked_at.is_none_or(|asked| now.duration_since(asked) > LOST_AFTER);
         let due = self.devices.iter_mut().filter(|(_, one)| one.due <= now && is_free(one));
@@ -134,8 +138,16 @@ impl DeviceRoster {
         one.asked_at = Some(now);
         let mac = one.mac.as_ref().filter(|_| one.is_stalled && one.left_at.is_none());
         let mac = mac.filter(|mac| self.restarts.allows(mac, now)).cloned();
-        let restart = mac.zip(self.restarts_at.clone()).map(|(mac, ports)| RestartCheck { mac, ports });
+        let restart =
+            mac.zip(self.restarts_at.clone()).map(|(mac, ports)| RestartCheck { mac, ports, is_common });
         Some(ReadJob { address: *address, interface: one.interface, restart, number: one.number })
+    }
+
+    /// Whether so many of the devices that are read have stalled that the cause is not in them.
+    fn have_many_stalled(&self) -> bool {
+        let read = || self.devices.values().filter(|one| one.mac.is_some() && one.left_at.is_none());
+        let stalled = read().filter(|one| one.is_stalled).count();
+        stalled > MAX_STALLED.max(read().count() / 10)
     }
 
     /// Takes back a device that nobody has time for.
@@ -336,6 +348,26 @@ mod tests {
         run.answer(&moved[0], reading("AA", "rig"));
         run.after(MINUTE, &[]);
         assert!(run.after(ASKED_AFTER_LEAVING, &[]).is_empty());
+    }
+
+    #[test]
+    fn many_stalls_at_once_are_not_the_devices_fault() {
+        for (stalled, is_common) in [(1, false), (2, false), (3, true)] {
+            let mut run = Run::new();
+            run.roster.restarts_at = Some(vec![3333]);
+            let mut miners: Vec<DeviceConnection> = (0..20)
+                .map(|number| miner(&format!("10.0.0.{number}"), &number.to_string(), BITAXE))
+                .collect();
+            for job in run.after(MINUTE, &miners) {
+                let anybody = DeviceReading { users: Vec::new(), ..reading(&job.address.to_string(), "") };
+                run.roster.finish(&job, Ok(anybody), run.now);
+            }
+            miners.iter_mut().take(stalled).for_each(|miner| miner.is_stalled = true);
+            let jobs = run.after(MINUTE, &miners);
+            let checks: Vec<_> = jobs.iter().filter_map(|job| job.restart.as_ref()).collect();
+            assert_eq!(checks.len(), stalled);
+            assert!(checks.iter().all(|check| check.is_common == is_common));
+        }
     }
 
     #[test]

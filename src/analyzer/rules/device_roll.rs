@@ -8,11 +8,12 @@ use super::device_loss::{LossRule, is_excused};
 use super::device_state::{DeviceTick, StateRules, has_restarted};
 use super::device_work::{DeviceWork, WorkLegs};
 use super::{AlertContext, SessionSample, seconds_between};
-use crate::analyzer::share::JudgedShare;
+use crate::analyzer::share::{JudgedShare, PendingShare};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::devices::{DeviceInterface, DeviceReading, DeviceReport, MAX_DEVICES};
-use crate::record::{EventRow, SavedState};
+use crate::record::{EventRow, SavedState, ShareOutcome};
+use crate::stratum::Difficulty;
 use crate::tap::SessionId;
 use crate::util::escape::printable;
 
@@ -149,13 +150,8 @@ impl DeviceRoll {
     }
 
     pub(super) fn share(&mut self, judged: &JudgedShare) {
-        let proven = match (judged.share.proven(), &judged.share.rebuilt) {
-            (Some(proven), _) => Some(proven.value()),
-            // Nobody can say how much such a share proves.
-            (None, None) => None,
-            (None, Some(_)) => return,
-        };
-        self.proven(judged.miner.ip(), proven, judged.credited());
+        let is_accepted = judged.outcome == ShareOutcome::Accepted;
+        self.proven(judged.miner.ip(), proven_by(&judged.share, is_accepted), judged.credited());
     }
 
     /// Takes in a share of this proven difficulty, or of an unknown one.
@@ -211,7 +207,9 @@ impl DeviceRoll {
             let is_connected = entry.is_connected;
             let least_stall = self.least_stall;
             let tick = DeviceTick { subject, seconds, is_connected, sample, is_outage, least_stall };
+            let was_stalled = entry.loss.is_stalled;
             entry.tick(&tick, context);
+            self.is_view_old |= was_stalled != entry.loss.is_stalled;
         }
         let is_due = self.viewed_at.is_none_or(|viewed| seconds_between(viewed, at).abs() >= VIEW_SECONDS);
         if self.is_view_old || is_due || before != self.devices.len() {
@@ -290,6 +288,11 @@ impl DeviceEntry {
                 self.loss.end_silence();
             }
         }
+        let share_silent = tick.sample.and_then(|sample| sample.share_silent);
+        if share_silent.is_some_and(|silent| silent < self.loss.silent_seconds()) {
+            // A share waits for the pool's answer.
+            self.loss.end_silence();
+        }
         let session = tick.sample.map(|sample| sample.session);
         if std::mem::replace(&mut self.session, session) != session && self.loss.is_stalled {
             // It has connected anew by itself, and gets the time to begin.
@@ -324,6 +327,13 @@ impl DeviceEntry {
             is_stalled: self.loss.is_stalled,
         }
     }
+}
+
+/// The difficulty that a share proves. `None` if nobody can say it: it could not be rebuilt, or the pool has accepted it
+/// although the rebuilt hash is not good enough.
+fn proven_by(share: &PendingShare, is_accepted: bool) -> Option<f64> {
+    let is_doubtful = share.rebuilt.is_none() || (is_accepted && !share.is_repeated);
+    share.proven().map(Difficulty::value).or((!is_doubtful).then_some(0.0))
 }
 
 /// Devices that share a name are told apart by their addresses.

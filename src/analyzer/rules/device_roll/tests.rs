@@ -29,6 +29,7 @@ struct Run {
     started: i64,
     difficulty: f64,
     worker: &'static str,
+    share_silent: Option<f64>,
 }
 
 impl Run {
@@ -55,6 +56,7 @@ impl Run {
             started: -i64::from(DAY),
             difficulty: DIFFICULTY,
             worker: "rig",
+            share_silent: None,
         }
     }
 
@@ -100,6 +102,7 @@ impl Run {
                 miner: ADDRESS.parse().unwrap(),
                 difficulty: self.difficulty,
                 job_silent: Some(10.0),
+                share_silent: self.share_silent,
                 ..SessionSample::for_tests()
             };
             let samples = if self.is_connected { vec![sample] } else { Vec::new() };
@@ -315,6 +318,15 @@ fn after_a_restart_or_a_new_connection_a_stall_needs_new_silence() {
         run.pass(HOUR);
         assert!(run.roll.view()[0].is_stalled);
     }
+}
+
+#[test]
+fn shares_without_a_verdict_end_the_silence() {
+    let mut run = Run::new();
+    run.pass(HOUR);
+    (run.part, run.share_silent) = (0.0, Some(20.0));
+    run.pass(HOUR);
+    assert!(!run.roll.view()[0].is_stalled);
 }
 
 #[test]
