@@ -17,8 +17,10 @@ use crate::stratum::Difficulty;
 use crate::tap::SessionId;
 use crate::util::escape::printable;
 
-/// The age up to which a reading says what the device does now.
+/// The least age up to which a reading says what the device does now, and the same in intervals between readings: one
+/// may fail.
 const FRESH_SECONDS: f64 = 120.0;
+const FRESH_INTERVALS: f64 = 2.5;
 /// A device that was not asked for so long is not asked any more.
 const FORGET_AFTER_SECONDS: f64 = 3.0 * 3600.0;
 /// A miner without a new job for so long may have nothing to work on.
@@ -58,6 +60,8 @@ pub struct DeviceView {
 pub(in super::super) struct DeviceRoll {
     /// The least time without a share, in seconds, before a device has stalled.
     pub(in super::super) least_stall: f64,
+    /// The seconds between two readings of a device.
+    pub(in super::super) interval: f64,
     devices: BTreeMap<IpAddr, DeviceEntry>,
     last_tick: Option<NtpTime>,
     /// The gaps in the analysis so far. After a new one, shares may be missing that were sent.
@@ -206,7 +210,9 @@ impl DeviceRoll {
             let sample = found.filter(|(connections, _)| *connections == 1).map(|(_, sample)| *sample);
             let is_connected = entry.is_connected;
             let least_stall = self.least_stall;
-            let tick = DeviceTick { subject, seconds, is_connected, sample, is_outage, least_stall };
+            let fresh_seconds = FRESH_SECONDS.max(FRESH_INTERVALS * self.interval);
+            let tick =
+                DeviceTick { subject, seconds, is_connected, sample, is_outage, least_stall, fresh_seconds };
             let was_stalled = entry.loss.is_stalled;
             entry.tick(&tick, context);
             self.is_view_old |= was_stalled != entry.loss.is_stalled;
@@ -222,7 +228,8 @@ impl DeviceRoll {
 
     /// Forgets the times of all devices: the clock was set.
     pub(super) fn start_over(&self) -> DeviceRoll {
-        DeviceRoll { least_stall: self.least_stall, gaps: self.gaps, ..DeviceRoll::default() }
+        let DeviceRoll { least_stall, interval, gaps, .. } = *self;
+        DeviceRoll { least_stall, interval, gaps, ..DeviceRoll::default() }
     }
 
     /// The devices in the order of their workers.
@@ -270,9 +277,9 @@ impl DeviceEntry {
     }
 
     /// The newest reading, if it says what the device does now.
-    fn fresh(&self, now: NtpTime) -> Option<&Arc<DeviceReading>> {
+    fn fresh(&self, now: NtpTime, seconds: f64) -> Option<&Arc<DeviceReading>> {
         let (at, reading) = self.reading.as_ref()?;
-        (seconds_between(*at, now).abs() <= FRESH_SECONDS).then_some(reading)
+        (seconds_between(*at, now).abs() <= seconds).then_some(reading)
     }
 
     fn tick(&mut self, tick: &DeviceTick<'_>, context: &mut AlertContext<'_>) {
@@ -280,7 +287,7 @@ impl DeviceEntry {
             sample.job_silent.is_some_and(|silent| silent < MAX_JOB_AGE_SECONDS)
         };
         let working = tick.sample.filter(has_work);
-        let fresh = self.fresh(context.at).cloned();
+        let fresh = self.fresh(context.at, tick.fresh_seconds).cloned();
         let rate = fresh.as_ref().and_then(|reading| reading.steady_hash_rate());
         if let Some(reading) = &fresh {
             let is_excused = is_excused(reading);

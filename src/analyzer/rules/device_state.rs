@@ -54,6 +54,8 @@ pub(super) struct DeviceTick<'a> {
     pub(super) is_outage: bool,
     /// The least time without a share, in seconds, before a device has stalled.
     pub(super) least_stall: f64,
+    /// The age up to which a reading says what the device does now.
+    pub(super) fresh_seconds: f64,
 }
 
 impl StateRules {

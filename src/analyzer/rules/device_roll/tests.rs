@@ -30,6 +30,8 @@ struct Run {
     difficulty: f64,
     worker: &'static str,
     share_silent: Option<f64>,
+    /// The seconds between two readings.
+    interval: i64,
 }
 
 impl Run {
@@ -57,6 +59,7 @@ impl Run {
             difficulty: DIFFICULTY,
             worker: "rig",
             share_silent: None,
+            interval: 30,
         }
     }
 
@@ -72,7 +75,7 @@ impl Run {
         for _ in 0..seconds {
             let at = test_time(self.second);
             let mut rows = Vec::new();
-            if self.is_read && self.second % 30 == 0 {
+            if self.is_read && self.second % self.interval == 0 {
                 let noise = 0.97 + 0.06 * self.random();
                 let mut reading = self.reading.clone();
                 reading.minute_hash_rate = reading.hash_rate.map(|rate| rate * noise);
@@ -327,6 +330,18 @@ fn shares_without_a_verdict_end_the_silence() {
     (run.part, run.share_silent) = (0.0, Some(20.0));
     run.pass(HOUR);
     assert!(!run.roll.view()[0].is_stalled);
+}
+
+#[test]
+fn the_longest_interval_judges_all_time() {
+    let mut run = Run::new();
+    (run.interval, run.roll.interval) = (300, 300.0);
+    assert_eq!(run.pass(12 * HOUR), []);
+    assert!(run.roll.view()[0].work.is_some_and(|work| work.seconds >= 3000.0));
+    run.part = 0.0;
+    let found = run.pass(4 * HOUR);
+    assert_eq!((found.len(), found[0].2), (1, "device.stalled"), "{found:?}");
+    assert!(found[0].0 < i64::from(12 * HOUR + 1000), "{found:?}");
 }
 
 #[test]
