@@ -151,7 +151,10 @@ impl LossRule {
             return;
         };
         let part = loss.proven / loss.reported;
-        self.lost_to.get_or_insert(part);
+        if self.lost_to.is_none() {
+            self.lost_to = Some(part);
+            work.begin_loss();
+        }
         let name = context.state.shown_names.name_of(worker).to_owned();
         context.raise(LOSES_WORK, subject, || {
             let errors = match reading.error_percent {

@@ -55,6 +55,8 @@ pub(super) struct WorkLoss {
 pub(super) struct DeviceWork {
     /// The oldest first. The last one is being filled.
     slices: VecDeque<WorkSlice>,
+    /// The slices begun since the alert about a loss began.
+    since_loss: usize,
 }
 
 /// Sums of difficulties.
@@ -76,6 +78,7 @@ impl DeviceWork {
                 self.slices.pop_front();
             }
             self.slices.push_back(WorkSlice::default());
+            self.since_loss = self.since_loss.saturating_add(1);
         }
         if let Some(slice) = self.slices.back_mut() {
             slice.seconds += seconds;
@@ -97,6 +100,7 @@ impl DeviceWork {
     /// Forgets everything.
     pub(super) fn start_over(&mut self) {
         self.slices.clear();
+        self.since_loss = 0;
     }
 
     /// The three hash rates over the last hour. `None` before a minute has passed.
@@ -131,22 +135,32 @@ impl DeviceWork {
         losses.min_by(|a, b| a.probability.total_cmp(&b.probability))
     }
 
+    /// An alert about a loss begins now.
+    pub(super) fn begin_loss(&mut self) {
+        self.since_loss = 0;
+    }
+
     /// Returns whether a loss that left only this part of the work is over. Then what came before is forgotten.
+    /// Looks at the least time that can prove it, and at twice that, four times and so on since the alert began.
     pub(super) fn has_recovered(&mut self, part: f64) -> bool {
-        let Some(slices) = (1..=self.slices.len()).find(|slices| {
+        let Some(least) = (1..=self.slices.len()).find(|slices| {
             let sum = self.newest(*slices);
             sum.seconds >= MIN_RECOVERY_SECONDS && sum.reported >= MIN_RECOVERY_SHARES * sum.hardest
         }) else {
             return false;
         };
-        let sum = self.newest(slices);
-        let between = f64::midpoint(part, HONEST_PART) * sum.reported / sum.hardest;
-        let is_over = sum.proven >= HONEST_PART * sum.reported
-            && poisson_at_least(sum.proven / sum.hardest, between) < FALSE_RECOVERY_CHANCE;
-        if is_over {
+        let since = self.since_loss.min(self.slices.len());
+        let longer = (1..).map(|power| least << power).take_while(|slices| *slices <= since);
+        let found = std::iter::once(least).chain(longer).find(|slices| {
+            let sum = self.newest(*slices);
+            let between = f64::midpoint(part, HONEST_PART) * sum.reported / sum.hardest;
+            sum.proven >= HONEST_PART * sum.reported
+                && poisson_at_least(sum.proven / sum.hardest, between) < FALSE_RECOVERY_CHANCE
+        });
+        if let Some(slices) = found {
             self.slices.drain(..self.slices.len() - slices);
         }
-        is_over
+        found.is_some()
     }
 
     fn newest(&self, slices: usize) -> WorkSlice {
@@ -219,6 +233,7 @@ mod tests {
         let loss = work.loss().unwrap();
         assert!((0.3..0.8).contains(&(loss.proven / loss.reported)), "{loss:?}");
         let part = loss.proven / loss.reported;
+        work.begin_loss();
         assert!(!work.has_recovered(part));
         let mut minutes = 0;
         while !work.has_recovered(part) {
@@ -230,6 +245,26 @@ mod tests {
             }
         }
         assert!(work.loss().is_none());
+    }
+
+    #[test]
+    fn the_end_of_a_small_loss_is_seen_too() {
+        for (seed, part) in [(10, 1.0), (11, 0.95), (12, 1.0)] {
+            let mut work = DeviceWork::default();
+            hours_to_loss(&mut work, 0.65, seed, 48).unwrap();
+            work.begin_loss();
+            let (mut state, mut next_share, mut seconds) = (seed, 0.0, 0);
+            while !work.has_recovered(0.65) {
+                seconds += 60;
+                assert!(seconds < 12 * 3600, "{seed}");
+                work.pass(60.0, HASH_RATE, DIFFICULTY);
+                next_share -= 60.0;
+                while next_share <= 0.0 {
+                    work.add_share(DIFFICULTY, DIFFICULTY);
+                    next_share += exponential(&mut state) * 15.0 / part;
+                }
+            }
+        }
     }
 
     #[test]
