@@ -82,6 +82,16 @@ impl LossRule {
         } else {
             context.resolve(STALLED.0, tick.subject);
         }
+    }
+
+    /// Checks for a loss once a minute, while work is compared. Otherwise an open alert ends by itself after a while.
+    pub(super) fn tick_loss(
+        &mut self,
+        work: &mut DeviceWork,
+        reading: &DeviceReading,
+        (worker, tick): (&str, &DeviceTick<'_>),
+        context: &mut AlertContext<'_>,
+    ) {
         self.since_check += tick.seconds;
         if self.since_check >= CHECK_SECONDS {
             self.since_check = 0.0;

@@ -318,8 +318,14 @@ impl DeviceEntry {
             };
             self.loss.pass(tick.seconds, rate, difficulty);
         }
+        if !self.is_counting {
+            self.work.pass_uncounted(tick.seconds);
+        }
         let silent_seconds = self.loss.silent_seconds();
         self.loss.tick(&mut self.work, fresh.as_deref(), (self.worker.as_str(), tick), context);
+        if let Some(reading) = fresh.as_deref().filter(|_| self.is_counting) {
+            self.loss.tick_loss(&mut self.work, reading, (self.worker.as_str(), tick), context);
+        }
         self.state.tick(fresh.as_deref(), silent_seconds, (self.worker.as_str(), tick), context);
     }
 

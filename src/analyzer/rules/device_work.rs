@@ -14,6 +14,8 @@ const SLICE_SECONDS: f64 = 600.0;
 const MAX_SLICES: usize = 144;
 /// The slices that are shown: an hour.
 const SHOWN_SLICES: usize = 6;
+/// The time without anything to count after which the figures are too old to be shown.
+const MAX_UNCOUNTED_SECONDS: f64 = 900.0;
 /// The part of what it says that an honest device proves at the least. Some firmware estimates its hash rate.
 const HONEST_PART: f64 = 0.85;
 /// The least time that proves a loss. A device that has just started says more than it does.
@@ -57,6 +59,8 @@ pub(super) struct DeviceWork {
     slices: VecDeque<WorkSlice>,
     /// The slices begun since the alert about a loss began.
     since_loss: usize,
+    /// The time since anything was counted.
+    uncounted_seconds: f64,
 }
 
 /// Sums of difficulties.
@@ -73,6 +77,7 @@ struct WorkSlice {
 impl DeviceWork {
     /// Counts time in which the device said that it makes so many hashes per second, at this difficulty.
     pub(super) fn pass(&mut self, seconds: f64, hash_rate: f64, difficulty: f64) {
+        self.uncounted_seconds = 0.0;
         if self.slices.back().is_none_or(|slice| slice.seconds >= SLICE_SECONDS) {
             if self.slices.len() >= MAX_SLICES {
                 self.slices.pop_front();
@@ -85,6 +90,11 @@ impl DeviceWork {
             slice.reported += hash_rate * seconds / HASHES_PER_DIFFICULTY;
             slice.hardest = slice.hardest.max(difficulty);
         }
+    }
+
+    /// Lets time pass that can't be compared.
+    pub(super) fn pass_uncounted(&mut self, seconds: f64) {
+        self.uncounted_seconds += seconds;
     }
 
     /// Counts a share of this proven difficulty, and what the pool credits for it. Before the first time has passed,
@@ -103,11 +113,11 @@ impl DeviceWork {
         self.since_loss = 0;
     }
 
-    /// The three hash rates over the last hour. `None` before a minute has passed.
+    /// The three hash rates over the last hour. `None` before a minute has passed, and when nothing was counted lately.
     pub(super) fn legs(&self) -> Option<WorkLegs> {
         let sum = self.newest(SHOWN_SLICES);
         let per_second = |work: f64| work * HASHES_PER_DIFFICULTY / sum.seconds;
-        (sum.seconds >= 60.0).then(|| WorkLegs {
+        (sum.seconds >= 60.0 && self.uncounted_seconds < MAX_UNCOUNTED_SECONDS).then(|| WorkLegs {
             seconds: sum.seconds,
             reported: per_second(sum.reported),
             proven: per_second(sum.proven),

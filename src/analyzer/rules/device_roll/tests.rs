@@ -345,6 +345,16 @@ fn the_longest_interval_judges_all_time() {
 }
 
 #[test]
+fn a_loss_that_can_not_be_compared_any_more_ends() {
+    let mut run = Run::new();
+    run.part = 0.3;
+    assert_eq!(run.kinds(3 * HOUR), [(AlertKind::Begins, "device.loses_work")]);
+    run.reading.is_paused = Some(true);
+    assert_eq!(run.kinds(HOUR), [(AlertKind::Ends, "device.loses_work")]);
+    assert_eq!(run.roll.view()[0].work, None);
+}
+
+#[test]
 fn devices_of_one_name_are_told_apart() {
     let mut run = Run::new();
     run.pass(60);
