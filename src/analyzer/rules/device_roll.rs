@@ -206,6 +206,9 @@ impl DeviceRoll {
         let subjects = self.subjects();
         for (entry, subject) in self.devices.values_mut().zip(&subjects) {
             let found = samples.get(&entry.address);
+            // The address may have gone to another miner.
+            let found =
+                found.filter(|(_, sample)| SavedState::worker_key(sample.worker) == entry.worker.as_str());
             entry.is_connected = found.is_some();
             let sample = found.filter(|(connections, _)| *connections == 1).map(|(_, sample)| *sample);
             let is_connected = entry.is_connected;

@@ -29,6 +29,8 @@ struct Run {
     started: i64,
     difficulty: f64,
     worker: &'static str,
+    /// The worker of the connection.
+    miner: &'static str,
     share_silent: Option<f64>,
     /// The seconds between two readings.
     interval: i64,
@@ -58,6 +60,7 @@ impl Run {
             started: -i64::from(DAY),
             difficulty: DIFFICULTY,
             worker: "rig",
+            miner: "rig",
             share_silent: None,
             interval: 30,
         }
@@ -101,7 +104,7 @@ impl Run {
                 self.next_share += -self.random().ln() * mean;
             }
             let sample = SessionSample {
-                worker: self.worker,
+                worker: self.miner,
                 miner: ADDRESS.parse().unwrap(),
                 difficulty: self.difficulty,
                 job_silent: Some(10.0),
@@ -352,6 +355,15 @@ fn a_loss_that_can_not_be_compared_any_more_ends() {
     run.reading.is_paused = Some(true);
     assert_eq!(run.kinds(HOUR), [(AlertKind::Ends, "device.loses_work")]);
     assert_eq!(run.roll.view()[0].work, None);
+}
+
+#[test]
+fn an_address_that_another_miner_has_inherited_is_not_the_devices() {
+    let mut run = Run::new();
+    run.pass(HOUR);
+    (run.miner, run.part) = ("other", 0.0);
+    assert_eq!(run.pass(2 * HOUR), []);
+    assert!(!run.roll.view()[0].is_connected);
 }
 
 #[test]
