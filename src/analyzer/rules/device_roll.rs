@@ -115,7 +115,7 @@ impl DeviceRoll {
         if let Some(restart) = &report.restart {
             tell_restart(entry, restart, context);
             if restart.is_ok() {
-                entry.state.is_restart_expected = true;
+                entry.state.told_to_restart = Some(report.at);
                 entry.loss.end_silence();
             }
         }

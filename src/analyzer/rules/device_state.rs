@@ -26,6 +26,8 @@ const FAR: f64 = 6.0;
 const HOT_READINGS: u32 = 3;
 /// The uptime may be off by this much, in seconds, without a restart.
 const UPTIME_SLACK: f64 = 30.0;
+/// The time within which a device restarts that was told so.
+const RESTART_SECONDS: f64 = 600.0;
 /// The time for which a device must mine elsewhere. AxeOS looks once a minute whether its first pool is back.
 const ELSEWHERE_SECONDS: f64 = 180.0;
 /// The silence on its connection after which a device on its fallback pool is elsewhere.
@@ -37,8 +39,8 @@ pub(super) struct StateRules {
     hot_readings: u32,
     /// Since when it has been mining without a connection here.
     away_since: Option<NtpTime>,
-    /// Sluice has told it to restart.
-    pub(super) is_restart_expected: bool,
+    /// When Sluice has told it to restart.
+    pub(super) told_to_restart: Option<NtpTime>,
 }
 
 /// The part of a tick that concerns one device.
@@ -68,7 +70,9 @@ impl StateRules {
         context: &mut AlertContext<'_>,
     ) {
         if let Some((at, before)) = before {
-            if is_surprise(before, reading) && !std::mem::take(&mut self.is_restart_expected) {
+            let is_expected =
+                self.told_to_restart.is_some_and(|told| seconds_between(told, context.at) < RESTART_SECONDS);
+            if is_surprise(before, reading) && !is_expected {
                 restarted((worker, subject), (at, before), reading, context);
             }
         }

@@ -32,6 +32,7 @@ struct Run {
     /// The worker of the connection.
     miner: &'static str,
     share_silent: Option<f64>,
+    restart: Option<Result<(), String>>,
     /// The seconds between two readings.
     interval: i64,
 }
@@ -62,6 +63,7 @@ impl Run {
             worker: "rig",
             miner: "rig",
             share_silent: None,
+            restart: None,
             interval: 30,
         }
     }
@@ -89,7 +91,7 @@ impl Run {
                     at,
                     is_connected: self.is_connected,
                     outcome: Ok(reading.into()),
-                    restart: None,
+                    restart: self.restart.take(),
                 };
                 rows.extend(AlertContext::for_tests(&mut self.alerts, &test_clock(), at, |context| {
                     self.roll.report(&report, context);
@@ -264,6 +266,13 @@ fn a_restart_is_told_but_not_one_with_a_new_firmware() {
     run.started = run.second - 20;
     run.reading.firmware = Some(String::from("v2.15.1"));
     assert_eq!(run.pass(HOUR), []);
+    // Sluice has told it to. That excuses only what follows soon.
+    for (wait, is_told) in [(60, false), (1200, true)] {
+        run.restart = Some(Ok(()));
+        assert_eq!(run.pass(wait), []);
+        run.started = run.second - 20;
+        assert_eq!(!run.pass(HOUR).is_empty(), is_told);
+    }
     // Another device at the same address.
     (run.started, run.reading.mac) = (run.second - 20, Some(String::from("CC:DD")));
     assert_eq!(run.pass(HOUR), []);
