@@ -196,21 +196,23 @@ impl DeviceRoll {
         let seconds = seconds.clamp(0.0, MAX_TICK_SECONDS);
         let before = self.devices.len();
         self.devices.retain(|_, entry| seconds_between(entry.reported_at, at).abs() < FORGET_AFTER_SECONDS);
-        let mut samples: HashMap<IpAddr, (u32, &SessionSample<'_>)> = HashMap::new();
+        let mut samples: HashMap<IpAddr, (u32, Option<&SessionSample<'_>>)> = HashMap::new();
         for sample in miners {
             let address = sample.miner.to_canonical();
-            if self.devices.contains_key(&address) {
-                samples.entry(address).or_insert((0, sample)).0 += 1;
+            if let Some(entry) = self.devices.get(&address) {
+                let (connections, of_worker) = samples.entry(address).or_default();
+                *connections += 1;
+                // The address may have gone to another miner.
+                if SavedState::worker_key(sample.worker) == entry.worker.as_str() {
+                    *of_worker = Some(sample);
+                }
             }
         }
         let subjects = self.subjects();
         for (entry, subject) in self.devices.values_mut().zip(&subjects) {
-            let found = samples.get(&entry.address);
-            // The address may have gone to another miner.
-            let found =
-                found.filter(|(_, sample)| SavedState::worker_key(sample.worker) == entry.worker.as_str());
-            entry.is_connected = found.is_some();
-            let sample = found.filter(|(connections, _)| *connections == 1).map(|(_, sample)| *sample);
+            let (connections, sample) = samples.get(&entry.address).copied().unwrap_or_default();
+            entry.is_connected = sample.is_some();
+            let sample = sample.filter(|_| connections == 1);
             let is_connected = entry.is_connected;
             let least_stall = self.least_stall;
             let fresh_seconds = FRESH_SECONDS.max(FRESH_INTERVALS * self.interval);
