@@ -15,7 +15,6 @@ use crate::devices::{DeviceInterface, DeviceReading, DeviceReport, MAX_DEVICES};
 use crate::record::{EventRow, SavedState, ShareOutcome};
 use crate::stratum::Difficulty;
 use crate::tap::SessionId;
-use crate::util::escape::printable;
 
 /// The least age up to which a reading says what the device does now, and the same in intervals between readings: one
 /// may fail.
@@ -403,7 +402,6 @@ fn tell_restart(entry: &DeviceEntry, restart: &Result<(), String>, context: &mut
         Ok(()) => format!("{name} had stalled, and was told to restart"),
         Err(why) => format!("{name} has stalled, and was not restarted: {why}"),
     };
-    log::warn!("{}", printable(&text));
     let event = EventRow::new(context.at, ("device.restart", Severity::Low), &entry.worker, text);
     let data = serde_json::json!({
         "address": entry.address.to_string(),
