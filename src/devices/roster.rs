@@ -112,19 +112,16 @@ impl DeviceRoster {
                 None => drop(self.devices.remove(address)),
             }
         }
-        let elsewhere: BTreeSet<Arc<str>> = self
-            .devices
-            .iter()
-            .filter(|(address, _)| miners.contains_key(*address))
-            .map(|(_, one)| one.worker.clone())
-            .collect();
+        // By hardware addresses, since devices may share a name.
+        let connected = self.devices.iter().filter(|(address, _)| miners.contains_key(*address));
+        let moved: BTreeSet<String> = connected.filter_map(|(_, one)| one.mac.clone()).collect();
         self.devices.retain(|address, one| {
             if miners.contains_key(address) {
                 return true;
             }
             let left_at = *one.left_at.get_or_insert(now);
-            let has_another_address = elsewhere.contains(&one.worker);
-            one.mac.is_some() && !has_another_address && now.duration_since(left_at) < ASKED_AFTER_LEAVING
+            let is_asked = one.mac.as_ref().is_some_and(|mac| !moved.contains(mac));
+            is_asked && now.duration_since(left_at) < ASKED_AFTER_LEAVING
         });
     }
 
@@ -343,9 +340,19 @@ mod tests {
         let jobs = run.after(MINUTE, &miners);
         run.answer(&jobs[0], reading("AA", "rig"));
         assert_eq!(run.after(MINUTE, &[]).len(), 1);
-        let moved = run.after(MINUTE, &[miner("10.0.0.8", "rig", BITAXE)]);
-        assert_eq!(moved.iter().map(|job| job.address.to_string()).collect::<Vec<_>>(), ["10.0.0.8"]);
-        run.answer(&moved[0], reading("AA", "rig"));
+        // Another one of the same name is not it.
+        let namesake = [miner("10.0.0.9", "rig", BITAXE)];
+        let jobs = run.after(MINUTE, &namesake);
+        jobs.iter()
+            .filter(|job| job.address != namesake[0].address)
+            .for_each(|job| run.roster.give_back(job));
+        run.answer(jobs.iter().find(|job| job.address == namesake[0].address).unwrap(), reading("BB", "rig"));
+        assert!(run.after(MINUTE, &namesake).iter().any(|job| job.address.to_string() == "10.0.0.7"));
+        let moved = [miner("10.0.0.8", "rig", BITAXE)];
+        let jobs = run.after(MINUTE, &moved);
+        run.answer(jobs.iter().find(|job| job.address == moved[0].address).unwrap(), reading("AA", "rig"));
+        run.roster.update(&moved, run.now);
+        assert!(!run.roster.devices.contains_key(&"10.0.0.7".parse::<IpAddr>().unwrap()));
         run.after(MINUTE, &[]);
         assert!(run.after(ASKED_AFTER_LEAVING, &[]).is_empty());
     }
