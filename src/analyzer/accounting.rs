@@ -86,6 +86,7 @@ impl Accounting {
         let mut rules = RuleSet::new(&setup.rules, setup.silence, setup.first_job, setup.account, chains);
         rules.workers.restore(&state.known_workers);
         rules.devices.least_stall = setup.least_stall.as_secs_f64();
+        rules.devices.interval = setup.device_interval.as_secs_f64();
         let events = EventBook::new(setup.events);
         let start = system_news::start(events.newest(), clock.correct(now));
         let mut accounting = Accounting {

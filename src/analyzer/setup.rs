@@ -45,6 +45,8 @@ pub struct Setup {
     pub least_proof: Difficulty,
     /// The least time without a share before a device counts as stalled. Shorter only in a simulation.
     pub least_stall: Duration,
+    /// The time between two readings of a device.
+    pub device_interval: Duration,
     /// Whether this analyzer reports the restarts of the program's threads. Only one analyzer of a program does.
     pub reports_restarts: bool,
 }
@@ -74,6 +76,7 @@ impl Setup {
             account: config.pool_stats.as_ref().and_then(|stats| stats.account(&config.payout)),
             least_proof: Difficulty::MILLION_HASHES,
             least_stall: DEVICE_STALL,
+            device_interval: config.devices.interval,
             reports_restarts: false,
         }
     }

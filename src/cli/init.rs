@@ -34,7 +34,7 @@ pub struct InitOptions {
     /// 1 for solo.ckpool.org, 2 for public-pool.io, or a URL such as stratum+tcp://HOST:PORT
     #[arg(long, value_name = "POOL")]
     pool: Option<String>,
-    /// Who can open the page: network, machine or nobody
+    /// People who can open the page: network, machine or nobody
     #[arg(long, value_name = "WHO")]
     page: Option<String>,
     /// The file to write; one that exists is never replaced

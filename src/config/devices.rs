@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::duration::{HOUR, SECOND};
+use super::duration::SECOND;
 use super::reader::Section;
 
 /// `[devices]`: readings of the miners' own interfaces.
@@ -10,7 +10,7 @@ use super::reader::Section;
 pub struct DevicesConfig {
     /// Default: off.
     pub read: DevicesRead,
-    /// The time between two readings of a device; 5 s to 1 h, default 30 s.
+    /// The time between two readings of a device; 5 s to 5 min, default 30 s.
     pub interval: Duration,
     /// Also ask miners of the cgminer family on TCP port 4028; default false.
     pub cgminer: bool,
@@ -52,7 +52,7 @@ pub(super) fn read(mut section: Section) -> DevicesConfig {
     let mut devices = DevicesConfig::default();
     let words = [DevicesRead::Off, DevicesRead::Connected].map(|read| (read.as_str(), read));
     devices.read = section.choice("read", &words).unwrap_or_default();
-    section.duration("interval", &mut devices.interval, 5 * SECOND..=HOUR);
+    section.duration("interval", &mut devices.interval, 5 * SECOND..=300 * SECOND);
     section.bool("cgminer", &mut devices.cgminer);
     section.bool("restart_stalled", &mut devices.restart_stalled);
     devices

@@ -126,7 +126,7 @@ fn read_text(file: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn read(text: &str, environment: &Environment, overrides: &Overrides) -> Result<Config, Diagnostics> {
+fn read(text: &str, environment: &Environment, overrides: &Overrides) -> Result<Config, Box<Diagnostics>> {
     let diagnostics = Diagnostics::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
@@ -134,7 +134,7 @@ fn read(text: &str, environment: &Environment, overrides: &Overrides) -> Result<
     }
     // A partially parsed document would only add false errors.
     if !errors.is_empty() {
-        return Err(diagnostics);
+        return Err(Box::new(diagnostics));
     }
     let mut document = document.into_inner();
     if !environment.is_empty() {
@@ -142,7 +142,7 @@ fn read(text: &str, environment: &Environment, overrides: &Overrides) -> Result<
     }
     match read_document(&document, &diagnostics, overrides) {
         Some(config) if diagnostics.is_empty() => Ok(config),
-        _ => Err(diagnostics),
+        _ => Err(Box::new(diagnostics)),
     }
 }
 

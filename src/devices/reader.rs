@@ -128,8 +128,15 @@ impl DevicesReader {
     fn take(&mut self, done: Done, tell: &impl Fn(DeviceReport)) {
         let Done { job, reading, restart } = done;
         let now = Instant::now();
-        if restart.is_some() {
+        if let Some(restart) = &restart {
             self.roster.count_restart(&job, now);
+            // Here, since the device may have been replaced meanwhile, and the analyzer may have no room for the event.
+            match restart {
+                Ok(()) => log::warn!("The device at {} had stalled, and was told to restart", job.address),
+                Err(ReadError(why)) => {
+                    log::warn!("The device at {} has stalled, and was not restarted: {why}", job.address);
+                }
+            }
         }
         let Some(result) = self.roster.finish(&job, reading, now) else { return };
         tell(DeviceReport {

@@ -18,6 +18,8 @@ pub(super) struct RestartCheck {
     pub(super) mac: String,
     /// The ports that miners connect to. A device that is set to another one does not mine here.
     pub(super) ports: Vec<u16>,
+    /// So many devices have stalled at once that the cause is not in them.
+    pub(super) is_common: bool,
 }
 
 /// The restarts of the last day, by hardware address.
@@ -31,7 +33,9 @@ impl RestartCheck {
     pub(super) fn check(&self, reading: &DeviceReading) -> Result<(), ReadError> {
         let refuse = |why: &str| Err(ReadError(why.to_owned()));
         let port = reading.pool.as_ref().and_then(|pool| pool.rsplit_once(':')?.1.parse().ok());
-        if reading.mac.as_ref() != Some(&self.mac) {
+        if self.is_common {
+            refuse("several devices have stalled at once, so the cause is hardly in them")
+        } else if reading.mac.as_ref() != Some(&self.mac) {
             refuse("another device has its address now")
         } else if reading.uses_fallback == Some(true) {
             refuse("it mines on the second pool of its settings")
@@ -85,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_device_must_be_the_same_and_point_here() {
-        let check = RestartCheck { mac: String::from("AA"), ports: vec![3333, 3334] };
+        let check = RestartCheck { mac: String::from("AA"), ports: vec![3333, 3334], is_common: false };
         let good = DeviceReading {
             mac: Some(String::from("AA")),
             pool: Some(String::from("10.0.0.1:3334")),
@@ -103,5 +107,6 @@ mod tests {
         ] {
             assert!(check.check(&bad).is_err(), "{bad:?}");
         }
+        assert!(RestartCheck { is_common: true, ..check }.check(&good).is_err());
     }
 }

@@ -16,6 +16,9 @@ use crate::util::backoff::{Backoff, jittered};
 pub const MAX_DEVICES: usize = 1024;
 /// Longest pause after failures; pauses double up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// Caps the devices that stall at once, up to 20 that are read: beyond, the tenth part of them. With more, none is
+/// restarted.
+const MAX_STALLED: usize = 2;
 /// The time from a miner's connection to the first request. A device that starts has other things to do.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// The time for which a device is asked that was read and has left.
@@ -109,24 +112,22 @@ impl DeviceRoster {
                 None => drop(self.devices.remove(address)),
             }
         }
-        let elsewhere: BTreeSet<Arc<str>> = self
-            .devices
-            .iter()
-            .filter(|(address, _)| miners.contains_key(*address))
-            .map(|(_, one)| one.worker.clone())
-            .collect();
+        // By hardware addresses, since devices may share a name.
+        let connected = self.devices.iter().filter(|(address, _)| miners.contains_key(*address));
+        let moved: BTreeSet<String> = connected.filter_map(|(_, one)| one.mac.clone()).collect();
         self.devices.retain(|address, one| {
             if miners.contains_key(address) {
                 return true;
             }
             let left_at = *one.left_at.get_or_insert(now);
-            let has_another_address = elsewhere.contains(&one.worker);
-            one.mac.is_some() && !has_another_address && now.duration_since(left_at) < ASKED_AFTER_LEAVING
+            let is_asked = one.mac.as_ref().is_some_and(|mac| !moved.contains(mac));
+            is_asked && now.duration_since(left_at) < ASKED_AFTER_LEAVING
         });
     }
 
     /// The next device that is due, the one first that has waited for longest.
     pub(super) fn next_due(&mut self, now: Instant) -> Option<ReadJob> {
+        let is_common = self.have_many_stalled();
         let is_free =
             |one: &RosterEntry| one.asked_at.is_none_or(|asked| now.duration_since(asked) > LOST_AFTER);
         let due = self.devices.iter_mut().filter(|(_, one)| one.due <= now && is_free(one));
@@ -134,8 +135,16 @@ impl DeviceRoster {
         one.asked_at = Some(now);
         let mac = one.mac.as_ref().filter(|_| one.is_stalled && one.left_at.is_none());
         let mac = mac.filter(|mac| self.restarts.allows(mac, now)).cloned();
-        let restart = mac.zip(self.restarts_at.clone()).map(|(mac, ports)| RestartCheck { mac, ports });
+        let restart =
+            mac.zip(self.restarts_at.clone()).map(|(mac, ports)| RestartCheck { mac, ports, is_common });
         Some(ReadJob { address: *address, interface: one.interface, restart, number: one.number })
+    }
+
+    /// Whether so many of the devices that are read have stalled that the cause is not in them.
+    fn have_many_stalled(&self) -> bool {
+        let read = || self.devices.values().filter(|one| one.mac.is_some() && one.left_at.is_none());
+        let stalled = read().filter(|one| one.is_stalled).count();
+        stalled > MAX_STALLED.max(read().count() / 10)
     }
 
     /// Takes back a device that nobody has time for.
@@ -331,11 +340,41 @@ mod tests {
         let jobs = run.after(MINUTE, &miners);
         run.answer(&jobs[0], reading("AA", "rig"));
         assert_eq!(run.after(MINUTE, &[]).len(), 1);
-        let moved = run.after(MINUTE, &[miner("10.0.0.8", "rig", BITAXE)]);
-        assert_eq!(moved.iter().map(|job| job.address.to_string()).collect::<Vec<_>>(), ["10.0.0.8"]);
-        run.answer(&moved[0], reading("AA", "rig"));
+        // Another one of the same name is not it.
+        let namesake = [miner("10.0.0.9", "rig", BITAXE)];
+        let jobs = run.after(MINUTE, &namesake);
+        jobs.iter()
+            .filter(|job| job.address != namesake[0].address)
+            .for_each(|job| run.roster.give_back(job));
+        run.answer(jobs.iter().find(|job| job.address == namesake[0].address).unwrap(), reading("BB", "rig"));
+        assert!(run.after(MINUTE, &namesake).iter().any(|job| job.address.to_string() == "10.0.0.7"));
+        let moved = [miner("10.0.0.8", "rig", BITAXE)];
+        let jobs = run.after(MINUTE, &moved);
+        run.answer(jobs.iter().find(|job| job.address == moved[0].address).unwrap(), reading("AA", "rig"));
+        run.roster.update(&moved, run.now);
+        assert!(!run.roster.devices.contains_key(&"10.0.0.7".parse::<IpAddr>().unwrap()));
         run.after(MINUTE, &[]);
         assert!(run.after(ASKED_AFTER_LEAVING, &[]).is_empty());
+    }
+
+    #[test]
+    fn many_stalls_at_once_are_not_the_devices_fault() {
+        for (stalled, is_common) in [(1, false), (2, false), (3, true)] {
+            let mut run = Run::new();
+            run.roster.restarts_at = Some(vec![3333]);
+            let mut miners: Vec<DeviceConnection> = (0..20)
+                .map(|number| miner(&format!("10.0.0.{number}"), &number.to_string(), BITAXE))
+                .collect();
+            for job in run.after(MINUTE, &miners) {
+                let anybody = DeviceReading { users: Vec::new(), ..reading(&job.address.to_string(), "") };
+                run.roster.finish(&job, Ok(anybody), run.now);
+            }
+            miners.iter_mut().take(stalled).for_each(|miner| miner.is_stalled = true);
+            let jobs = run.after(MINUTE, &miners);
+            let checks: Vec<_> = jobs.iter().filter_map(|job| job.restart.as_ref()).collect();
+            assert_eq!(checks.len(), stalled);
+            assert!(checks.iter().all(|check| check.is_common == is_common));
+        }
     }
 
     #[test]

@@ -52,6 +52,7 @@ impl LossRule {
     /// A share has come, or may have.
     pub(super) fn end_silence(&mut self) {
         (self.silent_seconds, self.silent_shares, self.idle_seconds) = (0.0, 0.0, 0.0);
+        self.is_stalled = false;
     }
 
     pub(super) fn silent_seconds(&self) -> f64 {
@@ -65,20 +66,32 @@ impl LossRule {
         (worker, tick): (&str, &DeviceTick<'_>),
         context: &mut AlertContext<'_>,
     ) {
-        self.is_stalled &= tick.is_connected;
-        // Without either, nothing can be said. An alert that is open ends by itself after a while.
-        let (Some(reading), true) = (reading, tick.sample.is_some()) else { return };
-        let was_stalled = self.is_stalled;
+        let (Some(reading), true) = (reading, tick.sample.is_some()) else {
+            // Nothing can be said, and nobody acts on an old verdict. An alert that is open ends by itself after a while.
+            self.is_stalled = false;
+            if self.silent_seconds == 0.0 {
+                context.resolve(STALLED.0, tick.subject);
+            }
+            return;
+        };
         self.is_stalled = self.is_silent_for_too_long(reading, tick.least_stall);
         if self.is_stalled {
             self.stalled(reading, (worker, tick.subject), context);
+            // One alert is enough for one loss.
+            work.start_over();
         } else {
             context.resolve(STALLED.0, tick.subject);
         }
-        if self.is_stalled || was_stalled {
-            // One alert is enough for one loss.
-            work.start_over();
-        }
+    }
+
+    /// Checks for a loss once a minute, while work is compared. Otherwise an open alert ends by itself after a while.
+    pub(super) fn tick_loss(
+        &mut self,
+        work: &mut DeviceWork,
+        reading: &DeviceReading,
+        (worker, tick): (&str, &DeviceTick<'_>),
+        context: &mut AlertContext<'_>,
+    ) {
         self.since_check += tick.seconds;
         if self.since_check >= CHECK_SECONDS {
             self.since_check = 0.0;
@@ -148,7 +161,10 @@ impl LossRule {
             return;
         };
         let part = loss.proven / loss.reported;
-        self.lost_to.get_or_insert(part);
+        if self.lost_to.is_none() {
+            self.lost_to = Some(part);
+            work.begin_loss();
+        }
         let name = context.state.shown_names.name_of(worker).to_owned();
         context.raise(LOSES_WORK, subject, || {
             let errors = match reading.error_percent {

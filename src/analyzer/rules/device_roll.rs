@@ -5,18 +5,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::device_loss::{LossRule, is_excused};
-use super::device_state::{DeviceTick, StateRules};
+use super::device_state::{DeviceTick, StateRules, has_restarted};
 use super::device_work::{DeviceWork, WorkLegs};
 use super::{AlertContext, SessionSample, seconds_between};
-use crate::analyzer::share::JudgedShare;
+use crate::analyzer::share::{JudgedShare, PendingShare};
 use crate::clock::NtpTime;
 use crate::config::Severity;
 use crate::devices::{DeviceInterface, DeviceReading, DeviceReport, MAX_DEVICES};
-use crate::record::{EventRow, SavedState};
-use crate::util::escape::printable;
+use crate::record::{EventRow, SavedState, ShareOutcome};
+use crate::stratum::Difficulty;
+use crate::tap::SessionId;
 
-/// The age up to which a reading says what the device does now.
+/// The least age up to which a reading says what the device does now, and the same in intervals between readings: one
+/// may fail.
 const FRESH_SECONDS: f64 = 120.0;
+const FRESH_INTERVALS: f64 = 2.5;
 /// A device that was not asked for so long is not asked any more.
 const FORGET_AFTER_SECONDS: f64 = 3.0 * 3600.0;
 /// A miner without a new job for so long may have nothing to work on.
@@ -56,6 +59,8 @@ pub struct DeviceView {
 pub(in super::super) struct DeviceRoll {
     /// The least time without a share, in seconds, before a device has stalled.
     pub(in super::super) least_stall: f64,
+    /// The seconds between two readings of a device.
+    pub(in super::super) interval: f64,
     devices: BTreeMap<IpAddr, DeviceEntry>,
     last_tick: Option<NtpTime>,
     /// The gaps in the analysis so far. After a new one, shares may be missing that were sent.
@@ -78,6 +83,10 @@ struct DeviceEntry {
     is_connected: bool,
     /// Shares are counted now: it is connected with work, and its reading is fresh.
     is_counting: bool,
+    /// Its only connection.
+    session: Option<SessionId>,
+    /// It had a reason to prove nothing here, by its last reading.
+    was_excused: bool,
     work: DeviceWork,
     loss: LossRule,
     state: StateRules,
@@ -104,7 +113,10 @@ impl DeviceRoll {
         entry.reported_at = report.at;
         if let Some(restart) = &report.restart {
             tell_restart(entry, restart, context);
-            entry.state.is_restart_expected |= restart.is_ok();
+            if restart.is_ok() {
+                entry.state.told_to_restart = Some(report.at);
+                entry.loss.end_silence();
+            }
         }
         match &report.outcome {
             Err(why) => {
@@ -121,6 +133,9 @@ impl DeviceRoll {
                     tell_first(entry, reading, context);
                 }
                 let before = before.as_ref().map(|(at, before)| (*at, &**before));
+                if before.is_some_and(|(_, before)| has_restarted(before, reading)) {
+                    entry.loss.end_silence();
+                }
                 entry.state.read(
                     (entry.worker.as_str(), subject.as_str()),
                     before,
@@ -138,18 +153,15 @@ impl DeviceRoll {
     }
 
     pub(super) fn share(&mut self, judged: &JudgedShare) {
-        let proven = match (judged.share.proven(), &judged.share.rebuilt) {
-            (Some(proven), _) => Some(proven.value()),
-            // Nobody can say how much such a share proves.
-            (None, None) => None,
-            (None, Some(_)) => return,
-        };
-        self.proven(judged.miner.ip(), proven, judged.credited());
+        let is_accepted = judged.outcome == ShareOutcome::Accepted;
+        self.proven(judged.miner.ip(), proven_by(&judged.share, is_accepted), judged.credited());
     }
 
     /// Takes in a share of this proven difficulty, or of an unknown one.
     fn proven(&mut self, address: IpAddr, proven: Option<f64>, accepted: f64) {
         let Some(entry) = self.devices.get_mut(&address.to_canonical()) else { return };
+        // Whoever restarts devices is to know at once.
+        self.is_view_old |= entry.loss.is_stalled;
         entry.loss.end_silence();
         match proven {
             Some(proven) if entry.is_counting => entry.work.add_share(proven, accepted),
@@ -183,22 +195,31 @@ impl DeviceRoll {
         let seconds = seconds.clamp(0.0, MAX_TICK_SECONDS);
         let before = self.devices.len();
         self.devices.retain(|_, entry| seconds_between(entry.reported_at, at).abs() < FORGET_AFTER_SECONDS);
-        let mut samples: HashMap<IpAddr, (u32, &SessionSample<'_>)> = HashMap::new();
+        let mut samples: HashMap<IpAddr, (u32, Option<&SessionSample<'_>>)> = HashMap::new();
         for sample in miners {
             let address = sample.miner.to_canonical();
-            if self.devices.contains_key(&address) {
-                samples.entry(address).or_insert((0, sample)).0 += 1;
+            if let Some(entry) = self.devices.get(&address) {
+                let (connections, of_worker) = samples.entry(address).or_default();
+                *connections += 1;
+                // The address may have gone to another miner.
+                if SavedState::worker_key(sample.worker) == entry.worker.as_str() {
+                    *of_worker = Some(sample);
+                }
             }
         }
         let subjects = self.subjects();
         for (entry, subject) in self.devices.values_mut().zip(&subjects) {
-            let found = samples.get(&entry.address);
-            entry.is_connected = found.is_some();
-            let sample = found.filter(|(connections, _)| *connections == 1).map(|(_, sample)| *sample);
+            let (connections, sample) = samples.get(&entry.address).copied().unwrap_or_default();
+            entry.is_connected = sample.is_some();
+            let sample = sample.filter(|_| connections == 1);
             let is_connected = entry.is_connected;
             let least_stall = self.least_stall;
-            let tick = DeviceTick { subject, seconds, is_connected, sample, is_outage, least_stall };
+            let fresh_seconds = FRESH_SECONDS.max(FRESH_INTERVALS * self.interval);
+            let tick =
+                DeviceTick { subject, seconds, is_connected, sample, is_outage, least_stall, fresh_seconds };
+            let was_stalled = entry.loss.is_stalled;
             entry.tick(&tick, context);
+            self.is_view_old |= was_stalled != entry.loss.is_stalled;
         }
         let is_due = self.viewed_at.is_none_or(|viewed| seconds_between(viewed, at).abs() >= VIEW_SECONDS);
         if self.is_view_old || is_due || before != self.devices.len() {
@@ -211,7 +232,8 @@ impl DeviceRoll {
 
     /// Forgets the times of all devices: the clock was set.
     pub(super) fn start_over(&self) -> DeviceRoll {
-        DeviceRoll { least_stall: self.least_stall, gaps: self.gaps, ..DeviceRoll::default() }
+        let DeviceRoll { least_stall, interval, gaps, .. } = *self;
+        DeviceRoll { least_stall, interval, gaps, ..DeviceRoll::default() }
     }
 
     /// The devices in the order of their workers.
@@ -250,6 +272,8 @@ impl DeviceEntry {
             recorded_at: None,
             is_connected: true,
             is_counting: false,
+            session: None,
+            was_excused: false,
             work: DeviceWork::default(),
             loss: LossRule::default(),
             state: StateRules::default(),
@@ -257,9 +281,9 @@ impl DeviceEntry {
     }
 
     /// The newest reading, if it says what the device does now.
-    fn fresh(&self, now: NtpTime) -> Option<&Arc<DeviceReading>> {
+    fn fresh(&self, now: NtpTime, seconds: f64) -> Option<&Arc<DeviceReading>> {
         let (at, reading) = self.reading.as_ref()?;
-        (seconds_between(*at, now).abs() <= FRESH_SECONDS).then_some(reading)
+        (seconds_between(*at, now).abs() <= seconds).then_some(reading)
     }
 
     fn tick(&mut self, tick: &DeviceTick<'_>, context: &mut AlertContext<'_>) {
@@ -267,12 +291,27 @@ impl DeviceEntry {
             sample.job_silent.is_some_and(|silent| silent < MAX_JOB_AGE_SECONDS)
         };
         let working = tick.sample.filter(has_work);
-        let fresh = self.fresh(context.at).cloned();
+        let fresh = self.fresh(context.at, tick.fresh_seconds).cloned();
         let rate = fresh.as_ref().and_then(|reading| reading.steady_hash_rate());
+        if let Some(reading) = &fresh {
+            let is_excused = is_excused(reading);
+            if std::mem::replace(&mut self.was_excused, is_excused) && !is_excused {
+                self.loss.end_silence();
+            }
+        }
+        let share_silent = tick.sample.and_then(|sample| sample.share_silent);
+        if share_silent.is_some_and(|silent| silent < self.loss.silent_seconds()) {
+            // A share waits for the pool's answer.
+            self.loss.end_silence();
+        }
+        let session = tick.sample.map(|sample| sample.session);
+        if std::mem::replace(&mut self.session, session) != session && self.loss.is_stalled {
+            // It has connected anew by itself, and gets the time to begin.
+            self.loss.end_silence();
+        }
         self.is_counting = false;
         if let (Some(sample), Some(rate)) = (working, rate) {
-            let is_excused = fresh.as_deref().is_some_and(is_excused);
-            if !is_excused && may_compare(rate, sample.difficulty) {
+            if !self.was_excused && may_compare(rate, sample.difficulty) {
                 self.is_counting = true;
                 self.work.pass(tick.seconds, rate, sample.difficulty);
             }
@@ -283,8 +322,14 @@ impl DeviceEntry {
             };
             self.loss.pass(tick.seconds, rate, difficulty);
         }
+        if !self.is_counting {
+            self.work.pass_uncounted(tick.seconds);
+        }
         let silent_seconds = self.loss.silent_seconds();
         self.loss.tick(&mut self.work, fresh.as_deref(), (self.worker.as_str(), tick), context);
+        if let Some(reading) = fresh.as_deref().filter(|_| self.is_counting) {
+            self.loss.tick_loss(&mut self.work, reading, (self.worker.as_str(), tick), context);
+        }
         self.state.tick(fresh.as_deref(), silent_seconds, (self.worker.as_str(), tick), context);
     }
 
@@ -299,6 +344,13 @@ impl DeviceEntry {
             is_stalled: self.loss.is_stalled,
         }
     }
+}
+
+/// The difficulty that a share proves. `None` if nobody can say it: it could not be rebuilt, or the pool has accepted it
+/// although the rebuilt hash is not good enough.
+fn proven_by(share: &PendingShare, is_accepted: bool) -> Option<f64> {
+    let is_doubtful = share.rebuilt.is_none() || (is_accepted && !share.is_repeated);
+    share.proven().map(Difficulty::value).or((!is_doubtful).then_some(0.0))
 }
 
 /// Devices that share a name are told apart by their addresses.
@@ -350,7 +402,6 @@ fn tell_restart(entry: &DeviceEntry, restart: &Result<(), String>, context: &mut
         Ok(()) => format!("{name} had stalled, and was told to restart"),
         Err(why) => format!("{name} has stalled, and was not restarted: {why}"),
     };
-    log::warn!("{}", printable(&text));
     let event = EventRow::new(context.at, ("device.restart", Severity::Low), &entry.worker, text);
     let data = serde_json::json!({
         "address": entry.address.to_string(),

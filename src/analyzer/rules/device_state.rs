@@ -26,6 +26,8 @@ const FAR: f64 = 6.0;
 const HOT_READINGS: u32 = 3;
 /// The uptime may be off by this much, in seconds, without a restart.
 const UPTIME_SLACK: f64 = 30.0;
+/// The time within which a device restarts that was told so.
+const RESTART_SECONDS: f64 = 600.0;
 /// The time for which a device must mine elsewhere. AxeOS looks once a minute whether its first pool is back.
 const ELSEWHERE_SECONDS: f64 = 180.0;
 /// The silence on its connection after which a device on its fallback pool is elsewhere.
@@ -37,8 +39,8 @@ pub(super) struct StateRules {
     hot_readings: u32,
     /// Since when it has been mining without a connection here.
     away_since: Option<NtpTime>,
-    /// Sluice has told it to restart.
-    pub(super) is_restart_expected: bool,
+    /// When Sluice has told it to restart.
+    pub(super) told_to_restart: Option<NtpTime>,
 }
 
 /// The part of a tick that concerns one device.
@@ -54,6 +56,8 @@ pub(super) struct DeviceTick<'a> {
     pub(super) is_outage: bool,
     /// The least time without a share, in seconds, before a device has stalled.
     pub(super) least_stall: f64,
+    /// The age up to which a reading says what the device does now.
+    pub(super) fresh_seconds: f64,
 }
 
 impl StateRules {
@@ -66,7 +70,9 @@ impl StateRules {
         context: &mut AlertContext<'_>,
     ) {
         if let Some((at, before)) = before {
-            if is_restart(before, reading) && !std::mem::take(&mut self.is_restart_expected) {
+            let is_expected =
+                self.told_to_restart.is_some_and(|told| seconds_between(told, context.at) < RESTART_SECONDS);
+            if is_surprise(before, reading) && !is_expected {
                 restarted((worker, subject), (at, before), reading, context);
             }
         }
@@ -183,10 +189,15 @@ fn chip_limit(reading: &DeviceReading) -> Option<f64> {
     reading.temperature_limit.or(usual)
 }
 
-/// Whether the uptime has become shorter. A new firmware needs a restart.
-fn is_restart(before: &DeviceReading, reading: &DeviceReading) -> bool {
+/// Whether the uptime has become shorter.
+pub(super) fn has_restarted(before: &DeviceReading, reading: &DeviceReading) -> bool {
     let (Some(was), Some(is)) = (before.uptime, reading.uptime) else { return false };
-    is.as_secs_f64() + UPTIME_SLACK < was.as_secs_f64() && before.firmware == reading.firmware
+    is.as_secs_f64() + UPTIME_SLACK < was.as_secs_f64()
+}
+
+/// Whether it has restarted without an obvious reason. A new firmware needs a restart.
+fn is_surprise(before: &DeviceReading, reading: &DeviceReading) -> bool {
+    has_restarted(before, reading) && before.firmware == reading.firmware
 }
 
 fn restarted(

@@ -14,6 +14,8 @@ const SLICE_SECONDS: f64 = 600.0;
 const MAX_SLICES: usize = 144;
 /// The slices that are shown: an hour.
 const SHOWN_SLICES: usize = 6;
+/// The time without anything to count after which the figures are too old to be shown.
+const MAX_UNCOUNTED_SECONDS: f64 = 900.0;
 /// The part of what it says that an honest device proves at the least. Some firmware estimates its hash rate.
 const HONEST_PART: f64 = 0.85;
 /// The least time that proves a loss. A device that has just started says more than it does.
@@ -55,6 +57,10 @@ pub(super) struct WorkLoss {
 pub(super) struct DeviceWork {
     /// The oldest first. The last one is being filled.
     slices: VecDeque<WorkSlice>,
+    /// The slices begun since the alert about a loss began.
+    since_loss: usize,
+    /// The time since anything was counted.
+    uncounted_seconds: f64,
 }
 
 /// Sums of difficulties.
@@ -71,17 +77,24 @@ struct WorkSlice {
 impl DeviceWork {
     /// Counts time in which the device said that it makes so many hashes per second, at this difficulty.
     pub(super) fn pass(&mut self, seconds: f64, hash_rate: f64, difficulty: f64) {
+        self.uncounted_seconds = 0.0;
         if self.slices.back().is_none_or(|slice| slice.seconds >= SLICE_SECONDS) {
             if self.slices.len() >= MAX_SLICES {
                 self.slices.pop_front();
             }
             self.slices.push_back(WorkSlice::default());
+            self.since_loss = self.since_loss.saturating_add(1);
         }
         if let Some(slice) = self.slices.back_mut() {
             slice.seconds += seconds;
             slice.reported += hash_rate * seconds / HASHES_PER_DIFFICULTY;
             slice.hardest = slice.hardest.max(difficulty);
         }
+    }
+
+    /// Lets time pass that can't be compared.
+    pub(super) fn pass_uncounted(&mut self, seconds: f64) {
+        self.uncounted_seconds += seconds;
     }
 
     /// Counts a share of this proven difficulty, and what the pool credits for it. Before the first time has passed,
@@ -97,13 +110,14 @@ impl DeviceWork {
     /// Forgets everything.
     pub(super) fn start_over(&mut self) {
         self.slices.clear();
+        self.since_loss = 0;
     }
 
-    /// The three hash rates over the last hour. `None` before a minute has passed.
+    /// The three hash rates over the last hour. `None` before a minute has passed, and when nothing was counted lately.
     pub(super) fn legs(&self) -> Option<WorkLegs> {
         let sum = self.newest(SHOWN_SLICES);
         let per_second = |work: f64| work * HASHES_PER_DIFFICULTY / sum.seconds;
-        (sum.seconds >= 60.0).then(|| WorkLegs {
+        (sum.seconds >= 60.0 && self.uncounted_seconds < MAX_UNCOUNTED_SECONDS).then(|| WorkLegs {
             seconds: sum.seconds,
             reported: per_second(sum.reported),
             proven: per_second(sum.proven),
@@ -131,22 +145,32 @@ impl DeviceWork {
         losses.min_by(|a, b| a.probability.total_cmp(&b.probability))
     }
 
+    /// An alert about a loss begins now.
+    pub(super) fn begin_loss(&mut self) {
+        self.since_loss = 0;
+    }
+
     /// Returns whether a loss that left only this part of the work is over. Then what came before is forgotten.
+    /// Looks at the least time that can prove it, and at twice that, four times and so on since the alert began.
     pub(super) fn has_recovered(&mut self, part: f64) -> bool {
-        let Some(slices) = (1..=self.slices.len()).find(|slices| {
+        let Some(least) = (1..=self.slices.len()).find(|slices| {
             let sum = self.newest(*slices);
             sum.seconds >= MIN_RECOVERY_SECONDS && sum.reported >= MIN_RECOVERY_SHARES * sum.hardest
         }) else {
             return false;
         };
-        let sum = self.newest(slices);
-        let between = f64::midpoint(part, HONEST_PART) * sum.reported / sum.hardest;
-        let is_over = sum.proven >= HONEST_PART * sum.reported
-            && poisson_at_least(sum.proven / sum.hardest, between) < FALSE_RECOVERY_CHANCE;
-        if is_over {
+        let since = self.since_loss.min(self.slices.len());
+        let longer = (1..).map(|power| least << power).take_while(|slices| *slices <= since);
+        let found = std::iter::once(least).chain(longer).find(|slices| {
+            let sum = self.newest(*slices);
+            let between = f64::midpoint(part, HONEST_PART) * sum.reported / sum.hardest;
+            sum.proven >= HONEST_PART * sum.reported
+                && poisson_at_least(sum.proven / sum.hardest, between) < FALSE_RECOVERY_CHANCE
+        });
+        if let Some(slices) = found {
             self.slices.drain(..self.slices.len() - slices);
         }
-        is_over
+        found.is_some()
     }
 
     fn newest(&self, slices: usize) -> WorkSlice {
@@ -219,6 +243,7 @@ mod tests {
         let loss = work.loss().unwrap();
         assert!((0.3..0.8).contains(&(loss.proven / loss.reported)), "{loss:?}");
         let part = loss.proven / loss.reported;
+        work.begin_loss();
         assert!(!work.has_recovered(part));
         let mut minutes = 0;
         while !work.has_recovered(part) {
@@ -230,6 +255,26 @@ mod tests {
             }
         }
         assert!(work.loss().is_none());
+    }
+
+    #[test]
+    fn the_end_of_a_small_loss_is_seen_too() {
+        for (seed, part) in [(10, 1.0), (11, 0.95), (12, 1.0)] {
+            let mut work = DeviceWork::default();
+            hours_to_loss(&mut work, 0.65, seed, 48).unwrap();
+            work.begin_loss();
+            let (mut state, mut next_share, mut seconds) = (seed, 0.0, 0);
+            while !work.has_recovered(0.65) {
+                seconds += 60;
+                assert!(seconds < 12 * 3600, "{seed}");
+                work.pass(60.0, HASH_RATE, DIFFICULTY);
+                next_share -= 60.0;
+                while next_share <= 0.0 {
+                    work.add_share(DIFFICULTY, DIFFICULTY);
+                    next_share += exponential(&mut state) * 15.0 / part;
+                }
+            }
+        }
     }
 
     #[test]

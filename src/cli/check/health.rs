@@ -1,6 +1,7 @@
 //! `sluice check --health`: asks a running Sluice whether it is well. Made for the health checks of containers, which
 //! then need no other program.
 
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -29,7 +30,8 @@ pub(super) fn run(url: Option<&str>, options: &Options) -> Result<(), CommandFai
         None => url_of(page_address(options)?),
     };
     ask(&url).map_err(|why| CommandFailure::Environment(format!("{url}: {why}").into()))?;
-    println!("ok");
+    // stdout may be a closed pipe; the exit code still shows the result.
+    let _ = io::stdout().write_all(b"ok\n");
     Ok(())
 }
 

@@ -29,6 +29,12 @@ struct Run {
     started: i64,
     difficulty: f64,
     worker: &'static str,
+    /// The worker of the connection.
+    miner: &'static str,
+    share_silent: Option<f64>,
+    restart: Option<Result<(), String>>,
+    /// The seconds between two readings.
+    interval: i64,
 }
 
 impl Run {
@@ -55,6 +61,10 @@ impl Run {
             started: -i64::from(DAY),
             difficulty: DIFFICULTY,
             worker: "rig",
+            miner: "rig",
+            share_silent: None,
+            restart: None,
+            interval: 30,
         }
     }
 
@@ -70,7 +80,7 @@ impl Run {
         for _ in 0..seconds {
             let at = test_time(self.second);
             let mut rows = Vec::new();
-            if self.is_read && self.second % 30 == 0 {
+            if self.is_read && self.second % self.interval == 0 {
                 let noise = 0.97 + 0.06 * self.random();
                 let mut reading = self.reading.clone();
                 reading.minute_hash_rate = reading.hash_rate.map(|rate| rate * noise);
@@ -81,7 +91,7 @@ impl Run {
                     at,
                     is_connected: self.is_connected,
                     outcome: Ok(reading.into()),
-                    restart: None,
+                    restart: self.restart.take(),
                 };
                 rows.extend(AlertContext::for_tests(&mut self.alerts, &test_clock(), at, |context| {
                     self.roll.report(&report, context);
@@ -96,10 +106,11 @@ impl Run {
                 self.next_share += -self.random().ln() * mean;
             }
             let sample = SessionSample {
-                worker: self.worker,
+                worker: self.miner,
                 miner: ADDRESS.parse().unwrap(),
                 difficulty: self.difficulty,
                 job_silent: Some(10.0),
+                share_silent: self.share_silent,
                 ..SessionSample::for_tests()
             };
             let samples = if self.is_connected { vec![sample] } else { Vec::new() };
@@ -193,6 +204,27 @@ fn a_device_that_stalls_is_told_once_and_works_again() {
 }
 
 #[test]
+fn a_verdict_does_not_outlive_a_share_nor_the_readings() {
+    let mut run = Run::new();
+    run.pass(HOUR);
+    run.part = 0.0;
+    run.pass(HOUR);
+    assert!(run.roll.view()[0].is_stalled);
+    // Its web server hangs too: nobody can say what it does.
+    run.is_read = false;
+    run.pass(HOUR);
+    assert!(!run.roll.view()[0].is_stalled);
+    run.is_read = true;
+    run.pass(60);
+    assert!(run.roll.view()[0].is_stalled);
+    // It mines again while it can't be read.
+    run.is_read = false;
+    run.roll.proven(ADDRESS.parse().unwrap(), Some(DIFFICULTY), DIFFICULTY);
+    run.pass(1);
+    assert!(!run.roll.view()[0].is_stalled);
+}
+
+#[test]
 fn a_device_that_is_paused_or_slow_has_not_stalled() {
     let mut run = Run::new();
     (run.part, run.reading.is_paused) = (0.0, Some(true));
@@ -234,6 +266,13 @@ fn a_restart_is_told_but_not_one_with_a_new_firmware() {
     run.started = run.second - 20;
     run.reading.firmware = Some(String::from("v2.15.1"));
     assert_eq!(run.pass(HOUR), []);
+    // Sluice has told it to. That excuses only what follows soon.
+    for (wait, is_told) in [(60, false), (1200, true)] {
+        run.restart = Some(Ok(()));
+        assert_eq!(run.pass(wait), []);
+        run.started = run.second - 20;
+        assert_eq!(!run.pass(HOUR).is_empty(), is_told);
+    }
     // Another device at the same address.
     (run.started, run.reading.mac) = (run.second - 20, Some(String::from("CC:DD")));
     assert_eq!(run.pass(HOUR), []);
@@ -264,6 +303,76 @@ fn a_dead_connection_of_a_device_on_its_fallback_pool_is_no_stall() {
     run.pass(HOUR);
     (run.part, run.reading.uses_fallback) = (0.0, Some(true));
     assert_eq!(run.kinds(2 * HOUR), [(AlertKind::Begins, "device.elsewhere")]);
+}
+
+#[test]
+fn silence_during_an_excuse_is_none_afterwards() {
+    let mut run = Run::new();
+    run.pass(HOUR);
+    (run.part, run.reading.is_paused) = (0.0, Some(true));
+    run.pass(2 * HOUR);
+    (run.reading.is_paused, run.next_share, run.part) = (Some(false), 300.0, 1.0);
+    assert_eq!(run.pass(2 * HOUR), []);
+}
+
+#[test]
+fn after_a_restart_or_a_new_connection_a_stall_needs_new_silence() {
+    for begins_anew in [(|run: &mut Run| run.started = run.second - 20) as fn(&mut Run), |run| {
+        run.is_connected = false;
+        run.pass(5);
+        run.is_connected = true;
+    }] {
+        let mut run = Run::new();
+        run.pass(HOUR);
+        run.part = 0.0;
+        run.pass(HOUR);
+        assert!(run.roll.view()[0].is_stalled);
+        begins_anew(&mut run);
+        run.pass(300);
+        assert!(!run.roll.view()[0].is_stalled);
+        run.pass(HOUR);
+        assert!(run.roll.view()[0].is_stalled);
+    }
+}
+
+#[test]
+fn shares_without_a_verdict_end_the_silence() {
+    let mut run = Run::new();
+    run.pass(HOUR);
+    (run.part, run.share_silent) = (0.0, Some(20.0));
+    run.pass(HOUR);
+    assert!(!run.roll.view()[0].is_stalled);
+}
+
+#[test]
+fn the_longest_interval_judges_all_time() {
+    let mut run = Run::new();
+    (run.interval, run.roll.interval) = (300, 300.0);
+    assert_eq!(run.pass(12 * HOUR), []);
+    assert!(run.roll.view()[0].work.is_some_and(|work| work.seconds >= 3000.0));
+    run.part = 0.0;
+    let found = run.pass(4 * HOUR);
+    assert_eq!((found.len(), found[0].2), (1, "device.stalled"), "{found:?}");
+    assert!(found[0].0 < i64::from(12 * HOUR + 1000), "{found:?}");
+}
+
+#[test]
+fn a_loss_that_can_not_be_compared_any_more_ends() {
+    let mut run = Run::new();
+    run.part = 0.3;
+    assert_eq!(run.kinds(3 * HOUR), [(AlertKind::Begins, "device.loses_work")]);
+    run.reading.is_paused = Some(true);
+    assert_eq!(run.kinds(HOUR), [(AlertKind::Ends, "device.loses_work")]);
+    assert_eq!(run.roll.view()[0].work, None);
+}
+
+#[test]
+fn an_address_that_another_miner_has_inherited_is_not_the_devices() {
+    let mut run = Run::new();
+    run.pass(HOUR);
+    (run.miner, run.part) = ("other", 0.0);
+    assert_eq!(run.pass(2 * HOUR), []);
+    assert!(!run.roll.view()[0].is_connected);
 }
 
 #[test]
