@@ -34,7 +34,7 @@ pub struct InitOptions {
     /// 1 for solo.ckpool.org, 2 for public-pool.io, or a URL such as stratum+tcp://HOST:PORT
     #[arg(long, value_name = "POOL")]
     pool: Option<String>,
-    /// People who can open the page: network, machine or nobody
+    /// The people who can open the page: network, machine or nobody
     #[arg(long, value_name = "WHO")]
     page: Option<String>,
     /// The file to write; one that exists is never replaced
@@ -134,10 +134,17 @@ fn next_steps(file: &Path, config: &Config) -> String {
     let port = config.listen.stratum.first().map_or(0, |address| address.port());
     let own = interfaces::addresses().first().map_or(String::from("THIS-MACHINE"), ToString::to_string);
     let own = if own.contains(':') { format!("[{own}]") } else { own };
+    let pool = config.upstreams.first().map(ToString::to_string).unwrap_or_default();
+    let user = match &config.payout.address {
+        Some(address) if POOLS.contains(&pool.as_str()) => {
+            format!("with the user name {}.NAME", address.clone().assume_checked())
+        }
+        _ => String::from("with the user name that the pool wants"),
+    };
     text.push_str(&format!(
         "Test it:           sluice check --online{flag}\n\
          Start:             sluice run{flag}\n\
-         In your miners:    stratum+tcp://{own}:{port}, with the user name that the pool wants\n"
+         In your miners:    stratum+tcp://{own}:{port}, {user}\n"
     ));
     if let Some(page) = config.http.listen {
         let host = if page.ip().is_loopback() { "127.0.0.1" } else { own.as_str() };

@@ -50,7 +50,7 @@ impl Environment {
         Environment::of(std::env::vars_os())
     }
 
-    /// The ones of these variables that set a key.
+    /// The variables among these that set a key.
     pub fn of(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Environment {
         let variable = |(name, value): (OsString, OsString)| {
             let name = name.to_string_lossy().into_owned();

@@ -36,13 +36,14 @@ pub fn example_keys() -> Vec<ExampleKey> {
             None if line.starts_with("# ---") => heading.push(line.trim_matches(['#', '-', ' '])),
             None => comment.push(line.trim_matches(['#', ' '])),
             Some(ExampleLine::Section(name)) => {
-                let about = [heading.join(" "), comment.join(" ")].join(": ");
-                let about = about.trim_matches([':', ' ']);
                 // A section may be repeated, to show another form of it.
-                if section != name || !about.is_empty() {
-                    about.clone_into(&mut about_section);
-                }
                 name.clone_into(&mut section);
+                about_section = [heading.join(" "), comment.join(" ")].join(": ");
+                about_section = about_section.trim_matches([':', ' ']).to_owned();
+                if let Some(known) = keys.iter().find(|known| known.key == section) {
+                    about_section.clone_from(&known.description);
+                    continue;
+                }
                 let description = about_section.clone();
                 keys.push(ExampleKey { key: section.clone(), description, value: None, is_default: false });
             }

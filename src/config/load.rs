@@ -8,7 +8,7 @@ use toml::de::DeTable;
 
 use super::diagnostics::Diagnostics;
 use super::environment::Environment;
-use super::error::{ConfigFault, Origin};
+use super::error::{ConfigFault, Origin, Problem};
 use super::reader::Section;
 use super::redaction::Redaction;
 use super::specification::KeySpec;
@@ -48,8 +48,7 @@ impl Config {
             }
             None => String::new(),
         };
-        read(&text, environment, overrides)
-            .map_err(|diagnostics| ConfigError::Invalid { file, problems: diagnostics.into_problems() })
+        read(&text, environment, overrides).map_err(|problems| ConfigError::Invalid { file, problems })
     }
 
     /// Parses `text` as the content of a file, without an environment.
@@ -69,8 +68,7 @@ impl Config {
         environment: &Environment,
         overrides: &Overrides,
     ) -> Result<Config, ConfigError> {
-        read(text, environment, overrides)
-            .map_err(|diagnostics| ConfigError::Invalid { file: None, problems: diagnostics.into_problems() })
+        read(text, environment, overrides).map_err(|problems| ConfigError::Invalid { file: None, problems })
     }
 }
 
@@ -126,7 +124,7 @@ fn read_text(file: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn read(text: &str, environment: &Environment, overrides: &Overrides) -> Result<Config, Box<Diagnostics>> {
+fn read(text: &str, environment: &Environment, overrides: &Overrides) -> Result<Config, Vec<Problem>> {
     let diagnostics = Diagnostics::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
@@ -134,7 +132,7 @@ fn read(text: &str, environment: &Environment, overrides: &Overrides) -> Result<
     }
     // A partially parsed document would only add false errors.
     if !errors.is_empty() {
-        return Err(Box::new(diagnostics));
+        return Err(diagnostics.into_problems());
     }
     let mut document = document.into_inner();
     if !environment.is_empty() {
@@ -142,7 +140,7 @@ fn read(text: &str, environment: &Environment, overrides: &Overrides) -> Result<
     }
     match read_document(&document, &diagnostics, overrides) {
         Some(config) if diagnostics.is_empty() => Ok(config),
-        _ => Err(Box::new(diagnostics)),
+        _ => Err(diagnostics.into_problems()),
     }
 }
 

@@ -69,7 +69,7 @@ fn a_wrong_variable_is_exit_code_2_and_its_value_is_no_secret_told() {
         (
             "SLUICE__UPSTREAM__1__SOCKS5",
             "socks5://u:hunter2",
-            "SLUICE__UPSTREAM__1__SOCKS5 = *** must be a host with a port",
+            "SLUICE__UPSTREAM__1__SOCKS5 = *** must be a host",
         ),
         (
             "SLUICE__UPSTREAM__1__URL",

@@ -30,7 +30,7 @@ pub(super) fn run(url: Option<&str>, options: &Options) -> Result<(), CommandFai
         None => url_of(page_address(options)?),
     };
     ask(&url).map_err(|why| CommandFailure::Environment(format!("{url}: {why}").into()))?;
-    // stdout may be a closed pipe; the exit code still shows the result.
+    // stdout may be closed; the exit code shows the answer.
     let _ = io::stdout().write_all(b"ok\n");
     Ok(())
 }
