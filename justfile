@@ -55,6 +55,18 @@ analysis:
 manifests:
     .ci/run manifests
 
+# The Debian package of the tests' program, in a fresh Debian (needs root)
+package:
+    .ci/run package
+
+# The program for another processor, on Debian: `sudo just cross-build arm64`
+cross-build ARCH:
+    scripts/cross-build {{ARCH}}
+
+# The Debian package for a processor, from cross-build's program or `--binary FILE`: `just deb arm64`
+deb *ARGS:
+    scripts/package {{ARGS}}
+
 # A complete world on this machine: a simulated pool, simulated miners, the proxy, the page
 demo *ARGS:
     cargo run --release --locked -- demo {{ARGS}}

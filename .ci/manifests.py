@@ -203,25 +203,34 @@ def check_shipping():
     """Vector's rows have the columns of the files in their order, and those of ClickHouse's tables."""
     vector = yaml.safe_load((DEPLOY / "shipping/vector.yaml").read_text())
     tables = (DEPLOY / "shipping/clickhouse.sql").read_text()
-    for name, renamed in (("shares", {}), ("timing", {"ntp_time": "timestamp"}), ("events", {"at": "timestamp"})):
+    for name, renamed in (("shares", {}), ("timing", {"ntp_time": "timestamp"}), ("devices", {}), ("events", {"at": "timestamp"})):
         program = vector["transforms"][name]["source"]
         keys = re.findall(r'^  "(\w+)":', program, re.MULTILINE)
         table = re.search(rf"sluice\.{name} \((.*?)\n\) ENGINE", tables, re.DOTALL)[1]
         if set(keys) != set(re.findall(r"^    (\w+) ", table, re.MULTILINE)):
             fault(f"shipping: the table {name} has other columns than vector.yaml")
-        sample = ROOT / "tests/data/sample_week"
+        columns = columns_of(name)
         if name == "events":
-            with open(sample / "events.jsonl") as lines:
-                columns = list(json.loads(next(lines)))
             read = re.findall(r"event\.(\w+)", program)
         else:
-            with open(sample / f"{name}.csv") as lines:
-                columns = next(csv.reader(lines))
             read = [columns[int(place)] for place in re.findall(r":.*row\[(\d+)\]", program)]
         if read != columns:
             fault(f"shipping: vector.yaml reads {read} of {name}, and the file has {columns}")
         if keys[1:] != [renamed.get(column, column) for column in columns]:
             fault(f"shipping: vector.yaml names {keys[1:]} what the file calls {columns}")
+
+
+def columns_of(name):
+    """The columns of a file of the records: those of the sample week, which has no devices, else of the program."""
+    sample = ROOT / "tests/data/sample_week"
+    if name == "events":
+        with open(sample / "events.jsonl") as lines:
+            return list(json.loads(next(lines)))
+    if name == "devices":
+        program = (ROOT / "src/record/devices_csv.rs").read_text()
+        return re.findall(r'"(\w+)"', re.search(r"COLUMNS: .*? = \[(.*?)\];", program, re.DOTALL)[1])
+    with open(sample / f"{name}.csv") as lines:
+        return next(csv.reader(lines))
 
 
 def check_configurations(sluice):

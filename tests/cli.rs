@@ -1,6 +1,9 @@
 //! The real binary: exit codes, and what a person reads.
 
+mod environment;
+mod init;
 mod machine;
+mod online;
 
 use std::fs;
 use std::net::TcpListener;

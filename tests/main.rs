@@ -35,6 +35,7 @@ mod odd_jobs;
 mod page;
 mod pool_stats;
 mod process;
+mod readiness;
 mod record;
 mod reference;
 mod regressions;

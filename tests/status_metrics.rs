@@ -267,6 +267,7 @@ fn upstream_state(rank: usize, standing: PoolStatus, sessions: usize) -> Upstrea
         blocked: None,
         trouble: None,
         gives_no_work: false,
+        serves_sessions: true,
     }
 }
 

@@ -51,6 +51,38 @@ CREATE TABLE IF NOT EXISTS sluice.timing (
 PARTITION BY toYYYYMM(timestamp)
 ORDER BY (pool, timestamp, sluice, session, job_id);
 
+CREATE TABLE IF NOT EXISTS sluice.devices (
+    sluice LowCardinality(String),
+    timestamp DateTime64(3, 'UTC'),
+    worker LowCardinality(String),
+    address LowCardinality(String),
+    connected Bool,
+    interface LowCardinality(String),
+    model LowCardinality(String),
+    firmware LowCardinality(String),
+    hash_rate Nullable(Float64),
+    expected_hash_rate Nullable(Float64),
+    reported_hash_rate_1h Nullable(Float64),
+    proven_hash_rate_1h Nullable(Float64),
+    accepted_hash_rate_1h Nullable(Float64),
+    power_watts Nullable(Float64),
+    joules_per_terahash Nullable(Float64),
+    temperature_celsius Nullable(Float64),
+    regulator_celsius Nullable(Float64),
+    fan_rpm Nullable(Float64),
+    error_percent Nullable(Float64),
+    uptime_seconds Nullable(UInt64),
+    wifi_dbm Nullable(Float64),
+    accepted Nullable(UInt64),
+    rejected Nullable(UInt64),
+    best_difficulty Nullable(Float64),
+    pool_difficulty Nullable(Float64),
+    pool LowCardinality(String),
+    uses_fallback Bool
+) ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(timestamp)
+ORDER BY (worker, timestamp, sluice, address);
+
 CREATE TABLE IF NOT EXISTS sluice.events (
     sluice LowCardinality(String),
     timestamp DateTime64(3, 'UTC'),             -- at of events.jsonl

@@ -14,7 +14,7 @@ use super::page::{
 };
 use super::server::{GatedRequest, Handler, HttpAnswer, Method};
 use super::snapshot::{StatusSnapshot, StatusSnapshots};
-use crate::analyzer::ExternalUpdate;
+use crate::analyzer::{ExternalUpdate, PoolReach};
 use crate::proxy::Proxy;
 use crate::upstream::PoolStatus;
 use crate::util::escape::Printable;
@@ -36,7 +36,7 @@ pub struct Changeable {
 /// Answers requests that have passed the gate.
 pub fn handler(snapshots: StatusSnapshots, changeable: Changeable) -> Handler {
     Arc::new(move |request| match request.method {
-        Method::Get => answer(request, &snapshots),
+        Method::Get => answer(request, &snapshots, changeable.proxy.as_deref()),
         Method::Post => {
             let form = answer_form(&request.path, &request.body, &snapshots, changeable.to_analyzer.as_ref());
             form.unwrap_or_else(|| match &changeable.proxy {
@@ -54,14 +54,40 @@ fn threads_work() -> Result<(), String> {
     if unwell.is_empty() { Ok(()) } else { Err(unwell.join("\n")) }
 }
 
-/// Checks that a miner's session is with a pool that is up and whose newest job is younger than
-/// `failover.silence_timeout`. If analysis is off, the age of the pool's last bytes counts instead. The
-/// error is the reason why Sluice is not ready, in one line.
-fn readiness(status: &StatusSnapshot) -> Result<(), String> {
+/// Checks that a miner can connect and that a pool can be reached; no miner is needed for that. The error is the reason
+/// why not, in one line.
+fn can_serve(status: &StatusSnapshot) -> Result<(), String> {
+    let (sessions, most) = (status.runtime.sessions, status.program.config.listen.max_miners);
+    if sessions >= most {
+        return Err(format!("{sessions} miners are connected; listen.max_miners = {most} allows no more"));
+    }
+    let pools = status.runtime.pool_reach();
+    let usable = || pools.iter().filter(|pool| pool.is_usable());
+    if usable().any(|pool| pool.status != PoolStatus::Untried) {
+        return Ok(());
+    }
+    if usable().next().is_some() {
+        return Err(String::from("no pool has been tried so far; Sluice asks them now"));
+    }
+    let reason = |pool: &PoolReach| {
+        let reason = pool.reason.as_deref().unwrap_or("it has failed");
+        pool.rank.is_some().then(|| format!("{}: {reason}", pool.name))
+    };
+    let reasons: Vec<String> = pools.iter().filter_map(reason).collect();
+    Err(format!("no pool can be used: {}", reasons.join("; ")))
+}
+
+/// Checks that a miner's session is with a pool whose newest job is younger than `failover.silence_timeout`. A pool that
+/// new sessions can't reach may still serve those that it has. If analysis is off, the age of the pool's last bytes
+/// counts instead. The error is the reason why Sluice is not ready, in one line.
+fn is_mining(status: &StatusSnapshot) -> Result<(), String> {
     let limit = status.program.config.failover.silence_timeout;
     let connected = || {
         let upstreams = status.runtime.upstreams.iter().enumerate();
-        upstreams.filter(|(_, upstream)| upstream.sessions > 0 && upstream.standing == PoolStatus::Up)
+        upstreams.filter(|(_, upstream)| {
+            let is_usable = upstream.standing != PoolStatus::Blocked && upstream.serves_sessions;
+            upstream.sessions > 0 && is_usable
+        })
     };
     if connected().next().is_none() {
         return Err(match status.runtime.sessions {
@@ -85,6 +111,14 @@ fn readiness(status: &StatusSnapshot) -> Result<(), String> {
     }
 }
 
+/// The answer to a question of readiness.
+fn readiness(yes: &'static str, state: Result<(), String>) -> HttpAnswer {
+    match state {
+        Ok(()) => HttpAnswer::text(200, yes),
+        Err(why) => HttpAnswer::text(503, format!("{}\n", Printable(&why))),
+    }
+}
+
 fn html(page: Page) -> HttpAnswer {
     HttpAnswer::html(page.html).with_header("Content-Security-Policy", page.policy)
 }
@@ -104,7 +138,7 @@ fn change(request: &GatedRequest, proxy: &dyn Proxy) -> HttpAnswer {
     }
 }
 
-fn answer(request: &GatedRequest, snapshots: &StatusSnapshots) -> HttpAnswer {
+fn answer(request: &GatedRequest, snapshots: &StatusSnapshots, proxy: Option<&dyn Proxy>) -> HttpAnswer {
     let status = snapshots.newest();
     match request.path.as_str() {
         "/" | "/index.html" => {
@@ -131,10 +165,13 @@ fn answer(request: &GatedRequest, snapshots: &StatusSnapshots) -> HttpAnswer {
             Ok(()) => HttpAnswer::text(200, "ok\n"),
             Err(why) => HttpAnswer::text(503, format!("{why}\n")),
         },
-        "/readyz" => match threads_work().and_then(|()| readiness(&status)) {
-            Ok(()) => HttpAnswer::text(200, "ready\n"),
-            Err(why) => HttpAnswer::text(503, format!("{}\n", Printable(&why.to_string()))),
-        },
+        "/readyz" => readiness("ready\n", threads_work().and_then(|()| is_mining(&status))),
+        "/servingz" => {
+            if let Some(proxy) = proxy {
+                proxy.upstreams().try_untried();
+            }
+            readiness("serving\n", threads_work().and_then(|()| can_serve(&status)))
+        }
         "/metrics" => HttpAnswer::new(200, EXPOSITION, metrics(&status)),
         "/robots.txt" => HttpAnswer::text(200, "User-agent: *\nDisallow: /\n"),
         path => api(path, |name| request.query.get(name).map(str::to_owned), &status)

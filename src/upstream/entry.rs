@@ -63,6 +63,8 @@ pub struct UpstreamState {
     pub trouble: Option<(String, Duration)>,
     /// Whether it failed because it accepts miners and sends no job.
     pub gives_no_work: bool,
+    /// Whether the sessions that it has can mine. New ones may fail.
+    pub serves_sessions: bool,
 }
 
 /// Shows, as long as it exists, that miners use a pool.
@@ -187,6 +189,7 @@ impl UpstreamEntry {
                 (failure.to_string(), until.saturating_duration_since(Instant::now()))
             }),
             gives_no_work: health.gives_no_work() && !health.turns_miners_away(),
+            serves_sessions: !health.gives_no_work(),
         }
     }
 

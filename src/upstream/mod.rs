@@ -191,6 +191,15 @@ impl Upstreams {
         self.entry(id).configured.clone()
     }
 
+    /// Has probes find out at once whether the listed pools that were not tried yet answer. Does not wait for them.
+    pub fn try_untried(&self) {
+        for upstream in self.order().into_iter().map(|id| self.entry(id)) {
+            if !upstream.is_reached() {
+                upstream.suspect(PoolFailure::Silent(self.shared.failover.answer_timeout));
+            }
+        }
+    }
+
     /// Marks a pool as failed, unless it is already.
     pub fn mark_failed(&self, id: UpstreamId, failure: PoolFailure) {
         self.fail(&self.entry(id), failure);

@@ -78,11 +78,11 @@ pub fn pool() -> SimPool {
     SimPool::start(PoolOptions { nbits, opening, difficulty, ..PoolOptions::default() }).unwrap()
 }
 
-/// A miner that finds about nine shares a second, and connects again at once.
+/// A miner that finds about two shares a second, and connects again at once.
 pub fn mine(address: SocketAddr, name: &str) -> SimMiner {
     let options = MinerOptions::new(address, MinerModel::Bitaxe, format!("{ADDRESS}.{name}"));
     SimMiner::start(MinerOptions {
-        hash_rate_limit: Some(SimHashRate(4_000.0)),
+        hash_rate_limit: Some(SimHashRate(1_000.0)),
         retry_wait: Some(Duration::from_millis(20)),
         ..options
     })

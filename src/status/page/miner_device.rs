@@ -87,7 +87,7 @@ fn tiles(reading: &DeviceReading) -> Markup {
         }
         @if let Some(uptime) = reading.uptime {
             div {
-                dt { "on since" }
+                dt { "on for" }
                 dd { (span(uptime)) @if let Some(reason) = &reading.reset_reason { small { (reason) } } }
             }
         }

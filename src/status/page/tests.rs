@@ -48,6 +48,7 @@ pub(in crate::status) fn upstream(standing: PoolStatus) -> UpstreamState {
         blocked: (standing == PoolStatus::Blocked).then(|| String::from("it pays a stranger")),
         trouble,
         gives_no_work: false,
+        serves_sessions: true,
     }
 }
 

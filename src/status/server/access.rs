@@ -15,7 +15,7 @@ use crate::config::{HttpConfig, Secret};
 use crate::limits::AddressKey;
 
 /// Paths without a token, for monitors. They answer yes or no and nothing else.
-const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
+const OPEN_PATHS: [&str; 3] = ["/healthz", "/readyz", "/servingz"];
 
 /// Paths of forms on the page. A browser may send them with its cookie; any other change needs the token in a header.
 const FORM_PATHS: [&str; 2] = ["/miner/name", "/miner/forget"];

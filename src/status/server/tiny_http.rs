@@ -120,7 +120,7 @@ impl TinyHttp {
                 Ok(answer) => return Ok(answer),
                 Err(ExchangeError::NoMemory) => return Err(GateRefusal::Full),
                 Err(ExchangeError::TooLarge(bytes)) => {
-                    let what = format_args!("an answer of {bytes} bytes is too large");
+                    let what = format!("an answer of {bytes} bytes is too large");
                     return Err(self.failed(GateRefusal::AnswerTooLarge, &what));
                 }
                 Err(ExchangeError::TimedOut) => {

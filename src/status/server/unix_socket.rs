@@ -28,12 +28,14 @@ pub(super) fn check_free_fds() -> io::Result<()> {
 pub(super) struct PrivateDirectory(pub(super) PathBuf);
 
 impl PrivateDirectory {
-    /// Creates the directory in the service's runtime directory, the user's, or the temporary one.
+    /// Creates the directory in the service's runtime directory, the user's, the temporary one, or the one for shared
+    /// memory: a container whose root is read-only may have no other that can be written.
     pub(super) fn new() -> io::Result<PrivateDirectory> {
         let parents = [
             directory_of_variable("RUNTIME_DIRECTORY"),
             directory_of_variable("XDG_RUNTIME_DIR"),
             Some(std::env::temp_dir()),
+            Some(PathBuf::from("/dev/shm")),
         ];
         let mut result = Err(io::ErrorKind::NotFound.into());
         for parent in parents.into_iter().flatten() {
