@@ -18,7 +18,7 @@ pub(super) struct RestartCheck {
     pub(super) mac: String,
     /// The ports that miners connect to. A device that is set to another one does not mine here.
     pub(super) ports: Vec<u16>,
-    /// So many devices have stalled at once that the cause is not in them.
+    /// True if so many devices have stalled at once that the cause is not in them.
     pub(super) is_common: bool,
 }
 

@@ -34,6 +34,7 @@ pub enum PoolFailure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OtherProtocol {
     Http,
+    Ssh,
     Tls,
 }
 
@@ -41,7 +42,10 @@ impl OtherProtocol {
     /// Recognises the first bytes of an answer that is not Stratum.
     pub fn of(answer: &[u8]) -> Option<OtherProtocol> {
         match answer {
-            [b'H', b'T', b'T', b'P', b'/', ..] => Some(OtherProtocol::Http),
+            // A page without a header is the answer of some to a request that they do not know.
+            [b'H', b'T', b'T', b'P', b'/', ..] | [b'<', ..] => Some(OtherProtocol::Http),
+            // RFC 4253, section 4.2.
+            [b'S', b'S', b'H', b'-', ..] => Some(OtherProtocol::Ssh),
             // An alert (RFC 8446, section 5.1): what came before it was no handshake.
             [0x15, 3, ..] => Some(OtherProtocol::Tls),
             _ => None,
@@ -66,6 +70,9 @@ impl fmt::Display for PoolFailure {
             PoolFailure::Silent(time) => write!(f, "it has sent nothing for {}", seconds(*time)),
             PoolFailure::OtherProtocol(OtherProtocol::Http) => {
                 f.write_str("a web server answers there: check the port in its url")
+            }
+            PoolFailure::OtherProtocol(OtherProtocol::Ssh) => {
+                f.write_str("an SSH server answers there: check the port in its url")
             }
             PoolFailure::OtherProtocol(OtherProtocol::Tls) => {
                 f.write_str("it expects TLS: write stratum+ssl:// in its url, or use another port")
@@ -287,6 +294,8 @@ mod tests {
     #[test]
     fn answers_of_other_services_are_recognised() {
         assert_eq!(OtherProtocol::of(b"HTTP/1.1 400 Bad Request\r\n"), Some(OtherProtocol::Http));
+        assert_eq!(OtherProtocol::of(b"<!DOCTYPE HTML>"), Some(OtherProtocol::Http));
+        assert_eq!(OtherProtocol::of(b"SSH-2.0-OpenSSH_9.2p1\r\n"), Some(OtherProtocol::Ssh));
         assert_eq!(OtherProtocol::of(&[0x15, 3, 1, 0, 2, 2, 70]), Some(OtherProtocol::Tls));
         for answer in [&b"{\"id\":1}\n"[..], b"HTTP", b"", b"\x15", b"\r\n{"] {
             assert_eq!(OtherProtocol::of(answer), None, "{answer:?}");

@@ -199,6 +199,5 @@ fn refused_by_every_pool_a_miner_hears_it() {
     let id = send(&mut miner);
     assert_eq!(miner.answer(id)["error"], json!([24, "not here", null]));
     assert!(is_within(&miner, "bb000001"));
-    assert!(end.line.is_quiet_for(QUIET), "the pool has said so already");
-    assert!(pool.accept_within(QUIET).is_none());
+    // The group may try the first pool again now: the miner has logged in with a name that it has not refused.
 }

@@ -85,7 +85,7 @@ struct DeviceEntry {
     is_counting: bool,
     /// Its only connection.
     session: Option<SessionId>,
-    /// It had a reason to prove nothing here, by its last reading.
+    /// The device had a reason to prove nothing here, by its last reading.
     was_excused: bool,
     work: DeviceWork,
     loss: LossRule,

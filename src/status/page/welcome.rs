@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use maud::{Markup, html};
 
+use super::activity::Activity;
+use super::headline;
 use crate::status::snapshot::StatusSnapshot;
 
 pub(super) fn section(status: &StatusSnapshot, host: Option<&str>) -> Markup {
@@ -12,6 +14,8 @@ pub(super) fn section(status: &StatusSnapshot, host: Option<&str>) -> Markup {
     let port = status.program.listening.first().map_or(3334, SocketAddr::port);
     let example = hosts.first().map_or("this-machine", String::as_str);
     html! {
+        // Known before the first miner comes.
+        @if Activity::of(status) == Activity::NoPool { (headline::section(status)) }
         section.welcome #welcome data-live {
             h1 { "Point a miner here" }
             p { "Sluice is running and waiting for its first miner. On the miner's own page, set:" }

@@ -68,12 +68,10 @@ impl MinerGroup {
         self.miners().iter().flat_map(|miner| miner.work().workers.clone()).collect()
     }
 
-    /// The names of all miners at this pool, and our own if the pool knows all by it.
+    /// The names of all miners at this pool.
     pub(crate) fn names_at(&self, upstream: UpstreamId) -> BTreeSet<String> {
         let configured = self.services.upstreams.configured(upstream);
         let name = |worker: &WorkerName| self.services.naming.at_pool(&worker.name, &configured.user).0;
-        // A name of our own is used at the pool before the first miner has logged in.
-        let own = self.services.naming.fixed(&configured.user);
-        self.workers().iter().map(name).chain(own.map(|name| name.0)).collect()
+        self.workers().iter().map(name).collect()
     }
 }
