@@ -1,5 +1,6 @@
 //! The real binary: exit codes, and what a person reads.
 
+mod environment;
 mod machine;
 
 use std::fs;

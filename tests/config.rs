@@ -1,12 +1,14 @@
 //! The configuration reader, told through its messages: what a person who mistyped something sees.
 
+mod keys;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use sluice::config::{
-    Config, ConfigError, ConsoleReport, Overrides, ProxyProtocol, UpstreamConfig, known_keys,
+    Config, ConfigError, ConsoleReport, Overrides, ProxyProtocol, UpstreamConfig, specification,
 };
 use toml::de::{DeTable, DeValue};
 
@@ -37,6 +39,10 @@ fn says(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(said.contains(part), "no {part:?} in: {said}");
     }
+}
+
+fn known_keys() -> Vec<String> {
+    specification().into_iter().map(|spec| spec.key).collect()
 }
 
 fn pools(urls: &[&str]) -> Overrides {

@@ -32,8 +32,7 @@ pub struct CheckOptions {
 /// A wrong configuration, a fault of the machine, or a test message that did not arrive.
 pub fn run(CheckOptions { options, notify }: &CheckOptions) -> Result<(), CommandFailure> {
     let config = options.load()?;
-    let file = options.file()?;
-    let source = file.map_or_else(|| String::from("the command line"), |file| file.display().to_string());
+    let source = options.sources()?;
     let report = preflight::check(&config, &InheritedSockets::default());
     let mut text = format!("Configuration from {source}\n{}", ConfigSummary(&config));
     let warnings: Vec<String> = config.warnings().into_iter().chain(report.warnings).collect();

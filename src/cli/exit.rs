@@ -38,6 +38,7 @@ pub fn code(result: Result<ExitCode, CommandFailure>) -> ExitCode {
     let text = journal::marked(Level::Error, &format!("sluice: {failure}\n"));
     let _ = io::stderr().write_all(text.as_bytes());
     ExitCode::from(match failure {
+        CommandFailure::Config(reason) if reason.is_fault_of_machine() => ENVIRONMENT,
         CommandFailure::Config(_) | CommandFailure::ConfigFaults(_) => CONFIGURATION,
         CommandFailure::Environment(_) => ENVIRONMENT,
     })

@@ -1,8 +1,9 @@
-//! The command line. Each subcommand has a file: `run`, `check`, `demo`, `verify`, `report`; `reload` has `reload_result`.
-//! `preflight` checks what `run` and `check` need of the machine; `exit` maps failures to exit codes; `service_status`
-//! reports to the service manager.
+//! The command line. Each subcommand has a file: `run`, `check`, `config`, `demo`, `verify`, `report`; `reload` has
+//! `reload_result`. `preflight` checks what `run` and `check` need of the machine; `exit` maps failures to exit codes;
+//! `service_status` reports to the service manager.
 
 mod check;
+mod config;
 mod data_dir_lock;
 mod demo;
 pub mod exit;
@@ -24,9 +25,10 @@ use clap::{Args, Parser, Subcommand};
 
 pub use exit::CommandFailure;
 
-use crate::config::{Config, ConfigError, Overrides, find_file};
+use crate::config::{Config, ConfigError, Environment, Overrides, find_file};
 use crate::net::inherited::InheritedSockets;
 use crate::util::escape::printable;
+use crate::util::format::count;
 use crate::util::logging;
 use crate::util::stop::Stop;
 
@@ -88,6 +90,8 @@ enum Command {
     /// Test and explain a configuration
     #[command(after_help = EXAMPLES)]
     Check(check::CheckOptions),
+    /// Print the keys that a configuration can have
+    Config(config::ConfigOptions),
     /// Run a simulated pool and miners with the proxy, on loopback
     #[command(after_help = EXAMPLES)]
     Demo(demo::DemoOptions),
@@ -101,7 +105,7 @@ enum Command {
     Report(report::ReportOptions),
 }
 
-/// The flags that `run` and `check` share. They override the configuration file.
+/// The flags that `run` and `check` share. They override the configuration file and the environment.
 #[derive(Args)]
 pub struct Options {
     /// The configuration [default: config.toml, else /etc/sluice/config.toml; none with --pool]
@@ -112,20 +116,30 @@ pub struct Options {
 }
 
 impl Options {
-    /// Loads the configuration from the file and the flags.
+    /// Loads the configuration from the file, the environment and the flags.
     ///
     /// # Errors
     /// All faults of the configuration.
     pub fn load(&self) -> Result<Config, ConfigError> {
-        Config::load(self.config.as_deref(), &self.overrides)
+        Config::load(self.config.as_deref(), &Environment::of_process(), &self.overrides)
     }
 
-    /// The file that [`Options::load`] reads, if any.
+    /// The sources that [`Options::load`] reads, for people.
     ///
     /// # Errors
     /// There is neither a file nor a pool.
-    pub fn file(&self) -> Result<Option<PathBuf>, ConfigError> {
-        find_file(self.config.as_deref(), &self.overrides)
+    pub fn sources(&self) -> Result<String, ConfigError> {
+        let environment = Environment::of_process();
+        let file = find_file(self.config.as_deref(), &environment, &self.overrides)?;
+        let variables = match environment.len() {
+            0 => None,
+            number => Some(count(number as u64, "environment variable")),
+        };
+        Ok(match (file.map(|file| file.display().to_string()), variables) {
+            (Some(file), Some(variables)) => format!("{file} and {variables}"),
+            (Some(source), None) | (None, Some(source)) => source,
+            (None, None) => String::from("the command line"),
+        })
     }
 }
 
@@ -147,6 +161,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode, CommandFailure> {
             }
             run::run(options, config, inherited, Stop::new())?;
         }
+        Command::Config(options) => config::run(&options)?,
         Command::Check(options) => {
             logging::start(None, "info");
             check::run(&options)?;

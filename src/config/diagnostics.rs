@@ -5,25 +5,40 @@ use std::cell::RefCell;
 
 use super::error::{ConfigFault, Origin, Problem};
 use super::redaction::Redaction;
+use super::specification::KeySpec;
+
+/// The offset of everything that an environment variable sets. No file is so long.
+pub(super) const ENVIRONMENT_OFFSET: usize = usize::MAX;
 
 /// The faults found so far, and the keys that were read.
+#[derive(Default)]
 pub(super) struct Diagnostics {
     /// The offset of each line end.
     newlines: Vec<usize>,
     problems: RefCell<Vec<Problem>>,
-    /// Every key that was read: `upstream[1].url`.
-    pub known: RefCell<Vec<String>>,
-    /// The keys that the file sets although this mode ignores them.
+    /// True if the keys are to be recorded, and not a document read.
+    pub is_recording: bool,
+    /// Every key that was read, if they are recorded.
+    pub specification: RefCell<Vec<KeySpec>>,
+    /// The keys that are set although this mode ignores them.
     pub ignored: RefCell<Vec<String>>,
 }
 
 impl Diagnostics {
     pub(super) fn new(text: &str) -> Diagnostics {
-        Diagnostics {
-            newlines: text.match_indices('\n').map(|(at, _)| at).collect(),
-            problems: RefCell::default(),
-            known: RefCell::default(),
-            ignored: RefCell::default(),
+        let newlines = text.match_indices('\n').map(|(at, _)| at).collect();
+        Diagnostics { newlines, ..Diagnostics::default() }
+    }
+
+    /// For an empty document, whose keys are recorded.
+    pub(super) fn recorder() -> Diagnostics {
+        Diagnostics { is_recording: true, ..Diagnostics::default() }
+    }
+
+    /// Notes a key that is read, if keys are recorded.
+    pub(super) fn record(&self, spec: impl FnOnce() -> KeySpec) {
+        if self.is_recording {
+            self.specification.borrow_mut().push(spec());
         }
     }
 
@@ -36,12 +51,15 @@ impl Diagnostics {
         self.problems.borrow().is_empty()
     }
 
-    /// The line that holds the byte at `offset`.
+    /// The line that holds the byte at `offset`, or the environment.
     pub(super) fn line(&self, offset: usize) -> Origin {
+        if offset == ENVIRONMENT_OFFSET {
+            return Origin::Variable;
+        }
         Origin::Line(1 + self.newlines.partition_point(|newline| *newline < offset))
     }
 
-    /// The faults in the order of the file; those of flags come last.
+    /// The faults in the order of the file; then those of environment variables, then those of flags.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();
         problems.sort_by_key(|problem| problem.origin);

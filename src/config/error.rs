@@ -5,9 +5,10 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::specification::variable_name;
 use crate::util::os_error::describe;
 
-/// The reason why no configuration could be loaded. The user can fix all of them: exit code 2.
+/// The reason why no configuration could be loaded.
 #[derive(Debug)]
 pub enum ConfigError {
     /// Neither a file nor a pool was named, and no file exists at the usual paths.
@@ -26,7 +27,7 @@ impl fmt::Display for ConfigError {
                 write!(
                     f,
                     "no configuration: neither {} exists; name a file with --config FILE, or just a pool with --pool \
-                     stratum+tcp://HOST:PORT",
+                     stratum+tcp://HOST:PORT (or SLUICE__UPSTREAM__1__URL in the environment)",
                     searched.join(" nor ")
                 )
             }
@@ -46,6 +47,14 @@ impl fmt::Display for ConfigError {
                 Ok(())
             }
         }
+    }
+}
+
+impl ConfigError {
+    /// True if nothing is wrong with the configuration, and only a file that it names can't be read.
+    pub fn is_fault_of_machine(&self) -> bool {
+        let is_such = |problem: &Problem| matches!(problem.fault, ConfigFault::SecretFile { .. });
+        matches!(self, ConfigError::Invalid { problems, .. } if problems.iter().all(is_such))
     }
 }
 
@@ -69,18 +78,26 @@ impl fmt::Display for Problem {
         if let Origin::Line(line) = self.origin {
             write!(f, "line {line}: ")?;
         }
-        let key = &self.key;
+        let is_variable = self.origin == Origin::Variable;
+        let name = |key: &str| if is_variable { variable_name(key) } else { key.to_owned() };
+        let key = name(&self.key);
         match &self.fault {
+            ConfigFault::Syntax { reason } if is_variable => write!(f, "{key} is not valid TOML: {reason}"),
             ConfigFault::Syntax { reason } => write!(f, "not valid TOML: {reason}"),
             ConfigFault::Duplicate => write!(f, "{key} is set twice; remove one"),
-            ConfigFault::UnknownKey { nearest: Some(nearest) } => {
-                write!(f, "unknown key {key}; did you mean {nearest}?")
-            }
-            ConfigFault::UnknownKey { nearest: None } => {
-                write!(f, "unknown key {key}; every key is listed in config.toml.example")
+            ConfigFault::UnknownKey { nearest } => {
+                let kind = if is_variable { "variable" } else { "key" };
+                write!(f, "unknown {kind} {key}; ")?;
+                match nearest {
+                    Some(nearest) => write!(f, "did you mean {}?", name(nearest)),
+                    None => f.write_str("every key is listed in config.toml.example"),
+                }
             }
             ConfigFault::WrongType { found, wanted } => write!(f, "{key} is {found}; it must be {wanted}"),
             ConfigFault::Value { shown, wanted } => write!(f, "{key} = {shown} must be {wanted}"),
+            ConfigFault::SecretFile { shown, reason } => {
+                write!(f, "{key} = {shown} can't be read: {reason}")
+            }
             ConfigFault::Missing { wanted } => write!(f, "{key} is missing: {wanted}"),
             ConfigFault::Conflict { reason } => write!(f, "{key} {reason}"),
         }
@@ -94,6 +111,8 @@ pub enum Origin {
     Line(usize),
     /// The file as a whole: something is missing from it.
     File,
+    /// An environment variable; the problem's key is the one that it sets.
+    Variable,
     /// The command line; the problem's key is the flag.
     Flag,
 }
@@ -116,6 +135,11 @@ pub enum ConfigFault {
     Value {
         shown: String,
         wanted: String,
+    },
+    /// The file of a secret that can't be read.
+    SecretFile {
+        shown: String,
+        reason: String,
     },
     Missing {
         wanted: String,

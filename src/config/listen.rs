@@ -9,6 +9,7 @@ use toml::de::DeValue;
 use super::duration::{DAY, HOUR, SECOND};
 use super::reader::Section;
 use super::redaction::Redaction;
+use super::specification::KeyKind;
 use crate::limits::{AddressBlock, AllowList, RateLimitConfig};
 use crate::util::address::canonical;
 
@@ -118,7 +119,7 @@ fn read_allow(section: &mut Section) -> Option<AllowList> {
 
 fn read_proxy_protocol(section: &mut Section) -> ProxyProtocol {
     let key = "proxy_protocol";
-    match section.any(key) {
+    match section.any(key, &[KeyKind::Boolean, KeyKind::List]) {
         None | Some(DeValue::Boolean(false)) => ProxyProtocol::Off,
         Some(DeValue::Boolean(true)) => ProxyProtocol::Everyone,
         Some(DeValue::Array(_)) => {

@@ -1,4 +1,4 @@
-//! Builds a [`Config`] from a file and flags.
+//! Builds a [`Config`] from a file, the environment and flags, in this order: what comes later takes precedence.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use toml::de::DeTable;
 
 use super::diagnostics::Diagnostics;
-use super::error::{ConfigFault, Origin};
+use super::environment::Environment;
+use super::error::{ConfigFault, Origin, Problem};
 use super::reader::Section;
 use super::redaction::Redaction;
+use super::specification::KeySpec;
 use super::{
     Config, ConfigError, Mode, Network, Overrides, aggregate, devices, external_sources, failover, listen,
     network, notify, outputs, policy, report, traffic, upstream,
@@ -30,38 +32,56 @@ fn ignored_in(mode: Mode) -> &'static [&'static str] {
 }
 
 impl Config {
-    /// Reads the file that [`find_file`] finds; flags take precedence over it.
+    /// Reads the file that [`find_file`] finds. The environment takes precedence over it, and flags over both.
     ///
     /// # Errors
     /// All faults, not only the first.
-    pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Config, ConfigError> {
-        let file = find_file(path, overrides)?;
+    pub fn load(
+        path: Option<&Path>,
+        environment: &Environment,
+        overrides: &Overrides,
+    ) -> Result<Config, ConfigError> {
+        let file = find_file(path, environment, overrides)?;
         let text = match &file {
             Some(file) => {
                 read_text(file).map_err(|reason| ConfigError::Unreadable { file: file.clone(), reason })?
             }
             None => String::new(),
         };
-        read(&text, overrides)
-            .map_err(|diagnostics| ConfigError::Invalid { file, problems: diagnostics.into_problems() })
+        read(&text, environment, overrides).map_err(|problems| ConfigError::Invalid { file, problems })
     }
 
-    /// Parses `text` as the content of a file.
+    /// Parses `text` as the content of a file, without an environment.
     ///
     /// # Errors
     /// All faults, not only the first.
     pub fn parse(text: &str, overrides: &Overrides) -> Result<Config, ConfigError> {
-        read(text, overrides)
-            .map_err(|diagnostics| ConfigError::Invalid { file: None, problems: diagnostics.into_problems() })
+        Config::parse_with(text, &Environment::default(), overrides)
+    }
+
+    /// Parses `text` as the content of a file, with these variables.
+    ///
+    /// # Errors
+    /// All faults, not only the first.
+    pub fn parse_with(
+        text: &str,
+        environment: &Environment,
+        overrides: &Overrides,
+    ) -> Result<Config, ConfigError> {
+        read(text, environment, overrides).map_err(|problems| ConfigError::Invalid { file: None, problems })
     }
 }
 
 /// The file to read: `path` if given; else `config.toml` here or in `/etc/sluice`, unless `--pool`
-/// makes a file unnecessary.
+/// makes a file unnecessary. Without any file the environment may name the pools.
 ///
 /// # Errors
 /// [`ConfigError::NoFile`] if there is neither a file nor a pool.
-pub fn find_file(path: Option<&Path>, overrides: &Overrides) -> Result<Option<PathBuf>, ConfigError> {
+pub fn find_file(
+    path: Option<&Path>,
+    environment: &Environment,
+    overrides: &Overrides,
+) -> Result<Option<PathBuf>, ConfigError> {
     if let Some(path) = path {
         return Ok(Some(path.to_owned()));
     }
@@ -72,23 +92,23 @@ pub fn find_file(path: Option<&Path>, overrides: &Overrides) -> Result<Option<Pa
     // A file that exists but can't be read must be reported, not skipped.
     match usual.iter().find(|file| file.symlink_metadata().is_ok()) {
         Some(file) => Ok(Some(file.clone())),
+        None if environment.names_pool() => Ok(None),
         None => Err(ConfigError::NoFile { searched: usual.to_vec() }),
     }
 }
 
-/// Every key a file may set, without indices, such as `upstream.url`; sorted.
-pub fn known_keys() -> Vec<String> {
-    let text = "[[upstream]]\n[[reference]]\n[[notify]]\n";
-    let diagnostics = Diagnostics::new(text);
-    if let Ok(document) = DeTable::parse(text) {
-        read_document(document.get_ref(), &diagnostics, &Overrides::default());
+/// Every key, in the order in which they are read: a section comes before its keys. The readers of the sections write
+/// it, so there is no second list to keep in step.
+pub fn specification() -> Vec<KeySpec> {
+    let diagnostics = Diagnostics::recorder();
+    read_document(&DeTable::new(), &diagnostics, &Overrides::default());
+    let mut keys: Vec<KeySpec> = Vec::new();
+    for spec in diagnostics.specification.take() {
+        // A key of several types is read as each of them.
+        if !keys.iter().any(|known| known.key == spec.key) {
+            keys.push(spec);
+        }
     }
-    let mut keys = diagnostics.known.take();
-    for key in &mut keys {
-        *key = key.replace("[1]", "");
-    }
-    keys.sort();
-    keys.dedup();
     keys
 }
 
@@ -104,7 +124,7 @@ fn read_text(file: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn read(text: &str, overrides: &Overrides) -> Result<Config, Diagnostics> {
+fn read(text: &str, environment: &Environment, overrides: &Overrides) -> Result<Config, Vec<Problem>> {
     let diagnostics = Diagnostics::new(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
@@ -112,11 +132,15 @@ fn read(text: &str, overrides: &Overrides) -> Result<Config, Diagnostics> {
     }
     // A partially parsed document would only add false errors.
     if !errors.is_empty() {
-        return Err(diagnostics);
+        return Err(diagnostics.into_problems());
     }
-    match read_document(document.get_ref(), &diagnostics, overrides) {
+    let mut document = document.into_inner();
+    if !environment.is_empty() {
+        environment.merge_into(&mut document, &specification(), &diagnostics);
+    }
+    match read_document(&document, &diagnostics, overrides) {
         Some(config) if diagnostics.is_empty() => Ok(config),
-        _ => Err(diagnostics),
+        _ => Err(diagnostics.into_problems()),
     }
 }
 

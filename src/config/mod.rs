@@ -2,8 +2,11 @@
 //! keys with their defaults and reasons.
 //!
 //! Each section has a file with its type, its defaults and its parsing. `load` finds and reads the
-//! configuration file, `reader` walks the document, `diagnostics` collects the faults, `redaction`
-//! decides how much of a value a message may show, and `error` phrases the faults.
+//! configuration file, `environment` adds the variables, `reader` walks the document, `diagnostics` collects
+//! the faults, `redaction` decides how much of a value a message may show, and `error` phrases the faults.
+//!
+//! The readers are the only list of the keys: `specification` is what they read. `schema` makes a JSON Schema and the
+//! documents' table of it, with the words and defaults of `config.toml.example` (`example`).
 
 mod aggregate;
 mod changes;
@@ -12,7 +15,9 @@ mod diagnostics;
 mod did_you_mean;
 mod duration;
 mod endpoint;
+mod environment;
 mod error;
+mod example;
 mod external_sources;
 mod failover;
 mod listen;
@@ -26,7 +31,9 @@ mod policy;
 mod reader;
 mod redaction;
 mod report;
+mod schema;
 mod secret;
+mod specification;
 mod targets;
 mod time_of_day;
 mod traffic;
@@ -42,11 +49,13 @@ pub use devices::{DevicesConfig, DevicesRead};
 pub use duration::format_duration;
 pub use endpoint::Socks5;
 pub(crate) use endpoint::{credentials as url_credentials, shown_host as url_host};
+pub use environment::Environment;
 pub use error::{ConfigError, ConfigFault, Origin, Problem};
+pub use example::{EXAMPLE, ExampleKey, example_keys};
 pub use external_sources::{NtpConfig, PoolStatsConfig, PoolStatsKind, ReferenceConfig};
 pub use failover::FailoverConfig;
 pub use listen::{ListenConfig, ListenTls, ProxyProtocol};
-pub use load::{find_file, known_keys};
+pub use load::{find_file, specification};
 pub use mail::MailServer;
 pub use network::Network;
 pub use notify::{NotifyConfig, NotifyRecipient, Severity};
@@ -54,13 +63,15 @@ pub use outputs::{HttpConfig, RecordConfig};
 pub use overrides::Overrides;
 pub use policy::{ChainPolicy, OnViolation, PayoutKind, PayoutPolicy, RuleId, RulesConfig};
 pub use report::{ConsoleReport, ReportConfig};
+pub use schema::{key_table, schema};
 pub use secret::Secret;
+pub use specification::{KeyKind, KeySpec, VARIABLE_PREFIX, variable_name};
 pub use targets::{TargetFlags, Targets};
 pub use time_of_day::QuietHours;
 pub use traffic::{AnalysisConfig, ForwardConfig, ForwardPath};
 pub use upstream::{UpstreamConfig, UpstreamTls};
 
-/// The settings of one run, from the file and the flags.
+/// The settings of one run, from the file, the environment and the flags.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     pub mode: Mode,

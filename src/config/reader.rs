@@ -1,8 +1,10 @@
 //! Walks a parsed TOML document section by section. The caller reads each key by type; a key that
 //! nobody has read is unknown. Reading does not stop at the first fault: the fault is recorded with
-//! its line, and the default is used in its place.
+//! its line, and the default is used in its place. What is read is also the specification of the keys.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -13,7 +15,9 @@ use super::did_you_mean;
 use super::duration::{self, format_duration};
 use super::error::{ConfigFault, Origin};
 use super::redaction::{Redaction, found, key_name, shorten};
-use super::secret::Secret;
+use super::secret::{self, Secret};
+use super::specification::{KeyKind, KeySpec, file_key};
+use crate::util::os_error::describe;
 
 /// A section of the document, or an absent one, whose keys all have their defaults.
 pub(super) struct Section<'n, 'd> {
@@ -22,7 +26,7 @@ pub(super) struct Section<'n, 'd> {
     path: String,
     origin: Origin,
     table: Option<&'n DeTable<'d>>,
-    known: Vec<&'static str>,
+    known: Vec<Cow<'static, str>>,
 }
 
 impl<'n, 'd> Section<'n, 'd> {
@@ -36,9 +40,9 @@ impl<'n, 'd> Section<'n, 'd> {
         self.table.is_some()
     }
 
-    /// True if the file sets `key`.
+    /// True if `key` is set, or its file if it is a secret.
     pub(super) fn is_set(&self, key: &str) -> bool {
-        self.find(key).is_some()
+        self.find(key).is_some() || self.has_file(key)
     }
 
     /// Records a fault of `key`, or of the section if `key` is not set.
@@ -60,10 +64,12 @@ impl<'n, 'd> Section<'n, 'd> {
         self.add_fault(key, ConfigFault::Missing { wanted: wanted.into() });
     }
 
-    /// Records which of `keys` the file sets, because this mode ignores them.
+    /// Records which of `keys` are set, because this mode ignores them.
     pub(super) fn note_ignored(&self, keys: &[&str]) {
         for (key, value) in self.table.into_iter().flatten() {
-            if !keys.contains(&key.get_ref().as_ref()) {
+            let name = key.get_ref().as_ref();
+            let is_file = |key: &&str| name.strip_suffix("_file") == Some(key);
+            if !keys.contains(&name) && !keys.iter().any(is_file) {
                 continue;
             }
             let name = self.full_key(key.get_ref());
@@ -82,7 +88,7 @@ impl<'n, 'd> Section<'n, 'd> {
     /// Replaces `value`, the default, by the file's. A wrong one is recorded, and the default stays. The methods for the
     /// other types do the same.
     pub(super) fn bool(&mut self, key: &'static str, value: &mut bool) {
-        match self.take(key) {
+        match self.take(key, KeyKind::Boolean) {
             None => {}
             Some(DeValue::Boolean(given)) => *value = *given,
             Some(other) => self.wrong_type(key, other, Redaction::Value, "true or false"),
@@ -91,7 +97,7 @@ impl<'n, 'd> Section<'n, 'd> {
 
     pub(super) fn integer(&mut self, key: &'static str, value: &mut u64, range: RangeInclusive<u64>) {
         let wanted = format!("a whole number from {} to {}", range.start(), range.end());
-        match self.take(key) {
+        match self.take(key, KeyKind::Integer(range.clone())) {
             None => {}
             Some(DeValue::Integer(given)) => match u64::from_str_radix(given.as_str(), given.radix()) {
                 Ok(number) if range.contains(&number) => *value = number,
@@ -112,7 +118,7 @@ impl<'n, 'd> Section<'n, 'd> {
     /// A number with or without a fraction; never NaN or infinite.
     pub(super) fn number(&mut self, key: &'static str, value: &mut f64, range: RangeInclusive<f64>) {
         let wanted = format!("a number from {} to {}", range.start(), range.end());
-        let (text, parsed) = match self.take(key) {
+        let (text, parsed) = match self.take(key, KeyKind::Number(range.clone())) {
             None => return,
             Some(DeValue::Float(given)) => (given.as_str(), given.as_str().parse::<f64>().ok()),
             Some(DeValue::Integer(given)) => {
@@ -134,8 +140,8 @@ impl<'n, 'd> Section<'n, 'd> {
         value: &mut Duration,
         range: RangeInclusive<Duration>,
     ) {
-        let wanted = range_of_times(&range);
-        let parsed = self.parsed_as(key, wanted.clone(), Redaction::Value, |text| {
+        let (kind, wanted) = (KeyKind::Duration(times(&range)), range_of_times(&range));
+        let parsed = self.parsed_as(key, kind, wanted.clone(), Redaction::Value, |text| {
             duration::parse(text).filter(|time| range.contains(time)).ok_or(wanted)
         });
         *value = parsed.unwrap_or(*value);
@@ -148,9 +154,10 @@ impl<'n, 'd> Section<'n, 'd> {
         value: &mut Option<Duration>,
         range: RangeInclusive<Duration>,
     ) {
+        let kind = KeyKind::Duration(format!("\"0s\" for never, or {}", times(&range)));
         let wanted = format!("\"0s\" for never, or {}", range_of_times(&range));
         let parsed =
-            self.parsed_as(key, wanted.clone(), Redaction::Value, |text| match duration::parse(text) {
+            self.parsed_as(key, kind, wanted.clone(), Redaction::Value, |text| match duration::parse(text) {
                 Some(Duration::ZERO) => Ok(None),
                 Some(time) if range.contains(&time) => Ok(Some(time)),
                 _ => Err(wanted),
@@ -162,7 +169,8 @@ impl<'n, 'd> Section<'n, 'd> {
     pub(super) fn choice<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
         let names: Vec<_> = words.iter().map(|(name, _)| format!("{name:?}")).collect();
         let wanted = names.join(" or ");
-        self.parsed_as(key, wanted.clone(), Redaction::Value, |text| {
+        let kind = KeyKind::Choice(words.iter().map(|(name, _)| (*name).to_owned()).collect());
+        self.parsed_as(key, kind, wanted.clone(), Redaction::Value, |text| {
             words.iter().find(|(name, _)| *name == text).map(|(_, value)| *value).ok_or(wanted)
         })
     }
@@ -177,14 +185,16 @@ impl<'n, 'd> Section<'n, 'd> {
         self.parsed(key, Redaction::Hidden, non_empty).map(Secret::new)
     }
 
-    /// A text parsed by `parse`, whose error describes a correct value.
+    /// A text parsed by `parse`, whose error describes a correct value. One that may hold a password may be in a file
+    /// instead, which `key_file` names.
     pub(super) fn parsed<T>(
         &mut self,
         key: &'static str,
         redaction: Redaction,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        self.parsed_as(key, String::from("a text in quotes"), redaction, parse)
+        let kind = if redaction.is_secret() { KeyKind::Secret } else { KeyKind::Text };
+        self.parsed_as(key, kind, String::from("a text in quotes"), redaction, parse)
     }
 
     /// A list of texts; `None` if it is not set or an element is wrong, which is recorded as `key[2]`.
@@ -196,7 +206,7 @@ impl<'n, 'd> Section<'n, 'd> {
         mut parse: impl FnMut(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
         let wanted = format!("a list of texts such as {example}");
-        let value = self.take(key)?;
+        let value = self.take(key, KeyKind::List)?;
         let DeValue::Array(array) = value else {
             self.wrong_type(key, value, redaction, wanted);
             return None;
@@ -223,13 +233,13 @@ impl<'n, 'd> Section<'n, 'd> {
     }
 
     /// The raw value of a key that may have one of several types.
-    pub(super) fn any(&mut self, key: &'static str) -> Option<&'n DeValue<'d>> {
-        self.take(key)
+    pub(super) fn any(&mut self, key: &'static str, kinds: &[KeyKind]) -> Option<&'n DeValue<'d>> {
+        self.take(key, KeyKind::AnyOf(kinds.to_vec()))
     }
 
     /// The section `[key]` or the inline table `key = { … }`; absent if the file has none.
     pub(super) fn section(&mut self, key: &'static str) -> Section<'n, 'd> {
-        let (origin, table) = match self.take_spanned(key) {
+        let (origin, table) = match self.take_spanned(key, KeyKind::Section) {
             None => (self.origin, None),
             Some((line, DeValue::Table(table))) => (line, Some(table)),
             Some((line, other)) => {
@@ -244,8 +254,10 @@ impl<'n, 'd> Section<'n, 'd> {
     /// The sections `[[key]]`, in the order of the file.
     pub(super) fn sections(&mut self, key: &'static str) -> Vec<Section<'n, 'd>> {
         let wanted = format!("a list of sections, each with its own [[{key}]] in double brackets");
-        let Some(value) = self.take(key) else {
-            return Vec::new();
+        let Some(value) = self.take(key, KeyKind::Sections) else {
+            // The specification has the keys of sections that an empty document lacks.
+            let absent = || self.subsection(self.full_key(key), self.origin, None);
+            return if self.diagnostics.is_recording { vec![absent()] } else { Vec::new() };
         };
         let DeValue::Array(array) = value else {
             self.wrong_type(key, value, Redaction::Hidden, wanted);
@@ -274,11 +286,19 @@ impl<'n, 'd> Section<'n, 'd> {
     fn parsed_as<T>(
         &mut self,
         key: &'static str,
+        kind: KeyKind,
         wanted_type: String,
         redaction: Redaction,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        match self.take(key)? {
+        if kind == KeyKind::Secret {
+            self.known.push(file_key(key).into());
+        }
+        let value = self.take(key, kind);
+        if self.has_file(key) {
+            return self.secret_from_file(key, parse);
+        }
+        match value? {
             DeValue::String(text) => match parse(text) {
                 Ok(value) => Some(value),
                 Err(wanted) => {
@@ -293,6 +313,40 @@ impl<'n, 'd> Section<'n, 'd> {
         }
     }
 
+    /// Reads a secret from the file that `key_file` names.
+    fn secret_from_file<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let file_key = file_key(key);
+        let (_, value) = self.find(&file_key)?;
+        let DeValue::String(path) = value.get_ref() else {
+            self.wrong_type(&file_key, value.get_ref(), Redaction::Value, "the path of a file, in quotes");
+            return None;
+        };
+        if self.find(key).is_some() {
+            self.conflict(&file_key, format!("and {key} are two values of one secret; remove one"));
+            return None;
+        }
+        let shown = Redaction::Value.of(path);
+        let fault = match secret::read_file(Path::new(path.as_ref())) {
+            Ok(text) => match parse(&text) {
+                Ok(value) => return Some(value),
+                Err(wanted) => ConfigFault::Value { shown, wanted: format!("a file that holds {wanted}") },
+            },
+            Err(reason) => ConfigFault::SecretFile { shown, reason: describe(&reason) },
+        };
+        self.add_fault(&file_key, fault);
+        None
+    }
+
+    /// True if `key` is a secret whose file is set.
+    fn has_file(&self, key: &str) -> bool {
+        let file_key = file_key(key);
+        self.known.iter().any(|known| *known == file_key) && self.find(&file_key).is_some()
+    }
+
     /// Records that `value` has the wrong type.
     pub(super) fn wrong_type(
         &self,
@@ -304,13 +358,13 @@ impl<'n, 'd> Section<'n, 'd> {
         self.add_fault(key, ConfigFault::WrongType { found: found(value, redaction), wanted: wanted.into() });
     }
 
-    fn take(&mut self, key: &'static str) -> Option<&'n DeValue<'d>> {
-        self.take_spanned(key).map(|(_, value)| value)
+    fn take(&mut self, key: &'static str, kind: KeyKind) -> Option<&'n DeValue<'d>> {
+        self.take_spanned(key, kind).map(|(_, value)| value)
     }
 
-    fn take_spanned(&mut self, key: &'static str) -> Option<(Origin, &'n DeValue<'d>)> {
-        self.known.push(key);
-        self.diagnostics.known.borrow_mut().push(self.full_key(key));
+    fn take_spanned(&mut self, key: &'static str, kind: KeyKind) -> Option<(Origin, &'n DeValue<'d>)> {
+        self.known.push(key.into());
+        self.diagnostics.record(|| KeySpec { key: self.full_key(key), kind });
         let (_, value) = self.find(key)?;
         Some((self.diagnostics.line(value.span().start), value.get_ref()))
     }
@@ -329,10 +383,10 @@ impl Drop for Section<'_, '_> {
     fn drop(&mut self) {
         for (key, _) in self.table.into_iter().flatten() {
             let name = key.get_ref().as_ref();
-            if self.known.contains(&name) {
+            if self.known.iter().any(|known| known == name) {
                 continue;
             }
-            let nearest = did_you_mean::nearest(name, self.known.iter().copied());
+            let nearest = did_you_mean::nearest(name, self.known.iter().map(AsRef::as_ref));
             let fault = ConfigFault::UnknownKey { nearest: nearest.map(|name| self.full_key(name)) };
             self.diagnostics.add(
                 self.diagnostics.line(key.span().start),
@@ -346,6 +400,10 @@ impl Drop for Section<'_, '_> {
 fn range_of_times(range: &RangeInclusive<Duration>) -> String {
     let (least, most) = (format_duration(*range.start()), format_duration(*range.end()));
     format!("a time from \"{least}\" to \"{most}\", with its unit: ms, s, m, h or d")
+}
+
+fn times(range: &RangeInclusive<Duration>) -> String {
+    format!("\"{}\" to \"{}\"", format_duration(*range.start()), format_duration(*range.end()))
 }
 
 fn non_empty(text: &str) -> Result<String, String> {

@@ -14,6 +14,11 @@ pub(super) enum Redaction {
 }
 
 impl Redaction {
+    /// True if the value is expected to hold a secret.
+    pub(super) fn is_secret(self) -> bool {
+        matches!(self, Redaction::Credentials | Redaction::Hidden)
+    }
+
     /// The printable form of `text`, quoted and escaped.
     pub(super) fn of(self, text: &str) -> String {
         match self {

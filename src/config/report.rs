@@ -7,6 +7,7 @@ use toml::de::DeValue;
 use super::duration::{self, DAY, SECOND};
 use super::reader::Section;
 use super::redaction::Redaction;
+use super::specification::KeyKind;
 
 /// `[report]`.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -28,7 +29,8 @@ pub enum ConsoleReport {
 
 pub(super) fn read(mut section: Section) -> ReportConfig {
     // A bare number is seconds, as in the proxy that Sluice succeeds.
-    if let Some(DeValue::Integer(_)) = section.any("console") {
+    let kinds = [KeyKind::Text, KeyKind::Integer(1..=DAY.as_secs())];
+    if let Some(DeValue::Integer(_)) = section.any("console", &kinds) {
         let mut seconds = 30;
         section.integer("console", &mut seconds, 1..=DAY.as_secs());
         return ReportConfig { console: ConsoleReport::Every(Duration::from_secs(seconds)) };
