@@ -2,6 +2,7 @@
 
 mod environment;
 mod machine;
+mod online;
 
 use std::fs;
 use std::net::TcpListener;

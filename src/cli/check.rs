@@ -1,6 +1,8 @@
 //! `sluice check`: explains a configuration, and checks what it needs of the machine.
 
 mod connections;
+mod health;
+mod online;
 mod summary;
 
 use std::io::{self, Write};
@@ -24,13 +26,25 @@ pub struct CheckOptions {
     /// Send every [[notify]] a test message and report whether it arrived
     #[arg(long)]
     notify: bool,
+    /// Connect to every pool and ask the time servers; no share is submitted
+    #[arg(long)]
+    online: bool,
+    /// Ask a running Sluice whether it is well, and do nothing else [default: the page's address]
+    #[arg(long, value_name = "URL", num_args = 0..=1, conflicts_with_all = ["notify", "online"])]
+    health: Option<Option<String>>,
 }
 
-/// Prints the summary on stdout. Changes nothing on the machine and contacts nobody, except with `--notify`.
+/// Prints the summary on stdout. Changes nothing on the machine and contacts nobody, except with `--notify`, `--online`
+/// and `--health`.
 ///
 /// # Errors
-/// A wrong configuration, a fault of the machine, or a test message that did not arrive.
-pub fn run(CheckOptions { options, notify }: &CheckOptions) -> Result<(), CommandFailure> {
+/// A wrong configuration, a fault of the machine, a pool that does not answer, a test message that did not arrive, or a
+/// Sluice that is not well.
+pub fn run(checked: &CheckOptions) -> Result<(), CommandFailure> {
+    let options = &checked.options;
+    if let Some(url) = &checked.health {
+        return health::run(url.as_deref(), options);
+    }
     let config = options.load()?;
     let source = options.sources()?;
     let report = preflight::check(&config, &InheritedSockets::default());
@@ -52,10 +66,14 @@ pub fn run(CheckOptions { options, notify }: &CheckOptions) -> Result<(), Comman
     let text: String = text.lines().map(|line| format!("{}\n", printable(line))).collect();
     // stdout may be a closed pipe; the exit code still shows the result.
     let _ = io::stdout().write_all(text.as_bytes());
-    if !report.errors.is_empty() {
-        return Err(report.errors.into());
+    let mut errors = report.errors;
+    if checked.online {
+        errors.extend(online::run(&config)?);
     }
-    if *notify { run_notify_test(&config) } else { Ok(()) }
+    if !errors.is_empty() {
+        return Err(errors.into());
+    }
+    if checked.notify { run_notify_test(&config) } else { Ok(()) }
 }
 
 fn run_notify_test(config: &Config) -> Result<(), CommandFailure> {

@@ -39,7 +39,7 @@ Examples:
   sluice run --pool stratum+tcp://solo.ckpool.org:3333 --pool stratum+ssl://pool.example:443
       The same, with a second pool in case the first is down.
   sluice check --config /etc/sluice/config.toml
-      Explain a configuration, report its errors and end.
+      Explain a configuration, report its errors and end; with --online, try the pools, too.
   sluice verify stratum+tcp://solo.ckpool.org:3333 --address bc1q…
       Be a miner for a minute: would a block pay this address, and is it Bitcoin?
   sluice report data/
