@@ -1,6 +1,7 @@
 //! The real binary: exit codes, and what a person reads.
 
 mod environment;
+mod init;
 mod machine;
 mod online;
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::common::binary::Sluice;
 use crate::common::pool::Port;
-use crate::common::{BarePool, EchoPool, exchange, expect_end, refusing_address, upstream, wait_for};
+use crate::common::{BarePool, EchoPool, exchange, expect, expect_end, refusing_address, upstream, wait_for};
 
 /// A running program and the address of its page.
 fn run(pools: &[SocketAddr], more: &str) -> (Sluice, SocketAddr) {
@@ -50,6 +50,7 @@ fn a_failed_connection_does_not_end_the_mining_of_others() {
         exchange(&miner, &at_pool, SUBSCRIBE, SUBSCRIBED);
         exchange(&miner, &at_pool, AUTHORIZE, AUTHORIZED);
         at_pool.write_all(job().as_bytes()).unwrap();
+        expect(&miner, job().as_bytes());
         wait_for("a miner that mines", || get(page, "/readyz") == (200, String::from("ready\n")));
         // The pool takes nobody else from now on.
         drop(pool);

@@ -1,4 +1,4 @@
-//! The command line. Each subcommand has a file: `run`, `check`, `config`, `demo`, `verify`, `report`; `reload` has
+//! The command line. Each subcommand has a file: `run`, `init`, `check`, `config`, `demo`, `verify`, `report`; `reload` has
 //! `reload_result`. `preflight` checks what `run` and `check` need of the machine; `exit` maps failures to exit codes;
 //! `service_status` reports to the service manager.
 
@@ -7,6 +7,7 @@ mod config;
 mod data_dir_lock;
 mod demo;
 pub mod exit;
+mod init;
 mod preflight;
 mod reload;
 mod reload_result;
@@ -34,6 +35,8 @@ use crate::util::stop::Stop;
 
 const EXAMPLES: &str = "\
 Examples:
+  sluice init
+      Ask three questions and write a configuration.
   sluice run --pool stratum+tcp://solo.ckpool.org:3333
       Forward to one pool; miners connect to this machine's port 3334.
   sluice run --pool stratum+tcp://solo.ckpool.org:3333 --pool stratum+ssl://pool.example:443
@@ -87,6 +90,9 @@ enum Command {
     /// Forward between miners and pools until stopped
     #[command(after_help = EXAMPLES)]
     Run(Options),
+    /// Ask three questions and write a configuration
+    #[command(after_help = init::EXAMPLES)]
+    Init(init::InitOptions),
     /// Test and explain a configuration
     #[command(after_help = EXAMPLES)]
     Check(check::CheckOptions),
@@ -161,6 +167,7 @@ pub fn execute(cli: Cli) -> Result<ExitCode, CommandFailure> {
             }
             run::run(options, config, inherited, Stop::new())?;
         }
+        Command::Init(options) => init::run(&options)?,
         Command::Config(options) => config::run(&options)?,
         Command::Check(options) => {
             logging::start(None, "info");

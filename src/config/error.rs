@@ -27,7 +27,7 @@ impl fmt::Display for ConfigError {
                 write!(
                     f,
                     "no configuration: neither {} exists; name a file with --config FILE, or just a pool with --pool \
-                     stratum+tcp://HOST:PORT (or SLUICE__UPSTREAM__1__URL in the environment)",
+                     stratum+tcp://HOST:PORT (or SLUICE__UPSTREAM__1__URL in the environment); sluice init writes a file",
                     searched.join(" nor ")
                 )
             }
