@@ -61,6 +61,7 @@ fn a_failed_connection_does_not_end_the_mining_of_others() {
         assert_eq!(get(page, "/readyz"), (200, String::from("ready\n")), "analysis = {analysis}");
         drop(at_pool);
         expect_end(&miner);
+        drop(miner);
         wait_for("a pool that is gone", || get(page, "/readyz").0 == 503);
     }
 }
