@@ -144,7 +144,7 @@ fn next_steps(file: &Path, config: &Config) -> String {
     text.push_str(&format!(
         "Test it:           sluice check --online{flag}\n\
          Start:             sluice run{flag}\n\
-         In your miners:    stratum+tcp://{own}:{port}, {user}\n"
+         In your miners:    host {own}, port {port}, {user}\n"
     ));
     if let Some(page) = config.http.listen {
         let host = if page.ip().is_loopback() { "127.0.0.1" } else { own.as_str() };
