@@ -330,7 +330,7 @@ impl DemoWorld {
         match &self.data_dir {
             Some((dir, _)) => {
                 let dir = dir.display();
-                out.plain(&format!("The records: {dir} (alerts.log, events.jsonl, shares.csv, blocks/)"))?;
+                out.plain(&format!("The records: {dir}"))?;
                 out.plain(&format!("A summary of them: sluice report {dir}"))?;
             }
             None => {
