@@ -200,7 +200,7 @@ fn with_read_off_nothing_is_asked() {
 }
 
 #[test]
-fn who_has_no_interface_and_who_shares_an_address_is_not_asked() {
+fn miners_without_an_interface_or_with_a_shared_address_are_not_asked() {
     let device = axeos(any_port(), HASH_RATE);
     let mut world = World::reading(ports(device.address()));
     world.mine_from(LOOPBACK, MinerModel::NerdMiner, "nerd");
@@ -234,7 +234,7 @@ fn a_request_is_one_plain_get_without_origin_and_redirects() {
 type MakesAnswer = fn() -> Answer;
 
 #[test]
-fn whoever_answers_badly_harms_nothing_and_raises_nothing() {
+fn a_device_that_answers_badly_harms_nothing_and_raises_nothing() {
     let answers: [(MakesAnswer, &str); 9] = [
         (|| Answer::Never, "no answer in time"),
         (|| Answer::HugeBody(200), "the answer is too long"),

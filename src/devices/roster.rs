@@ -187,7 +187,7 @@ impl DeviceRoster {
         one.asked_at = None;
         let is_connected = one.left_at.is_none();
         let outcome = outcome.and_then(|reading| {
-            // Whoever has left may be at a pool with another user name.
+            // A device that has left may be at a pool with another user name.
             if is_connected && !reading.may_be_of(&one.worker) {
                 return Err(ReadError(String::from(
                     "the answer is about another user than the connection's",

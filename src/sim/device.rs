@@ -153,7 +153,7 @@ impl SimDevice {
         // A connection wakes the thread.
         let _ = TcpStream::connect_timeout(&self.address, Duration::from_secs(1));
         if let Some(thread) = self.thread.lock().take() {
-            // What it ended with is logged where it was started.
+            // The thread that started it logs how it ended.
             let _ = thread.join();
         }
     }
@@ -170,7 +170,7 @@ fn serve(listener: &TcpListener, shared: &SimDeviceShared, stop: &Stop) -> Resul
         if stop.is_stopped() {
             break;
         }
-        // Whoever closes early has heard enough.
+        // A visitor that closes early has read enough.
         let _ = stream.and_then(|stream| answer(stream, shared));
     }
     Ok(())

@@ -62,7 +62,7 @@ fn a_pool_that_dies_while_no_miner_uses_it_is_noticed() {
 
 /// A port where a web server answers, or one that expects TLS, keeps its connections open in the test.
 #[test]
-fn what_is_no_pool_is_named_and_its_miners_get_the_next_pool() {
+fn another_service_than_a_pool_is_named_and_its_miners_get_the_next_pool() {
     for (answer, said) in [
         (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "a web server answers"),
         (b"\x15\x03\x01\x00\x02\x02F", "TLS"),

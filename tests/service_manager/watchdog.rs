@@ -89,7 +89,7 @@ fn a_thread_that_hangs_and_serves_everybody_makes_the_watchdog_bite() {
         ("page-handler", "all threads of the page hang"),
     ] {
         watched.fail(thread, "hang");
-        // Whoever waits for work gets some. The page has two threads for it.
+        // A thread that waits for work gets some. The page has two threads for it.
         let work = |to| if thread == "page-handler" { visit(page) } else { TcpStream::connect(to).unwrap() };
         let _work = [work(address), work(page), work(page)];
         wait_for(&format!("hunger because of {thread}"), || {

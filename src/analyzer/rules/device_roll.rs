@@ -160,7 +160,7 @@ impl DeviceRoll {
     /// Takes in a share of this proven difficulty, or of an unknown one.
     fn proven(&mut self, address: IpAddr, proven: Option<f64>, accepted: f64) {
         let Some(entry) = self.devices.get_mut(&address.to_canonical()) else { return };
-        // Whoever restarts devices is to know at once.
+        // The thread that restarts devices needs the verdict at once.
         self.is_view_old |= entry.loss.is_stalled;
         entry.loss.end_silence();
         match proven {
@@ -306,7 +306,7 @@ impl DeviceEntry {
         }
         let session = tick.sample.map(|sample| sample.session);
         if std::mem::replace(&mut self.session, session) != session && self.loss.is_stalled {
-            // It has connected anew by itself, and gets the time to begin.
+            // The device has connected anew by itself, and gets the time to begin.
             self.loss.end_silence();
         }
         self.is_counting = false;

@@ -79,7 +79,7 @@ impl SimMiner {
         self.shared.wake();
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
-            // What it ended with is logged where it was started.
+            // The thread that started it logs how it ended.
             let _ = thread.join();
         }
     }
